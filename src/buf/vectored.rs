@@ -1,0 +1,386 @@
+//! Several owned buffers used as one, and the list of pointers the kernel wants for them.
+//!
+//! Knows the buffer traits and the layout of `iovec`, not the operations: those say how many bytes to skip
+//! and how many to cover.
+
+use std::ffi::c_void;
+use std::ptr;
+
+use super::{IoBuf, IoBufMut};
+
+/// Several owned buffers read one after the other, as the source of a gathering write.
+///
+/// # Safety
+///
+/// Every run of bytes that `for_each_read` reports is initialised and readable, with a pointer that is not
+/// null. The runs and their contents stay the same as long as the value is neither moved nor mutated.
+///
+/// ```
+/// use proactor::buf::IoVec;
+///
+/// assert_eq!(vec!["head", "body"].total_init(), 8);
+/// assert_eq!([vec![1u8], vec![2, 3]].total_init(), 3);
+/// ```
+pub unsafe trait IoVec: 'static {
+    /// Returns how many bytes are initialised in all buffers together.
+    ///
+    /// ```
+    /// use proactor::buf::IoVec;
+    ///
+    /// assert_eq!(["ab", "", "cde"].total_init(), 5);
+    /// ```
+    fn total_init(&self) -> usize;
+
+    /// Reports address and initialised length of every buffer, front to back.
+    ///
+    /// ```
+    /// use proactor::buf::IoVec;
+    ///
+    /// let mut lengths = Vec::new();
+    /// ["ab", "", "cde"].for_each_read(&mut |_, len| lengths.push(len));
+    /// assert_eq!(lengths, [2, 0, 3]);
+    /// ```
+    #[doc(hidden)]
+    fn for_each_read(&self, f: &mut dyn FnMut(*const u8, usize));
+}
+
+/// Several owned buffers written one after the other, as the target of a scattering read.
+///
+/// # Safety
+///
+/// Every run of bytes that `for_each_write` reports belongs to this value alone and may be written; no two
+/// overlap, and no pointer is null. The runs stay the same as long as the value is neither moved nor mutated;
+/// writing through the pointers and [`set_init`](IoVecMut::set_init) do not change them.
+///
+/// ```
+/// use proactor::buf::IoVecMut;
+///
+/// assert_eq!(vec![[0u8; 16], [0; 16]].total_capacity(), 32);
+/// ```
+pub unsafe trait IoVecMut: IoVec {
+    /// Returns how many bytes may be written in all buffers together.
+    ///
+    /// ```
+    /// use proactor::buf::IoVecMut;
+    ///
+    /// assert_eq!([[0u8; 4], [0; 4], [0; 4]].total_capacity(), 12);
+    /// ```
+    fn total_capacity(&self) -> usize;
+
+    /// Reports address and writable length of every buffer, front to back.
+    ///
+    /// ```
+    /// use proactor::buf::IoVecMut;
+    ///
+    /// let mut lengths = Vec::new();
+    /// [[0u8; 4], [0; 4]].for_each_write(&mut |_, len| lengths.push(len));
+    /// assert_eq!(lengths, [4, 4]);
+    /// ```
+    #[doc(hidden)]
+    fn for_each_write(&mut self, f: &mut dyn FnMut(*mut u8, usize));
+
+    /// Takes note that the first `len` bytes, counted across the buffers, are initialised now.
+    ///
+    /// The buffers in front are full, at most one is filled in part, and those behind it hold nothing.
+    ///
+    /// # Safety
+    ///
+    /// `len` is at most [`total_capacity`](IoVecMut::total_capacity), and the first `len` writable bytes are
+    /// initialised.
+    ///
+    /// ```
+    /// use proactor::buf::IoVecMut;
+    ///
+    /// let mut bufs = vec![vec![1u8, 2], vec![3, 4]];
+    /// assert_eq!(bufs[0].capacity(), 2);
+    /// // SAFETY: all four bytes are initialised.
+    /// unsafe { bufs.set_init(3) };
+    /// assert_eq!(bufs, [vec![1, 2], vec![3]]);
+    /// ```
+    unsafe fn set_init(&mut self, len: usize);
+}
+
+/// Implements both traits for a sequence of buffers.
+macro_rules! sequence {
+    ($([$($generics:tt)*] $bufs:ty;)*) => {$(
+        // SAFETY: the runs are those of the buffers, which lie in this value or are owned by it, and move or
+        // change only when it does.
+        unsafe impl<B: IoBuf $($generics)*> IoVec for $bufs {
+            fn total_init(&self) -> usize {
+                self.iter().fold(0, |sum, buf| sum.saturating_add(buf.init_len()))
+            }
+
+            fn for_each_read(&self, f: &mut dyn FnMut(*const u8, usize)) {
+                self.iter().for_each(|buf| f(buf.read_ptr(), buf.init_len()));
+            }
+        }
+
+        // SAFETY: as above; each buffer owns its writable bytes alone, so no two of them share any.
+        unsafe impl<B: IoBufMut $($generics)*> IoVecMut for $bufs {
+            fn total_capacity(&self) -> usize {
+                self.iter().fold(0, |sum, buf| sum.saturating_add(buf.total_len()))
+            }
+
+            fn for_each_write(&mut self, f: &mut dyn FnMut(*mut u8, usize)) {
+                self.iter_mut().for_each(|buf| f(buf.write_ptr(), buf.total_len()));
+            }
+
+            unsafe fn set_init(&mut self, len: usize) {
+                // SAFETY: passed on from the caller.
+                unsafe { spread(self, len) }
+            }
+        }
+    )*};
+}
+
+sequence! {
+    [] Vec<B>;
+    [, const N: usize] [B; N];
+}
+
+/// Spreads `len` initialised bytes over the buffers, front to back.
+///
+/// # Safety
+///
+/// The first `len` writable bytes of the buffers, counted across them, exist and are initialised.
+unsafe fn spread<B: IoBufMut>(bufs: &mut [B], len: usize) {
+    let mut left = len;
+    for buf in bufs {
+        let here = left.min(buf.total_len());
+        // SAFETY: `here` fits into the buffer, and these bytes are among the first `len` of all.
+        unsafe { buf.set_init(here) };
+        left -= here;
+    }
+    debug_assert_eq!(left, 0, "{len} bytes do not fit into the buffers");
+}
+
+/// How many entries need no allocation.
+const INLINE: usize = 8;
+
+/// How many entries the kernel takes at once (`IOV_MAX`).
+const MOST: usize = 1024;
+
+const NOTHING: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
+
+/// The list of pointers and lengths the kernel takes for several buffers.
+///
+/// The pointers are good only while the buffers they were taken from stay in place and unchanged, and
+/// [`as_ptr`](IoVecs::as_ptr) only while this list does: both are to be placed before the list is filled.
+pub(crate) struct IoVecs {
+    inline: [libc::iovec; INLINE],
+    /// Holds all entries as soon as there are more than fit inline; it is empty before.
+    heap: Vec<libc::iovec>,
+    len: usize,
+}
+
+impl IoVecs {
+    /// Makes an empty list.
+    pub(crate) fn new() -> Self {
+        Self { inline: [NOTHING; INLINE], heap: Vec::new(), len: 0 }
+    }
+
+    /// Rebuilds the list from the initialised bytes of `bufs`, without the first `skip`, up to `limit`.
+    ///
+    /// Returns how many bytes the list covers: fewer than `limit` where the buffers end or the list is full.
+    pub(crate) fn fill_read<V: IoVec>(&mut self, bufs: &V, skip: usize, limit: usize) -> usize {
+        let mut filling = Filling::new(self, skip, limit);
+        bufs.for_each_read(&mut |ptr, len| filling.add(ptr.cast_mut(), len));
+        filling.covered
+    }
+
+    /// Rebuilds the list from the writable bytes of `bufs`, without the first `skip`, up to `limit`.
+    ///
+    /// Returns how many bytes the list covers: fewer than `limit` where the buffers end or the list is full.
+    pub(crate) fn fill_write<V: IoVecMut>(&mut self, bufs: &mut V, skip: usize, limit: usize) -> usize {
+        let mut filling = Filling::new(self, skip, limit);
+        bufs.for_each_write(&mut |ptr, len| filling.add(ptr, len));
+        filling.covered
+    }
+
+    /// Returns the address of the first entry.
+    pub(crate) fn as_ptr(&self) -> *const libc::iovec {
+        if self.heap.is_empty() { self.inline.as_ptr() } else { self.heap.as_ptr() }
+    }
+
+    /// Returns the number of entries.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    fn push(&mut self, entry: libc::iovec) {
+        if self.len < INLINE {
+            self.inline[self.len] = entry;
+        } else {
+            if self.len == INLINE {
+                self.heap.extend_from_slice(&self.inline);
+            }
+            self.heap.push(entry);
+        }
+        self.len += 1;
+    }
+}
+
+/// One rebuilding of a list.
+struct Filling<'a> {
+    list: &'a mut IoVecs,
+    skip: usize,
+    left: usize,
+    covered: usize,
+}
+
+impl<'a> Filling<'a> {
+    fn new(list: &'a mut IoVecs, skip: usize, limit: usize) -> Self {
+        list.len = 0;
+        list.heap.clear();
+        Self { list, skip, left: limit, covered: 0 }
+    }
+
+    fn add(&mut self, ptr: *mut u8, len: usize) {
+        let skipped = self.skip.min(len);
+        self.skip -= skipped;
+        let len = (len - skipped).min(self.left);
+        if len == 0 || self.list.len == MOST {
+            return;
+        }
+        self.left -= len;
+        self.covered += len;
+        // Lies within the run, as `skipped` is less than its length.
+        let base = ptr.wrapping_add(skipped).cast::<c_void>();
+        self.list.push(libc::iovec { iov_base: base, iov_len: len });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buf::fill;
+    use proptest::prelude::*;
+
+    fn entries(list: &IoVecs) -> &[libc::iovec] {
+        // SAFETY: the list has `len` entries from `as_ptr` on, and is borrowed as long.
+        unsafe { std::slice::from_raw_parts(list.as_ptr(), list.len()) }
+    }
+
+    /// What a gathering write would send. The buffers must still be where they were.
+    fn gather(list: &IoVecs) -> Vec<u8> {
+        let mut all = Vec::new();
+        for entry in entries(list) {
+            // SAFETY: entries taken by `fill_read` cover initialised bytes.
+            all.extend_from_slice(unsafe {
+                std::slice::from_raw_parts(entry.iov_base.cast::<u8>(), entry.iov_len)
+            });
+        }
+        all
+    }
+
+    /// What a scattering read would store; returns the bytes stored.
+    fn scatter(list: &IoVecs, mut bytes: &[u8]) -> usize {
+        let mut stored = 0;
+        for entry in entries(list) {
+            let n = bytes.len().min(entry.iov_len);
+            // SAFETY: entries taken by `fill_write` may be written.
+            unsafe { entry.iov_base.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), n) };
+            bytes = &bytes[n..];
+            stored += n;
+        }
+        stored
+    }
+
+    fn pieces() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        prop::collection::vec(prop::collection::vec(any::<u8>(), 0..12), 0..24)
+    }
+
+    #[test]
+    fn grows_onto_the_heap_and_back() {
+        let mut list = IoVecs::new();
+        assert_eq!(list.len(), 0);
+        for count in [8, 9, 40, 3, 0, 1024] {
+            let bufs: Vec<_> = (0..count).map(|i| [i as u8, 1]).collect();
+            assert_eq!(list.fill_read(&bufs, 0, usize::MAX), 2 * count);
+            assert_eq!(list.len(), count);
+            assert_eq!(gather(&list), bufs.concat());
+        }
+    }
+
+    #[test]
+    fn stops_at_the_most_the_kernel_takes() {
+        let mut list = IoVecs::new();
+        let mut bufs = vec![[7u8; 3]; 1500];
+        assert_eq!(list.fill_read(&bufs, 0, usize::MAX), 3072);
+        assert_eq!(list.len(), 1024);
+        assert_eq!(list.fill_write(&mut bufs, 3072 + 1, usize::MAX), 1500 * 3 - 3073);
+        assert_eq!(list.len(), 476);
+    }
+
+    #[test]
+    fn empty_buffers_take_no_entry() {
+        let mut list = IoVecs::new();
+        assert_eq!(list.fill_read(&["", "ab", "", "c", ""], 0, usize::MAX), 3);
+        assert_eq!(list.len(), 2);
+        assert_eq!(list.fill_read(&["ab", "c"], 2, 0), 0);
+        assert_eq!(list.len(), 0);
+        assert_eq!(list.fill_read(&["ab", "c"], 99, 5), 0);
+        assert_eq!(list.len(), 0);
+    }
+
+    #[test]
+    fn windows_can_be_scattered_into() {
+        let mut bufs = [[0u8; 4].slice(1..3), [0u8; 4].slice(2..)];
+        let mut list = IoVecs::new();
+        assert_eq!(list.fill_write(&mut bufs, 0, usize::MAX), 4);
+        assert_eq!(scatter(&list, b"abcd"), 4);
+        // SAFETY: four bytes are stored, and arrays are always initialised.
+        unsafe { bufs.set_init(4) };
+        assert_eq!(bufs.map(|buf| buf.into_inner()), [*b"\0ab\0", *b"\0\0cd"]);
+    }
+
+    proptest! {
+        /// The list covers what skipping and taking on the joined bytes leaves.
+        #[test]
+        fn gathers_like_the_joined_bytes(bufs in pieces(), skip in 0usize..200, limit in 0usize..200) {
+            let all = bufs.concat();
+            let model: Vec<u8> = all.iter().copied().skip(skip).take(limit).collect();
+            let mut list = IoVecs::new();
+            prop_assert_eq!(bufs.total_init(), all.len());
+            prop_assert_eq!(list.fill_read(&bufs, skip, limit), model.len());
+            prop_assert_eq!(gather(&list), model);
+            prop_assert!(entries(&list).iter().all(|entry| entry.iov_len > 0));
+        }
+
+        /// Bytes stored by several short reads end up joined, whatever the buffers held before.
+        #[test]
+        fn scatters_like_the_joined_bytes(
+            old in pieces(), spare in 0usize..6,
+            new in prop::collection::vec(any::<u8>(), 0..300), step in 1usize..40,
+        ) {
+            let mut bufs: Vec<Vec<u8>> = old
+                .iter()
+                .map(|bytes| {
+                    let mut buf = Vec::with_capacity(bytes.len() + spare);
+                    fill(&mut buf, 0, bytes);
+                    buf
+                })
+                .collect();
+            let caps: Vec<usize> = bufs.iter().map(Vec::capacity).collect();
+            let room: usize = caps.iter().sum();
+            prop_assert_eq!(bufs.total_capacity(), room);
+
+            let mut list = IoVecs::new();
+            let mut done = 0;
+            while done < new.len().min(room) {
+                let covered = list.fill_write(&mut bufs, done, step);
+                prop_assert_eq!(covered, step.min(room - done));
+                done += scatter(&list, &new[done..]);
+            }
+            // SAFETY: the first `done` writable bytes have been stored above.
+            unsafe { bufs.set_init(done) };
+
+            prop_assert_eq!(bufs.concat(), &new[..done]);
+            let mut left = done;
+            for (buf, cap) in bufs.iter().zip(caps) {
+                prop_assert_eq!(buf.len(), left.min(cap));
+                left -= buf.len();
+            }
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! The seam to the kernel's ring, and the only file that calls io_uring.
+//!
+//! [`Kernel`] is what the proactor asks of a ring: push an entry, enter, reap. [`Uring`] is the real one.
+//! Behind the same trait stand the scripted kernel of the driver's tests and, later, a simulated one.
+//!
+//! Facts that shape this file: with DEFER_TASKRUN nothing arrives unless an enter asks for events, so every
+//! enter does. A failing enter does not take published entries back. EINTR and ETIME are swallowed when
+//! anything was submitted, so neither is reported: who waits looks at the clock. The wait carries its
+//! timeout (EXT_ARG); there is no timer in the kernel.
+//!
+//! See io_uring_setup(2), io_uring_enter(2), io_uring_register(2).
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
+
+use io_uring::{IoUring, Probe, opcode};
+
+use super::feature::{Feature, FeatureSet};
+use super::setup::{Attempt, Next, Refused, Stage};
+use crate::op::{Completion, Entry};
+use crate::sys;
+
+/// A ring, as the proactor sees it.
+pub(crate) trait Kernel {
+    /// Queues an entry for the next enter. False when the queue is full, and nothing was done.
+    ///
+    /// # Safety
+    /// What the entry points to stays valid until its last completion has been reaped.
+    #[must_use]
+    unsafe fn push(&mut self, entry: &Entry) -> bool;
+
+    /// Entries that the kernel has not consumed yet.
+    fn unsubmitted(&mut self) -> usize;
+
+    /// Hands the queued entries over without asking for completions.
+    fn submit(&mut self) -> io::Result<()>;
+
+    /// Hands the queued entries over, asks for completions, and waits until there are `want` of them, for
+    /// `timeout` at most; forever without one. Interruption and the end of the time are no errors.
+    fn enter(&mut self, want: u32, timeout: Option<Duration>) -> io::Result<()>;
+
+    /// Moves the completions that have arrived to the end of `into`.
+    fn reap(&mut self, into: &mut Vec<Reaped>);
+
+    /// Whether an enter would bring completions at once: some overflowed, or wait to be made.
+    fn has_work(&mut self) -> bool;
+
+    /// Whether completions have overflowed their queue and are kept by the kernel.
+    fn overflowed(&mut self) -> bool;
+}
+
+/// A completion as it lay in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reaped {
+    pub(crate) user_data: u64,
+    pub(crate) completion: Completion,
+}
+
+/// Makes calls of the kernel fail that would not: for tests of what a healthy kernel won't do.
+///
+/// Not part of the documented interface.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Every how many-th io_uring_enter fails.
+    pub every: u32,
+    /// With this `errno`.
+    pub errno: i32,
+    /// After it has submitted what was queued, instead of before.
+    pub after_submission: bool,
+}
+
+/// The real ring.
+pub(crate) struct Uring {
+    ring: IoUring,
+    /// Index of the ring among the descriptors that the thread has registered.
+    registered: Option<u32>,
+    fault: Option<(Fault, u32)>,
+}
+
+/// What the kernel granted.
+#[derive(Clone, Debug)]
+pub(crate) struct Granted {
+    pub(crate) entries: u32,
+    pub(crate) features: FeatureSet,
+    opcodes: Vec<bool>,
+}
+
+impl Granted {
+    pub(crate) fn has_opcode(&self, code: u8) -> bool {
+        self.opcodes.get(usize::from(code)).copied().unwrap_or(false)
+    }
+}
+
+/// `struct io_uring_getevents_arg`.
+#[repr(C)]
+struct GetEvents {
+    sigmask: u64,
+    sigmask_size: u32,
+    min_wait_us: u32,
+    timespec: u64,
+}
+
+#[repr(C)]
+struct Timespec {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+/// `struct io_uring_rsrc_update`.
+#[repr(C)]
+struct ResourceUpdate {
+    offset: u32,
+    reserved: u32,
+    data: u64,
+}
+
+const ENTER_GETEVENTS: u32 = 1;
+const ENTER_EXT_ARG: u32 = 1 << 3;
+const ENTER_REGISTERED_RING: u32 = 1 << 4;
+const REGISTER_RING_FDS: u32 = 20;
+const UNREGISTER_RING_FDS: u32 = 21;
+
+impl Uring {
+    /// Sets a ring up by way of the ladder, and proves that it works: a registration and a round trip.
+    pub(crate) fn open(
+        entries: u32,
+        masked: FeatureSet,
+        fault: Option<Fault>,
+    ) -> Result<(Uring, Granted), Refused> {
+        let refuse = |stage, error: io::Error| Refused {
+            stage,
+            errno: error.raw_os_error().unwrap_or(libc::EIO),
+            release: sys::kernel_release(),
+            disabled: std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled")
+                .ok()
+                .and_then(|value| value.trim().parse().ok()),
+        };
+        let mut attempt = Attempt::first(entries, masked);
+        let ring = loop {
+            let error = match build(attempt) {
+                Ok(ring) => break ring,
+                Err(error) => error,
+            };
+            match attempt.failed(error.raw_os_error().unwrap_or(libc::EIO)) {
+                Next::Try(next) => attempt = next,
+                Next::WaitAndTry(pause, next) => {
+                    std::thread::sleep(pause);
+                    attempt = next;
+                }
+                Next::GiveUp => return Err(refuse(Stage::Setup, error)),
+            }
+        };
+        let parameters = ring.params();
+        if !(parameters.is_feature_nodrop()
+            && parameters.is_feature_ext_arg()
+            && parameters.is_feature_fast_poll())
+        {
+            return Err(refuse(Stage::Setup, io::Error::from_raw_os_error(libc::EINVAL)));
+        }
+        let entries = parameters.sq_entries();
+        let mut features = attempt.flags;
+        if parameters.is_feature_skip_cqe_on_success() && !masked.has(Feature::CqeSkip) {
+            features = features.with(Feature::CqeSkip);
+        }
+        let mut probe = Probe::new();
+        ring.submitter().register_probe(&mut probe).map_err(|error| refuse(Stage::Register, error))?;
+        let mut opcodes: Vec<bool> = (0..=u8::MAX).map(|code| probe.is_supported(code)).collect();
+        if masked.has(Feature::Ftruncate) {
+            opcodes[usize::from(opcode::Ftruncate::CODE)] = false;
+        } else if opcodes[usize::from(opcode::Ftruncate::CODE)] {
+            features = features.with(Feature::Ftruncate);
+        }
+        let mut uring = Uring { ring, registered: None, fault: None };
+        if !masked.has(Feature::RegisteredRing) {
+            // A thread has room for 16; without it each call looks the descriptor up.
+            uring.registered = uring.register_descriptor(REGISTER_RING_FDS, u32::MAX).ok();
+        }
+        if uring.registered.is_some() {
+            features = features.with(Feature::RegisteredRing);
+        }
+        uring.round_trip().map_err(|error| refuse(Stage::Enter, error))?;
+        uring.fault = fault.map(|fault| (fault, 0));
+        Ok((uring, Granted { entries, features, opcodes }))
+    }
+
+    /// An empty operation there and back.
+    fn round_trip(&mut self) -> io::Result<()> {
+        // SAFETY: a NOP points to nothing.
+        let pushed = unsafe { self.push(&opcode::Nop::new().build().user_data(u64::MAX)) };
+        debug_assert!(pushed, "a new ring has room");
+        let mut reaped = Vec::new();
+        for _ in 0..1_000 {
+            self.enter(1, Some(Duration::from_millis(10)))?;
+            self.reap(&mut reaped);
+            if !reaped.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(io::Error::from_raw_os_error(libc::ETIME))
+    }
+
+    fn call(&mut self, want: u32, flags: u32, argument: Option<&GetEvents>) -> io::Result<()> {
+        let queued = self.unsubmitted() as u32;
+        let fault = self.fault.as_mut().and_then(|(fault, count)| {
+            *count += 1;
+            count.is_multiple_of(fault.every.max(1)).then_some(*fault)
+        });
+        if let Some(fault) = fault {
+            if fault.after_submission {
+                let _ = self.system_call(queued, 0, 0, None);
+            }
+            return Err(io::Error::from_raw_os_error(fault.errno));
+        }
+        self.system_call(queued, want, flags, argument)
+    }
+
+    /// The io-uring crate knows no ring whose registration lasts, so the call is made here.
+    fn system_call(
+        &self,
+        queued: u32,
+        want: u32,
+        flags: u32,
+        argument: Option<&GetEvents>,
+    ) -> io::Result<()> {
+        let (fd, flags) = match self.registered {
+            Some(index) => (index as RawFd, flags | ENTER_REGISTERED_RING),
+            None => (self.as_raw_fd(), flags),
+        };
+        let (pointer, size) = match argument {
+            Some(argument) => (std::ptr::from_ref(argument), size_of::<GetEvents>()),
+            None => (std::ptr::null(), 0),
+        };
+        // SAFETY: the argument, if there is one, is what EXT_ARG announces, and lives until the call has
+        // returned; `push`'s callers vouch for the entries.
+        let answer =
+            unsafe { libc::syscall(libc::SYS_io_uring_enter, fd, queued, want, flags, pointer, size) };
+        if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Registers the ring's descriptor with the thread (any free index: `u32::MAX`), or takes it back.
+    fn register_descriptor(&self, operation: u32, index: u32) -> io::Result<u32> {
+        let mut update = ResourceUpdate { offset: index, reserved: 0, data: self.as_raw_fd() as u64 };
+        // SAFETY: the update lives until the call has returned.
+        let answer = unsafe {
+            libc::syscall(libc::SYS_io_uring_register, self.as_raw_fd(), operation, &raw mut update, 1u32)
+        };
+        if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(update.offset) }
+    }
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        if let Some(index) = self.registered {
+            // The registration would keep the ring open.
+            let _ = self.register_descriptor(UNREGISTER_RING_FDS, index);
+        }
+    }
+}
+
+fn build(attempt: Attempt) -> io::Result<IoUring> {
+    let mut builder = IoUring::builder();
+    builder.dontfork().setup_clamp().setup_cqsize(attempt.entries.saturating_mul(4).min(65_536));
+    let flags = attempt.flags;
+    if flags.has(Feature::SubmitAll) {
+        builder.setup_submit_all();
+    }
+    if flags.has(Feature::CoopTaskrun) {
+        builder.setup_coop_taskrun().setup_taskrun_flag();
+    }
+    if flags.has(Feature::SingleIssuer) {
+        builder.setup_single_issuer();
+    }
+    if flags.has(Feature::DeferTaskrun) {
+        builder.setup_defer_taskrun().setup_taskrun_flag();
+    }
+    if flags.has(Feature::NoSqarray) {
+        builder.setup_no_sqarray();
+    }
+    builder.build(attempt.entries)
+}
+
+impl Kernel for Uring {
+    unsafe fn push(&mut self, entry: &Entry) -> bool {
+        // SAFETY: the caller vouches for what the entry points to.
+        unsafe { self.ring.submission().push(entry) }.is_ok()
+    }
+
+    fn unsubmitted(&mut self) -> usize {
+        self.ring.submission().len()
+    }
+
+    fn submit(&mut self) -> io::Result<()> {
+        self.call(0, 0, None)
+    }
+
+    fn enter(&mut self, want: u32, timeout: Option<Duration>) -> io::Result<()> {
+        let answer = match timeout {
+            None => self.call(want, ENTER_GETEVENTS, None),
+            Some(timeout) => {
+                let timespec = Timespec {
+                    seconds: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+                    nanoseconds: i64::from(timeout.subsec_nanos()),
+                };
+                let argument = GetEvents {
+                    sigmask: 0,
+                    sigmask_size: 0,
+                    min_wait_us: 0,
+                    timespec: (&raw const timespec) as u64,
+                };
+                self.call(want, ENTER_GETEVENTS | ENTER_EXT_ARG, Some(&argument))
+            }
+        };
+        match answer {
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EINTR | libc::ETIME)) => Ok(()),
+            answer => answer,
+        }
+    }
+
+    fn reap(&mut self, into: &mut Vec<Reaped>) {
+        into.extend(self.ring.completion().map(|entry| Reaped {
+            user_data: entry.user_data(),
+            completion: Completion { result: entry.result(), flags: entry.flags() },
+        }));
+    }
+
+    fn has_work(&mut self) -> bool {
+        let submission = self.ring.submission();
+        let flagged = submission.taskrun() || submission.cq_overflow();
+        drop(submission);
+        flagged || !self.ring.completion().is_empty()
+    }
+
+    fn overflowed(&mut self) -> bool {
+        self.ring.submission().cq_overflow()
+    }
+}
+
+impl AsRawFd for Uring {
+    fn as_raw_fd(&self) -> RawFd {
+        self.ring.as_raw_fd()
+    }
+}
+
+impl std::fmt::Debug for Uring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Uring").field("fd", &self.as_raw_fd()).finish_non_exhaustive()
+    }
+}

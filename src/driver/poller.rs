@@ -1,0 +1,271 @@
+//! The selector: waits for readiness with epoll; the only file that calls it. See epoll(7).
+//!
+//! A descriptor is registered once, for both directions and edge-triggered, when an operation on it would
+//! first have to wait. From then on the registration remembers in which directions it may be ready, so that
+//! an operation on a ready descriptor is one system call.
+//!
+//! Facts that shape this file: an edge comes only for what happens after the last look, so readiness is
+//! forgotten only when a call has answered EAGAIN, or moved less than it could have (what arrives after such
+//! a call makes a new edge, and no edge can be missed in between, since only this thread looks). Once the
+//! peer has closed there are no more edges, so then a short read proves nothing. A registration outlives
+//! its number when the file has duplicates: it is removed before the close, and tokens carry a generation,
+//! so that a late event meets nobody. Timeouts of epoll_wait(2) are whole milliseconds and are rounded up.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use slab::Slab;
+
+use super::Deferred;
+use super::Park;
+use super::feature::{Feature, FeatureSet};
+use super::slots::{Key, Slots};
+use super::stats::Stats;
+use crate::op::Direction;
+use crate::op::fd::Descriptor;
+use crate::sys::check;
+use crate::task::inbox::Shared;
+
+/// The token of the event descriptor.
+const WAKE: u64 = u64::MAX;
+/// Events taken in one call.
+const BATCH: usize = 256;
+
+#[derive(Debug)]
+pub(crate) struct Poller {
+    epoll: OwnedFd,
+    registrations: Slab<Registration>,
+    generation: u32,
+    events: Vec<libc::epoll_event>,
+    shared: Arc<Shared>,
+    pub(crate) features: FeatureSet,
+}
+
+#[derive(Debug)]
+struct Registration {
+    generation: u32,
+    readable: bool,
+    writable: bool,
+    /// The peer has closed, or the socket has failed: a short read is not the last.
+    hung_up: bool,
+    readers: Vec<Key>,
+    writers: Vec<Key>,
+}
+
+impl Registration {
+    fn ready(&mut self, direction: Direction) -> &mut bool {
+        match direction {
+            Direction::Read => &mut self.readable,
+            Direction::Write => &mut self.writable,
+        }
+    }
+
+    fn waiting(&mut self, direction: Direction) -> &mut Vec<Key> {
+        match direction {
+            Direction::Read => &mut self.readers,
+            Direction::Write => &mut self.writers,
+        }
+    }
+}
+
+impl Poller {
+    pub(crate) fn new(shared: Arc<Shared>, masked: FeatureSet) -> io::Result<Self> {
+        // SAFETY: epoll_create1(2) takes no pointer and answers with a descriptor that nobody else owns.
+        let epoll = unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) };
+        let mut poller = Poller {
+            epoll,
+            registrations: Slab::new(),
+            generation: 0,
+            events: Vec::with_capacity(BATCH),
+            shared,
+            features: FeatureSet::default(),
+        };
+        poller.control(libc::EPOLL_CTL_ADD, poller.shared.eventfd.as_raw_fd(), libc::EPOLLIN as u32, WAKE)?;
+        if !masked.has(Feature::EpollPwait2) && poller.wait_nanoseconds(Some(Duration::ZERO)).is_ok() {
+            poller.features = poller.features.with(Feature::EpollPwait2);
+        }
+        Ok(poller)
+    }
+
+    fn control(&self, operation: i32, fd: RawFd, events: u32, token: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events, u64: token };
+        // SAFETY: the event lives until the call has returned.
+        check(unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, fd, &raw mut event) }).map(drop)
+    }
+
+    fn find(&mut self, descriptor: &Descriptor) -> Option<&mut Registration> {
+        let token = descriptor.token()?;
+        let registration = self.registrations.get_mut(token as u32 as usize)?;
+        (registration.generation == (token >> 32) as u32).then_some(registration)
+    }
+
+    /// Whether a call may be worth making: the descriptor was ready when last heard of, or is not watched.
+    pub(crate) fn may_be_ready(&mut self, descriptor: &Descriptor, direction: Direction) -> bool {
+        self.find(descriptor).is_none_or(|registration| *registration.ready(direction))
+    }
+
+    /// A call moved less than it could have: there is nothing left for now.
+    pub(crate) fn drained(&mut self, descriptor: &Descriptor, direction: Direction) {
+        if let Some(registration) = self.find(descriptor)
+            && !registration.hung_up
+        {
+            *registration.ready(direction) = false;
+        }
+    }
+
+    /// A call answered "not yet": the operation is woken when the descriptor becomes ready.
+    pub(crate) fn watch(
+        &mut self,
+        descriptor: &Descriptor,
+        direction: Direction,
+        key: Key,
+        slots: &Slots,
+        stats: &Stats,
+    ) -> io::Result<()> {
+        if self.find(descriptor).is_none() {
+            self.generation = (self.generation + 1) % (u32::MAX - 1); // never the token of the wake-up
+            let index = self.registrations.insert(Registration {
+                generation: self.generation,
+                readable: false,
+                writable: false,
+                hung_up: false,
+                readers: Vec::new(),
+                writers: Vec::new(),
+            });
+            let token = u64::from(self.generation) << 32 | index as u64;
+            let interest = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
+            stats.calls.add(1);
+            if let Err(error) = self.control(libc::EPOLL_CTL_ADD, descriptor.raw(), interest as u32, token) {
+                self.registrations.remove(index);
+                return Err(error);
+            }
+            descriptor.set_token(token);
+        }
+        if let Some(registration) = self.find(descriptor) {
+            *registration.ready(direction) = false;
+            let waiting = registration.waiting(direction);
+            if waiting.len() >= 4 {
+                waiting.retain(|other| slots.life(*other).is_some()); // futures that were dropped meanwhile
+            }
+            if !waiting.contains(&key) {
+                waiting.push(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// The descriptor is about to be closed or given away.
+    pub(crate) fn forget(&mut self, token: u64, fd: RawFd, stats: &Stats) {
+        let index = token as u32 as usize;
+        if self.registrations.get(index).is_some_and(|r| r.generation == (token >> 32) as u32) {
+            self.registrations.remove(index);
+            stats.calls.add(1);
+            let _ = self.control(libc::EPOLL_CTL_DEL, fd, 0, 0);
+        }
+    }
+
+    /// One visit to the kernel: waits if it may, and takes the events that have come.
+    pub(crate) fn visit(
+        &mut self,
+        park: Park,
+        slots: &Slots,
+        stats: &Stats,
+        deferred: &mut Deferred,
+    ) -> io::Result<()> {
+        stats.kernel_visits.add(1);
+        let timeout = match park {
+            Park::No => Some(Duration::ZERO),
+            Park::For(timeout) => Some(timeout),
+            Park::Forever => None,
+        };
+        let answer = if self.features.has(Feature::EpollPwait2) {
+            self.wait_nanoseconds(timeout)
+        } else {
+            self.wait_milliseconds(timeout)
+        };
+        match answer {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
+            Err(error) => {
+                return Err(io::Error::new(
+                    error.kind(),
+                    format!("epoll failed, and with it the loop: {error}"),
+                ));
+            }
+        }
+        let events = std::mem::take(&mut self.events);
+        for event in &events {
+            let libc::epoll_event { events: what, u64: token } = *event;
+            if token == WAKE {
+                self.shared.eventfd.drain();
+                stats.calls.add(1);
+                continue;
+            }
+            let Some(registration) = self.registrations.get_mut(token as u32 as usize) else { continue };
+            if registration.generation != (token >> 32) as u32 {
+                continue;
+            }
+            stats.completions.add(1);
+            let any = |mask: i32| what & mask as u32 != 0;
+            let failed = any(libc::EPOLLHUP | libc::EPOLLERR);
+            registration.hung_up |= failed || any(libc::EPOLLRDHUP);
+            let ready = [
+                (Direction::Read, failed || any(libc::EPOLLIN | libc::EPOLLRDHUP)),
+                (Direction::Write, failed || any(libc::EPOLLOUT)),
+            ];
+            for (direction, _) in ready.into_iter().filter(|(_, ready)| *ready) {
+                *registration.ready(direction) = true;
+                for key in registration.waiting(direction).drain(..) {
+                    deferred.wake.extend(slots.wake(key));
+                }
+            }
+        }
+        self.events = events; // keeps its memory
+        Ok(())
+    }
+
+    fn wait_nanoseconds(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let timespec = timeout.map(|timeout| libc::timespec {
+            tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        });
+        let pointer = timespec.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        self.events.clear();
+        // SAFETY: the vector has room for `BATCH` events, and the time lives until the call has returned.
+        let count = check(unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait2,
+                self.epoll.as_raw_fd(),
+                self.events.as_mut_ptr(),
+                BATCH,
+                pointer,
+                std::ptr::null::<libc::sigset_t>(),
+                0usize,
+            ) as libc::c_int
+        })?;
+        // SAFETY: the kernel has written that many.
+        unsafe { self.events.set_len(count as usize) };
+        Ok(())
+    }
+
+    fn wait_milliseconds(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let milliseconds = timeout
+            .map_or(-1, |timeout| i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX));
+        self.events.clear();
+        // SAFETY: the vector has room for `BATCH` events.
+        let count = check(unsafe {
+            libc::epoll_wait(self.epoll.as_raw_fd(), self.events.as_mut_ptr(), BATCH as i32, milliseconds)
+        })?;
+        // SAFETY: the kernel has written that many.
+        unsafe { self.events.set_len(count as usize) };
+        Ok(())
+    }
+}
+
+impl AsFd for Poller {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}

@@ -1,0 +1,265 @@
+//! The proactor: operations go into the submission queue, completions come out of the other.
+//!
+//! What waits for room waits in two lists that can't overflow: entries in the *backlog*, and the operations
+//! to be cancelled in `cancels`. Both are fed into the queue before each enter.
+//!
+//! Facts that shape this file: a full completion queue loses nothing (NODROP), but waiting while completions
+//! lie in it is a busy loop, so it is emptied before each wait; what overflowed is brought by further
+//! enters. A cancel answers 0, ENOENT or EALREADY, before or after the operation's own completion, and its
+//! answer means nothing: only the operation's own completion counts. An enter that fails leaves its entries
+//! in the queue, and what they point to in use.
+//!
+//! It knows slots and the seam [`Kernel`]; it runs no code of the user: whom to wake and what to take apart
+//! it leaves in [`Deferred`].
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use io_uring::{opcode, squeue};
+
+use super::Deferred;
+use super::Park;
+use super::kernel::{Kernel, Reaped};
+use super::slot::{Action, Event, Life};
+use super::slots::{Key, Slots};
+use super::stats::Stats;
+use crate::op::wake::WakeRead;
+use crate::op::{Completion, Entry, Op};
+use crate::task::inbox::Shared;
+
+/// Marks the `user_data` of what is no operation: cancels.
+const CANCEL: u64 = 1 << 63;
+
+const F_MORE: u32 = 1 << 1;
+
+/// What the end of the ring's own operation may take.
+const PATIENCE: Duration = Duration::from_millis(10);
+
+#[derive(Debug)]
+pub(crate) struct Ring<K> {
+    pub(crate) kernel: K,
+    backlog: VecDeque<(Key, Entry)>,
+    cancels: VecDeque<Key>,
+    reaped: Vec<Reaped>,
+    /// The read of the event descriptor, while it is in flight.
+    wake: Option<Key>,
+    /// The ring is being closed: no more reads of the event descriptor.
+    closing: bool,
+    shared: Arc<Shared>,
+    /// Ask for no completion of a cancel that worked.
+    skip_success: bool,
+}
+
+impl<K: Kernel> Ring<K> {
+    pub(crate) fn new(kernel: K, shared: Arc<Shared>, skip_success: bool) -> Self {
+        Ring {
+            kernel,
+            backlog: VecDeque::new(),
+            cancels: VecDeque::new(),
+            reaped: Vec::new(),
+            wake: None,
+            closing: false,
+            shared,
+            skip_success,
+        }
+    }
+
+    /// The ring's own operation, while it is in flight.
+    pub(crate) fn own_operation(&self) -> Option<Key> {
+        self.wake
+    }
+
+    /// Ends the ring's own operation, so that nothing is in flight any more.
+    pub(crate) fn disarm_wake(&mut self, slots: &Slots, stats: &Stats, deferred: &mut Deferred) {
+        self.closing = true;
+        if let Some(key) = self.wake {
+            let _ = slots.apply(key, Event::Cancel);
+            self.cancel(key);
+        }
+        // The read is cancelled in the visit that asks for it; the bound is for a kernel that fails.
+        for _ in 0..64 {
+            if self.wake.is_none() || self.visit(Park::For(PATIENCE), slots, stats, deferred).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Queues a placed operation's entry; into the backlog when there is no room, even after an enter.
+    pub(crate) fn submit(&mut self, key: Key, entry: Entry, slots: &Slots, stats: &Stats) {
+        stats.submissions.add(1);
+        let entry = entry.user_data(key.pack());
+        if !self.backlog.is_empty() || !self.push_making_room(&entry, stats) {
+            self.backlog.push_back((key, entry));
+            return;
+        }
+        let _ = slots.apply(key, Event::Push);
+    }
+
+    fn push_making_room(&mut self, entry: &Entry, stats: &Stats) -> bool {
+        // SAFETY: entries of operations point into their slots, which keep them until the last completion;
+        // a cancel's entry points to nothing.
+        if unsafe { self.kernel.push(entry) } {
+            return true;
+        }
+        stats.full_queues.add(1);
+        stats.kernel_visits.add(1);
+        // An error is no matter: the next visit tries again, and reports it if it lasts.
+        // SAFETY: as above.
+        self.kernel.submit().is_ok() && unsafe { self.kernel.push(entry) }
+    }
+
+    /// Asks the kernel to end an operation that is in flight.
+    pub(crate) fn cancel(&mut self, key: Key) {
+        self.cancels.push_back(key);
+    }
+
+    /// Moves backlog and cancels into the queue, as far as there is room.
+    fn feed(&mut self, slots: &Slots, stats: &Stats) {
+        while let Some((key, entry)) = self.backlog.front().cloned() {
+            let waits = slots.life(key) == Some(Life::Queued);
+            if waits && !self.push_making_room(&entry, stats) {
+                return;
+            }
+            self.backlog.pop_front();
+            if waits {
+                let _ = slots.apply(key, Event::Push);
+            }
+        }
+        while let Some(key) = self.cancels.front().copied() {
+            if slots.life(key).is_some_and(Life::is_in_flight) {
+                let flags =
+                    if self.skip_success { squeue::Flags::SKIP_SUCCESS } else { squeue::Flags::empty() };
+                let entry =
+                    opcode::AsyncCancel::new(key.pack()).build().user_data(CANCEL | key.pack()).flags(flags);
+                if !self.push_making_room(&entry, stats) {
+                    return;
+                }
+                stats.cancels.add(1);
+            }
+            self.cancels.pop_front();
+        }
+    }
+
+    /// Keeps a read of the event descriptor in flight, by which other threads end a wait.
+    fn arm_wake(&mut self, slots: &Slots, stats: &Stats) {
+        if self.wake.is_some() || self.closing {
+            return;
+        }
+        let key = slots.place(WakeRead::new(self.shared.clone()), None, None);
+        // SAFETY: it was placed with this type in the line above.
+        if let Some(mut op) = unsafe { slots.get::<WakeRead>(key) } {
+            // SAFETY: nobody else has a reference to it.
+            let entry = unsafe { op.as_mut() }.entry();
+            self.submit(key, entry, slots, stats);
+            self.wake = Some(key);
+        }
+    }
+
+    /// One visit to the kernel: hands over what is queued, waits if it may, and takes what has arrived.
+    pub(crate) fn visit(
+        &mut self,
+        park: Park,
+        slots: &Slots,
+        stats: &Stats,
+        deferred: &mut Deferred,
+    ) -> io::Result<()> {
+        self.arm_wake(slots, stats);
+        self.feed(slots, stats);
+        let arrived = self.take(slots, stats, deferred);
+        let settled = |ring: &Self| ring.backlog.is_empty() && ring.cancels.is_empty();
+        // Never wait while there is something to do.
+        let park = if arrived || !settled(self) { Park::No } else { park };
+        let (want, timeout) = match park {
+            Park::No => (0, None),
+            Park::For(timeout) => (1, Some(timeout)),
+            Park::Forever => (1, None),
+        };
+        if want > 0 || self.kernel.unsubmitted() > 0 || self.kernel.has_work() {
+            self.enter(want, timeout, stats)?;
+            self.take(slots, stats, deferred);
+        }
+        // Bring what overflowed, and make room for what waits; each round moves some of it.
+        while self.kernel.overflowed() || !settled(self) {
+            stats.overflows.add(u64::from(self.kernel.overflowed()));
+            self.feed(slots, stats);
+            let before = self.kernel.unsubmitted();
+            self.enter(0, None, stats)?;
+            let arrived = self.take(slots, stats, deferred);
+            if !arrived && self.kernel.unsubmitted() >= before.max(1) {
+                break; // the kernel takes nothing more for now: the next visit goes on
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, want: u32, timeout: Option<Duration>, stats: &Stats) -> io::Result<()> {
+        stats.kernel_visits.add(1);
+        match self.kernel.enter(want, timeout) {
+            // Short of memory or of room for completions: everything stays queued for the next visit.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EBUSY | libc::ENOMEM)) => {
+                Ok(())
+            }
+            Err(error) => Err(io::Error::new(
+                error.kind(),
+                format!("io_uring_enter failed, and with it the loop: {error}"),
+            )),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Whether a visit would bring something at once.
+    pub(crate) fn has_work(&mut self) -> bool {
+        self.kernel.has_work()
+    }
+
+    /// Whether something waits to be handed over.
+    pub(crate) fn has_unsubmitted(&mut self) -> bool {
+        !self.backlog.is_empty() || !self.cancels.is_empty() || self.kernel.unsubmitted() > 0
+    }
+
+    /// Takes the completions that have arrived. True if there were any.
+    fn take(&mut self, slots: &Slots, stats: &Stats, deferred: &mut Deferred) -> bool {
+        let mut reaped = std::mem::take(&mut self.reaped);
+        self.kernel.reap(&mut reaped);
+        let any = !reaped.is_empty();
+        stats.completions.add(reaped.len() as u64);
+        for Reaped { user_data, completion } in reaped.drain(..) {
+            if user_data & CANCEL == 0 {
+                self.deliver(Key::unpack(user_data), completion, slots, deferred);
+            }
+        }
+        self.reaped = reaped; // keeps its memory
+        any
+    }
+
+    fn deliver(&mut self, key: Key, completion: Completion, slots: &Slots, deferred: &mut Deferred) {
+        let event = if completion.flags & F_MORE == 0 { Event::Last } else { Event::More };
+        deferred.deliver(key, event, completion, slots);
+        if self.wake == Some(key) {
+            self.wake = None;
+            // SAFETY: the wake read was placed with this type, and its completion was its last.
+            drop(unsafe { slots.claim::<WakeRead>(key) });
+        }
+    }
+}
+
+impl Deferred {
+    /// What a completion means for its operation; what needs code of the user is left for later.
+    pub(super) fn deliver(&mut self, key: Key, event: Event, completion: Completion, slots: &Slots) {
+        let Some(action) = slots.apply(key, event) else { return }; // it came late, and concerns nobody
+        if matches!(action, Action::Keep | Action::KeepAndWake | Action::KeepAndReclaim) {
+            slots.keep(key, completion);
+        }
+        if matches!(action, Action::Item | Action::OrphanItem) {
+            slots.each(key, completion);
+        }
+        if matches!(action, Action::KeepAndWake | Action::Wake | Action::Item) {
+            self.wake.extend(slots.wake(key));
+        }
+        if matches!(action, Action::KeepAndReclaim | Action::Reclaim) {
+            self.reclaim.push(key);
+        }
+    }
+}

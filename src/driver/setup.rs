@@ -1,0 +1,242 @@
+//! The ladder of ways to set up a ring, and what to say when none works: pure decisions on error numbers.
+//!
+//! The first attempt asks for everything. EINVAL: the kernel does not know a flag; the newest group of
+//! flags goes first. ENOMEM: on kernels that charge ring memory against RLIMIT_MEMLOCK, memory of rings
+//! closed a moment ago comes back late, so wait and try again; then halve the ring, down to 64 entries.
+//! Everything else is a refusal.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use super::feature::{Feature, FeatureSet};
+
+/// The largest ring that the kernel makes.
+pub(crate) const MAX_ENTRIES: u32 = 32_768;
+const MIN_ENTRIES: u32 = 64;
+/// 1, 2, 4, … ms: 127 ms in all.
+const MEMORY_RETRIES: u32 = 7;
+
+/// Flags that came with one kernel, newest first; a group is dropped as a whole.
+const GROUPS: [&[Feature]; 4] = [
+    &[Feature::NoSqarray],                       // 6.6
+    &[Feature::DeferTaskrun],                    // 6.1
+    &[Feature::SingleIssuer],                    // 6.0
+    &[Feature::CoopTaskrun, Feature::SubmitAll], // 5.18, 5.19
+];
+
+/// One way to ask for a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attempt {
+    pub(crate) entries: u32,
+    pub(crate) flags: FeatureSet,
+    waited: u32,
+}
+
+/// What to do after an attempt has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Try(Attempt),
+    WaitAndTry(Duration, Attempt),
+    GiveUp,
+}
+
+impl Attempt {
+    pub(crate) fn first(entries: u32, masked: FeatureSet) -> Self {
+        let wanted = GROUPS.iter().flat_map(|group| group.iter().copied());
+        Attempt { entries, flags: usable(wanted.filter(|flag| !masked.has(*flag)).collect()), waited: 0 }
+    }
+
+    /// What the failure of this attempt with `errno` means for the next.
+    pub(crate) fn failed(self, errno: i32) -> Next {
+        match errno {
+            libc::EINVAL => {
+                let group = GROUPS.iter().find(|group| group.iter().any(|flag| self.flags.has(*flag)));
+                match group {
+                    None => Next::GiveUp,
+                    Some(group) => {
+                        let flags = group.iter().fold(self.flags, |flags, flag| flags.without(*flag));
+                        Next::Try(Attempt { flags, ..self })
+                    }
+                }
+            }
+            libc::ENOMEM if self.waited < MEMORY_RETRIES => {
+                let pause = Duration::from_millis(1 << self.waited);
+                Next::WaitAndTry(pause, Attempt { waited: self.waited + 1, ..self })
+            }
+            libc::ENOMEM if self.entries > MIN_ENTRIES => {
+                Next::Try(Attempt { entries: (self.entries / 2).max(MIN_ENTRIES), ..self })
+            }
+            _ => Next::GiveUp,
+        }
+    }
+}
+
+/// Leaves out what makes no sense without a flag that is not there.
+fn usable(flags: FeatureSet) -> FeatureSet {
+    if flags.has(Feature::SingleIssuer) { flags } else { flags.without(Feature::DeferTaskrun) }
+}
+
+/// At what step the kernel refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Setup,
+    Register,
+    Enter,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::Setup => "io_uring_setup",
+            Stage::Register => "io_uring_register",
+            Stage::Enter => "io_uring_enter",
+        })
+    }
+}
+
+/// Why there is no ring, with the cure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) stage: Stage,
+    pub(crate) errno: i32,
+    /// What `uname -r` says.
+    pub(crate) release: String,
+    /// The sysctl `kernel.io_uring_disabled`, where it can be read.
+    pub(crate) disabled: Option<u8>,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let error = io::Error::from_raw_os_error(self.errno);
+        write!(
+            f,
+            "io_uring is not available: {} answered \"{error}\" on Linux {}; ",
+            self.stage, self.release
+        )?;
+        match (self.errno, self.disabled) {
+            (libc::EPERM, Some(2)) => {
+                f.write_str("the sysctl kernel.io_uring_disabled is 2 and forbids it to everybody: set it to 0")
+            }
+            (libc::EPERM, Some(1)) => f.write_str(
+                "the sysctl kernel.io_uring_disabled is 1 and forbids it to users outside the group \
+                 kernel.io_uring_group: set it to 0, or join the group",
+            ),
+            (libc::EPERM | libc::EACCES, _) => f.write_str(
+                "a seccomp filter or security module forbids it, as the default profiles of container engines \
+                 do: allow io_uring_setup, io_uring_enter and io_uring_register",
+            ),
+            (libc::ENOSYS, _) => f.write_str(
+                "the kernel was built without it or is older than 5.1, or a seccomp filter hides it: use a \
+                 kernel of 6.1 or later, or allow io_uring_setup, io_uring_enter and io_uring_register",
+            ),
+            (libc::ENOMEM, _) => f.write_str(
+                "its memory counts against RLIMIT_MEMLOCK: raise that limit (ulimit -l), make fewer rings, or \
+                 ask for fewer ring entries",
+            ),
+            (libc::EMFILE | libc::ENFILE, _) => {
+                f.write_str("there is no free descriptor: raise RLIMIT_NOFILE (ulimit -n)")
+            }
+            (libc::EINVAL, _) => {
+                f.write_str("the kernel is too old: the proactor needs 5.11 and is made for 6.1 or later")
+            }
+            _ => f.write_str("the cause is not one that is known to this crate"),
+        }?;
+        f.write_str("; or use the selector backend (PROACTOR_BACKEND=selector, Selector or Auto)")
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl From<Refused> for io::Error {
+    fn from(refused: Refused) -> Self {
+        io::Error::new(io::Error::from_raw_os_error(refused.errno).kind(), refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Feature::*;
+
+    fn flags(attempt: Attempt) -> Vec<Feature> {
+        attempt.flags.iter().collect()
+    }
+
+    #[test]
+    fn einval_drops_the_newest_flags_group_by_group() {
+        let mut attempt = Attempt::first(256, FeatureSet::default());
+        let expected: [&[Feature]; 5] = [
+            &[SubmitAll, CoopTaskrun, SingleIssuer, DeferTaskrun, NoSqarray],
+            &[SubmitAll, CoopTaskrun, SingleIssuer, DeferTaskrun],
+            &[SubmitAll, CoopTaskrun, SingleIssuer],
+            &[SubmitAll, CoopTaskrun],
+            &[],
+        ];
+        for (step, expected) in expected.iter().enumerate() {
+            assert_eq!(flags(attempt), *expected, "step {step}");
+            match attempt.failed(libc::EINVAL) {
+                Next::Try(next) => attempt = next,
+                Next::GiveUp => assert_eq!(step, 4),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn enomem_waits_then_halves_then_gives_up() {
+        let mut attempt = Attempt::first(200, FeatureSet::default());
+        let (mut waited, mut sizes) = (Duration::ZERO, vec![200]);
+        loop {
+            match attempt.failed(libc::ENOMEM) {
+                Next::WaitAndTry(pause, next) => {
+                    waited += pause;
+                    attempt = next;
+                }
+                Next::Try(next) => {
+                    sizes.push(next.entries);
+                    attempt = next;
+                }
+                Next::GiveUp => break,
+            }
+        }
+        assert_eq!(waited, Duration::from_millis(127));
+        assert_eq!(sizes, [200, 100, 64]);
+    }
+
+    #[test]
+    fn every_other_error_is_a_refusal_at_once() {
+        let attempt = Attempt::first(256, FeatureSet::default());
+        for errno in [libc::EPERM, libc::ENOSYS, libc::EMFILE, libc::EFAULT, libc::EACCES] {
+            assert_eq!(attempt.failed(errno), Next::GiveUp);
+        }
+    }
+
+    #[test]
+    fn masked_flags_are_never_asked_for() {
+        for feature in GROUPS.iter().flat_map(|group| group.iter()) {
+            let masked = FeatureSet::default().with(*feature);
+            assert!(!Attempt::first(256, masked).flags.has(*feature));
+        }
+        let without_issuer = Attempt::first(256, FeatureSet::default().with(SingleIssuer));
+        assert!(!without_issuer.flags.has(DeferTaskrun), "the kernel refuses one without the other");
+    }
+
+    #[test]
+    fn refusals_name_cause_and_cure() {
+        let say = |errno, disabled| {
+            Refused { stage: Stage::Setup, errno, release: "6.18.0".into(), disabled }.to_string()
+        };
+        assert!(say(libc::EPERM, Some(2)).contains("kernel.io_uring_disabled is 2"));
+        assert!(say(libc::EPERM, Some(1)).contains("kernel.io_uring_group"));
+        assert!(say(libc::EPERM, Some(0)).contains("seccomp"));
+        assert!(say(libc::ENOSYS, None).contains("6.1 or later"));
+        assert!(say(libc::ENOMEM, None).contains("RLIMIT_MEMLOCK"));
+        assert!(say(libc::EMFILE, None).contains("RLIMIT_NOFILE"));
+        assert!(say(libc::EINVAL, None).contains("too old"));
+        for errno in [libc::EPERM, libc::ENOSYS, libc::ENOMEM, libc::EIO] {
+            assert!(say(errno, None).contains("PROACTOR_BACKEND=selector"));
+        }
+    }
+}

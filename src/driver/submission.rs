@@ -1,0 +1,139 @@
+//! The future of one operation, and `cancel` for every future of an operation.
+//!
+//! Until it is first polled the operation lies in the future; from then on it lies in its slot, and the
+//! future is only a key to it. Dropping the future moves nothing and frees nothing that the kernel may use.
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use super::slots::Key;
+use super::{Driver, Started, current};
+use crate::op::{Completion, Op};
+use crate::task::no_runtime;
+
+pub(crate) struct Submission<O: Op> {
+    state: State<O>,
+}
+
+enum State<O> {
+    /// Not begun.
+    Here(O),
+    /// Not begun, and not to begin.
+    Cancelled(O),
+    /// In its slot.
+    Placed(Key, Rc<Driver>),
+    /// Its output was given, or it is being polled.
+    Over,
+}
+
+// Nothing in here is pinned: an operation that the kernel knows lies in its slot.
+impl<O: Op> Unpin for Submission<O> {}
+
+impl<O: Op> Submission<O> {
+    pub(crate) fn new(op: O) -> Self {
+        Submission { state: State::Here(op) }
+    }
+
+    /// Asks for the operation's end. The future goes on, and gives what became of it.
+    pub(crate) fn request_cancel(&mut self) {
+        self.state = match std::mem::replace(&mut self.state, State::Over) {
+            State::Here(op) => State::Cancelled(op),
+            State::Placed(key, driver) => {
+                driver.cancel(key);
+                State::Placed(key, driver)
+            }
+            other => other,
+        };
+    }
+}
+
+impl<O: Op> Future for Submission<O> {
+    type Output = O::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O::Output> {
+        if let State::Placed(key, driver) = &self.state {
+            let output = driver.poll::<O>(*key, cx);
+            if output.is_ready() {
+                self.state = State::Over;
+            }
+            return output;
+        }
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Here(op) => {
+                let driver = current().unwrap_or_else(|| no_runtime(O::NAME));
+                match driver.start(op, cx) {
+                    Started::Done(output) => return Poll::Ready(output),
+                    Started::Pending(key) => self.state = State::Placed(key, driver),
+                    Started::NotYet(op) => self.state = State::Here(op),
+                }
+                Poll::Pending
+            }
+            State::Cancelled(op) => Poll::Ready(op.complete(Completion::CANCELED)),
+            State::Placed(..) | State::Over => panic!("{}: polled after it had given its result", O::NAME),
+        }
+    }
+}
+
+impl<O: Op> Drop for Submission<O> {
+    fn drop(&mut self) {
+        if let State::Placed(key, driver) = &self.state {
+            driver.abandon(*key);
+        }
+    }
+}
+
+/// A future of I/O that can be asked to end early.
+///
+/// Every I/O method gives one. It is implemented in this crate only.
+pub trait Cancellable: Future + Unpin + sealed::Sealed {
+    /// Asks for the end of the operation that is in flight, and returns at once; the future then gives what
+    /// became of it.
+    fn request_cancel(&mut self);
+}
+
+pub(crate) mod sealed {
+    #[expect(unnameable_types, reason = "it keeps the trait from being implemented elsewhere")]
+    pub trait Sealed {}
+}
+
+/// The future of `cancel()` on a future of I/O: waits until the operation is over and tells what became of it.
+///
+/// Its output is the operation's own: the result, if it finished first, or an error of
+/// `ECANCELED` with the buffer. A cancel that comes too late changes nothing.
+///
+/// # Examples
+/// ```
+/// use proactor::net::{TcpListener, TcpStream};
+/// proactor::run(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let stream = TcpStream::connect(listener.local_addr()?).await?;
+///     let error = stream.read(Vec::with_capacity(16)).cancel().await.unwrap_err();
+///     let (error, buffer) = error.into_parts();
+///     assert_eq!(error.raw_os_error(), Some(libc::ECANCELED));
+///     assert_eq!(buffer.capacity(), 16);
+///     std::io::Result::Ok(())
+/// }).unwrap();
+/// ```
+#[derive(Debug)]
+#[must_use = "the operation is asked to end when this is awaited, or right away if it had begun"]
+pub struct Cancel<F> {
+    future: F,
+}
+
+impl<F: Cancellable> Cancel<F> {
+    pub(crate) fn new(mut future: F) -> Self {
+        future.request_cancel();
+        Cancel { future }
+    }
+}
+
+impl<F: Cancellable> Future for Cancel<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        Pin::new(&mut self.future).poll(cx)
+    }
+}

@@ -1,0 +1,219 @@
+//! `File`: see openat(2), pread(2), pwrite(2), fsync(2), statx(2), ftruncate(2).
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::path::Path;
+use std::rc::Rc;
+
+use super::metadata::Asking;
+use super::{Metadata, Open, OpenOptions};
+use crate::buf::{BufResult, IoBuf, IoBufMut, IoVec, IoVecMut};
+use crate::driver::attach;
+use crate::driver::repeat::{Goal, Repeat};
+use crate::driver::submission::Submission;
+use crate::io::Close;
+use crate::op::fd::Descriptor;
+use crate::op::file::{
+    ReadFrom, ReadVectoredFrom, StatTarget, Statx, Sync, Truncate, WriteTo, WriteVectoredTo,
+};
+
+/// An open file.
+///
+/// Dropping it closes it, once operations of dropped futures that are still with the kernel are over.
+/// Futures that are still there keep it open. It can be shared by `Rc`, and any number of operations may be
+/// in flight; their order is that of the kernel, unless one is awaited before the next begins.
+///
+/// # Examples
+/// ```
+/// use proactor::fs::File;
+/// proactor::run(async {
+///     let file = File::open("/proc/self/cmdline").await?;
+///     let (count, buffer) = file.read_at(Vec::with_capacity(4096), 0).await?;
+///     assert!(count > 0 && buffer.len() == count);
+///     file.close().await
+/// }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct File {
+    descriptor: Rc<Descriptor>,
+}
+
+impl File {
+    /// Opens a file for reading. For errors and cancellation see [`OpenOptions::open`].
+    pub fn open(path: impl AsRef<Path>) -> Open {
+        OpenOptions::new().read(true).open(path)
+    }
+
+    /// Opens a file for writing: creates it, or cuts it to zero bytes. For errors and cancellation see
+    /// [`OpenOptions::open`].
+    pub fn create(path: impl AsRef<Path>) -> Open {
+        OpenOptions::new().write(true).create(true).truncate(true).open(path)
+    }
+
+    /// Takes a file of the standard library over.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn from_std(file: std::fs::File) -> Self {
+        Self::from_descriptor(Rc::new(attach(file.into(), "File::from_std")))
+    }
+
+    pub(super) fn from_descriptor(descriptor: Rc<Descriptor>) -> Self {
+        File { descriptor }
+    }
+
+    fn from(&self, offset: u64) -> ReadFrom {
+        ReadFrom { file: self.descriptor.clone(), offset }
+    }
+
+    fn to(&self, offset: u64) -> WriteTo {
+        WriteTo { file: self.descriptor.clone(), offset }
+    }
+
+    /// Reads from a position: from the buffer's start up to its capacity, and sets its length. Less than
+    /// that only at the end of the file, or after an error that the next read will meet.
+    ///
+    /// # Errors
+    /// Those of pread(2); the buffer comes back.
+    ///
+    /// # Cancellation
+    /// The buffer of a dropped read is freed when the kernel has let go of it.
+    pub fn read_at<B: IoBufMut>(&self, buf: B, offset: u64) -> ReadAt<B> {
+        ReadAt(Repeat::file(self.from(offset), buf, Goal::UntilShort))
+    }
+
+    /// Reads from a position until the buffer is full.
+    ///
+    /// # Errors
+    /// Those of pread(2), and `UnexpectedEof`; the buffer comes back, with what had been read.
+    pub fn read_exact_at<B: IoBufMut>(&self, buf: B, offset: u64) -> ReadExactAt<B> {
+        ReadExactAt(Repeat::file(self.from(offset), buf, Goal::All))
+    }
+
+    /// Reads from a position into several buffers, one after the other.
+    ///
+    /// # Errors
+    /// Those of preadv(2); the buffers come back.
+    pub fn read_vectored_at<V: IoVecMut>(&self, bufs: V, offset: u64) -> ReadVectoredAt<V> {
+        ReadVectoredAt(Repeat::file(ReadVectoredFrom(self.from(offset)), bufs, Goal::UntilShort))
+    }
+
+    /// Writes the buffer's bytes to a position. Less than all only when the disk is full or a limit is
+    /// reached, which the next write will meet as an error.
+    ///
+    /// # Errors
+    /// Those of pwrite(2); the buffer comes back.
+    ///
+    /// # Cancellation
+    /// A dropped write may be done, whole or in part.
+    pub fn write_at<B: IoBuf>(&self, buf: B, offset: u64) -> WriteAt<B> {
+        WriteAt(Repeat::file(self.to(offset), buf, Goal::UntilShort))
+    }
+
+    /// Writes all of the buffer's bytes to a position.
+    ///
+    /// # Errors
+    /// Those of pwrite(2), and `WriteZero`; the buffer comes back.
+    pub fn write_all_at<B: IoBuf>(&self, buf: B, offset: u64) -> WriteAllAt<B> {
+        WriteAllAt(Repeat::file(self.to(offset), buf, Goal::All))
+    }
+
+    /// Writes several buffers to a position, one after the other.
+    ///
+    /// # Errors
+    /// Those of pwritev(2); the buffers come back.
+    pub fn write_vectored_at<V: IoVec>(&self, bufs: V, offset: u64) -> WriteVectoredAt<V> {
+        WriteVectoredAt(Repeat::file(WriteVectoredTo(self.to(offset)), bufs, Goal::UntilShort))
+    }
+
+    /// Makes everything that was written durable, contents and metadata.
+    ///
+    /// # Errors
+    /// Those of fsync(2).
+    pub fn sync_all(&self) -> SyncFile {
+        SyncFile(Submission::new(Sync { file: self.descriptor.clone(), data_only: false }))
+    }
+
+    /// Makes the contents durable, and no more metadata than reading them needs.
+    ///
+    /// # Errors
+    /// Those of fdatasync(2).
+    pub fn sync_data(&self) -> SyncFile {
+        SyncFile(Submission::new(Sync { file: self.descriptor.clone(), data_only: true }))
+    }
+
+    /// What the file system says of it.
+    ///
+    /// # Errors
+    /// Those of statx(2).
+    pub fn metadata(&self) -> FileMetadata {
+        FileMetadata(Asking(Ok(Submission::new(Statx::new(StatTarget::File(self.descriptor.clone()))))))
+    }
+
+    /// Cuts the file to a length, or extends it with zeros.
+    ///
+    /// # Errors
+    /// Those of ftruncate(2).
+    pub fn set_len(&self, len: u64) -> SetLen {
+        SetLen(Submission::new(Truncate { file: self.descriptor.clone(), len }))
+    }
+
+    /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
+    ///
+    /// # Errors
+    /// Those of close(2); `ResourceBusy` while futures of this file are still there.
+    pub fn close(self) -> Close {
+        Close::new(Rc::into_inner(self.descriptor).map(Descriptor::into_owned))
+    }
+}
+
+impl AsFd for File {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        Descriptor::as_fd(&self.descriptor)
+    }
+}
+
+impl AsRawFd for File {
+    fn as_raw_fd(&self) -> RawFd {
+        self.descriptor.raw()
+    }
+}
+
+io_future! {
+    /// The future of [`File::read_at`].
+    ReadAt<B: IoBufMut> = Repeat<B, ReadFrom> => BufResult<usize, B>
+}
+io_future! {
+    /// The future of [`File::read_exact_at`].
+    ReadExactAt<B: IoBufMut> = Repeat<B, ReadFrom> => BufResult<usize, B>
+}
+io_future! {
+    /// The future of [`File::read_vectored_at`].
+    ReadVectoredAt<V: IoVecMut> = Repeat<V, ReadVectoredFrom> => BufResult<usize, V>
+}
+io_future! {
+    /// The future of [`File::write_at`].
+    WriteAt<B: IoBuf> = Repeat<B, WriteTo> => BufResult<usize, B>
+}
+io_future! {
+    /// The future of [`File::write_all_at`].
+    WriteAllAt<B: IoBuf> = Repeat<B, WriteTo> => BufResult<usize, B>
+}
+io_future! {
+    /// The future of [`File::write_vectored_at`].
+    WriteVectoredAt<V: IoVec> = Repeat<V, WriteVectoredTo> => BufResult<usize, V>
+}
+io_future! {
+    /// The future of [`File::sync_all`] and [`File::sync_data`].
+    SyncFile<> = Submission<Sync> => io::Result<()>
+}
+io_future! {
+    /// The future of [`File::metadata`].
+    FileMetadata<> = Asking => io::Result<Metadata>
+}
+io_future! {
+    /// The future of [`File::set_len`].
+    SetLen<> = Submission<Truncate> => io::Result<()>
+}

@@ -1,0 +1,187 @@
+//! `OpenOptions`: see openat(2).
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use super::{File, c_path};
+use crate::driver::attach;
+use crate::driver::submission::Submission;
+use crate::op;
+
+/// How to open a file.
+///
+/// # Examples
+/// ```
+/// use proactor::fs::OpenOptions;
+/// proactor::run(async {
+///     let path = std::env::temp_dir().join(format!("proactor-options-{}", std::process::id()));
+///     let file = OpenOptions::new().read(true).write(true).create(true).open(&path).await?;
+///     file.write_all_at("abc", 0).await?;
+///     assert_eq!(file.read_exact_at([0; 2], 1).await?.1, *b"bc");
+///     std::fs::remove_file(&path)
+/// }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    read: bool,
+    write: bool,
+    append: bool,
+    truncate: bool,
+    create: bool,
+    create_new: bool,
+    mode: libc::mode_t,
+    custom: i32,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl OpenOptions {
+    /// Nothing is allowed yet; new files get mode 0o666, less the umask.
+    pub fn new() -> Self {
+        OpenOptions {
+            read: false,
+            write: false,
+            append: false,
+            truncate: false,
+            create: false,
+            create_new: false,
+            mode: 0o666,
+            custom: 0,
+        }
+    }
+
+    /// Allows reading.
+    pub fn read(&mut self, read: bool) -> &mut Self {
+        self.read = read;
+        self
+    }
+
+    /// Allows writing.
+    pub fn write(&mut self, write: bool) -> &mut Self {
+        self.write = write;
+        self
+    }
+
+    /// Writes go to the end of the file, whatever position they name.
+    pub fn append(&mut self, append: bool) -> &mut Self {
+        self.append = append;
+        self
+    }
+
+    /// Cuts an existing file to zero bytes.
+    pub fn truncate(&mut self, truncate: bool) -> &mut Self {
+        self.truncate = truncate;
+        self
+    }
+
+    /// Creates the file if there is none.
+    pub fn create(&mut self, create: bool) -> &mut Self {
+        self.create = create;
+        self
+    }
+
+    /// Creates the file, and fails if there is one.
+    pub fn create_new(&mut self, create_new: bool) -> &mut Self {
+        self.create_new = create_new;
+        self
+    }
+
+    /// The permissions of a new file, before the umask.
+    pub fn mode(&mut self, mode: u32) -> &mut Self {
+        self.mode = mode;
+        self
+    }
+
+    /// More flags for openat(2), such as `O_DIRECT`; those of the access mode are ignored.
+    ///
+    /// With `O_DIRECT` the address, length and position of each transfer have to be multiples of the
+    /// device's block size.
+    pub fn custom_flags(&mut self, flags: i32) -> &mut Self {
+        self.custom = flags & !libc::O_ACCMODE;
+        self
+    }
+
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// Those of openat(2); `InvalidInput` for options that contradict each other, or a path with a zero byte.
+    ///
+    /// # Panics
+    /// When polled outside a runtime.
+    ///
+    /// # Cancellation
+    /// A file that is opened for a dropped future is closed.
+    pub fn open(&self, path: impl AsRef<Path>) -> Open {
+        let prepared = self.flags().and_then(|flags| Ok((flags, c_path(path.as_ref())?)));
+        Open(Opening(match prepared {
+            Ok((flags, path)) => Ok(Submission::new(op::file::Open::new(path, flags, self.mode))),
+            Err(error) => Err(Some(error)),
+        }))
+    }
+
+    fn flags(&self) -> io::Result<i32> {
+        let invalid = |what| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        let writes = self.write || self.append;
+        let access = match (self.read, writes) {
+            (true, false) => libc::O_RDONLY,
+            (false, true) => libc::O_WRONLY,
+            (true, true) => libc::O_RDWR,
+            (false, false) => return invalid("open a file for reading, writing or appending"),
+        };
+        if !writes && (self.truncate || self.create || self.create_new) {
+            return invalid("creating or truncating a file needs write access");
+        }
+        if self.append && self.truncate && !self.create_new {
+            return invalid("a file can't be opened for appending and be truncated as well");
+        }
+        let mut flags = access | self.custom;
+        if self.append {
+            flags |= libc::O_APPEND;
+        }
+        if self.create_new {
+            flags |= libc::O_CREAT | libc::O_EXCL;
+        } else {
+            flags |= if self.create { libc::O_CREAT } else { 0 };
+            flags |= if self.truncate { libc::O_TRUNC } else { 0 };
+        }
+        Ok(flags)
+    }
+}
+
+io_future! {
+    /// The future of [`OpenOptions::open`], [`File::open`] and [`File::create`].
+    Open<> = Opening => io::Result<File>
+}
+
+pub(crate) struct Opening(Result<Submission<op::file::Open>, Option<io::Error>>);
+
+impl Opening {
+    fn request_cancel(&mut self) {
+        if let Ok(step) = &mut self.0 {
+            step.request_cancel();
+        }
+    }
+}
+
+impl Future for Opening {
+    type Output = io::Result<File>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Ok(step) => {
+                let fd = ready!(Pin::new(step).poll(cx))?;
+                Poll::Ready(Ok(File::from_descriptor(Rc::new(attach(fd, "File::open")))))
+            }
+            Err(error) => Poll::Ready(Err(error.take().expect("an Open was polled after its result"))),
+        }
+    }
+}

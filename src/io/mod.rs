@@ -1,0 +1,57 @@
+//! Reading and writing with owned buffers, whatever the object; and what futures of I/O have in common.
+#![forbid(unsafe_code)]
+
+mod close;
+mod copy;
+mod nop;
+
+use std::future::Future;
+
+use crate::buf::{BufResult, IoBuf, IoBufMut};
+
+pub use crate::driver::submission::{Cancel, Cancellable};
+pub use close::Close;
+pub use copy::copy;
+pub use nop::{Nop, nop};
+
+/// Something that bytes can be read from, into a buffer that the caller owns.
+///
+/// # Examples
+/// ```
+/// use proactor::io::ReadOwned;
+/// async fn first_byte(source: &impl ReadOwned) -> std::io::Result<u8> {
+///     let (_, buffer) = source.read([0u8; 1]).await?;
+///     Ok(buffer[0])
+/// }
+/// ```
+pub trait ReadOwned {
+    /// Reads from the start of the buffer up to its capacity, and sets its length. Zero is the end.
+    ///
+    /// # Errors
+    /// The object's own; the buffer comes back.
+    fn read<B: IoBufMut>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>>;
+}
+
+/// Something that bytes can be written to, from a buffer that the caller owns.
+///
+/// # Examples
+/// ```
+/// use proactor::io::WriteOwned;
+/// async fn hello(target: &impl WriteOwned) -> std::io::Result<()> {
+///     target.write_all("hello").await?;
+///     Ok(())
+/// }
+/// ```
+pub trait WriteOwned {
+    /// Writes the initialised bytes of the buffer, or some from their start.
+    ///
+    /// # Errors
+    /// The object's own; the buffer comes back.
+    fn write<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>>;
+
+    /// Writes all initialised bytes of the buffer.
+    ///
+    /// # Errors
+    /// The object's own, and `WriteZero`; the buffer comes back.
+    fn write_all<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>>;
+}

@@ -1,0 +1,30 @@
+//! `nop`: the empty operation.
+#![forbid(unsafe_code)]
+
+use std::io;
+
+use crate::driver::submission::Submission;
+use crate::op;
+
+/// A round trip to the kernel that does nothing: `IORING_OP_NOP` on the proactor, getppid(2) on the selector.
+///
+/// It measures what a runtime adds to an operation.
+///
+/// # Errors
+/// None that a working kernel gives.
+///
+/// # Panics
+/// When polled outside a runtime.
+///
+/// # Examples
+/// ```
+/// proactor::run(async { proactor::io::nop().await }).unwrap();
+/// ```
+pub fn nop() -> Nop {
+    Nop(Submission::new(op::nop::Nop))
+}
+
+io_future! {
+    /// The future of [`nop`].
+    Nop<> = Submission<op::nop::Nop> => io::Result<()>
+}

@@ -1,0 +1,206 @@
+//! Addresses and names. Names are looked up by getaddrinfo(3), which blocks, on the blocking pool.
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use crate::task::{JoinHandle, spawn_blocking};
+
+/// What can be turned into addresses: an address, a host and port, or a text of both.
+///
+/// Addresses in text are understood on the spot; names are looked up on the blocking pool. It is
+/// implemented in this crate only.
+///
+/// # Examples
+/// ```
+/// use proactor::net::lookup_host;
+/// proactor::run(async {
+///     let loopback: Vec<_> = lookup_host(("127.0.0.1", 80)).await.unwrap();
+///     assert_eq!(loopback, ["127.0.0.1:80".parse().unwrap()]);
+/// });
+/// ```
+pub trait ToSocketAddrs: sealed::Target {}
+
+pub(super) mod sealed {
+    #[expect(unnameable_types, reason = "it keeps the trait from being implemented elsewhere")]
+    pub trait Target {
+        /// The addresses, if no name has to be looked up; else the name and the port.
+        fn target(&self) -> Result<Vec<super::SocketAddr>, super::Name>;
+    }
+}
+use sealed::Target;
+
+/// What getaddrinfo(3) is asked.
+#[derive(Debug)]
+#[expect(unnameable_types, reason = "part of a sealed trait")]
+pub enum Name {
+    Pair(String, u16),
+    Text(String),
+}
+
+impl Name {
+    fn resolve(self) -> io::Result<Vec<SocketAddr>> {
+        let (shown, found) = match self {
+            Name::Pair(host, port) => {
+                let found =
+                    std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), port)).map(Vec::from_iter);
+                (format!("{host}:{port}"), found)
+            }
+            Name::Text(text) => {
+                let found = std::net::ToSocketAddrs::to_socket_addrs(text.as_str()).map(Vec::from_iter);
+                (text, found)
+            }
+        };
+        match found {
+            Ok(addresses) if !addresses.is_empty() => Ok(addresses),
+            Ok(_) => {
+                Err(io::Error::new(io::ErrorKind::NotFound, format!("{shown}: the name has no address")))
+            }
+            Err(error) => Err(io::Error::new(error.kind(), format!("{shown}: {error}"))),
+        }
+    }
+}
+
+macro_rules! addresses {
+    ($($type:ty),*) => {$(
+        impl Target for $type {
+            fn target(&self) -> Result<Vec<SocketAddr>, Name> {
+                Ok(vec![SocketAddr::from(*self)])
+            }
+        }
+        impl ToSocketAddrs for $type {}
+    )*};
+}
+addresses!(SocketAddr, SocketAddrV4, SocketAddrV6, (IpAddr, u16), (Ipv4Addr, u16), (Ipv6Addr, u16));
+
+impl Target for (&str, u16) {
+    fn target(&self) -> Result<Vec<SocketAddr>, Name> {
+        match self.0.parse::<IpAddr>() {
+            Ok(address) => Ok(vec![SocketAddr::new(address, self.1)]),
+            Err(_) => Err(Name::Pair(self.0.to_owned(), self.1)),
+        }
+    }
+}
+impl ToSocketAddrs for (&str, u16) {}
+
+impl Target for (String, u16) {
+    fn target(&self) -> Result<Vec<SocketAddr>, Name> {
+        (self.0.as_str(), self.1).target()
+    }
+}
+impl ToSocketAddrs for (String, u16) {}
+
+impl Target for str {
+    fn target(&self) -> Result<Vec<SocketAddr>, Name> {
+        self.parse().map(|address| vec![address]).map_err(|_| Name::Text(self.to_owned()))
+    }
+}
+impl ToSocketAddrs for str {}
+
+impl Target for String {
+    fn target(&self) -> Result<Vec<SocketAddr>, Name> {
+        self.as_str().target()
+    }
+}
+impl ToSocketAddrs for String {}
+
+impl Target for [SocketAddr] {
+    fn target(&self) -> Result<Vec<SocketAddr>, Name> {
+        Ok(self.to_vec())
+    }
+}
+impl ToSocketAddrs for [SocketAddr] {}
+
+impl<T: Target + ?Sized> Target for &T {
+    fn target(&self) -> Result<Vec<SocketAddr>, Name> {
+        (**self).target()
+    }
+}
+impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {}
+
+/// Looks a host up; asyncio's `getaddrinfo`.
+///
+/// # Errors
+/// The resolver's, naming what was looked up; it never gives an empty list.
+///
+/// # Panics
+/// When polled outside a runtime, if a name has to be looked up.
+///
+/// # Examples
+/// ```
+/// proactor::run(async {
+///     for address in proactor::net::lookup_host("localhost:80").await.unwrap() {
+///         assert!(address.ip().is_loopback());
+///     }
+/// });
+/// ```
+pub fn lookup_host(host: impl ToSocketAddrs) -> LookupHost {
+    LookupHost(match host.target() {
+        Ok(addresses) => State::Known(Some(addresses)),
+        Err(name) => State::Named(Some(name)),
+    })
+}
+
+/// The future of [`lookup_host`].
+///
+/// # Cancellation
+/// Dropping it leaves a look-up that has begun to end by itself.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct LookupHost(State);
+
+#[derive(Debug)]
+enum State {
+    Known(Option<Vec<SocketAddr>>),
+    Named(Option<Name>),
+    Asking(JoinHandle<io::Result<Vec<SocketAddr>>>),
+}
+
+impl LookupHost {
+    /// The next poll answers that it was cancelled.
+    pub(super) fn request_cancel(&mut self) {
+        match &mut self.0 {
+            State::Asking(task) => drop(task.request_cancel()),
+            State::Named(name) => *name = None,
+            State::Known(_) => {}
+        }
+    }
+}
+
+impl Future for LookupHost {
+    type Output = io::Result<Vec<SocketAddr>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            match &mut self.0 {
+                State::Known(addresses) => {
+                    let addresses = addresses.take().expect("a LookupHost was polled after its result");
+                    return Poll::Ready(if addresses.is_empty() {
+                        Err(io::Error::new(io::ErrorKind::InvalidInput, "the list of addresses is empty"))
+                    } else {
+                        Ok(addresses)
+                    });
+                }
+                State::Named(Some(_)) => {
+                    let State::Named(Some(name)) = std::mem::replace(&mut self.0, State::Named(None)) else {
+                        unreachable!("matched in the line above")
+                    };
+                    self.0 = State::Asking(spawn_blocking(move || name.resolve()).cancel_on_drop());
+                }
+                State::Named(None) => return Poll::Ready(Err(cancelled())),
+                State::Asking(task) => {
+                    let answer = ready!(Pin::new(task).poll(cx));
+                    return Poll::Ready(answer.unwrap_or_else(|_| Err(cancelled())));
+                }
+            }
+        }
+    }
+}
+
+/// The error of something that was asked to end.
+pub(super) fn cancelled() -> io::Error {
+    io::Error::from_raw_os_error(libc::ECANCELED)
+}

@@ -1,0 +1,77 @@
+//! Sockets: TCP and UDP over IPv4 and IPv6.
+//!
+//! All methods take `&self` and owned buffers; their futures are `'static`, may be kept in structures, and
+//! have `cancel()`. Dropping one loses nothing that was received: bytes, datagrams and connections that
+//! arrive for it all the same are given to the next one. One receive and one send (or accept) of an object
+//! are with the kernel at a time, later ones wait their turn.
+//!
+//! An object belongs to the runtime in which it was made and stays on its thread:
+//! ```compile_fail,E0277
+//! # async fn example(stream: proactor::net::TcpStream) {
+//! std::thread::spawn(move || drop(stream));
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod addr;
+mod split;
+mod tcp_listener;
+mod tcp_stream;
+mod udp;
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+pub use addr::{LookupHost, ToSocketAddrs, lookup_host};
+pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
+pub use tcp_listener::{Accept, Bind, TcpListener};
+pub use tcp_stream::{
+    Connect, Read, ReadExact, ReadVectored, Shutdown, TcpStream, Write, WriteAll, WriteAllVectored,
+    WriteVectored,
+};
+pub use udp::{ConnectUdp, RecvFrom, SendTo, UdpBind, UdpRecv, UdpSend, UdpSocket};
+
+/// A socket of the address's family that does not block and is not inherited.
+fn socket(address: &SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    Socket::new(Domain::for_address(*address), kind.nonblocking().cloexec(), Some(protocol))
+}
+
+/// An Internet address, or an error for a socket of another family.
+fn internet(address: io::Result<SockAddr>) -> io::Result<SocketAddr> {
+    address?.as_socket().ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidInput, "the socket's address is neither IPv4 nor IPv6")
+    })
+}
+
+/// Prepares a descriptor from elsewhere: both backends want it not to block.
+fn adopt(fd: OwnedFd) -> io::Result<OwnedFd> {
+    let socket = Socket::from(fd);
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// The first of several addresses with which `make` succeeds, or the last error, naming its address.
+fn first_that_works<T>(
+    addresses: &[SocketAddr],
+    make: impl Fn(&SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut last = None;
+    for address in addresses {
+        match make(address) {
+            Ok(made) => return Ok(made),
+            Err(error) => last = Some(naming(address, error)),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::Error::from(io::ErrorKind::InvalidInput)))
+}
+
+/// The error with the address that it concerns; a cancellation stays as it is.
+fn naming(address: &SocketAddr, error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::ECANCELED) => error,
+        _ => io::Error::new(error.kind(), format!("{address}: {error}")),
+    }
+}

@@ -1,0 +1,202 @@
+//! `TcpListener`: see tcp(7), listen(2), accept4(2).
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use socket2::{Protocol, SockAddr, SockRef, Type};
+
+use super::addr::{LookupHost, ToSocketAddrs, lookup_host};
+use super::tcp_stream::{TcpStream, close};
+use super::{adopt, internet, socket};
+use crate::driver::attach;
+use crate::driver::submission::Submission;
+use crate::io::Close;
+use crate::op;
+use crate::op::endpoint::Endpoint;
+
+/// A socket that accepts connections.
+///
+/// Dropping it closes it, and every connection that it had received and not handed out. The backlog is 1,024;
+/// the kernel limits it to `net.core.somaxconn`.
+///
+/// # Examples
+/// ```
+/// use proactor::net::{TcpListener, TcpStream};
+/// proactor::run(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let client = TcpStream::connect(listener.local_addr()?).await?;
+///     let (server, peer) = listener.accept().await?;
+///     assert_eq!(peer, client.local_addr()?);
+///     std::io::Result::Ok(())
+/// }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct TcpListener {
+    endpoint: Rc<Endpoint>,
+}
+
+const BACKLOG: i32 = 1_024;
+
+impl TcpListener {
+    /// Binds to the first address that works, with SO_REUSEADDR, and listens.
+    ///
+    /// Port 0 lets the kernel choose; [`local_addr`](Self::local_addr) tells.
+    ///
+    /// # Errors
+    /// Those of the look-up, socket(2), bind(2) and listen(2); of several addresses, the last one's.
+    ///
+    /// # Panics
+    /// When polled outside a runtime.
+    pub fn bind(address: impl ToSocketAddrs) -> Bind {
+        Bind(BindTo { lookup: lookup_host(address) })
+    }
+
+    /// Takes a listener of the standard library over.
+    ///
+    /// # Errors
+    /// Those of fcntl(2).
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
+        let fd = adopt(listener.into())?;
+        Ok(Self::from_fd(fd, "TcpListener::from_std"))
+    }
+
+    #[track_caller]
+    fn from_fd(fd: OwnedFd, what: &str) -> Self {
+        TcpListener { endpoint: Endpoint::new(attach(fd, what)) }
+    }
+
+    /// Waits for a connection; gives the stream and its peer's address.
+    ///
+    /// # Errors
+    /// Those of accept(2). Some concern only the one connection (ECONNABORTED, and errors of the network);
+    /// on EMFILE and ENFILE connections stay in the backlog: free descriptors, wait a while and try again.
+    ///
+    /// # Cancellation
+    /// Dropping it loses no connection: one that was accepted all the same goes to the next accept, or is
+    /// closed with the listener.
+    pub fn accept(&self) -> Accept {
+        let step = Submission::new(op::socket::Accept::new(&self.endpoint));
+        Accept(AcceptFrom { endpoint: self.endpoint.clone(), step })
+    }
+
+    /// The address that it listens on.
+    ///
+    /// # Errors
+    /// Those of getsockname(2).
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        internet(SockRef::from(self).local_addr())
+    }
+
+    /// The time-to-live of its packets.
+    ///
+    /// # Errors
+    /// Those of getsockopt(2).
+    pub fn ttl(&self) -> io::Result<u32> {
+        SockRef::from(self).ttl_v4()
+    }
+
+    /// Sets the time-to-live of its packets.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        SockRef::from(self).set_ttl_v4(ttl)
+    }
+
+    /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
+    ///
+    /// # Errors
+    /// Those of close(2); `ResourceBusy` while futures of this listener are still there.
+    pub fn close(self) -> Close {
+        close(self.endpoint)
+    }
+}
+
+impl AsFd for TcpListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.endpoint.descriptor.as_fd()
+    }
+}
+
+impl AsRawFd for TcpListener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.endpoint.descriptor.raw()
+    }
+}
+
+io_future! {
+    /// The future of [`TcpListener::bind`].
+    Bind<> = BindTo => io::Result<TcpListener>
+}
+
+pub(crate) struct BindTo {
+    lookup: LookupHost,
+}
+
+impl BindTo {
+    fn request_cancel(&mut self) {
+        self.lookup.request_cancel();
+    }
+}
+
+impl Future for BindTo {
+    type Output = io::Result<TcpListener>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let addresses = ready!(Pin::new(&mut self.lookup).poll(cx))?;
+        Poll::Ready(super::first_that_works(&addresses, |address| {
+            let socket = socket(address, Type::STREAM, Protocol::TCP)?;
+            socket.set_reuse_address(true)?;
+            socket.bind(&SockAddr::from(*address))?;
+            socket.listen(BACKLOG)?;
+            Ok(TcpListener::from_fd(socket.into(), "TcpListener::bind"))
+        }))
+    }
+}
+
+io_future! {
+    /// The future of [`TcpListener::accept`].
+    Accept<> = AcceptFrom => io::Result<(TcpStream, SocketAddr)>
+}
+
+pub(crate) struct AcceptFrom {
+    endpoint: Rc<Endpoint>,
+    step: Submission<op::socket::Accept>,
+}
+
+impl AcceptFrom {
+    fn request_cancel(&mut self) {
+        self.step.request_cancel();
+    }
+}
+
+impl Future for AcceptFrom {
+    type Output = io::Result<(TcpStream, SocketAddr)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let result = ready!(Pin::new(&mut self.step).poll(cx));
+            let accepted = result.and_then(|fd| {
+                let stream = TcpStream::from_fd(fd, "TcpListener::accept");
+                stream.peer_addr().map(|peer| (stream, peer))
+            });
+            match accepted {
+                // It was reset while it waited in the backlog, and nobody can tell whose it was.
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                accepted => return Poll::Ready(accepted),
+            }
+            self.step = Submission::new(op::socket::Accept::new(&self.endpoint));
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! `TcpStream`: see tcp(7), connect(2), recv(2), send(2), shutdown(2).
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use socket2::{Protocol, SockAddr, SockRef, Type};
+
+use super::addr::{LookupHost, ToSocketAddrs, lookup_host};
+use super::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
+use super::{adopt, internet, socket};
+use crate::buf::{BufResult, IoBuf, IoBufMut, IoVec, IoVecMut};
+use crate::driver::attach;
+use crate::driver::repeat::{Goal, Repeat};
+use crate::driver::submission::Submission;
+use crate::io::{Close, ReadOwned, WriteOwned};
+use crate::op;
+use crate::op::endpoint::Endpoint;
+use crate::op::message::{VectoredReceiver, VectoredSender};
+use crate::op::socket::{Receiver, Sender};
+
+/// A TCP connection.
+///
+/// Dropping it closes the connection; if operations of dropped futures are still with the kernel, they are
+/// ended first, which takes one or two turns of the loop. Futures that are still there keep it open.
+///
+/// # Examples
+/// ```
+/// use proactor::net::{TcpListener, TcpStream};
+/// proactor::run(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let client = TcpStream::connect(listener.local_addr()?).await?;
+///     let (server, _) = listener.accept().await?;
+///     client.write_all("hello").await?;
+///     let (count, buffer) = server.read(Vec::with_capacity(64)).await?;
+///     assert_eq!((count, &buffer[..]), (5, &b"hello"[..]));
+///     std::io::Result::Ok(())
+/// }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct TcpStream {
+    endpoint: Rc<Endpoint>,
+}
+
+impl TcpStream {
+    /// Connects to the first address that answers, one after the other.
+    ///
+    /// # Errors
+    /// Those of the look-up, socket(2) and connect(2), naming the address; of several, the last one's.
+    ///
+    /// # Panics
+    /// When polled outside a runtime.
+    ///
+    /// # Cancellation
+    /// Dropping it ends the attempt and closes its socket.
+    pub fn connect(address: impl ToSocketAddrs) -> Connect {
+        Connect(ConnectTo {
+            lookup: Some(lookup_host(address)),
+            untried: Vec::new().into_iter(),
+            current: None,
+            cancelled: false,
+        })
+    }
+
+    /// Takes a stream of the standard library over.
+    ///
+    /// # Errors
+    /// Those of fcntl(2).
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
+        let fd = adopt(stream.into())?;
+        Ok(Self::from_fd(fd, "TcpStream::from_std"))
+    }
+
+    #[track_caller]
+    pub(super) fn from_fd(fd: OwnedFd, what: &str) -> Self {
+        TcpStream { endpoint: Endpoint::new(attach(fd, what)) }
+    }
+
+    pub(super) fn from_endpoint(endpoint: Rc<Endpoint>) -> Self {
+        TcpStream { endpoint }
+    }
+
+    pub(super) fn endpoint(&self) -> &Rc<Endpoint> {
+        &self.endpoint
+    }
+
+    /// Receives what is there, at least one byte, from the buffer's start up to its capacity, and sets its
+    /// length. Zero is the end of the stream (or a buffer without room).
+    ///
+    /// # Errors
+    /// Those of recv(2); the buffer comes back.
+    ///
+    /// # Cancellation
+    /// Dropping it loses no byte: what arrives for it all the same goes to the next receive. The buffer is
+    /// freed when the kernel has let go of it.
+    pub fn read<B: IoBufMut>(&self, buf: B) -> Read<B> {
+        Read(Repeat::socket(Receiver::new(&self.endpoint), buf, Goal::Once))
+    }
+
+    /// Receives until the buffer is full.
+    ///
+    /// # Errors
+    /// Those of recv(2), and `UnexpectedEof`; the buffer comes back, with what had been received.
+    ///
+    /// # Cancellation
+    /// Dropping it loses what this call had received in earlier steps, with its buffer; nothing else.
+    pub fn read_exact<B: IoBufMut>(&self, buf: B) -> ReadExact<B> {
+        ReadExact(Repeat::socket(Receiver::new(&self.endpoint), buf, Goal::All))
+    }
+
+    /// Receives into several buffers, one after the other; otherwise as [`read`](Self::read).
+    ///
+    /// # Errors
+    /// Those of recvmsg(2); the buffers come back.
+    pub fn read_vectored<V: IoVecMut>(&self, bufs: V) -> ReadVectored<V> {
+        ReadVectored(Repeat::socket(VectoredReceiver::new(&self.endpoint), bufs, Goal::Once))
+    }
+
+    /// Sends the buffer's bytes, or some from their start, and tells how many the kernel took.
+    ///
+    /// # Errors
+    /// Those of send(2), `BrokenPipe` where the peer has closed (never a signal); the buffer comes back.
+    ///
+    /// # Cancellation
+    /// A dropped write may have been sent, whole or in part; [`bytes_sent`](Self::bytes_sent) tells. Later
+    /// writes wait until that is decided, so that nothing is sent out of order.
+    pub fn write<B: IoBuf>(&self, buf: B) -> Write<B> {
+        Write(Repeat::socket(Sender::new(&self.endpoint), buf, Goal::Once))
+    }
+
+    /// Sends all of the buffer's bytes, without those of another write in between.
+    ///
+    /// # Errors
+    /// Those of send(2), and `WriteZero`; the buffer comes back.
+    ///
+    /// # Cancellation
+    /// As for [`write`](Self::write).
+    pub fn write_all<B: IoBuf>(&self, buf: B) -> WriteAll<B> {
+        WriteAll(Repeat::socket(Sender::new(&self.endpoint), buf, Goal::All))
+    }
+
+    /// Sends several buffers, one after the other, or some of their bytes.
+    ///
+    /// # Errors
+    /// Those of sendmsg(2); the buffers come back.
+    pub fn write_vectored<V: IoVec>(&self, bufs: V) -> WriteVectored<V> {
+        WriteVectored(Repeat::socket(VectoredSender::new(&self.endpoint), bufs, Goal::Once))
+    }
+
+    /// Sends all bytes of several buffers.
+    ///
+    /// # Errors
+    /// Those of sendmsg(2), and `WriteZero`; the buffers come back.
+    pub fn write_all_vectored<V: IoVec>(&self, bufs: V) -> WriteAllVectored<V> {
+        WriteAllVectored(Repeat::socket(VectoredSender::new(&self.endpoint), bufs, Goal::All))
+    }
+
+    /// Ends one or both directions. After `Write` the peer reads the end of the stream.
+    ///
+    /// # Errors
+    /// Those of shutdown(2).
+    pub fn shutdown(&self, how: std::net::Shutdown) -> Shutdown {
+        Shutdown(Submission::new(op::socket::Shutdown::new(self.endpoint.clone(), how)))
+    }
+
+    /// Two halves that borrow the stream.
+    pub fn split(&self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        (ReadHalf(self), WriteHalf(self))
+    }
+
+    /// Two halves that own the stream together. Dropping the writing half ends its direction.
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        super::split::split(self)
+    }
+
+    /// The address of this side.
+    ///
+    /// # Errors
+    /// Those of getsockname(2).
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        internet(SockRef::from(self).local_addr())
+    }
+
+    /// The address of the other side.
+    ///
+    /// # Errors
+    /// Those of getpeername(2).
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        internet(SockRef::from(self).peer_addr())
+    }
+
+    /// Bytes that the kernel has taken for sending since this stream was made, those of dropped and
+    /// cancelled writes included.
+    pub fn bytes_sent(&self) -> u64 {
+        self.endpoint.sent()
+    }
+
+    /// Closes the connection and waits until that is done; dropping it closes it as well, but tells of no
+    /// error.
+    ///
+    /// # Errors
+    /// Those of close(2); `ResourceBusy` while futures of this stream are still there.
+    pub fn close(self) -> Close {
+        close(self.endpoint)
+    }
+}
+
+/// Socket options; each is one getsockopt(2) or setsockopt(2), whose errors they give.
+#[expect(clippy::missing_errors_doc, reason = "said once, above")]
+impl TcpStream {
+    /// Whether small segments are sent at once (TCP_NODELAY).
+    pub fn nodelay(&self) -> io::Result<bool> {
+        SockRef::from(self).tcp_nodelay()
+    }
+
+    /// Sends small segments at once, or gathers them (TCP_NODELAY).
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        SockRef::from(self).set_tcp_nodelay(nodelay)
+    }
+
+    /// How long a close waits for unsent data (SO_LINGER).
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        SockRef::from(self).linger()
+    }
+
+    /// Sets how long a close waits for unsent data (SO_LINGER); zero resets the connection instead.
+    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        SockRef::from(self).set_linger(linger)
+    }
+
+    /// The time-to-live of its packets.
+    pub fn ttl(&self) -> io::Result<u32> {
+        SockRef::from(self).ttl_v4()
+    }
+
+    /// Sets the time-to-live of its packets.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        SockRef::from(self).set_ttl_v4(ttl)
+    }
+
+    /// Bytes of the kernel's receive buffer (SO_RCVBUF).
+    pub fn recv_buffer_size(&self) -> io::Result<usize> {
+        SockRef::from(self).recv_buffer_size()
+    }
+
+    /// Sets the bytes of the kernel's receive buffer (SO_RCVBUF); the kernel doubles the number.
+    pub fn set_recv_buffer_size(&self, bytes: usize) -> io::Result<()> {
+        SockRef::from(self).set_recv_buffer_size(bytes)
+    }
+
+    /// Bytes of the kernel's send buffer (SO_SNDBUF).
+    pub fn send_buffer_size(&self) -> io::Result<usize> {
+        SockRef::from(self).send_buffer_size()
+    }
+
+    /// Sets the bytes of the kernel's send buffer (SO_SNDBUF); the kernel doubles the number.
+    pub fn set_send_buffer_size(&self, bytes: usize) -> io::Result<()> {
+        SockRef::from(self).set_send_buffer_size(bytes)
+    }
+
+    /// Takes the socket's pending error (SO_ERROR).
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        SockRef::from(self).take_error()
+    }
+}
+
+impl AsFd for TcpStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.endpoint.descriptor.as_fd()
+    }
+}
+
+impl AsRawFd for TcpStream {
+    fn as_raw_fd(&self) -> RawFd {
+        self.endpoint.descriptor.raw()
+    }
+}
+
+impl ReadOwned for TcpStream {
+    fn read<B: IoBufMut>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
+        TcpStream::read(self, buf)
+    }
+}
+
+impl WriteOwned for TcpStream {
+    fn write<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
+        TcpStream::write(self, buf)
+    }
+
+    fn write_all<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
+        TcpStream::write_all(self, buf)
+    }
+}
+
+io_future! {
+    /// The future of [`TcpStream::read`].
+    Read<B: IoBufMut> = Repeat<B, Receiver> => BufResult<usize, B>
+}
+io_future! {
+    /// The future of [`TcpStream::read_exact`].
+    ReadExact<B: IoBufMut> = Repeat<B, Receiver> => BufResult<usize, B>
+}
+io_future! {
+    /// The future of [`TcpStream::read_vectored`].
+    ReadVectored<V: IoVecMut> = Repeat<V, VectoredReceiver> => BufResult<usize, V>
+}
+io_future! {
+    /// The future of [`TcpStream::write`].
+    Write<B: IoBuf> = Repeat<B, Sender> => BufResult<usize, B>
+}
+io_future! {
+    /// The future of [`TcpStream::write_all`].
+    WriteAll<B: IoBuf> = Repeat<B, Sender> => BufResult<usize, B>
+}
+io_future! {
+    /// The future of [`TcpStream::write_vectored`].
+    WriteVectored<V: IoVec> = Repeat<V, VectoredSender> => BufResult<usize, V>
+}
+io_future! {
+    /// The future of [`TcpStream::write_all_vectored`].
+    WriteAllVectored<V: IoVec> = Repeat<V, VectoredSender> => BufResult<usize, V>
+}
+io_future! {
+    /// The future of [`TcpStream::shutdown`].
+    Shutdown<> = Submission<op::socket::Shutdown> => io::Result<()>
+}
+io_future! {
+    /// The future of [`TcpStream::connect`].
+    Connect<> = ConnectTo => io::Result<TcpStream>
+}
+
+pub(crate) struct ConnectTo {
+    lookup: Option<LookupHost>,
+    untried: std::vec::IntoIter<SocketAddr>,
+    current: Option<(SocketAddr, Submission<op::socket::Connect>)>,
+    cancelled: bool,
+}
+
+impl ConnectTo {
+    fn request_cancel(&mut self) {
+        self.cancelled = true;
+        if let Some(lookup) = &mut self.lookup {
+            lookup.request_cancel();
+        }
+        if let Some((_, step)) = &mut self.current {
+            step.request_cancel();
+        }
+    }
+
+    fn begin(&self, address: &SocketAddr) -> io::Result<Submission<op::socket::Connect>> {
+        if self.cancelled {
+            return Err(super::addr::cancelled());
+        }
+        let socket = socket(address, Type::STREAM, Protocol::TCP)?;
+        let endpoint = Endpoint::new(attach(socket.into(), "TcpStream::connect"));
+        Ok(Submission::new(op::socket::Connect::new(endpoint, SockAddr::from(*address))))
+    }
+}
+
+impl Future for ConnectTo {
+    type Output = io::Result<TcpStream>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(lookup) = &mut self.lookup {
+            let addresses = ready!(Pin::new(lookup).poll(cx))?;
+            self.lookup = None;
+            self.untried = addresses.into_iter();
+        }
+        let mut last = None;
+        loop {
+            if let Some((address, step)) = &mut self.current {
+                let result = ready!(Pin::new(step).poll(cx));
+                let address = *address;
+                self.current = None;
+                match result {
+                    Ok(endpoint) => return Poll::Ready(Ok(TcpStream::from_endpoint(endpoint))),
+                    Err(error) => last = Some((address, error)),
+                }
+            }
+            // The last address, or one that was asked to end: its error is the answer.
+            if let Some((address, error)) = last.take()
+                && (self.cancelled || self.untried.len() == 0)
+            {
+                return Poll::Ready(Err(super::naming(&address, error)));
+            }
+            let Some(address) = self.untried.next() else { panic!("a Connect was polled after its result") };
+            match self.begin(&address) {
+                Ok(step) => self.current = Some((address, step)),
+                Err(error) => last = Some((address, error)),
+            }
+        }
+    }
+}
+
+pub(super) fn close(endpoint: Rc<Endpoint>) -> Close {
+    Close::new(Rc::into_inner(endpoint).map(|endpoint| endpoint.descriptor.into_owned()))
+}

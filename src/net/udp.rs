@@ -1,0 +1,317 @@
+//! `UdpSocket`: see udp(7), recvmsg(2), sendmsg(2).
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use socket2::{Protocol, SockAddr, SockRef, Type};
+
+use super::addr::{LookupHost, ToSocketAddrs, lookup_host};
+use super::{adopt, first_that_works, internet, socket};
+use crate::buf::{BufError, BufResult, IoBuf, IoBufMut};
+use crate::driver::attach;
+use crate::driver::submission::Submission;
+use crate::io::Close;
+use crate::op::endpoint::Endpoint;
+use crate::op::message;
+
+/// A UDP socket.
+///
+/// Dropping it closes it, together with datagrams that were received and not taken.
+///
+/// # Examples
+/// ```
+/// use proactor::net::UdpSocket;
+/// proactor::run(async {
+///     let a = UdpSocket::bind("127.0.0.1:0").await?;
+///     let b = UdpSocket::bind("127.0.0.1:0").await?;
+///     a.send_to("hello", b.local_addr()?).await?;
+///     let ((count, sender), buffer) = b.recv_from(Vec::with_capacity(64)).await?;
+///     assert_eq!((count, sender, &buffer[..]), (5, a.local_addr()?, &b"hello"[..]));
+///     std::io::Result::Ok(())
+/// }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct UdpSocket {
+    endpoint: Rc<Endpoint>,
+}
+
+impl UdpSocket {
+    /// Binds to the first address that works.
+    ///
+    /// # Errors
+    /// Those of the look-up, socket(2) and bind(2); of several addresses, the last one's.
+    ///
+    /// # Panics
+    /// When polled outside a runtime.
+    pub fn bind(address: impl ToSocketAddrs) -> UdpBind {
+        UdpBind(BindTo { lookup: lookup_host(address) })
+    }
+
+    /// Takes a socket of the standard library over.
+    ///
+    /// # Errors
+    /// Those of fcntl(2).
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn from_std(socket: std::net::UdpSocket) -> io::Result<Self> {
+        let fd = adopt(socket.into())?;
+        Ok(Self::from_fd(fd, "UdpSocket::from_std"))
+    }
+
+    #[track_caller]
+    fn from_fd(fd: OwnedFd, what: &str) -> Self {
+        UdpSocket { endpoint: Endpoint::new(attach(fd, what)) }
+    }
+
+    /// Fixes the peer for [`send`](Self::send) and [`recv`](Self::recv): the first address that works.
+    ///
+    /// # Errors
+    /// Those of the look-up and connect(2).
+    pub fn connect(&self, address: impl ToSocketAddrs) -> ConnectUdp {
+        ConnectUdp(ConnectTo { endpoint: self.endpoint.clone(), lookup: lookup_host(address) })
+    }
+
+    /// Sends one datagram to an address.
+    ///
+    /// # Errors
+    /// Those of sendmsg(2); the buffer comes back.
+    ///
+    /// # Cancellation
+    /// A dropped send may have been sent; never in part.
+    pub fn send_to<B: IoBuf>(&self, buf: B, target: SocketAddr) -> SendTo<B> {
+        SendTo(Sending::new(&self.endpoint, buf, Some(target.into())))
+    }
+
+    /// Sends one datagram to the peer fixed by [`connect`](Self::connect).
+    ///
+    /// # Errors
+    /// Those of sendmsg(2); the buffer comes back.
+    pub fn send<B: IoBuf>(&self, buf: B) -> UdpSend<B> {
+        UdpSend(Sending::new(&self.endpoint, buf, None))
+    }
+
+    /// Receives one datagram and its sender's address. One that is longer than the buffer is cut.
+    ///
+    /// # Errors
+    /// Those of recvmsg(2); the buffer comes back.
+    ///
+    /// # Cancellation
+    /// Dropping it loses no datagram: one that arrives for it all the same goes to the next receive, cut to
+    /// the size of the dropped one's buffer.
+    pub fn recv_from<B: IoBufMut>(&self, buf: B) -> RecvFrom<B> {
+        RecvFrom(Receiving(Submission::new(message::RecvFrom::new(&self.endpoint, buf))))
+    }
+
+    /// Receives one datagram; otherwise as [`recv_from`](Self::recv_from).
+    ///
+    /// # Errors
+    /// Those of recvmsg(2); the buffer comes back.
+    pub fn recv<B: IoBufMut>(&self, buf: B) -> UdpRecv<B> {
+        UdpRecv(ReceivingAny(Submission::new(message::RecvFrom::new(&self.endpoint, buf))))
+    }
+
+    /// The address of this side.
+    ///
+    /// # Errors
+    /// Those of getsockname(2).
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        internet(SockRef::from(self).local_addr())
+    }
+
+    /// The peer fixed by [`connect`](Self::connect).
+    ///
+    /// # Errors
+    /// Those of getpeername(2).
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        internet(SockRef::from(self).peer_addr())
+    }
+
+    /// Whether it may send to broadcast addresses (SO_BROADCAST).
+    ///
+    /// # Errors
+    /// Those of getsockopt(2).
+    pub fn broadcast(&self) -> io::Result<bool> {
+        SockRef::from(self).broadcast()
+    }
+
+    /// Allows it to send to broadcast addresses, or not (SO_BROADCAST).
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
+        SockRef::from(self).set_broadcast(broadcast)
+    }
+
+    /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
+    ///
+    /// # Errors
+    /// Those of close(2); `ResourceBusy` while futures of this socket are still there.
+    pub fn close(self) -> Close {
+        super::tcp_stream::close(self.endpoint)
+    }
+}
+
+impl AsFd for UdpSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.endpoint.descriptor.as_fd()
+    }
+}
+
+impl AsRawFd for UdpSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.endpoint.descriptor.raw()
+    }
+}
+
+io_future! {
+    /// The future of [`UdpSocket::bind`].
+    UdpBind<> = BindTo => io::Result<UdpSocket>
+}
+io_future! {
+    /// The future of [`UdpSocket::connect`].
+    ConnectUdp<> = ConnectTo => io::Result<()>
+}
+io_future! {
+    /// The future of [`UdpSocket::send_to`].
+    SendTo<B: IoBuf> = Sending<B> => BufResult<usize, B>
+}
+io_future! {
+    /// The future of [`UdpSocket::send`].
+    UdpSend<B: IoBuf> = Sending<B> => BufResult<usize, B>
+}
+io_future! {
+    /// The future of [`UdpSocket::recv_from`].
+    RecvFrom<B: IoBufMut> = Receiving<B> => BufResult<(usize, SocketAddr), B>
+}
+io_future! {
+    /// The future of [`UdpSocket::recv`].
+    UdpRecv<B: IoBufMut> = ReceivingAny<B> => BufResult<usize, B>
+}
+
+pub(crate) struct BindTo {
+    lookup: LookupHost,
+}
+
+impl BindTo {
+    fn request_cancel(&mut self) {
+        self.lookup.request_cancel();
+    }
+}
+
+impl Future for BindTo {
+    type Output = io::Result<UdpSocket>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let addresses = ready!(Pin::new(&mut self.lookup).poll(cx))?;
+        Poll::Ready(first_that_works(&addresses, |address| {
+            let socket = socket(address, Type::DGRAM, Protocol::UDP)?;
+            socket.bind(&SockAddr::from(*address))?;
+            Ok(UdpSocket::from_fd(socket.into(), "UdpSocket::bind"))
+        }))
+    }
+}
+
+pub(crate) struct ConnectTo {
+    endpoint: Rc<Endpoint>,
+    lookup: LookupHost,
+}
+
+impl ConnectTo {
+    fn request_cancel(&mut self) {
+        self.lookup.request_cancel();
+    }
+}
+
+impl Future for ConnectTo {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let addresses = ready!(Pin::new(&mut self.lookup).poll(cx))?;
+        // For a datagram socket connect(2) only writes the address down: it never waits.
+        Poll::Ready(first_that_works(&addresses, |address| {
+            SockRef::from(&self.endpoint.descriptor).connect(&SockAddr::from(*address))
+        }))
+    }
+}
+
+pub(crate) struct Sending<B: IoBuf>(Submission<message::SendTo<B>>);
+
+impl<B: IoBuf> Sending<B> {
+    fn new(endpoint: &Rc<Endpoint>, buf: B, target: Option<SockAddr>) -> Self {
+        Sending(Submission::new(message::SendTo::new(endpoint, buf, target)))
+    }
+
+    fn request_cancel(&mut self) {
+        self.0.request_cancel();
+    }
+}
+
+impl<B: IoBuf> Future for Sending<B> {
+    type Output = BufResult<usize, B>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (result, buf) = ready!(Pin::new(&mut self.0).poll(cx));
+        Poll::Ready(match result {
+            Ok(count) => Ok((count, buf)),
+            Err(error) => Err(BufError::new(error, buf)),
+        })
+    }
+}
+
+impl<B: IoBuf> Unpin for Sending<B> {}
+
+pub(crate) struct Receiving<B: IoBufMut>(Submission<message::RecvFrom<B>>);
+
+impl<B: IoBufMut> Receiving<B> {
+    fn request_cancel(&mut self) {
+        self.0.request_cancel();
+    }
+}
+
+impl<B: IoBufMut> Unpin for Receiving<B> {}
+
+impl<B: IoBufMut> Future for Receiving<B> {
+    type Output = BufResult<(usize, SocketAddr), B>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (result, buf, _pass) = ready!(Pin::new(&mut self.0).poll(cx));
+        let result = result.and_then(|(count, sender)| {
+            let none = || io::Error::new(io::ErrorKind::InvalidData, "the datagram came without a sender");
+            Ok((count, internet(sender.ok_or_else(none))?))
+        });
+        Poll::Ready(match result {
+            Ok(received) => Ok((received, buf)),
+            Err(error) => Err(BufError::new(error, buf)),
+        })
+    }
+}
+
+pub(crate) struct ReceivingAny<B: IoBufMut>(Submission<message::RecvFrom<B>>);
+
+impl<B: IoBufMut> ReceivingAny<B> {
+    fn request_cancel(&mut self) {
+        self.0.request_cancel();
+    }
+}
+
+impl<B: IoBufMut> Unpin for ReceivingAny<B> {}
+
+impl<B: IoBufMut> Future for ReceivingAny<B> {
+    type Output = BufResult<usize, B>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (result, buf, _pass) = ready!(Pin::new(&mut self.0).poll(cx));
+        Poll::Ready(match result {
+            Ok((count, _)) => Ok((count, buf)),
+            Err(error) => Err(BufError::new(error, buf)),
+        })
+    }
+}

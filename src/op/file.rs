@@ -1,0 +1,462 @@
+//! Files: openat(2), pread(2) and pwrite(2), their vectored forms, fsync(2), statx(2), ftruncate(2).
+//!
+//! Facts that shape this file: epoll knows no readiness for regular files (EPERM), so the selector runs all
+//! of these on the blocking pool. io_uring runs cached reads and buffered writes inside the submitting
+//! call, where a large one holds up the loop; `fs` therefore cuts transfers into steps. All positions are
+//! explicit: the file's own offset is never used. statx needs memory for its answer, ftruncate a kernel of
+//! 6.9, and opening one for which a descriptor that comes too late is closed.
+
+use std::ffi::CString;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use io_uring::{opcode, types};
+
+use super::fd::{Descriptor, on_fd, received};
+use super::transfer::{Transfer, Window};
+use super::{Completion, Entry, Op, Wait};
+use crate::buf::{IoBuf, IoBufMut, IoVec, IoVecMut, IoVecs};
+use crate::sys::call::Call;
+
+/// Opens a file by path, relative to the working directory.
+#[derive(Debug)]
+pub(crate) struct Open {
+    path: CString,
+    flags: i32,
+    mode: libc::mode_t,
+}
+
+impl Open {
+    /// The descriptor is always close-on-exec.
+    pub(crate) fn new(path: CString, flags: i32, mode: libc::mode_t) -> Self {
+        Open { path, flags: flags | libc::O_CLOEXEC, mode }
+    }
+}
+
+impl Op for Open {
+    type Output = io::Result<OwnedFd>;
+    const NAME: &'static str = "openat";
+    const OPCODE: u8 = opcode::OpenAt::CODE;
+
+    fn entry(&mut self) -> Entry {
+        opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), self.path.as_ptr())
+            .flags(self.flags)
+            .mode(self.mode)
+            .build()
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Pool
+    }
+
+    fn call(&mut self) -> Call {
+        let path = self.path.as_ptr() as usize;
+        // SAFETY: the path is part of this operation.
+        unsafe {
+            Call::new(
+                libc::SYS_openat,
+                [libc::AT_FDCWD as usize, path, self.flags as usize, self.mode as usize],
+            )
+        }
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        // SAFETY: a successful openat answers with a new descriptor. Dropping it closes it.
+        completion.into_result().map(|number| unsafe { received(number) })
+    }
+}
+
+/// Reads into part of a buffer from a position of a file.
+pub(crate) struct ReadAt<B> {
+    at: ReadFrom,
+    buf: B,
+    window: Window,
+}
+
+/// A file, and where in it a buffer's first byte is read from.
+#[derive(Debug)]
+pub(crate) struct ReadFrom {
+    pub(crate) file: Rc<Descriptor>,
+    pub(crate) offset: u64,
+}
+
+/// The position of a step within a file.
+fn position(offset: u64, done: usize) -> u64 {
+    offset.saturating_add(done as u64)
+}
+
+/// Answers a step beyond the largest file with EINVAL. It must not reach the kernel: io_uring takes an
+/// offset of -1 for the file's own position.
+fn check_position(offset: u64, done: usize) -> Poll<Option<i32>> {
+    let valid = i64::try_from(position(offset, done)).is_ok();
+    Poll::Ready((!valid).then_some(-libc::EINVAL))
+}
+
+impl<B: IoBufMut> Transfer<B> for ReadFrom {
+    type Op = ReadAt<B>;
+    const EXHAUSTED: io::ErrorKind = io::ErrorKind::UnexpectedEof;
+
+    fn total(buf: &B) -> usize {
+        buf.total_len()
+    }
+
+    fn step(self, buf: B, done: usize, limit: usize) -> ReadAt<B> {
+        let window = Window::new(buf.total_len(), done, limit);
+        ReadAt { at: self, buf, window }
+    }
+}
+
+impl<B: IoBufMut> Op for ReadAt<B> {
+    type Output = (io::Result<usize>, B, ReadFrom);
+    const NAME: &'static str = "pread";
+    const OPCODE: u8 = opcode::Read::CODE;
+
+    fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
+        check_position(self.at.offset, self.window.start)
+    }
+
+    fn entry(&mut self) -> Entry {
+        let pointer = self.buf.write_ptr().wrapping_add(self.window.start);
+        let offset = position(self.at.offset, self.window.start);
+        on_fd!(self.at.file.fd(), |fd| opcode::Read::new(fd, pointer, self.window.len32())
+            .offset(offset)
+            .build())
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Pool
+    }
+
+    fn call(&mut self) -> Call {
+        let pointer = self.buf.write_ptr().wrapping_add(self.window.start) as usize;
+        let offset = position(self.at.offset, self.window.start) as usize;
+        let fd = self.at.file.raw() as usize;
+        // SAFETY: the window lies within the buffer, which this operation owns.
+        unsafe { Call::new(libc::SYS_pread64, [fd, pointer, self.window.len, offset]) }
+    }
+
+    fn complete(mut self, completion: Completion) -> Self::Output {
+        let result = completion.count();
+        if let Ok(count) = result {
+            // SAFETY: the kernel has written `count` bytes from the window's start, and what lies before
+            // the window was initialised by the steps before this one.
+            unsafe { self.buf.set_init(self.window.start + count) };
+        }
+        (result, self.buf, self.at)
+    }
+}
+
+/// Writes part of a buffer to a position of a file.
+pub(crate) struct WriteAt<B> {
+    at: WriteTo,
+    buf: B,
+    window: Window,
+}
+
+/// A file, and where in it a buffer's first byte is written to.
+#[derive(Debug)]
+pub(crate) struct WriteTo {
+    pub(crate) file: Rc<Descriptor>,
+    pub(crate) offset: u64,
+}
+
+impl<B: IoBuf> Transfer<B> for WriteTo {
+    type Op = WriteAt<B>;
+    const EXHAUSTED: io::ErrorKind = io::ErrorKind::WriteZero;
+
+    fn total(buf: &B) -> usize {
+        buf.init_len()
+    }
+
+    fn step(self, buf: B, done: usize, limit: usize) -> WriteAt<B> {
+        let window = Window::new(buf.init_len(), done, limit);
+        WriteAt { at: self, buf, window }
+    }
+}
+
+impl<B: IoBuf> Op for WriteAt<B> {
+    type Output = (io::Result<usize>, B, WriteTo);
+    const NAME: &'static str = "pwrite";
+    const OPCODE: u8 = opcode::Write::CODE;
+
+    fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
+        check_position(self.at.offset, self.window.start)
+    }
+
+    fn entry(&mut self) -> Entry {
+        let pointer = self.buf.read_ptr().wrapping_add(self.window.start);
+        let offset = position(self.at.offset, self.window.start);
+        on_fd!(self.at.file.fd(), |fd| opcode::Write::new(fd, pointer, self.window.len32())
+            .offset(offset)
+            .build())
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Pool
+    }
+
+    fn call(&mut self) -> Call {
+        let pointer = self.buf.read_ptr().wrapping_add(self.window.start) as usize;
+        let offset = position(self.at.offset, self.window.start) as usize;
+        let fd = self.at.file.raw() as usize;
+        // SAFETY: the window lies within the buffer, which this operation owns.
+        unsafe { Call::new(libc::SYS_pwrite64, [fd, pointer, self.window.len, offset]) }
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        (completion.count(), self.buf, self.at)
+    }
+}
+
+/// Reads into several buffers from a position of a file.
+pub(crate) struct ReadVectoredAt<V> {
+    at: ReadFrom,
+    bufs: V,
+    start: usize,
+    limit: usize,
+    iovecs: IoVecs,
+}
+
+/// [`ReadFrom`] for groups of buffers.
+#[derive(Debug)]
+pub(crate) struct ReadVectoredFrom(pub(crate) ReadFrom);
+
+impl<V: IoVecMut> Transfer<V> for ReadVectoredFrom {
+    type Op = ReadVectoredAt<V>;
+    const EXHAUSTED: io::ErrorKind = io::ErrorKind::UnexpectedEof;
+
+    fn total(bufs: &V) -> usize {
+        bufs.total_capacity()
+    }
+
+    fn step(self, bufs: V, start: usize, limit: usize) -> ReadVectoredAt<V> {
+        ReadVectoredAt { at: self.0, bufs, start, limit, iovecs: IoVecs::new() }
+    }
+}
+
+impl<V: IoVecMut> Op for ReadVectoredAt<V> {
+    type Output = (io::Result<usize>, V, ReadVectoredFrom);
+    const NAME: &'static str = "preadv";
+    const OPCODE: u8 = opcode::Readv::CODE;
+
+    fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
+        check_position(self.at.offset, self.start)
+    }
+
+    fn entry(&mut self) -> Entry {
+        self.iovecs.fill_write(&mut self.bufs, self.start, self.limit);
+        let (pointer, len) = (self.iovecs.as_ptr(), self.iovecs.len() as u32);
+        let offset = position(self.at.offset, self.start);
+        on_fd!(self.at.file.fd(), |fd| opcode::Readv::new(fd, pointer, len).offset(offset).build())
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Pool
+    }
+
+    fn call(&mut self) -> Call {
+        self.iovecs.fill_write(&mut self.bufs, self.start, self.limit);
+        let (pointer, len) = (self.iovecs.as_ptr() as usize, self.iovecs.len());
+        let (fd, offset) = (self.at.file.raw() as usize, position(self.at.offset, self.start) as usize);
+        // SAFETY: the list and the buffers in it are part of this operation. The last argument is the
+        // offset's high half, which 64-bit machines ignore.
+        unsafe { Call::new(libc::SYS_preadv, [fd, pointer, len, offset, 0]) }
+    }
+
+    fn complete(mut self, completion: Completion) -> Self::Output {
+        let result = completion.count();
+        if let Ok(count) = result {
+            // SAFETY: the kernel has written `count` bytes from `start` on, across the buffers.
+            unsafe { self.bufs.set_init(self.start + count) };
+        }
+        (result, self.bufs, ReadVectoredFrom(self.at))
+    }
+}
+
+/// Writes several buffers to a position of a file.
+pub(crate) struct WriteVectoredAt<V> {
+    at: WriteTo,
+    bufs: V,
+    start: usize,
+    limit: usize,
+    iovecs: IoVecs,
+}
+
+/// [`WriteTo`] for groups of buffers.
+#[derive(Debug)]
+pub(crate) struct WriteVectoredTo(pub(crate) WriteTo);
+
+impl<V: IoVec> Transfer<V> for WriteVectoredTo {
+    type Op = WriteVectoredAt<V>;
+    const EXHAUSTED: io::ErrorKind = io::ErrorKind::WriteZero;
+
+    fn total(bufs: &V) -> usize {
+        bufs.total_init()
+    }
+
+    fn step(self, bufs: V, start: usize, limit: usize) -> WriteVectoredAt<V> {
+        WriteVectoredAt { at: self.0, bufs, start, limit, iovecs: IoVecs::new() }
+    }
+}
+
+impl<V: IoVec> Op for WriteVectoredAt<V> {
+    type Output = (io::Result<usize>, V, WriteVectoredTo);
+    const NAME: &'static str = "pwritev";
+    const OPCODE: u8 = opcode::Writev::CODE;
+
+    fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
+        check_position(self.at.offset, self.start)
+    }
+
+    fn entry(&mut self) -> Entry {
+        self.iovecs.fill_read(&self.bufs, self.start, self.limit);
+        let (pointer, len) = (self.iovecs.as_ptr(), self.iovecs.len() as u32);
+        let offset = position(self.at.offset, self.start);
+        on_fd!(self.at.file.fd(), |fd| opcode::Writev::new(fd, pointer, len).offset(offset).build())
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Pool
+    }
+
+    fn call(&mut self) -> Call {
+        self.iovecs.fill_read(&self.bufs, self.start, self.limit);
+        let (pointer, len) = (self.iovecs.as_ptr() as usize, self.iovecs.len());
+        let (fd, offset) = (self.at.file.raw() as usize, position(self.at.offset, self.start) as usize);
+        // SAFETY: as for preadv.
+        unsafe { Call::new(libc::SYS_pwritev, [fd, pointer, len, offset, 0]) }
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        (completion.count(), self.bufs, WriteVectoredTo(self.at))
+    }
+}
+
+/// Makes a file's data durable, or data and metadata.
+#[derive(Debug)]
+pub(crate) struct Sync {
+    pub(crate) file: Rc<Descriptor>,
+    pub(crate) data_only: bool,
+}
+
+impl Op for Sync {
+    type Output = io::Result<()>;
+    const NAME: &'static str = "fsync";
+    const OPCODE: u8 = opcode::Fsync::CODE;
+
+    fn entry(&mut self) -> Entry {
+        let flags = if self.data_only { types::FsyncFlags::DATASYNC } else { types::FsyncFlags::empty() };
+        on_fd!(self.file.fd(), |fd| opcode::Fsync::new(fd).flags(flags).build())
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Pool
+    }
+
+    fn call(&mut self) -> Call {
+        let number = if self.data_only { libc::SYS_fdatasync } else { libc::SYS_fsync };
+        // SAFETY: neither call takes a pointer.
+        unsafe { Call::new(number, [self.file.raw() as usize]) }
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        completion.unit()
+    }
+}
+
+/// Asks for a file's metadata, by descriptor or by path.
+pub(crate) struct Statx {
+    target: StatTarget,
+    answer: MaybeUninit<libc::statx>,
+}
+
+#[derive(Debug)]
+pub(crate) enum StatTarget {
+    File(Rc<Descriptor>),
+    /// Follows symbolic links.
+    Path(CString),
+}
+
+impl Statx {
+    pub(crate) fn new(target: StatTarget) -> Self {
+        Statx { target, answer: MaybeUninit::zeroed() }
+    }
+
+    /// Descriptor, path and flags, as both readings name the target.
+    fn names(&self) -> (i32, *const libc::c_char, i32) {
+        match &self.target {
+            StatTarget::File(file) => (file.raw(), c"".as_ptr(), libc::AT_EMPTY_PATH),
+            StatTarget::Path(path) => (libc::AT_FDCWD, path.as_ptr(), 0),
+        }
+    }
+}
+
+const STATX_MASK: u32 = libc::STATX_BASIC_STATS | libc::STATX_BTIME;
+
+impl Op for Statx {
+    type Output = io::Result<libc::statx>;
+    const NAME: &'static str = "statx";
+    const OPCODE: u8 = opcode::Statx::CODE;
+
+    fn entry(&mut self) -> Entry {
+        let (fd, path, flags) = self.names();
+        opcode::Statx::new(types::Fd(fd), path, self.answer.as_mut_ptr().cast())
+            .flags(flags)
+            .mask(STATX_MASK)
+            .build()
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Pool
+    }
+
+    fn call(&mut self) -> Call {
+        let (fd, path, flags) = self.names();
+        let answer = self.answer.as_mut_ptr() as usize;
+        // SAFETY: the path and the answer's memory are part of this operation.
+        unsafe {
+            Call::new(
+                libc::SYS_statx,
+                [fd as usize, path as usize, flags as usize, STATX_MASK as usize, answer],
+            )
+        }
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        // SAFETY: zeroed at first, and filled in by the kernel on success: plain numbers either way.
+        completion.unit().map(|()| unsafe { self.answer.assume_init() })
+    }
+}
+
+/// Sets a file's length.
+#[derive(Debug)]
+pub(crate) struct Truncate {
+    pub(crate) file: Rc<Descriptor>,
+    pub(crate) len: u64,
+}
+
+impl Op for Truncate {
+    type Output = io::Result<()>;
+    const NAME: &'static str = "ftruncate";
+    const OPCODE: u8 = opcode::Ftruncate::CODE;
+
+    fn entry(&mut self) -> Entry {
+        on_fd!(self.file.fd(), |fd| opcode::Ftruncate::new(fd, self.len).build())
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Pool
+    }
+
+    fn call(&mut self) -> Call {
+        // SAFETY: ftruncate(2) takes no pointer.
+        unsafe { Call::new(libc::SYS_ftruncate, [self.file.raw() as usize, self.len as usize]) }
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        completion.unit()
+    }
+}

@@ -1,0 +1,403 @@
+//! Messages: recvmsg(2) and sendmsg(2), for datagrams with their addresses and for vectored socket I/O.
+//!
+//! The kernel reads and writes a `msghdr` with pointers to everything else; all of it lies in the operation
+//! and is filled in only once the operation lies in its place.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use io_uring::opcode;
+use socket2::{SockAddr, SockAddrStorage};
+
+use super::endpoint::{Arrival, Endpoint, Pass, Side};
+use super::fd::on_fd;
+use super::socket::keep_error;
+use super::transfer::Transfer;
+use super::{Completion, Direction, Entry, Op, Wait};
+use crate::buf::{IoBuf, IoBufMut, IoVec, IoVecMut, IoVecs, fill, initialised};
+use crate::sys::call::Call;
+
+/// A `msghdr` of zeros: no address, no buffers, no control data.
+fn empty_header() -> libc::msghdr {
+    // SAFETY: a C structure of integers and pointers, for which zero and null are what "none" means.
+    unsafe { MaybeUninit::zeroed().assume_init() }
+}
+
+fn iovec(pointer: *mut u8, len: usize) -> libc::iovec {
+    libc::iovec { iov_base: pointer.cast(), iov_len: len }
+}
+
+/// Receives one datagram and its sender's address.
+pub(crate) struct RecvFrom<B> {
+    pass: Pass,
+    buf: B,
+    sender: SockAddrStorage,
+    /// Filled by `prepare` from what had arrived earlier.
+    early: Option<Option<SockAddr>>,
+    header: libc::msghdr,
+    iovec: libc::iovec,
+}
+
+impl<B: IoBufMut> RecvFrom<B> {
+    pub(crate) fn new(endpoint: &Rc<Endpoint>, buf: B) -> Self {
+        RecvFrom {
+            pass: Pass::new(endpoint, Side::Receive),
+            buf,
+            sender: SockAddrStorage::zeroed(),
+            early: None,
+            header: empty_header(),
+            iovec: iovec(std::ptr::null_mut(), 0),
+        }
+    }
+
+    fn header(&mut self) -> *mut libc::msghdr {
+        self.iovec = iovec(self.buf.write_ptr(), self.buf.total_len());
+        self.header.msg_name = (&raw mut self.sender).cast();
+        self.header.msg_namelen = self.sender.size_of();
+        self.header.msg_iov = &raw mut self.iovec;
+        self.header.msg_iovlen = 1;
+        &raw mut self.header
+    }
+}
+
+impl<B: IoBufMut> Op for RecvFrom<B> {
+    /// The datagram's length and its sender; a longer one than the buffer was cut to it.
+    type Output = (io::Result<(usize, Option<SockAddr>)>, B, Pass);
+    const NAME: &'static str = "recvmsg";
+    const OPCODE: u8 = opcode::RecvMsg::CODE;
+
+    fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
+        ready!(self.pass.poll_enter(cx));
+        Poll::Ready(self.pass.endpoint().next_arrival().map(|arrival| match arrival {
+            Arrival::Datagram(bytes, sender) => {
+                self.early = Some(sender);
+                fill(&mut self.buf, 0, &bytes) as i32 // a datagram has at most 64 KiB
+            }
+            Arrival::Error(errno) => -errno,
+            other => unreachable!("a datagram socket received {other:?}"),
+        }))
+    }
+
+    fn entry(&mut self) -> Entry {
+        let header = self.header();
+        on_fd!(self.pass.endpoint().descriptor.fd(), |fd| opcode::RecvMsg::new(fd, header).build())
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Ready(&self.pass.endpoint().descriptor, Direction::Read)
+    }
+
+    fn call(&mut self) -> Call {
+        let (fd, header) = (self.pass.endpoint().descriptor.raw(), self.header());
+        // SAFETY: the header and all that it points to are part of this operation.
+        unsafe { Call::new(libc::SYS_recvmsg, [fd as usize, header as usize, 0]) }
+    }
+
+    fn complete(mut self, completion: Completion) -> Self::Output {
+        let result = completion.count().map(|count| {
+            // SAFETY: the kernel, or `prepare`, has written `count` bytes from the start.
+            unsafe { self.buf.set_init(count) };
+            let sender = self.early.take().unwrap_or_else(|| {
+                let len = self.header.msg_namelen;
+                // SAFETY: the kernel has written an address of `len` bytes into the storage.
+                (len > 0).then(|| unsafe { SockAddr::new(self.sender, len) })
+            });
+            (count, sender)
+        });
+        (result, self.buf, self.pass)
+    }
+
+    fn abandoned(self, completion: Completion) {
+        let endpoint = self.pass.endpoint().clone();
+        // The place at the gate comes back with the result, and is given up after the datagram is stored.
+        let (result, buf, _pass) = self.complete(completion);
+        match result {
+            Ok((count, sender)) => {
+                endpoint.arrived(Arrival::Datagram(initialised(&buf)[..count].to_vec(), sender));
+            }
+            Err(error) => keep_error(&endpoint, &error),
+        }
+    }
+}
+
+/// Sends one datagram.
+pub(crate) struct SendTo<B> {
+    pass: Pass,
+    buf: B,
+    target: Option<SockAddr>,
+    header: libc::msghdr,
+    iovec: libc::iovec,
+}
+
+impl<B: IoBuf> SendTo<B> {
+    /// Without a target the socket must be connected.
+    pub(crate) fn new(endpoint: &Rc<Endpoint>, buf: B, target: Option<SockAddr>) -> Self {
+        SendTo {
+            pass: Pass::new(endpoint, Side::Send),
+            buf,
+            target,
+            header: empty_header(),
+            iovec: iovec(std::ptr::null_mut(), 0),
+        }
+    }
+
+    fn header(&mut self) -> *mut libc::msghdr {
+        self.iovec = iovec(self.buf.read_ptr().cast_mut(), self.buf.init_len());
+        if let Some(target) = &self.target {
+            self.header.msg_name = target.as_ptr().cast_mut().cast();
+            self.header.msg_namelen = target.len();
+        }
+        self.header.msg_iov = &raw mut self.iovec;
+        self.header.msg_iovlen = 1;
+        &raw mut self.header
+    }
+}
+
+impl<B: IoBuf> Op for SendTo<B> {
+    type Output = (io::Result<usize>, B);
+    const NAME: &'static str = "sendmsg";
+    const OPCODE: u8 = opcode::SendMsg::CODE;
+
+    fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
+        self.pass.poll_enter(cx).map(|()| None)
+    }
+
+    fn entry(&mut self) -> Entry {
+        let header = self.header();
+        on_fd!(self.pass.endpoint().descriptor.fd(), |fd| {
+            opcode::SendMsg::new(fd, header).flags(libc::MSG_NOSIGNAL as u32).build()
+        })
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Ready(&self.pass.endpoint().descriptor, Direction::Write)
+    }
+
+    fn call(&mut self) -> Call {
+        let (fd, header) = (self.pass.endpoint().descriptor.raw(), self.header());
+        // SAFETY: the header and all that it points to are part of this operation.
+        unsafe { Call::new(libc::SYS_sendmsg, [fd as usize, header as usize, libc::MSG_NOSIGNAL as usize]) }
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        let result = completion.count();
+        if let Ok(count) = result {
+            self.pass.endpoint().add_sent(count);
+        }
+        (result, self.buf)
+    }
+}
+
+/// Receives into several buffers of a stream.
+pub(crate) struct RecvVectored<V> {
+    pass: Pass,
+    bufs: V,
+    start: usize,
+    limit: usize,
+    header: libc::msghdr,
+    iovecs: IoVecs,
+}
+
+impl<V: IoVecMut> RecvVectored<V> {
+    fn header(&mut self) -> *mut libc::msghdr {
+        self.iovecs.fill_write(&mut self.bufs, self.start, self.limit);
+        self.header.msg_iov = self.iovecs.as_ptr().cast_mut();
+        self.header.msg_iovlen = self.iovecs.len() as _;
+        &raw mut self.header
+    }
+}
+
+impl<V: IoVecMut> Op for RecvVectored<V> {
+    type Output = (io::Result<usize>, V, VectoredReceiver);
+    const NAME: &'static str = "recvmsg";
+    const OPCODE: u8 = opcode::RecvMsg::CODE;
+
+    fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
+        ready!(self.pass.poll_enter(cx));
+        let room = (self.bufs.total_capacity() - self.start).min(self.limit);
+        if room == 0 {
+            return Poll::Ready(Some(0));
+        }
+        Poll::Ready(self.pass.endpoint().next_arrival().map(|arrival| match arrival {
+            Arrival::Bytes(bytes, start) => {
+                let taken =
+                    scatter(&mut self.bufs, self.start, &bytes[start..][..(bytes.len() - start).min(room)]);
+                if start + taken < bytes.len() {
+                    self.pass.endpoint().put_back(Arrival::Bytes(bytes, start + taken));
+                }
+                taken as i32 // what once came as one completion
+            }
+            Arrival::Error(errno) => -errno,
+            other => unreachable!("a stream received {other:?}"),
+        }))
+    }
+
+    fn entry(&mut self) -> Entry {
+        let header = self.header();
+        on_fd!(self.pass.endpoint().descriptor.fd(), |fd| opcode::RecvMsg::new(fd, header).build())
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Ready(&self.pass.endpoint().descriptor, Direction::Read)
+    }
+
+    fn call(&mut self) -> Call {
+        let (fd, header) = (self.pass.endpoint().descriptor.raw(), self.header());
+        // SAFETY: the header and all that it points to are part of this operation.
+        unsafe { Call::new(libc::SYS_recvmsg, [fd as usize, header as usize, 0]) }
+    }
+
+    fn complete(mut self, completion: Completion) -> Self::Output {
+        let result = completion.count();
+        if let Ok(count) = result {
+            // SAFETY: the kernel, or `prepare`, has written `count` bytes from `start` on, across the buffers.
+            unsafe { self.bufs.set_init(self.start + count) };
+        }
+        (result, self.bufs, VectoredReceiver { pass: self.pass })
+    }
+
+    fn abandoned(self, completion: Completion) {
+        let endpoint = self.pass.endpoint().clone();
+        let start = self.start;
+        let (result, bufs, _receiver) = self.complete(completion);
+        match result {
+            Ok(0) => {}
+            Ok(count) => endpoint.arrived(Arrival::Bytes(gather(&bufs, start, count), 0)),
+            Err(error) => keep_error(&endpoint, &error),
+        }
+    }
+}
+
+/// Copies bytes into a group of buffers, from its byte `start` on.
+fn scatter<V: IoVecMut>(bufs: &mut V, start: usize, bytes: &[u8]) -> usize {
+    let (mut skip, mut taken) = (start, 0);
+    bufs.for_each_write(&mut |pointer, len| {
+        let from = skip.min(len);
+        skip -= from;
+        let part = (len - from).min(bytes.len() - taken);
+        // SAFETY: `from + part` is within the buffer's `len` writable bytes, and `bytes` is another memory.
+        unsafe { std::ptr::copy_nonoverlapping(bytes[taken..].as_ptr(), pointer.add(from), part) };
+        taken += part;
+    });
+    taken
+}
+
+/// Copies `count` bytes out of a group of buffers, from its byte `start` on.
+fn gather<V: IoVec>(bufs: &V, start: usize, count: usize) -> Vec<u8> {
+    let (mut skip, mut bytes) = (start, Vec::with_capacity(count));
+    bufs.for_each_read(&mut |pointer, len| {
+        let from = skip.min(len);
+        skip -= from;
+        let part = (len - from).min(count - bytes.len());
+        // SAFETY: `from + part` is within the buffer's `len` initialised bytes.
+        bytes.extend_from_slice(unsafe { std::slice::from_raw_parts(pointer.add(from), part) });
+    });
+    bytes
+}
+
+/// The receiving side of an endpoint, for groups of buffers.
+#[derive(Debug)]
+pub(crate) struct VectoredReceiver {
+    pass: Pass,
+}
+
+impl VectoredReceiver {
+    pub(crate) fn new(endpoint: &Rc<Endpoint>) -> Self {
+        VectoredReceiver { pass: Pass::new(endpoint, Side::Receive) }
+    }
+}
+
+impl<V: IoVecMut> Transfer<V> for VectoredReceiver {
+    type Op = RecvVectored<V>;
+    const EXHAUSTED: io::ErrorKind = io::ErrorKind::UnexpectedEof;
+
+    fn total(bufs: &V) -> usize {
+        bufs.total_capacity()
+    }
+
+    fn step(self, bufs: V, start: usize, limit: usize) -> RecvVectored<V> {
+        RecvVectored { pass: self.pass, bufs, start, limit, header: empty_header(), iovecs: IoVecs::new() }
+    }
+}
+
+/// Sends several buffers on a stream.
+pub(crate) struct SendVectored<V> {
+    pass: Pass,
+    bufs: V,
+    start: usize,
+    limit: usize,
+    header: libc::msghdr,
+    iovecs: IoVecs,
+}
+
+impl<V: IoVec> SendVectored<V> {
+    fn header(&mut self) -> *mut libc::msghdr {
+        self.iovecs.fill_read(&self.bufs, self.start, self.limit);
+        self.header.msg_iov = self.iovecs.as_ptr().cast_mut();
+        self.header.msg_iovlen = self.iovecs.len() as _;
+        &raw mut self.header
+    }
+}
+
+impl<V: IoVec> Op for SendVectored<V> {
+    type Output = (io::Result<usize>, V, VectoredSender);
+    const NAME: &'static str = "sendmsg";
+    const OPCODE: u8 = opcode::SendMsg::CODE;
+
+    fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
+        let nothing = self.bufs.total_init() == self.start;
+        self.pass.poll_enter(cx).map(|()| nothing.then_some(0))
+    }
+
+    fn entry(&mut self) -> Entry {
+        let header = self.header();
+        on_fd!(self.pass.endpoint().descriptor.fd(), |fd| {
+            opcode::SendMsg::new(fd, header).flags(libc::MSG_NOSIGNAL as u32).build()
+        })
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Ready(&self.pass.endpoint().descriptor, Direction::Write)
+    }
+
+    fn call(&mut self) -> Call {
+        let (fd, header) = (self.pass.endpoint().descriptor.raw(), self.header());
+        // SAFETY: the header and all that it points to are part of this operation.
+        unsafe { Call::new(libc::SYS_sendmsg, [fd as usize, header as usize, libc::MSG_NOSIGNAL as usize]) }
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        let result = completion.count();
+        if let Ok(count) = result {
+            self.pass.endpoint().add_sent(count);
+        }
+        (result, self.bufs, VectoredSender { pass: self.pass })
+    }
+}
+
+/// The sending side of an endpoint, for groups of buffers.
+#[derive(Debug)]
+pub(crate) struct VectoredSender {
+    pass: Pass,
+}
+
+impl VectoredSender {
+    pub(crate) fn new(endpoint: &Rc<Endpoint>) -> Self {
+        VectoredSender { pass: Pass::new(endpoint, Side::Send) }
+    }
+}
+
+impl<V: IoVec> Transfer<V> for VectoredSender {
+    type Op = SendVectored<V>;
+    const EXHAUSTED: io::ErrorKind = io::ErrorKind::WriteZero;
+
+    fn total(bufs: &V) -> usize {
+        bufs.total_init()
+    }
+
+    fn step(self, bufs: V, start: usize, limit: usize) -> SendVectored<V> {
+        SendVectored { pass: self.pass, bufs, start, limit, header: empty_header(), iovecs: IoVecs::new() }
+    }
+}

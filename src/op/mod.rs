@@ -1,0 +1,159 @@
+//! Operations: what a program asks of the kernel, each as a value with two readings.
+//!
+//! [`Op::entry`] is the submission queue entry that the proactor pushes; [`Op::call`] is the one system call
+//! that the selector makes when [`Op::wait`] says that the descriptor is ready, or on the blocking pool
+//! where the kernel has no readiness (files). Both halves of an operation stand next to each other, in the
+//! file of its family:
+//!
+//! | file | operations |
+//! |---|---|
+//! | `socket.rs` | recv, send, accept, connect, shutdown |
+//! | `message.rs` | recvmsg, sendmsg: datagrams with addresses, vectored socket I/O |
+//! | `file.rs` | openat, pread, pwrite, vectored, fsync, statx, ftruncate |
+//! | `close.rs` | close |
+//! | `nop.rs` | the empty round trip |
+//! | `wake.rs` | the loop's own read of its event descriptor |
+//! | `fd.rs` | `Fd`, `Descriptor`: what operations name and keep open |
+//! | `endpoint.rs` | `Endpoint`: a socket, its two gates, and what arrived for futures that had gone |
+//! | `transfer.rs` | `Transfer`: operations that move part of a buffer, one step at a time |
+//!
+//! An operation does not know the driver. Once it has been placed in its slot it stays there, at one
+//! address, until the kernel has let go of it; only then do [`Op::complete`] or [`Op::abandoned`] take it.
+
+pub(crate) mod close;
+pub(crate) mod endpoint;
+pub(crate) mod fd;
+pub(crate) mod file;
+pub(crate) mod message;
+pub(crate) mod nop;
+pub(crate) mod socket;
+pub(crate) mod transfer;
+pub(crate) mod wake;
+
+use std::io;
+use std::task::{Context, Poll};
+
+pub(crate) use io_uring::squeue::Entry;
+
+use crate::sys::call::Call;
+use fd::Descriptor;
+
+/// One operation: see the module.
+pub(crate) trait Op: Sized + 'static {
+    /// What the future that submitted it gives.
+    type Output;
+
+    /// What it is called in reports: the system call's name.
+    const NAME: &'static str;
+
+    /// How its completions come.
+    const KIND: Kind = Kind::Single;
+
+    /// The opcode of [`entry`](Self::entry), so that a kernel without it is found out beforehand.
+    const OPCODE: u8;
+
+    /// What must hold before it may begin: `Pending` while it must wait (the waker is kept), `Some(result)`
+    /// when it can be answered without the kernel.
+    fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
+        let _ = cx;
+        Poll::Ready(None)
+    }
+
+    /// The proactor's reading. Pointers into `self` are valid until the terminal completion.
+    fn entry(&mut self) -> Entry;
+
+    /// The selector's reading, first half: when the call may be made.
+    fn wait(&self) -> Wait<'_>;
+
+    /// The selector's reading, second half. Pointers into `self` are valid until the call has been made.
+    fn call(&mut self) -> Call;
+
+    /// Whether this answer of the call means that nothing is left to move for now, so that the next one need
+    /// not be tried before the descriptor is ready again. For the selector.
+    fn drained(&self, result: i32) -> bool {
+        let _ = result;
+        false
+    }
+
+    /// Takes the result apart; runs once, when nothing of the operation is with the kernel any more.
+    fn complete(self, completion: Completion) -> Self::Output;
+
+    /// The same for an operation whose future has gone: gives back what the kernel delivered all the same.
+    /// `ECANCELED` when it never began.
+    fn abandoned(self, completion: Completion) {
+        drop(self.complete(completion));
+    }
+
+    /// One completion of many ([`Kind::Multishot`]); its future is woken afterwards. It runs while the
+    /// driver is busy: it may only store what came, and must not run code of the user.
+    fn each(&mut self, completion: Completion) {
+        debug_assert!(false, "{} is no multishot operation, but got {completion:?} of many", Self::NAME);
+    }
+}
+
+/// How the completions of an operation come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One.
+    Single,
+    /// Any number with `F_MORE`, then the last one without.
+    Multishot,
+    /// The result with `F_MORE`, then a notification that the buffer is free; or one result without.
+    ZeroCopy,
+}
+
+/// When the selector may make the call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wait<'a> {
+    /// At once: it never waits.
+    Now,
+    /// When the descriptor is ready in this direction.
+    Ready(&'a Descriptor, Direction),
+    /// On the blocking pool: the kernel knows no readiness for it.
+    Pool,
+}
+
+/// A direction of readiness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Read,
+    Write,
+}
+
+/// What the kernel answered: a count or descriptor, or a negated `errno`; and the flags of the queue entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Completion {
+    pub(crate) result: i32,
+    pub(crate) flags: u32,
+}
+
+impl Completion {
+    pub(crate) const fn new(result: i32) -> Self {
+        Completion { result, flags: 0 }
+    }
+
+    pub(crate) const CANCELED: Completion = Completion::new(-libc::ECANCELED);
+
+    pub(crate) fn into_result(self) -> io::Result<u32> {
+        match u32::try_from(self.result) {
+            Ok(value) => Ok(value),
+            Err(_) => Err(io::Error::from_raw_os_error(-self.result)),
+        }
+    }
+
+    pub(crate) fn count(self) -> io::Result<usize> {
+        self.into_result().map(|count| count as usize)
+    }
+
+    pub(crate) fn unit(self) -> io::Result<()> {
+        self.into_result().map(drop)
+    }
+}
+
+/// Whether this answer of a non-blocking call means "not yet": wait for readiness and call again.
+///
+/// `connect` is not an exception: after EINPROGRESS it is called again once the socket is writable, and
+/// answers then with the outcome (EALREADY if it was too early).
+pub(crate) fn would_block(result: i32) -> bool {
+    matches!(-result, libc::EAGAIN | libc::EINPROGRESS | libc::EALREADY)
+}

@@ -1,0 +1,36 @@
+//! The empty operation: a round trip to the kernel that does nothing. It proves that a ring works, and
+//! measures what everything around an operation costs.
+
+use std::io;
+
+use io_uring::opcode;
+
+use super::{Completion, Entry, Op, Wait};
+use crate::sys::call::Call;
+
+#[derive(Debug)]
+pub(crate) struct Nop;
+
+impl Op for Nop {
+    type Output = io::Result<()>;
+    const NAME: &'static str = "nop";
+    const OPCODE: u8 = opcode::Nop::CODE;
+
+    fn entry(&mut self) -> Entry {
+        opcode::Nop::new().build()
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Now
+    }
+
+    fn call(&mut self) -> Call {
+        // The cheapest system call there is: enter the kernel, do nothing, leave.
+        // SAFETY: getppid(2) takes no argument.
+        unsafe { Call::new(libc::SYS_getppid, []) }
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        completion.unit()
+    }
+}

@@ -1,0 +1,45 @@
+//! Operations that move part of a buffer: one step of reading or writing, and the object that goes on
+//! with the next.
+#![forbid(unsafe_code)]
+
+use std::io;
+
+use super::Op;
+
+/// Where bytes come from or go to: makes one operation after the other over a buffer `B`.
+///
+/// It moves into each operation and comes back with its result, and whatever it holds (a place at a gate)
+/// is held from the first step to the last.
+pub(crate) trait Transfer<B>: Sized + 'static {
+    type Op: Op<Output = (io::Result<usize>, B, Self)>;
+
+    /// What a step of zero bytes means when more were asked for.
+    const EXHAUSTED: io::ErrorKind;
+
+    /// Bytes that the buffer has to move.
+    fn total(buf: &B) -> usize;
+
+    /// The step that begins at byte `done` of the buffer and moves `limit` bytes at most.
+    fn step(self, buf: B, done: usize, limit: usize) -> Self::Op;
+}
+
+/// The part of a buffer that a step is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    pub(crate) start: usize,
+    pub(crate) len: usize,
+}
+
+impl Window {
+    /// At most what a 32-bit length field takes, in whole pages: the kernel's own limit for one transfer.
+    const KERNEL_LIMIT: usize = 0x7fff_f000;
+
+    pub(crate) fn new(total: usize, done: usize, limit: usize) -> Self {
+        Window { start: done, len: (total - done).min(limit).min(Self::KERNEL_LIMIT) }
+    }
+
+    /// The length for a field of the queue entry.
+    pub(crate) fn len32(self) -> u32 {
+        self.len as u32 // `new` limits it
+    }
+}

@@ -1,0 +1,408 @@
+//! The loop itself: one turn, and how a runtime begins and ends.
+//!
+//! A turn takes the inbox, fires timers, runs one generation of the ready queue, and visits the kernel:
+//! waiting when nothing can go on, without waiting when enough has been done since the last visit or the
+//! ring says that there is work. It knows the scheduler, the timers and the driver, which do not know each
+//! other's insides; it matches on no backend.
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::config::Config;
+use super::report::{Backend, FeatureReport, Live, Report, Shutdown, Stats};
+use super::rng;
+use crate::driver::feature::{Feature, FeatureState};
+use crate::driver::kernel::Uring;
+use crate::driver::poller::Poller;
+use crate::driver::ring::Ring;
+use crate::driver::stats::Counter;
+use crate::driver::{self, Driver, Park};
+use crate::task::inbox::Shared;
+use crate::task::scheduler::{Scheduler, Step};
+use crate::task::{Handle, JoinHandle};
+use crate::time::{Timers, now};
+
+/// After this time in ready tasks the kernel is visited, whatever the budget says.
+const KERNEL_INTERVAL: Duration = Duration::from_micros(200);
+/// What a shutdown sleeps between two looks at jobs of the pool, which report nowhere any more.
+const POOL_POLL: Duration = Duration::from_millis(1);
+
+pub struct Core {
+    scheduler: Rc<Scheduler>,
+    timers: Rc<Timers>,
+    driver: Rc<Driver>,
+    rng: Rc<rng::Rng>,
+    config: Config,
+    backend: Backend,
+    reason: Option<String>,
+    turns: Counter,
+    polls: Counter,
+    /// Polls since the last visit to the kernel.
+    since_visit: Cell<u32>,
+    last_visit: Cell<Instant>,
+    ended: Cell<bool>,
+}
+
+/// What a turn may do: how long it may wait, and how many tasks it may poll.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) wait: Until,
+    pub(super) polls: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Until {
+    Now,
+    At(Instant),
+    Event,
+}
+
+impl Core {
+    pub(crate) fn proactor(config: &Config) -> io::Result<Self> {
+        config.check()?;
+        let scheduler = Scheduler::new(config.pool_threads, config.pool_keep_alive)?;
+        let (uring, granted) = Uring::open(config.ring_entries, config.masked, config.fault)?;
+        let skip_success = granted.features.has(Feature::CqeSkip);
+        let ring = Box::new(Ring::new(uring, scheduler.shared().clone(), skip_success));
+        Ok(Self::new(config, scheduler, driver::Backend::Ring(ring, granted), Backend::Proactor, None))
+    }
+
+    pub(crate) fn selector(config: &Config, reason: Option<String>) -> io::Result<Self> {
+        config.check()?;
+        let scheduler = Scheduler::new(config.pool_threads, config.pool_keep_alive)?;
+        let poller = Poller::new(scheduler.shared().clone(), config.masked)?;
+        Ok(Self::new(config, scheduler, driver::Backend::Poller(poller), Backend::Selector, reason))
+    }
+
+    fn new(
+        config: &Config,
+        scheduler: Rc<Scheduler>,
+        machine: driver::Backend,
+        backend: Backend,
+        reason: Option<String>,
+    ) -> Self {
+        Core {
+            timers: Timers::new(),
+            driver: Driver::new(machine, scheduler.clone()),
+            rng: rng::Rng::new(config.seed),
+            scheduler,
+            config: config.clone(),
+            backend,
+            reason,
+            turns: Counter::default(),
+            polls: Counter::default(),
+            since_visit: Cell::new(0),
+            last_visit: Cell::new(now()),
+            ended: Cell::new(false),
+        }
+    }
+
+    pub(crate) fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    pub(crate) fn driver(&self) -> &Driver {
+        &self.driver
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        self.scheduler.shared()
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        Handle::new(self.scheduler.shared().clone())
+    }
+
+    pub(crate) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let _entered = self.enter();
+        self.scheduler.spawn(future, None)
+    }
+
+    /// Makes this the thread's current runtime until the guards are dropped.
+    fn enter(&self) -> impl Drop + use<> {
+        struct Entered(
+            #[expect(dead_code, reason = "held for its drop, in this order")]
+            (
+                crate::sys::context::Entered<rng::Rng>,
+                crate::sys::context::Entered<Driver>,
+                crate::sys::context::Entered<Timers>,
+                crate::sys::context::Entered<Scheduler>,
+            ),
+        );
+        impl Drop for Entered {
+            fn drop(&mut self) {}
+        }
+        Entered((
+            self.rng.clone().enter(),
+            self.driver.clone().enter(),
+            self.timers.clone().enter(),
+            self.scheduler.clone().enter(),
+        ))
+    }
+
+    /// # Panics
+    /// When a runtime already runs on this thread.
+    #[track_caller]
+    fn enter_alone(&self, what: &str) -> impl Drop + use<> {
+        assert!(
+            crate::task::scheduler::with(|current| current.is_none()),
+            "{what}: a proactor runtime already runs on this thread, and a second loop inside it would stop the \
+             first: `.await` the future, `spawn` it, or give it to another thread"
+        );
+        self.enter()
+    }
+
+    #[track_caller]
+    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _entered = self.enter_alone("block_on");
+        let _flush = Flush(self);
+        let mut future = pin!(future);
+        let waker = self.scheduler.root_waker();
+        let mut cx = Context::from_waker(&waker);
+        self.scheduler.schedule_root();
+        let limits = Limits { wait: Until::Event, polls: self.config.turn_budget as usize };
+        let mut output = None;
+        loop {
+            self.turn_with(limits, &mut || match future.as_mut().poll(&mut cx) {
+                Poll::Ready(value) => {
+                    output = Some(value);
+                    true
+                }
+                Poll::Pending => false,
+            })
+            .unwrap_or_else(|error| panic!("{error}"));
+            if let Some(output) = output.take() {
+                return output;
+            }
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn run_forever(&self) {
+        let _entered = self.enter_alone("run_forever");
+        let _flush = Flush(self);
+        let limits = Limits { wait: Until::Event, polls: self.config.turn_budget as usize };
+        while !self.scheduler.shared().take_stop() {
+            self.turn_with(limits, &mut || false).unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
+
+    /// One turn for a foreign loop.
+    #[track_caller]
+    pub(super) fn turn(&self, limits: Limits) -> io::Result<usize> {
+        let _entered = self.enter_alone("turn");
+        let before = self.polls.get();
+        let turned = self.turn_with(limits, &mut || false);
+        self.flush();
+        turned.map(|()| (self.polls.get() - before) as usize)
+    }
+
+    /// One turn. `root` polls the future of `block_on` and says whether that is over.
+    fn turn_with(&self, limits: Limits, root: &mut dyn FnMut() -> bool) -> io::Result<()> {
+        self.turns.add(1);
+        self.scheduler.shared().deliver();
+        let began = now();
+        self.timers.fire(began);
+        let generation = self.scheduler.ready_len().min(limits.polls);
+        let mut over = false;
+        for _ in 0..generation {
+            match self.scheduler.step() {
+                Step::Empty => break,
+                Step::Task => {}
+                Step::Root => over |= self.scheduler.run_root(&mut *root),
+            }
+            self.polls.add(1);
+        }
+        if over {
+            return Ok(());
+        }
+        self.since_visit.set(self.since_visit.get().saturating_add(generation as u32));
+        if self.scheduler.is_ready() {
+            let due = self.since_visit.get() >= self.config.turn_budget
+                || began.saturating_duration_since(self.last_visit.get()) >= KERNEL_INTERVAL
+                || self.driver.has_work();
+            return if due { self.visit(Park::No, began) } else { Ok(()) };
+        }
+        self.sleep(limits.wait, began)
+    }
+
+    /// Nothing can go on: waits in the kernel for the first of an event, a timer and the caller's limit.
+    fn sleep(&self, wait: Until, began: Instant) -> io::Result<()> {
+        let limit = match wait {
+            Until::Now => return self.visit(Park::No, began),
+            Until::At(limit) => Some(limit),
+            Until::Event => None,
+        };
+        let until = match (self.timers.next_visit(), limit) {
+            (Some(timer), Some(limit)) => Some(timer.min(limit)),
+            (timer, limit) => timer.or(limit),
+        };
+        // The time is looked at anew only if tasks have run since the turn's one look at the clock.
+        let park = match until {
+            None => Park::Forever,
+            Some(until) => match until.saturating_duration_since(now()) {
+                Duration::ZERO => Park::No,
+                time => Park::For(time),
+            },
+        };
+        if park == Park::No || !self.scheduler.shared().park() {
+            return self.visit(Park::No, began);
+        }
+        let visited = self.visit(park, began);
+        self.scheduler.shared().awake();
+        visited
+    }
+
+    fn visit(&self, park: Park, began: Instant) -> io::Result<()> {
+        self.since_visit.set(0);
+        self.last_visit.set(began);
+        self.driver.visit(park)
+    }
+
+    /// Hands over what is queued, and takes what comes of it at once: the ends of cancelled operations, so
+    /// that their sockets close although the loop may not turn again.
+    fn flush(&self) {
+        for _ in 0..4 {
+            if !self.driver.has_unsubmitted() || self.driver.visit(Park::No).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// When the loop next has something to do by itself.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        if self.scheduler.is_ready() { Some(now()) } else { self.timers.next_visit() }
+    }
+
+    pub(super) fn has_more(&self) -> bool {
+        self.scheduler.is_ready() || self.driver.has_work()
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        let (features, ring_entries, setup_flags) = self.driver.with_backend(|machine| match machine {
+            driver::Backend::Ring(_, granted) => {
+                let flags = std::iter::once("CLAMP").chain(std::iter::once("CQSIZE")).chain(
+                    granted.features.iter().filter(|feature| is_setup_flag(*feature)).map(Feature::name),
+                );
+                (granted.features, granted.entries, flags.collect())
+            }
+            driver::Backend::Poller(poller) => (poller.features, 0, Vec::new()),
+            driver::Backend::Closed => Default::default(),
+        });
+        let state = |feature| {
+            let ours = (self.backend == Backend::Selector) == (feature == Feature::EpollPwait2);
+            if features.has(feature) {
+                FeatureState::On
+            } else if !ours {
+                FeatureState::Unused
+            } else if self.config.masked.has(feature) {
+                FeatureState::Masked
+            } else {
+                FeatureState::Absent
+            }
+        };
+        let features =
+            Feature::ALL.iter().map(|feature| FeatureReport { feature: *feature, state: state(*feature) });
+        let stats = &self.driver.stats;
+        Report {
+            backend: self.backend,
+            reason: self.reason.clone(),
+            setup_flags,
+            ring_entries,
+            features: features.collect(),
+            stats: Stats {
+                turns: self.turns.get(),
+                polls: self.polls.get(),
+                kernel_visits: stats.kernel_visits.get(),
+                calls: stats.calls.get(),
+                submissions: stats.submissions.get(),
+                completions: stats.completions.get(),
+                cancels: stats.cancels.get(),
+                overflows: stats.overflows.get(),
+                full_queues: stats.full_queues.get(),
+            },
+            live: Live {
+                tasks: self.scheduler.live_tasks(),
+                ops: self.driver.live_operations(),
+                timers: self.timers.live(),
+            },
+        }
+    }
+
+    /// Ends everything: drops tasks, cancels operations one by one, reaps until nothing is in flight, and
+    /// only then closes. At the deadline what is left is leaked.
+    pub(crate) fn shutdown(&self, deadline: Duration) -> Shutdown {
+        if self.ended.replace(true) {
+            return Shutdown::default();
+        }
+        let _entered = self.enter();
+        let deadline = now().checked_add(deadline);
+        let left = |now: Instant| deadline.map_or(Duration::MAX, |d| d.saturating_duration_since(now));
+        let tasks = self.scheduler.live_tasks();
+        self.scheduler.cancel_all();
+        self.timers.clear();
+        self.driver.cancel_all();
+        // First: what has not begun. The reports of what has still come home through the inbox.
+        self.scheduler.pool.close();
+        loop {
+            self.scheduler.shared().deliver();
+            self.scheduler.cancel_all();
+            let time = left(now());
+            let busy = self.driver.in_flight() > 0 || self.scheduler.live_tasks() > 0;
+            if self.driver.visit(Park::No).is_err() || !busy || time.is_zero() {
+                break;
+            }
+            if self.scheduler.shared().park() {
+                let waited = self.driver.visit(Park::For(time.min(Duration::from_millis(100))));
+                self.scheduler.shared().awake();
+                if waited.is_err() {
+                    break;
+                }
+            }
+        }
+        self.scheduler.abandon_all();
+        let ops_leaked = self.driver.in_flight();
+        while self.scheduler.pool.running() > 0 && !left(now()).is_zero() {
+            std::thread::sleep(POOL_POLL.min(left(now())));
+        }
+        let jobs_leaked = self.scheduler.pool.running();
+        self.scheduler.shared().close();
+        self.driver.close();
+        Shutdown { tasks, ops_leaked, jobs_leaked }
+    }
+}
+
+fn is_setup_flag(feature: Feature) -> bool {
+    !matches!(feature, Feature::RegisteredRing | Feature::CqeSkip | Feature::Ftruncate | Feature::EpollPwait2)
+}
+
+/// Leaves nothing unsubmitted when `block_on` returns or unwinds.
+struct Flush<'a>(&'a Core);
+
+impl Drop for Flush<'_> {
+    fn drop(&mut self) {
+        self.0.flush();
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.shutdown(self.config.shutdown_deadline);
+    }
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").field("backend", &self.backend).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,155 @@
+//! `Report`: what a runtime runs on, why, and what it has done.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+use crate::driver::feature::{Feature, FeatureState};
+
+/// The machine that a runtime drives its I/O with.
+///
+/// # Examples
+/// ```
+/// use proactor::{Backend, Selector};
+/// assert_eq!(Selector::new().unwrap().backend(), Backend::Selector);
+/// assert_eq!(Backend::Proactor.to_string(), "proactor");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// Completions, by io_uring.
+    Proactor,
+    /// Readiness, by epoll.
+    Selector,
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Backend::Proactor => "proactor",
+            Backend::Selector => "selector",
+        })
+    }
+}
+
+/// What a runtime says of itself; `Display` gives it as text.
+///
+/// # Examples
+/// ```
+/// let runtime = proactor::Auto::new().unwrap();
+/// let report = runtime.report();
+/// println!("{report}");
+/// assert_eq!(report.live.tasks, 0);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// The backend in use.
+    pub backend: Backend,
+    /// Why it is the selector, where `Auto` had to or was told to take it.
+    pub reason: Option<String>,
+    /// The flags with which the ring was set up, in the kernel's words.
+    pub setup_flags: Vec<&'static str>,
+    /// Entries of the ring's submission queue; 0 on the selector.
+    pub ring_entries: u32,
+    /// What became of each feature of the kernel.
+    pub features: Vec<FeatureReport>,
+    /// What has been done so far.
+    pub stats: Stats,
+    /// What there is now.
+    pub live: Live,
+}
+
+/// What became of one feature of the kernel; part of [`Report`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FeatureReport {
+    /// The feature.
+    pub feature: Feature,
+    /// What became of it.
+    pub state: FeatureState,
+}
+
+/// What a runtime has done since it was made; part of [`Report`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Turns of the loop.
+    pub turns: u64,
+    /// Polls of tasks and of the future in `block_on`.
+    pub polls: u64,
+    /// Calls of io_uring_enter(2), or of epoll_wait(2) and epoll_pwait2(2).
+    pub kernel_visits: u64,
+    /// Other system calls made for operations: the selector's recv, send, epoll_ctl and so on, and calls on
+    /// the blocking pool.
+    pub calls: u64,
+    /// Operations handed to the ring or to the pool.
+    pub submissions: u64,
+    /// Completions, or events of readiness.
+    pub completions: u64,
+    /// Cancels handed to the ring.
+    pub cancels: u64,
+    /// Times that the ring's completion queue overflowed; nothing is lost by that.
+    pub overflows: u64,
+    /// Times that the ring's submission queue was full.
+    pub full_queues: u64,
+}
+
+impl Stats {
+    /// All system calls that the loop made for operations.
+    pub fn system_calls(&self) -> u64 {
+        self.kernel_visits + self.calls
+    }
+}
+
+/// What a runtime holds now; part of [`Report`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Live {
+    /// Tasks that have not ended.
+    pub tasks: usize,
+    /// Operations that have not been taken apart, those of dropped futures included.
+    pub ops: usize,
+    /// Timers that are set.
+    pub timers: usize,
+}
+
+/// What a shutdown left behind; all zero when it ended in time.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// let runtime = proactor::Auto::new().unwrap();
+/// drop(runtime.spawn(std::future::pending::<()>()));
+/// let left = runtime.shutdown(Duration::from_secs(1));
+/// assert_eq!((left.ops_leaked, left.jobs_leaked), (0, 0));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Shutdown {
+    /// Tasks that were still there and have been cancelled.
+    pub tasks: usize,
+    /// Operations that the kernel or the pool still had at the deadline. Their memory is leaked, never freed.
+    pub ops_leaked: usize,
+    /// Jobs of the blocking pool that were still running at the deadline.
+    pub jobs_leaked: usize,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "backend    {}", self.backend)?;
+        if let Some(reason) = &self.reason {
+            writeln!(f, "because    {reason}")?;
+        }
+        if self.backend == Backend::Proactor {
+            writeln!(f, "ring       {} entries, {}", self.ring_entries, self.setup_flags.join(" | "))?;
+        }
+        for state in [FeatureState::On, FeatureState::Masked, FeatureState::Absent, FeatureState::Unused] {
+            let names: Vec<_> =
+                self.features.iter().filter(|f| f.state == state).map(|f| f.feature.name()).collect();
+            if !names.is_empty() {
+                writeln!(f, "features   {state}: {}", names.join(", "))?;
+            }
+        }
+        let Live { tasks, ops, timers } = self.live;
+        write!(f, "live       {tasks} tasks, {ops} operations, {timers} timers")
+    }
+}

@@ -1,0 +1,52 @@
+//! The runtime's own random numbers: SplitMix64 (Steele, Lea and Flood 2014), begun at `Config::seed`.
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use crate::sys::context::{self, Context, Entered};
+
+thread_local! {
+    static CURRENT: Context<Rng> = const { Context::new() };
+}
+
+#[derive(Debug)]
+pub(crate) struct Rng(Cell<u64>);
+
+impl Rng {
+    pub(crate) fn new(seed: u64) -> Rc<Self> {
+        Rc::new(Rng(Cell::new(seed)))
+    }
+
+    pub(crate) fn enter(self: Rc<Self>) -> Entered<Rng> {
+        context::enter(&CURRENT, self)
+    }
+
+    fn next(&self) -> u64 {
+        let state = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0.set(state);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// The next of the runtime's random numbers. A run can be replayed by its seed ([`Config::seed`]); they are
+/// not fit for secrets.
+///
+/// # Panics
+/// Outside a runtime.
+///
+/// # Examples
+/// ```
+/// use proactor::{Auto, Config, random};
+/// let draw = || Auto::with_config(&Config::new().seed(7)).unwrap().block_on(async { random() });
+/// assert_eq!(draw(), draw());
+/// ```
+///
+/// [`Config::seed`]: crate::Config::seed
+#[track_caller]
+pub fn random() -> u64 {
+    let number = context::with(&CURRENT, |current| current.map(Rng::next));
+    number.unwrap_or_else(|| crate::task::no_runtime("random"))
+}

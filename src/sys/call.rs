@@ -1,0 +1,64 @@
+//! One system call as plain data: its number and up to six arguments.
+//!
+//! An operation describes itself twice, as a submission queue entry for io_uring and as a [`Call`] for
+//! everything else. Being plain data, a call can be made at once, after epoll has reported readiness, or
+//! on a thread of the blocking pool, which so gets a descriptor, a pointer and a length, and never the
+//! operation or its buffer.
+//!
+//! It does not know what its arguments mean: whoever builds one vouches for its pointers.
+
+use libc::{c_int, c_long};
+
+/// A system call, ready to be made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    number: c_long,
+    arguments: [usize; 6],
+}
+
+// SAFETY: a call is only data. Making it elsewhere is sound when whoever made it keeps what its pointers
+// refer to alive and untouched until it has answered: for operations the slot does, until the pool's job
+// has reported back.
+unsafe impl Send for Call {}
+
+impl Call {
+    /// System call `number` with `arguments`; those that the call does not take are zero.
+    ///
+    /// # Safety
+    /// Every pointer among the arguments is valid for what the call does with it, from now until it has
+    /// been made or discarded.
+    pub(crate) unsafe fn new<const N: usize>(number: c_long, arguments: [usize; N]) -> Self {
+        const { assert!(N <= 6, "a system call takes six arguments at most") };
+        let mut all = [0; 6];
+        all[..N].copy_from_slice(&arguments);
+        Call { number, arguments: all }
+    }
+
+    /// Makes the call; a failure is the negated `errno`, as in a completion of io_uring.
+    pub(crate) fn run(self) -> i32 {
+        let [a, b, c, d, e, f] = self.arguments;
+        // SAFETY: `new`'s caller vouched for the arguments.
+        let answer = unsafe { libc::syscall(self.number, a, b, c, d, e, f) };
+        if answer < 0 {
+            -errno()
+        } else {
+            // The calls made here answer with a descriptor or with a count that the kernel caps at 2 GiB.
+            answer as i32
+        }
+    }
+
+    /// The same, again and again while signals interrupt it.
+    pub(crate) fn run_through_signals(self) -> i32 {
+        loop {
+            let result = self.run();
+            if result != -libc::EINTR {
+                return result;
+            }
+        }
+    }
+}
+
+/// The calling thread's `errno`.
+pub(crate) fn errno() -> c_int {
+    std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+}

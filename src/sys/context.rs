@@ -1,0 +1,89 @@
+//! The slot in which a thread keeps "the loop that is running here".
+//!
+//! Each layer (tasks, timers, driver) has a slot of its own, so that none needs to know the others. A
+//! slot is a plain pointer in thread-local storage without a destructor: reading it costs one load, and it
+//! can be read in the destructors of other thread-local values, when it is empty.
+
+use std::cell::Cell;
+use std::fmt;
+use std::ptr;
+use std::rc::Rc;
+use std::thread::LocalKey;
+
+/// A thread's current `T`, if any.
+pub(crate) struct Context<T: 'static>(Cell<*const T>);
+
+impl<T> Context<T> {
+    pub(crate) const fn new() -> Self {
+        Context(Cell::new(ptr::null()))
+    }
+}
+
+/// Makes `value` the thread's current one until the guard is dropped; nests.
+pub(crate) fn enter<T>(key: &'static LocalKey<Context<T>>, value: Rc<T>) -> Entered<T> {
+    let previous = key.with(|context| context.0.replace(Rc::as_ptr(&value)));
+    Entered { key, previous, value }
+}
+
+/// Calls `f` with the thread's current value.
+pub(crate) fn with<T, U>(key: &'static LocalKey<Context<T>>, f: impl FnOnce(Option<&T>) -> U) -> U {
+    let current = key.with(|context| context.0.get());
+    // SAFETY: the guard that stored the pointer holds an `Rc` of the value, and guards are dropped only by
+    // the frame that made them, which is below this one on the stack.
+    f(unsafe { current.as_ref() })
+}
+
+/// The thread's current value, shared.
+pub(crate) fn get<T>(key: &'static LocalKey<Context<T>>) -> Option<Rc<T>> {
+    let current = key.with(|context| context.0.get());
+    if current.is_null() {
+        return None;
+    }
+    // SAFETY: as in `with`; the pointer came from `Rc::as_ptr`.
+    unsafe {
+        Rc::increment_strong_count(current);
+        Some(Rc::from_raw(current))
+    }
+}
+
+/// Restores the thread's previous value when dropped.
+pub(crate) struct Entered<T: 'static> {
+    key: &'static LocalKey<Context<T>>,
+    previous: *const T,
+    value: Rc<T>,
+}
+
+impl<T> Drop for Entered<T> {
+    fn drop(&mut self) {
+        self.key.with(|context| {
+            debug_assert!(ptr::eq(context.0.get(), Rc::as_ptr(&self.value)), "guards are dropped in order");
+            context.0.set(self.previous);
+        });
+    }
+}
+
+impl<T> fmt::Debug for Entered<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entered").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    thread_local! { static NUMBER: Context<u32> = const { Context::new() } }
+
+    #[test]
+    fn the_current_value_nests_and_is_restored() {
+        assert!(get(&NUMBER).is_none());
+        let outer = enter(&NUMBER, Rc::new(1));
+        {
+            let _inner = enter(&NUMBER, Rc::new(2));
+            assert_eq!(get(&NUMBER).as_deref(), Some(&2));
+        }
+        with(&NUMBER, |current| assert_eq!(current, Some(&1)));
+        drop(outer);
+        assert!(get(&NUMBER).is_none());
+    }
+}

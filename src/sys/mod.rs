@@ -1,0 +1,42 @@
+//! What the crate needs of the operating system below the drivers: one system call as a value, an
+//! event counter, the kernel's version, and the slot in which a thread keeps its current loop.
+//!
+//! Nothing here knows of operations, tasks or buffers.
+
+pub(crate) mod call;
+pub(crate) mod context;
+pub(crate) mod eventfd;
+
+use std::io;
+
+/// The answer of a C library call as an `io::Result`: a negative one is the thread's `errno`.
+pub(crate) fn check(answer: libc::c_int) -> io::Result<libc::c_int> {
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(answer) }
+}
+
+/// The running kernel's release string, as `uname -r` prints it.
+pub(crate) fn kernel_release() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease")
+        .map(|release| release.trim().to_owned())
+        .unwrap_or_default()
+}
+
+/// Major and minor number of a kernel release such as `6.18.44-cloud`; `None` when it has another form.
+pub(crate) fn kernel_version(release: &str) -> Option<(u32, u32)> {
+    let mut parts = release.split(|c: char| !c.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kernel_version;
+
+    #[test]
+    fn kernel_versions_are_read_from_release_strings() {
+        assert_eq!(kernel_version("6.18.44-fc-v595"), Some((6, 18)));
+        assert_eq!(kernel_version("5.15"), Some((5, 15)));
+        assert_eq!(kernel_version("6.1-rc3"), Some((6, 1)));
+        assert_eq!(kernel_version(""), None);
+        assert_eq!(kernel_version("next"), None);
+    }
+}

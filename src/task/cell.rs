@@ -1,0 +1,557 @@
+//! The task cell: one allocation that holds a future, then its result, and everything else about a task.
+//!
+//! Three kinds of reference keep a cell. *Home references* ([`TaskRef`]: the task table, the ready queue,
+//! slots, timers, the join handle) stay on the loop's thread and count without atomics. *Wakers* may go
+//! anywhere and count with them. All home references together hold one share of the atomic count, so that a
+//! task whose waker is never cloned costs no atomic read-modify-write at all; and nothing of ours clones
+//! it: our own operations recognise our own waker and take a home reference (see [`Waiter`]).
+//!
+//! The future and its output are made, polled and dropped on the home thread only. A waker that outlives
+//! everything else frees bare memory.
+//!
+//! The remote side (`shared`) is kept alive by the wakers of a task together: the first clone takes a count
+//! of it, the last one gives it back. Without a clone only the home thread uses it, and there the scheduler
+//! holds it.
+
+use std::alloc::Layout;
+use std::any::Any;
+use std::cell::{Cell, UnsafeCell};
+use std::fmt;
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+use super::inbox::{Delivery, Node, Shared};
+use super::scheduler;
+use super::{JoinError, Panic, TaskId};
+
+/// The share of the atomic count that all home references hold together.
+const HOME: usize = 1;
+/// One waker in the atomic count.
+const CLONE: usize = 2;
+
+/// Where a task is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Waits to be run.
+    Idle,
+    /// Is being polled.
+    Running,
+    /// Its future is gone; operations that it began are still with the kernel.
+    Reaping,
+    /// Its outcome is in the cell, or was taken.
+    Complete,
+}
+
+/// What all cells have in common, whatever their future.
+#[repr(C)]
+pub(crate) struct Header {
+    /// First, because the inbox hands back a pointer to it.
+    node: Node,
+    vtable: &'static Vtable,
+    shared: *const Shared,
+    refs: AtomicUsize,
+    /// In the inbox already.
+    posted: AtomicBool,
+    // From here on: for the home thread only.
+    scheduled: Cell<bool>,
+    phase: Cell<Phase>,
+    /// Whether a join handle will ask for the outcome.
+    pub(super) joinable: Cell<bool>,
+    home_refs: Cell<u32>,
+    /// Cancellations asked for, counted as asyncio does.
+    pub(super) cancels: Cell<u32>,
+    /// Operations of this task that the driver still holds, abandoned ones included.
+    ops: Cell<u32>,
+    /// Place in the scheduler's table.
+    pub(super) index: Cell<u32>,
+    pub(super) id: TaskId,
+    pub(super) name: Option<Rc<str>>,
+    joiner: Cell<Option<Waiter>>,
+}
+
+struct Vtable {
+    /// Polls the future; true when its outcome is in the cell now. Catches panics.
+    poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> bool,
+    /// Drops the future and puts `JoinError::Cancelled` (or the panic of its drop) in its place.
+    cancel: unsafe fn(NonNull<Header>),
+    /// Moves the outcome to where the pointer (to a `Poll<Result<T, JoinError>>`) says.
+    take: unsafe fn(NonNull<Header>, *mut ()),
+    /// Drops whatever the stage holds.
+    clear: unsafe fn(NonNull<Header>),
+    layout: Layout,
+}
+
+#[repr(C)]
+struct TaskCell<F: Future> {
+    header: Header,
+    stage: UnsafeCell<Stage<F>>,
+}
+
+impl<F: Future> TaskCell<F> {
+    const VTABLE: &'static Vtable = &Vtable {
+        poll: poll::<F>,
+        cancel: cancel::<F>,
+        take: take::<F>,
+        clear: clear::<F>,
+        layout: Layout::new::<Self>(),
+    };
+}
+
+enum Stage<F: Future> {
+    Future(F),
+    Outcome(Result<F::Output, JoinError>),
+    Empty,
+}
+
+/// A reference to a task from its home thread; `!Send`.
+pub(crate) struct TaskRef(NonNull<Header>);
+
+impl TaskRef {
+    pub(super) fn new<F: Future>(
+        future: F,
+        shared: &Arc<Shared>,
+        id: TaskId,
+        name: Option<Rc<str>>,
+    ) -> TaskRef {
+        let cell = Box::new(TaskCell {
+            header: Header {
+                node: Node::new(deliver),
+                vtable: TaskCell::<F>::VTABLE,
+                shared: Arc::as_ptr(shared),
+                refs: AtomicUsize::new(HOME),
+                posted: AtomicBool::new(false),
+                scheduled: Cell::new(false),
+                phase: Cell::new(Phase::Idle),
+                joinable: Cell::new(true),
+                home_refs: Cell::new(1),
+                cancels: Cell::new(0),
+                ops: Cell::new(0),
+                index: Cell::new(u32::MAX),
+                id,
+                name,
+                joiner: Cell::new(None),
+            },
+            stage: UnsafeCell::new(Stage::Future(future)),
+        });
+        TaskRef(NonNull::from(Box::leak(cell)).cast())
+    }
+
+    pub(super) fn header(&self) -> &Header {
+        // SAFETY: a home reference keeps the cell.
+        unsafe { self.0.as_ref() }
+    }
+
+    pub(crate) fn same(&self, other: &TaskRef) -> bool {
+        self.0 == other.0
+    }
+
+    pub(super) fn address(&self) -> *const Header {
+        self.0.as_ptr()
+    }
+
+    /// # Safety
+    /// Null, or the address of a live task of this thread.
+    pub(super) unsafe fn from_address(address: *const Header) -> Option<TaskRef> {
+        let task = ManuallyDrop::new(TaskRef(NonNull::new(address.cast_mut())?));
+        Some(TaskRef::clone(&task))
+    }
+
+    /// It has left the ready queue and is about to be polled by its owner (the root).
+    pub(super) fn mark_polled(&self) {
+        self.header().scheduled.set(false);
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.header().phase.get()
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.phase() == Phase::Complete
+    }
+
+    /// Puts the task in the ready queue, unless it is there or has ended.
+    pub(crate) fn schedule(&self) {
+        if self.is_complete() {
+            return; // also: the runtime may have gone, and `shared` with it
+        }
+        // SAFETY: the cell is alive, this is its home thread, and a task that has not ended has a runtime.
+        unsafe { wake_ref(self.0) }
+    }
+
+    /// A waker that counts: for code that is not ours, and for other threads.
+    pub(crate) fn waker(&self) -> Waker {
+        // SAFETY: `clone` makes a counted waker of a live cell; the pair is what the vtable expects.
+        unsafe { Waker::from_raw(clone(self.0.as_ptr().cast())) }
+    }
+
+    /// Runs the task once, by way of its phase. True when it has ended now.
+    pub(super) fn run(&self) -> bool {
+        let header = self.header();
+        header.scheduled.set(false);
+        match header.phase.get() {
+            Phase::Idle if header.cancels.get() > 0 => {
+                header.phase.set(Phase::Running);
+                // SAFETY: on the home thread, not being polled, and the stage holds the future.
+                unsafe { (header.vtable.cancel)(self.0) };
+                header.phase.set(Phase::Reaping);
+                header.ops.get() == 0
+            }
+            Phase::Idle => {
+                header.phase.set(Phase::Running);
+                let waker = self.borrowed_waker();
+                // SAFETY: as above; the borrowed waker does not outlive `self`.
+                let ready = unsafe { (header.vtable.poll)(self.0, &mut Context::from_waker(&waker)) };
+                header.phase.set(Phase::Idle);
+                if !ready && header.cancels.get() > 0 {
+                    self.schedule(); // it asked for its own cancellation while it ran
+                }
+                ready
+            }
+            Phase::Reaping => header.ops.get() == 0,
+            Phase::Running | Phase::Complete => false,
+        }
+    }
+
+    /// A waker for one poll, not counted.
+    pub(super) fn borrowed_waker(&self) -> ManuallyDrop<Waker> {
+        // SAFETY: the data and the vtable belong together; `ManuallyDrop` gives back no count that was not
+        // taken, and callers hold a reference for as long as they use the waker.
+        ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(self.0.as_ptr().cast(), &WAKER)) })
+    }
+
+    /// The task has ended: wakes who waits for it.
+    pub(super) fn complete(&self) {
+        let header = self.header();
+        header.phase.set(Phase::Complete);
+        if !header.joinable.get() {
+            self.clear();
+        }
+        if let Some(joiner) = header.joiner.take() {
+            joiner.wake();
+        }
+    }
+
+    /// Drops the future or outcome that the cell holds; a panic in its destructor ends here, since nobody
+    /// is left to ask for it (the panic hook has reported it).
+    pub(super) fn clear(&self) {
+        // SAFETY: on the home thread; not being polled, since only the scheduler and the handle of an
+        // ended task call this.
+        let _ = catch_unwind(AssertUnwindSafe(|| unsafe { (self.header().vtable.clear)(self.0) }));
+    }
+
+    /// Takes the outcome, if the task has ended.
+    ///
+    /// # Safety
+    /// `T` is the output of the future that the cell was made with.
+    pub(super) unsafe fn take<T>(&self) -> Poll<Result<T, JoinError>> {
+        let mut outcome = Poll::Pending;
+        if self.is_complete() {
+            // SAFETY: the caller vouches for the type.
+            unsafe { (self.header().vtable.take)(self.0, (&raw mut outcome).cast()) };
+        }
+        outcome
+    }
+
+    pub(super) fn set_joiner(&self, cx: &Context<'_>) {
+        let joiner = &self.header().joiner;
+        let waiter = match joiner.take() {
+            Some(waiter) if waiter.will_wake(cx) => waiter,
+            _ => Waiter::new(cx),
+        };
+        joiner.set(Some(waiter));
+    }
+
+    /// One more operation of this task is with the driver.
+    pub(crate) fn op_began(&self) {
+        let ops = &self.header().ops;
+        ops.set(ops.get() + 1);
+    }
+
+    /// The driver has let go of one. The last one of a task that is only waiting for that lets it end.
+    pub(crate) fn op_ended(&self) {
+        let header = self.header();
+        header.ops.set(header.ops.get() - 1);
+        if header.ops.get() == 0 && header.phase.get() == Phase::Reaping {
+            self.schedule();
+        }
+    }
+}
+
+impl Clone for TaskRef {
+    fn clone(&self) -> Self {
+        let refs = &self.header().home_refs;
+        refs.set(refs.get().checked_add(1).expect("fewer than 2^32 references to a task"));
+        TaskRef(self.0)
+    }
+}
+
+impl Drop for TaskRef {
+    fn drop(&mut self) {
+        let header = self.header();
+        let left = header.home_refs.get() - 1;
+        header.home_refs.set(left);
+        if left > 0 {
+            return;
+        }
+        // The last home reference: everything that belongs to the home thread goes now.
+        self.clear();
+        drop(header.joiner.take());
+        // SAFETY: nobody but home references reads the name, and this was the last.
+        unsafe { std::ptr::drop_in_place(&raw mut (*self.0.as_ptr()).name) };
+        // A plain load suffices when there is no waker: nobody is left to make one.
+        if header.refs.load(Ordering::Acquire) == HOME
+            || header.refs.fetch_sub(HOME, Ordering::AcqRel) == HOME
+        {
+            // SAFETY: no reference of either kind is left, and the stage has been cleared.
+            unsafe { free(self.0) };
+        }
+    }
+}
+
+impl fmt::Debug for TaskRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let header = self.header();
+        f.debug_struct("Task")
+            .field("id", &header.id)
+            .field("name", &header.name)
+            .field("phase", &header.phase.get())
+            .field("ops", &header.ops.get())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who waits for something of this thread's loop: a task of it, by a home reference, or any waker.
+#[derive(Debug)]
+pub(crate) enum Waiter {
+    Task(TaskRef),
+    Waker(Waker),
+}
+
+impl Waiter {
+    pub(crate) fn new(cx: &Context<'_>) -> Self {
+        match local_task(cx.waker()) {
+            Some(task) => Waiter::Task(task),
+            None => Waiter::Waker(cx.waker().clone()),
+        }
+    }
+
+    pub(crate) fn will_wake(&self, cx: &Context<'_>) -> bool {
+        match self {
+            Waiter::Task(task) => std::ptr::eq(cx.waker().data(), task.0.as_ptr().cast()),
+            Waiter::Waker(waker) => waker.will_wake(cx.waker()),
+        }
+    }
+
+    /// Wakes it. For a foreign waker this is arbitrary code: call it with nothing borrowed.
+    pub(crate) fn wake(self) {
+        match self {
+            Waiter::Task(task) => task.schedule(),
+            Waiter::Waker(waker) => waker.wake(),
+        }
+    }
+}
+
+/// The task that this waker wakes, if it belongs to the loop that runs here.
+pub(crate) fn local_task(waker: &Waker) -> Option<TaskRef> {
+    // `WAKER` is a static with a name, so its address is one and the same in every codegen unit.
+    if !std::ptr::eq(waker.vtable(), &WAKER) {
+        return None;
+    }
+    let header = NonNull::new(waker.data().cast_mut().cast::<Header>())?;
+    // SAFETY: a waker of ours points to a live header.
+    if !scheduler::is_home(unsafe { header.as_ref() }.shared) {
+        return None;
+    }
+    let task = ManuallyDrop::new(TaskRef(header));
+    // A waker can outlive the home references, and then there is none to add to.
+    (task.header().home_refs.get() > 0).then(|| TaskRef::clone(&task))
+}
+
+static WAKER: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
+
+unsafe fn clone(data: *const ()) -> RawWaker {
+    // SAFETY: the caller holds a waker, counted or borrowed from a home reference.
+    let header = unsafe { &*data.cast::<Header>() };
+    let before = header.refs.fetch_add(CLONE, Ordering::Relaxed);
+    if before > isize::MAX as usize {
+        std::process::abort(); // a leak in a loop: the count would overflow, as in `Arc`
+    }
+    if before < CLONE {
+        // SAFETY: the first clone is made from a borrowed waker, on the home thread, where the scheduler
+        // holds `shared`.
+        unsafe { Arc::increment_strong_count(header.shared) };
+    }
+    RawWaker::new(data, &WAKER)
+}
+
+unsafe fn wake(data: *const ()) {
+    // SAFETY: the caller hands over one counted waker.
+    unsafe {
+        wake_by_ref(data);
+        drop_waker(data);
+    }
+}
+
+unsafe fn wake_by_ref(data: *const ()) {
+    // SAFETY: the caller holds a waker, so the cell is alive; the pointer came from `NonNull`.
+    unsafe { wake_ref(NonNull::new_unchecked(data.cast_mut().cast())) };
+}
+
+unsafe fn drop_waker(data: *const ()) {
+    let header: *const Header = data.cast();
+    // SAFETY: the caller gives up one counted waker. `shared` is read first: after the subtraction the
+    // cell may be freed by another thread.
+    unsafe {
+        let shared = (*header).shared;
+        let before = (*header).refs.fetch_sub(CLONE, Ordering::AcqRel);
+        if before == CLONE {
+            free(NonNull::new_unchecked(header.cast_mut()));
+        }
+        if before < 2 * CLONE {
+            Arc::decrement_strong_count(shared); // the last clone gives the inbox back
+        }
+    }
+}
+
+/// Schedules the task: at once on its home thread while its loop runs there, else by way of the inbox.
+///
+/// # Safety
+/// The cell is alive; away from its home thread the caller holds a counted waker.
+unsafe fn wake_ref(task: NonNull<Header>) {
+    // SAFETY: by the caller's word.
+    let header = unsafe { task.as_ref() };
+    if scheduler::is_home(header.shared) {
+        if header.scheduled.get() || header.phase.get() == Phase::Complete || header.home_refs.get() == 0 {
+            return;
+        }
+        header.scheduled.set(true);
+        let task = ManuallyDrop::new(TaskRef(task));
+        scheduler::push(TaskRef::clone(&task));
+        return;
+    }
+    // From elsewhere: once into the inbox, however often it is woken until the loop looks there.
+    if header.posted.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    // SAFETY: the cell is alive, and the reference made here is given back by `deliver`, or below.
+    unsafe {
+        let data = task.as_ptr().cast_const().cast::<()>();
+        let _ = clone(data); // counted for the time in the inbox
+        if !(*header.shared).push(task.cast()) {
+            header.posted.store(false, Ordering::Release);
+            drop_waker(data);
+        }
+    }
+}
+
+/// The inbox hands the task to the loop (or, at the end, back).
+unsafe fn deliver(node: NonNull<Node>, delivery: Delivery) {
+    let task = node.cast::<Header>();
+    // SAFETY: `wake_ref` took a counted reference for the time in the inbox. The exchange acquires what
+    // every waker wrote that found the flag set.
+    unsafe {
+        task.as_ref().posted.swap(false, Ordering::AcqRel);
+        if delivery == Delivery::Run {
+            wake_ref(task);
+        }
+        drop_waker(task.as_ptr().cast_const().cast());
+    }
+}
+
+/// # Safety
+/// Nobody refers to the cell, and its stage and joiner have been cleared.
+unsafe fn free(task: NonNull<Header>) {
+    // SAFETY: the cell was made by `Box` with this layout. What is left of the header has no destructor: the
+    // last home reference dropped the joiner and the name.
+    unsafe { std::alloc::dealloc(task.as_ptr().cast(), task.as_ref().vtable.layout) };
+}
+
+unsafe fn stage<F: Future>(task: NonNull<Header>) -> *mut Stage<F> {
+    // SAFETY: the vtable's functions are used only with the cell that they were made for.
+    unsafe { task.cast::<TaskCell<F>>().as_ref() }.stage.get()
+}
+
+unsafe fn poll<F: Future>(task: NonNull<Header>, cx: &mut Context<'_>) -> bool {
+    // SAFETY: the caller is the only one at the stage (phase Running). The future is never moved out of
+    // the cell, which is what pins it.
+    let stage = unsafe { stage::<F>(task) };
+    let polled = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: as above.
+        let Stage::Future(future) = (unsafe { &mut *stage }) else { unreachable!("polled after its end") };
+        // SAFETY: as above.
+        unsafe { Pin::new_unchecked(future) }.poll(cx)
+    }));
+    let outcome = match polled {
+        Ok(Poll::Pending) => return false,
+        Ok(Poll::Ready(output)) => Ok(output),
+        Err(panic) => Err(JoinError::Panicked(Panic::new(panic))),
+    };
+    // SAFETY: as above.
+    unsafe { settle(stage, outcome) };
+    true
+}
+
+unsafe fn cancel<F: Future>(task: NonNull<Header>) {
+    // SAFETY: as in `poll`.
+    unsafe { settle(stage::<F>(task), Err(JoinError::Cancelled)) };
+}
+
+/// Drops the future in place and leaves the outcome; a panic in the future's destructor becomes the outcome.
+unsafe fn settle<F: Future>(stage: *mut Stage<F>, outcome: Result<F::Output, JoinError>) {
+    // SAFETY: the caller is the only one at the stage. The future is dropped where it lies, as pinning asks;
+    // whether or not that panics, the stage is overwritten without a second drop.
+    unsafe {
+        let dropped = catch_unwind(AssertUnwindSafe(|| std::ptr::drop_in_place(stage)));
+        std::ptr::write(stage, Stage::Empty);
+        let outcome = match dropped {
+            Ok(()) => outcome,
+            Err(panic) => {
+                discard(outcome);
+                Err(JoinError::Panicked(Panic::new(panic)))
+            }
+        };
+        std::ptr::write(stage, Stage::Outcome(outcome));
+    }
+}
+
+/// Drops a value whose destructor may panic as well.
+fn discard<T>(value: T) {
+    let _: Result<(), Box<dyn Any + Send>> = catch_unwind(AssertUnwindSafe(|| drop(value)));
+}
+
+unsafe fn take<F: Future>(task: NonNull<Header>, target: *mut ()) {
+    // SAFETY: the caller vouches for the target's type; the task has ended, so nobody else is at the stage.
+    unsafe {
+        let target = &mut *target.cast::<Poll<Result<F::Output, JoinError>>>();
+        match std::mem::replace(&mut *stage::<F>(task), Stage::Empty) {
+            Stage::Outcome(outcome) => *target = Poll::Ready(outcome),
+            Stage::Future(_) | Stage::Empty => {
+                panic!("a JoinHandle was polled after it had given its result")
+            }
+        }
+    }
+}
+
+unsafe fn clear<F: Future>(task: NonNull<Header>) {
+    // SAFETY: the caller is the only one at the stage; dropped in place, then overwritten without a drop,
+    // also when the destructor panics.
+    unsafe {
+        let stage = stage::<F>(task);
+        struct Reset<F: Future>(*mut Stage<F>);
+        impl<F: Future> Drop for Reset<F> {
+            fn drop(&mut self) {
+                // SAFETY: what lay there has been dropped.
+                unsafe { std::ptr::write(self.0, Stage::Empty) };
+            }
+        }
+        let _reset = Reset(stage);
+        std::ptr::drop_in_place(stage);
+    }
+}

@@ -1,0 +1,215 @@
+//! `Handle`: a loop, seen from other threads.
+//!
+//! Everything goes by way of the inbox: a closure is posted and runs on the loop's thread in its next turn.
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::inbox::{Delivery, Shared};
+use super::outcome::{Giver, Outcome};
+use super::{JoinError, no_runtime, scheduler, spawn};
+
+/// A runtime, for use from any thread: spawn on it, run a closure in it, stop it.
+///
+/// # Examples
+/// ```
+/// let runtime = proactor::Auto::new().unwrap();
+/// let handle = runtime.handle();
+/// let other = std::thread::spawn(move || {
+///     let task = handle.spawn(|| async { 6 * 7 });
+///     let answer = task.join().unwrap();
+///     handle.stop();
+///     answer
+/// });
+/// runtime.run_forever();
+/// assert_eq!(other.join().unwrap(), 42);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+/// The runtime that a handle belongs to has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuntimeGone;
+
+impl fmt::Display for RuntimeGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the runtime that this handle belongs to has ended; keep the runtime alive for as long as its handles are used")
+    }
+}
+
+impl Error for RuntimeGone {}
+
+impl From<RuntimeGone> for io::Error {
+    fn from(gone: RuntimeGone) -> Self {
+        io::Error::new(io::ErrorKind::NotConnected, gone)
+    }
+}
+
+impl Handle {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Handle { shared }
+    }
+
+    /// The handle of the runtime that runs on this thread.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn current() -> Handle {
+        Self::try_current().unwrap_or_else(|| no_runtime("Handle::current"))
+    }
+
+    /// The handle of the runtime that runs on this thread, if one does.
+    pub fn try_current() -> Option<Handle> {
+        scheduler::with(|current| current.map(|scheduler| Handle::new(scheduler.shared().clone())))
+    }
+
+    /// Calls `make` on the runtime's thread and runs the future that it makes as a task there; asyncio's
+    /// `run_coroutine_threadsafe`.
+    ///
+    /// The closure is [`Send`], the future need not be. Once the runtime has ended the handle answers
+    /// [`JoinError::RuntimeGone`]; if it ends before the task does, [`JoinError::Cancelled`].
+    pub fn spawn<M, F>(&self, make: M) -> RemoteHandle<F::Output>
+    where
+        M: FnOnce() -> F + Send + 'static,
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
+        let outcome = Outcome::new();
+        let cancel = Arc::new(CancelRequest::default());
+        let mut giver = Giver::new(outcome.clone(), JoinError::RuntimeGone);
+        let request = cancel.clone();
+        let posted = self.shared.post(move |delivery| {
+            if delivery == Delivery::Run {
+                giver.otherwise(JoinError::Cancelled);
+                // Inside a task, so that a panic of `make` is the task's, like one of its future.
+                let mut task = spawn(async move { make().await }).cancel_on_drop();
+                drop(spawn(async move {
+                    let result = poll_fn(|cx| {
+                        if request.poll(cx) {
+                            task.request_cancel();
+                        }
+                        Pin::new(&mut task).poll(cx)
+                    });
+                    giver.give(result.await);
+                }));
+            }
+        });
+        drop(posted); // a closure that was refused gives `RuntimeGone` when dropped
+        RemoteHandle { outcome, cancel, shared: self.shared.clone() }
+    }
+
+    /// Runs `closure` on the runtime's thread in one of its next turns; asyncio's `call_soon_threadsafe`.
+    ///
+    /// A panic of `closure` surfaces from `block_on`, `run_forever` or `turn`.
+    ///
+    /// # Errors
+    /// [`RuntimeGone`] when the runtime has ended. One that ends before the closure's turn drops it.
+    pub fn call_soon(&self, closure: impl FnOnce() + Send + 'static) -> Result<(), RuntimeGone> {
+        let posted = self.shared.post(move |delivery| {
+            if delivery == Delivery::Run {
+                closure();
+            }
+        });
+        posted.map_err(|_| RuntimeGone)
+    }
+
+    /// Makes `run_forever` return once its current turn has ended. If it is not running, it returns after
+    /// its next first turn.
+    pub fn stop(&self) {
+        self.shared.request_stop();
+    }
+
+    /// Whether the runtime has ended.
+    pub fn is_closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+}
+
+#[derive(Debug, Default)]
+struct CancelRequest {
+    asked: AtomicBool,
+    task: Mutex<Option<Waker>>,
+}
+
+impl CancelRequest {
+    fn ask(&self) {
+        self.asked.store(true, Ordering::Release);
+        let waker = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// True once for each time that it was asked for.
+    fn poll(&self, cx: &Context<'_>) -> bool {
+        // The waker first: a request after this wakes the task, one before is seen below.
+        let replaced = self.task.lock().unwrap_or_else(PoisonError::into_inner).replace(cx.waker().clone());
+        drop(replaced);
+        self.asked.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// A task seen from another thread: await it in any runtime, or block on [`join`](Self::join).
+///
+/// Dropping it detaches the task.
+///
+/// # Examples
+/// ```
+/// let runtime = proactor::Auto::new().unwrap();
+/// let task = runtime.handle().spawn(|| async { "hello" });
+/// assert_eq!(runtime.block_on(task).unwrap(), "hello");
+/// ```
+#[derive(Debug)]
+pub struct RemoteHandle<T> {
+    outcome: Arc<Outcome<T>>,
+    cancel: Arc<CancelRequest>,
+    shared: Arc<Shared>,
+}
+
+impl<T> RemoteHandle<T> {
+    /// Blocks this thread until the task has ended.
+    ///
+    /// # Errors
+    /// As for [`JoinHandle`](super::JoinHandle), and [`JoinError::RuntimeGone`].
+    ///
+    /// # Panics
+    /// On the thread of the task's own runtime while it runs: that would wait for itself.
+    pub fn join(self) -> Result<T, JoinError> {
+        let own = scheduler::with(|current| {
+            current.is_some_and(|scheduler| Arc::ptr_eq(scheduler.shared(), &self.shared))
+        });
+        assert!(
+            !own,
+            "RemoteHandle::join blocks the thread that would have to run the task: `.await` the handle instead"
+        );
+        self.outcome.wait()
+    }
+
+    /// Asks for the task's cancellation and returns at once.
+    pub fn request_cancel(&self) {
+        self.cancel.ask();
+    }
+
+    /// Whether the task has ended and its result is waiting here.
+    pub fn is_finished(&self) -> bool {
+        self.outcome.is_here()
+    }
+}
+
+impl<T> Future for RemoteHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.outcome.poll(cx)
+    }
+}

@@ -1,0 +1,279 @@
+//! The inbox: the one way from other threads into a loop, and how they wake it when it sleeps.
+//!
+//! A lock-free stack of intrusive nodes (Treiber 1986). A task carries its node, so that waking one never
+//! allocates, blocks or fails; closures from [`Handle`](super::Handle) and reports of the blocking pool box
+//! theirs. The loop takes the whole stack in one exchange and turns it round, which gives arrival order and
+//! leaves no room for the ABA problem.
+//!
+//! Sleeping: before the loop waits it announces `PARKED`, and looks into the inbox once more. Who pushes
+//! announces `AWAKE` afterwards, and if it finds `PARKED` there, signals the event descriptor. Both sides
+//! write first and read second, each with a read-modify-write, so that one of them sees the other: a wake-up
+//! can't fall between. A loop that is awake costs the waker no system call.
+//!
+//! When the runtime ends it closes the inbox: what lies in it is discarded and later pushes are refused.
+
+use std::io;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
+
+use crate::sys::eventfd::EventFd;
+
+/// The part of a loop that other threads may touch.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    head: AtomicPtr<Node>,
+    park: AtomicU8,
+    stop: AtomicBool,
+    pub(crate) eventfd: EventFd,
+}
+
+const AWAKE: u8 = 0;
+const PARKED: u8 = 1;
+
+/// What lies in the inbox. It is the first field of what it stands for.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Node {
+    next: AtomicPtr<Node>,
+    deliver: unsafe fn(NonNull<Node>, Delivery),
+}
+
+/// What happens to a node that leaves the inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// On the loop's thread, which is running.
+    Run,
+    /// The runtime has ended: release what the node holds.
+    Discard,
+}
+
+impl Node {
+    pub(crate) const fn new(deliver: unsafe fn(NonNull<Node>, Delivery)) -> Self {
+        Node { next: AtomicPtr::new(ptr::null_mut()), deliver }
+    }
+}
+
+/// Head of a closed inbox: no node has this address.
+fn closed() -> *mut Node {
+    ptr::without_provenance_mut(usize::MAX & !(align_of::<Node>() - 1))
+}
+
+impl Shared {
+    pub(crate) fn new() -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Shared {
+            head: AtomicPtr::new(ptr::null_mut()),
+            park: AtomicU8::new(AWAKE),
+            stop: AtomicBool::new(false),
+            eventfd: EventFd::new()?,
+        }))
+    }
+
+    /// Puts a node in, from any thread, and wakes the loop if it sleeps. False when the inbox is closed:
+    /// the node then stays the caller's.
+    ///
+    /// # Safety
+    /// The node is valid until its `deliver` has been called, and is in no inbox now.
+    #[must_use]
+    pub(crate) unsafe fn push(&self, node: NonNull<Node>) -> bool {
+        let mut head = self.head.load(Ordering::Relaxed);
+        loop {
+            if head == closed() {
+                return false;
+            }
+            // SAFETY: the caller vouches for the node.
+            unsafe { node.as_ref() }.next.store(head, Ordering::Relaxed);
+            // Release: the loop sees what was written before the push, the node's link included.
+            match self.head.compare_exchange_weak(head, node.as_ptr(), Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(now) => head = now,
+            }
+        }
+        self.unpark();
+        true
+    }
+
+    /// Runs `closure` on the loop's thread; gives it back when the inbox is closed.
+    pub(crate) fn post<F: FnOnce(Delivery) + Send + 'static>(&self, closure: F) -> Result<(), F> {
+        let post = NonNull::from(Box::leak(Box::new(Post { node: Node::new(Post::<F>::deliver), closure })));
+        // SAFETY: the box is leaked until `deliver` takes it back; it has just been made.
+        if unsafe { self.push(post.cast()) } {
+            return Ok(());
+        }
+        // SAFETY: the push was refused, so the box is ours alone again.
+        Err(unsafe { Box::from_raw(post.as_ptr()) }.closure)
+    }
+
+    /// Wakes the loop if it sleeps.
+    pub(crate) fn unpark(&self) {
+        if self.park.swap(AWAKE, Ordering::AcqRel) == PARKED {
+            self.eventfd.signal();
+        }
+    }
+
+    /// Announces that the loop is about to sleep. False when there is something in the inbox, and the loop
+    /// must not.
+    #[must_use]
+    pub(crate) fn park(&self) -> bool {
+        // A read-modify-write, and below one more by way of the failing exchange: see the file's head.
+        self.park.swap(PARKED, Ordering::AcqRel);
+        let empty = self
+            .head
+            .compare_exchange(ptr::null_mut(), ptr::null_mut(), Ordering::AcqRel, Ordering::Acquire)
+            .is_ok();
+        if !empty || self.stop.load(Ordering::Acquire) {
+            self.park.store(AWAKE, Ordering::Release);
+            return false;
+        }
+        true
+    }
+
+    /// The loop is awake again.
+    pub(crate) fn awake(&self) {
+        // Only the loop sets PARKED, so that a plain store loses nothing: who swapped before it has
+        // signalled the descriptor for nothing, who swaps after it finds AWAKE.
+        self.park.store(AWAKE, Ordering::Release);
+    }
+
+    /// Delivers what has arrived, in order of arrival. Called by the loop, once a turn: a load when empty.
+    pub(crate) fn deliver(&self) {
+        if self.head.load(Ordering::Relaxed).is_null() {
+            return;
+        }
+        drain(self.head.swap(ptr::null_mut(), Ordering::AcqRel), Delivery::Run);
+    }
+
+    /// Closes the inbox for good and discards what lies in it.
+    pub(crate) fn close(&self) {
+        let head = self.head.swap(closed(), Ordering::AcqRel);
+        if head != closed() {
+            drain(head, Delivery::Discard);
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.head.load(Ordering::Acquire) == closed()
+    }
+
+    pub(crate) fn request_stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.unpark();
+    }
+
+    /// True once for each stop that was asked for.
+    pub(crate) fn take_stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) && self.stop.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Turns the stack round and delivers each node.
+fn drain(mut stack: *mut Node, delivery: Delivery) {
+    if stack == closed() {
+        return;
+    }
+    let mut queue: *mut Node = ptr::null_mut();
+    while let Some(node) = NonNull::new(stack) {
+        // SAFETY: nodes in the inbox are valid until delivered, and the stack is ours since the exchange.
+        let next = &unsafe { node.as_ref() }.next;
+        stack = next.load(Ordering::Relaxed);
+        next.store(queue, Ordering::Relaxed);
+        queue = node.as_ptr();
+    }
+    while let Some(node) = NonNull::new(queue) {
+        // SAFETY: as above; `deliver` may free the node, or push it again, so its link is read first.
+        let (next, deliver) = unsafe { (node.as_ref().next.load(Ordering::Relaxed), node.as_ref().deliver) };
+        queue = next;
+        // SAFETY: each node is delivered once, by the function that it was made with.
+        unsafe { deliver(node, delivery) };
+    }
+}
+
+#[repr(C)]
+struct Post<F> {
+    node: Node,
+    closure: F,
+}
+
+impl<F: FnOnce(Delivery)> Post<F> {
+    unsafe fn deliver(node: NonNull<Node>, delivery: Delivery) {
+        // SAFETY: `post` leaked this box and made its node with this function.
+        let post = unsafe { Box::from_raw(node.cast::<Self>().as_ptr()) };
+        (post.closure)(delivery);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[test]
+    fn closures_arrive_in_order_and_once() {
+        let shared = Shared::new().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        for i in 0..5 {
+            let seen = seen.clone();
+            shared.post(move |delivery| seen.lock().unwrap().push((i, delivery))).ok().unwrap();
+        }
+        shared.deliver();
+        shared.deliver();
+        let expected: Vec<_> = (0..5).map(|i| (i, Delivery::Run)).collect();
+        assert_eq!(*seen.lock().unwrap(), expected);
+    }
+
+    #[test]
+    fn a_closed_inbox_discards_what_it_holds_and_refuses_more() {
+        let shared = Shared::new().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let other = seen.clone();
+        shared.post(move |delivery| other.lock().unwrap().push(delivery)).ok().unwrap();
+        shared.close();
+        assert_eq!(*seen.lock().unwrap(), [Delivery::Discard]);
+        assert!(shared.is_closed());
+        assert!(shared.post(|_| ()).is_err());
+    }
+
+    #[test]
+    fn a_full_inbox_forbids_sleep_and_a_push_ends_it() {
+        let shared = Shared::new().unwrap();
+        assert!(shared.park());
+        shared.post(|_| ()).ok().unwrap();
+        // The sleeper was announced, so the descriptor has been signalled: the read does not block.
+        shared.eventfd.drain();
+        shared.awake();
+        assert!(!shared.park(), "there is something to deliver");
+        shared.deliver();
+        assert!(shared.park());
+        shared.awake();
+        shared.request_stop();
+        assert!(!shared.park(), "a stop was asked for");
+        assert!(shared.take_stop());
+        assert!(!shared.take_stop());
+    }
+
+    #[test]
+    fn pushes_from_many_threads_are_all_delivered() {
+        let shared = Shared::new().unwrap();
+        let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..1_000 {
+                        let count = count.clone();
+                        shared.post(move |_| drop(count.fetch_add(1, Ordering::Relaxed))).ok().unwrap();
+                    }
+                });
+            }
+            while count.load(Ordering::Relaxed) < 4_000 {
+                shared.deliver();
+                std::thread::yield_now();
+            }
+        });
+    }
+}

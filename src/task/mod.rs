@@ -1,0 +1,239 @@
+//! Tasks: spawning, joining, cancelling, and the ways into a loop from other threads.
+//!
+//! A task is a future that the loop owns and polls on its one thread. [`spawn`] starts one and answers
+//! with a [`JoinHandle`], which can be awaited, asked for cancellation, or dropped (the task then goes on
+//! by itself). A panic ends only the task that raised it, and becomes its [`JoinError`].
+//!
+//! Cancelling a task drops its future at its next await. Operations that it had begun are then still with
+//! the kernel; the task has ended, and its handle says so, once the last of them has been reaped.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `cell.rs` | the task cell: future, outcome, state, references, waker |
+//! | `scheduler.rs` | the table of tasks, running one, shutting all down |
+//! | `ready.rs` | the ready queue |
+//! | `join.rs` | `JoinHandle` |
+//! | `inbox.rs` | wake-ups and closures from other threads, parking |
+//! | `handle.rs` | `Handle`, `RemoteHandle` |
+//! | `outcome.rs` | a result that crosses threads once |
+//! | `pool.rs`, `blocking.rs` | the blocking pool and `spawn_blocking` |
+//! | `yielding.rs` | `yield_now` |
+
+mod blocking;
+pub(crate) mod cell;
+mod handle;
+pub(crate) mod inbox;
+mod join;
+mod outcome;
+mod pool;
+mod ready;
+pub(crate) mod scheduler;
+mod yielding;
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::rc::Rc;
+
+pub use blocking::spawn_blocking;
+pub use handle::{Handle, RemoteHandle, RuntimeGone};
+pub use join::{Cancel, JoinHandle};
+pub use yielding::{YieldNow, yield_now};
+
+/// Starts a task on the runtime of this thread.
+///
+/// The task is first polled in the next turn of the loop, never inside this call. It goes on when the
+/// handle is dropped.
+///
+/// # Panics
+/// Outside a runtime.
+///
+/// # Examples
+/// ```
+/// proactor::run(async {
+///     let task = proactor::spawn(async { 6 * 7 });
+///     assert_eq!(task.await.unwrap(), 42);
+/// });
+/// ```
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    spawn_named(future, None)
+}
+
+#[track_caller]
+fn spawn_named<F>(future: F, name: Option<Rc<str>>) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let mut future = Some(future);
+    let handle = scheduler::with(|current| {
+        current.map(|scheduler| scheduler.spawn(future.take().expect("taken once"), name))
+    });
+    handle.unwrap_or_else(|| no_runtime("spawn"))
+}
+
+/// The panic for anything that needs a loop and finds none.
+#[track_caller]
+pub(crate) fn no_runtime(what: &str) -> ! {
+    panic!(
+        "{what} needs a running proactor runtime on this thread: call it inside `proactor::run(async {{ … }})` \
+         or inside a future given to `Runtime::block_on` or `Runtime::spawn`"
+    )
+}
+
+/// Starts tasks with more than a future: for now, a name.
+///
+/// # Examples
+/// ```
+/// proactor::run(async {
+///     let task = proactor::task::Builder::new().name("answer").spawn(async { 42 });
+///     assert_eq!(task.name(), Some("answer"));
+///     assert_eq!(task.await.unwrap(), 42);
+/// });
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing until `spawn` is called"]
+pub struct Builder {
+    name: Option<Rc<str>>,
+}
+
+impl Builder {
+    /// A task without a name.
+    pub fn new() -> Self {
+        Builder::default()
+    }
+
+    /// Gives the task a name, for whoever debugs.
+    pub fn name(mut self, name: impl Into<Rc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Starts the task, as [`spawn`] does.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn spawn<F>(self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        spawn_named(future, self.name)
+    }
+}
+
+/// Names a task among those of its runtime; never used twice by one runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId(pub(crate) u64);
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Why a task has no result.
+///
+/// # Examples
+/// ```
+/// use proactor::task::JoinError;
+/// proactor::run(async {
+///     let task = proactor::spawn(std::future::pending::<()>());
+///     assert!(matches!(task.cancel().await, Err(JoinError::Cancelled)));
+/// });
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// It was cancelled, or its runtime was shut down, before it finished.
+    Cancelled,
+    /// It panicked, or its destructor did.
+    Panicked(Panic),
+    /// It was sent to a runtime that had already ended.
+    RuntimeGone,
+}
+
+impl JoinError {
+    /// Whether the task was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, JoinError::Cancelled)
+    }
+
+    /// Whether the task panicked.
+    pub fn is_panic(&self) -> bool {
+        matches!(self, JoinError::Panicked(_))
+    }
+
+    /// What the task panicked with, for [`std::panic::resume_unwind`].
+    ///
+    /// # Panics
+    /// If the task did not panic.
+    pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
+        match self {
+            JoinError::Panicked(panic) => panic.into_payload(),
+            other => panic!("into_panic on a task that did not panic: {other}"),
+        }
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JoinError::Cancelled => f.write_str("the task was cancelled"),
+            JoinError::Panicked(panic) => write!(f, "the task panicked: {}", panic.message()),
+            JoinError::RuntimeGone => RuntimeGone.fmt(f),
+        }
+    }
+}
+
+impl Error for JoinError {}
+
+/// What a task panicked with.
+///
+/// # Examples
+/// ```
+/// use proactor::task::JoinError;
+/// # std::panic::set_hook(Box::new(|_| ()));
+/// proactor::run(async {
+///     match proactor::spawn(async { panic!("on fire") }).await {
+///         Err(JoinError::Panicked(panic)) => assert_eq!(panic.message(), "on fire"),
+///         other => unreachable!("{other:?}"),
+///     }
+/// });
+/// ```
+pub struct Panic(Box<dyn Any + Send + 'static>);
+
+impl Panic {
+    pub(crate) fn new(payload: Box<dyn Any + Send + 'static>) -> Self {
+        Panic(payload)
+    }
+
+    /// The message, where the payload is a string; a placeholder elsewhere.
+    pub fn message(&self) -> &str {
+        if let Some(message) = self.0.downcast_ref::<&'static str>() {
+            message
+        } else if let Some(message) = self.0.downcast_ref::<String>() {
+            message
+        } else {
+            "(the payload is not a string)"
+        }
+    }
+
+    /// The payload, for [`std::panic::resume_unwind`].
+    pub fn into_payload(self) -> Box<dyn Any + Send + 'static> {
+        self.0
+    }
+}
+
+impl fmt::Debug for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Panic").field(&self.message()).finish()
+    }
+}

@@ -1,0 +1,98 @@
+//! A result that crosses threads once: from the pool to a task, from a task to another thread.
+#![forbid(unsafe_code)]
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::JoinError;
+
+/// The place that both sides share.
+#[derive(Debug)]
+pub(super) struct Outcome<T> {
+    state: Mutex<State<T>>,
+    arrived: Condvar,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    result: Option<Result<T, JoinError>>,
+    waiter: Option<Waker>,
+}
+
+impl<T> Outcome<T> {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Outcome { state: Mutex::new(State { result: None, waiter: None }), arrived: Condvar::new() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // No code of the user runs under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Result<T, JoinError>> {
+        let mut state = self.lock();
+        if let Some(result) = state.result.take() {
+            return Poll::Ready(result);
+        }
+        let replaced = state.waiter.replace(cx.waker().clone());
+        drop(state);
+        drop(replaced);
+        Poll::Pending
+    }
+
+    pub(super) fn wait(&self) -> Result<T, JoinError> {
+        let mut state = self.lock();
+        loop {
+            match state.result.take() {
+                Some(result) => return result,
+                None => state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    pub(super) fn is_here(&self) -> bool {
+        self.lock().result.is_some()
+    }
+}
+
+/// The side that gives the result. Dropped before, it gives what it was made with.
+#[derive(Debug)]
+pub(super) struct Giver<T> {
+    outcome: Arc<Outcome<T>>,
+    otherwise: Option<JoinError>,
+}
+
+impl<T> Giver<T> {
+    pub(super) fn new(outcome: Arc<Outcome<T>>, otherwise: JoinError) -> Self {
+        Giver { outcome, otherwise: Some(otherwise) }
+    }
+
+    pub(super) fn give(mut self, result: Result<T, JoinError>) {
+        self.otherwise = None;
+        self.put(result);
+    }
+
+    /// Changes what a drop gives.
+    pub(super) fn otherwise(&mut self, error: JoinError) {
+        self.otherwise = Some(error);
+    }
+
+    fn put(&self, result: Result<T, JoinError>) {
+        let mut state = self.outcome.lock();
+        state.result = Some(result);
+        let waiter = state.waiter.take();
+        drop(state);
+        self.outcome.arrived.notify_all();
+        if let Some(waiter) = waiter {
+            waiter.wake();
+        }
+    }
+}
+
+impl<T> Drop for Giver<T> {
+    fn drop(&mut self) {
+        if let Some(error) = self.otherwise.take() {
+            self.put(Err(error));
+        }
+    }
+}

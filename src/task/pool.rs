@@ -1,0 +1,217 @@
+//! The blocking pool: a bounded set of threads for calls that would hold up the loop.
+//!
+//! No thread is started before the first job, and one that has had nothing to do for a while ends. A job is
+//! a boxed closure; its report goes home through the inbox. The queue itself has no limit: who submits
+//! operations waits for their results, and so limits itself.
+//!
+//! A job that has not begun can be withdrawn; one that has runs to its end, since nothing can stop a thread
+//! in a system call. That is why a shutdown may have to leave jobs behind.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::inbox::Shared;
+
+/// What runs on a thread of the pool. Dropped without being called when the pool is closed first.
+type Work = Box<dyn FnOnce() + Send>;
+
+struct Job {
+    /// Names the job to whoever may withdraw it.
+    tag: u64,
+    work: Work,
+}
+
+#[derive(Debug)]
+pub(crate) struct Pool {
+    inner: Arc<Inner>,
+    max_threads: usize,
+    keep_alive: Duration,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: Mutex<State>,
+    /// A job has come, or the pool has closed.
+    work: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+    running: usize,
+    closed: bool,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("queued", &self.queue.len())
+            .field("threads", &self.threads)
+            .field("running", &self.running)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Jobs run outside the lock, so a panic can't leave the state half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(max_threads: usize, keep_alive: Duration, shared: Arc<Shared>) -> Self {
+        let inner = Arc::new(Inner { state: Mutex::default(), work: Condvar::new() });
+        Pool { inner, max_threads, keep_alive, shared }
+    }
+
+    /// Where jobs report to.
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
+    }
+
+    /// Queues `work`. It is dropped uncalled if the pool is closed, or if it can't start a first thread.
+    pub(crate) fn submit(&self, tag: u64, work: impl FnOnce() + Send + 'static) {
+        let mut state = self.inner.lock();
+        if state.closed {
+            drop(state);
+            drop(work);
+            return;
+        }
+        state.queue.push_back(Job { tag, work: Box::new(work) });
+        if state.idle >= state.queue.len() || state.threads == self.max_threads {
+            drop(state);
+            self.inner.work.notify_one();
+            return;
+        }
+        state.threads += 1;
+        drop(state);
+        let (inner, keep_alive) = (self.inner.clone(), self.keep_alive);
+        let thread = std::thread::Builder::new().name("proactor-pool".into());
+        if thread.spawn(move || serve(&inner, keep_alive)).is_err() {
+            let mut state = self.inner.lock();
+            state.threads -= 1;
+            if state.threads == 0 {
+                // No thread at all: nobody would ever run the job.
+                let orphans = std::mem::take(&mut state.queue);
+                drop(state);
+                drop(orphans);
+            }
+        }
+    }
+
+    /// Takes a job back that has not begun. False when it has.
+    pub(crate) fn withdraw(&self, tag: u64) -> bool {
+        let mut state = self.inner.lock();
+        let place = state.queue.iter().position(|job| job.tag == tag);
+        let job = place.and_then(|place| state.queue.remove(place));
+        drop(state);
+        job.is_some() // and its closure is dropped here, outside the lock
+    }
+
+    /// Drops the jobs that have not begun, lets idle threads end, and refuses new jobs.
+    pub(crate) fn close(&self) {
+        let mut state = self.inner.lock();
+        state.closed = true;
+        let orphans = std::mem::take(&mut state.queue);
+        drop(state);
+        self.inner.work.notify_all();
+        drop(orphans);
+    }
+
+    /// Jobs that are running now.
+    pub(crate) fn running(&self) -> usize {
+        self.inner.lock().running
+    }
+}
+
+fn serve(inner: &Inner, keep_alive: Duration) {
+    let mut state = inner.lock();
+    loop {
+        if let Some(job) = state.queue.pop_front() {
+            state.running += 1;
+            drop(state);
+            // Jobs report panics themselves; this only keeps the thread and its count.
+            let _ = catch_unwind(AssertUnwindSafe(job.work));
+            state = inner.lock();
+            state.running -= 1;
+            continue;
+        }
+        if state.closed {
+            break;
+        }
+        state.idle += 1;
+        let (guard, waited) =
+            inner.work.wait_timeout(state, keep_alive).unwrap_or_else(PoisonError::into_inner);
+        state = guard;
+        state.idle -= 1;
+        if state.queue.is_empty() && waited.timed_out() {
+            break;
+        }
+    }
+    state.threads -= 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    fn pool(threads: usize) -> Pool {
+        Pool::new(threads, Duration::from_secs(10), Shared::new().unwrap())
+    }
+
+    #[test]
+    fn jobs_run_and_threads_are_bounded() {
+        let pool = pool(2);
+        let (send, receive) = mpsc::channel();
+        let (open, gate) = mpsc::channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
+        for i in 0..6 {
+            let (send, gate) = (send.clone(), gate.clone());
+            pool.submit(i, move || {
+                send.send(i).unwrap();
+                let _ = gate.lock().unwrap().recv();
+            });
+        }
+        receive.recv().unwrap();
+        receive.recv().unwrap();
+        assert_eq!(pool.inner.lock().threads, 2);
+        assert_eq!(pool.running(), 2);
+        assert!(pool.withdraw(5), "it has not begun");
+        assert!(!pool.withdraw(0) && !pool.withdraw(5));
+        drop(open);
+        assert_eq!(receive.iter().take(3).count(), 3);
+    }
+
+    #[test]
+    fn closing_drops_what_has_not_begun() {
+        let pool = pool(1);
+        let (send, receive) = mpsc::channel::<()>();
+        let (open, gate) = mpsc::channel::<()>();
+        let (began, begun) = mpsc::channel();
+        pool.submit(0, move || {
+            began.send(()).unwrap();
+            let _ = gate.recv();
+        });
+        begun.recv().unwrap();
+        pool.submit(1, move || drop(send));
+        pool.close();
+        assert!(receive.recv().is_err(), "the job was dropped, and what it held with it");
+        drop(open);
+    }
+
+    #[test]
+    fn a_panicking_job_costs_no_thread() {
+        let pool = pool(1);
+        let (send, receive) = mpsc::channel();
+        pool.submit(0, || std::panic::resume_unwind(Box::new("expected")));
+        pool.submit(1, move || send.send(()).unwrap());
+        receive.recv().unwrap();
+    }
+}

@@ -1,0 +1,225 @@
+//! The scheduler: which tasks there are, which can go on, and running one.
+//!
+//! It knows neither the kernel nor the clock; the loop in `runtime` decides when to run how many.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io;
+use std::ptr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use slab::Slab;
+
+use super::cell::{Header, TaskRef};
+use super::inbox::Shared;
+use super::pool::Pool;
+use super::ready::ReadyQueue;
+use super::{JoinHandle, TaskId};
+use crate::sys::context::{self, Context, Entered};
+
+thread_local! {
+    static CURRENT: Context<Scheduler> = const { Context::new() };
+}
+
+/// Operations that one poll may complete without a visit to the kernel's queues, before it has to let
+/// others run. Only the selector completes any: it makes the call as soon as the descriptor is ready.
+const INLINE_OPERATIONS: u32 = 64;
+
+pub(crate) struct Scheduler {
+    shared: Arc<Shared>,
+    ready: ReadyQueue<TaskRef>,
+    tasks: RefCell<Slab<TaskRef>>,
+    /// Stands for the future of `block_on`: it is woken like a task, and polled by `block_on` itself.
+    root: TaskRef,
+    current: Cell<*const Header>,
+    inline_left: Cell<u32>,
+    closed: Cell<bool>,
+    next_id: Cell<u64>,
+    pub(crate) pool: Pool,
+}
+
+/// What one step of the ready queue was.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Empty,
+    Task,
+    /// It is the root's turn: poll it with [`Scheduler::run_root`].
+    Root,
+}
+
+impl Scheduler {
+    pub(crate) fn new(pool_threads: usize, pool_keep_alive: Duration) -> io::Result<Rc<Self>> {
+        let shared = Shared::new()?;
+        let root = TaskRef::new(std::future::pending::<()>(), &shared, TaskId(0), None);
+        Ok(Rc::new(Scheduler {
+            pool: Pool::new(pool_threads, pool_keep_alive, shared.clone()),
+            shared,
+            ready: ReadyQueue::new(),
+            tasks: RefCell::new(Slab::new()),
+            root,
+            current: Cell::new(ptr::null()),
+            inline_left: Cell::new(INLINE_OPERATIONS),
+            closed: Cell::new(false),
+            next_id: Cell::new(1),
+        }))
+    }
+
+    pub(crate) fn enter(self: Rc<Self>) -> Entered<Scheduler> {
+        context::enter(&CURRENT, self)
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn spawn<F>(&self, future: F, name: Option<Rc<str>>) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let id = TaskId(self.next_id.get());
+        self.next_id.set(id.0 + 1);
+        let task = TaskRef::new(future, &self.shared, id, name);
+        if self.closed.get() {
+            // The runtime is being shut down: the future is dropped at once, the handle says so.
+            task.header().cancels.set(1);
+            self.run(&task);
+            return JoinHandle::new(task);
+        }
+        let index = self.tasks.borrow_mut().insert(task.clone());
+        task.header().index.set(u32::try_from(index).expect("fewer than 2^32 tasks"));
+        let handle = JoinHandle::new(task.clone());
+        task.schedule();
+        handle
+    }
+
+    /// How many entries of the ready queue belong to the generation that begins now.
+    pub(crate) fn ready_len(&self) -> usize {
+        self.ready.len()
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Runs the next ready task, unless it is the root.
+    pub(crate) fn step(&self) -> Step {
+        let Some(task) = self.ready.pop() else { return Step::Empty };
+        if task.same(&self.root) {
+            return Step::Root;
+        }
+        self.run(&task);
+        Step::Task
+    }
+
+    fn run(&self, task: &TaskRef) {
+        self.inline_left.set(INLINE_OPERATIONS);
+        let previous = self.current.replace(task.address());
+        let ended = task.run();
+        self.current.set(previous);
+        if ended {
+            let index = task.header().index.get();
+            if index != u32::MAX {
+                drop(self.tasks.borrow_mut().remove(index as usize));
+            }
+            task.complete();
+        }
+    }
+
+    /// Calls `poll` as the root: what it submits and waits for is the root's.
+    pub(crate) fn run_root<T>(&self, poll: impl FnOnce() -> T) -> T {
+        struct Restore<'a>(&'a Scheduler, *const Header);
+        impl Drop for Restore<'_> {
+            fn drop(&mut self) {
+                self.0.current.set(self.1);
+            }
+        }
+        self.root.mark_polled();
+        self.inline_left.set(INLINE_OPERATIONS);
+        let _restore = Restore(self, self.current.replace(self.root.address()));
+        poll()
+    }
+
+    pub(crate) fn schedule_root(&self) {
+        self.root.schedule();
+    }
+
+    pub(crate) fn root_waker(&self) -> Waker {
+        self.root.waker()
+    }
+
+    pub(crate) fn live_tasks(&self) -> usize {
+        self.tasks.borrow().len()
+    }
+
+    /// Cancels every task, and refuses new ones. Call it again after visits to the kernel until it
+    /// answers zero: tasks end when their operations are reaped. Destructors of futures run in here.
+    pub(crate) fn cancel_all(&self) {
+        self.closed.set(true);
+        let tasks: Vec<TaskRef> = self.tasks.borrow().iter().map(|(_, task)| task.clone()).collect();
+        for task in tasks {
+            let cancels = &task.header().cancels;
+            cancels.set(cancels.get().max(1));
+            task.schedule();
+        }
+        while self.step() != Step::Empty {}
+    }
+
+    /// After the last visit to the kernel: tasks whose operations were never reaped end all the same.
+    /// Says how many those were.
+    pub(crate) fn abandon_all(&self) -> usize {
+        let tasks: Vec<TaskRef> = self.tasks.borrow_mut().drain().collect();
+        for task in &tasks {
+            task.complete();
+        }
+        while self.ready.pop().is_some() {}
+        self.root.complete();
+        tasks.len()
+    }
+
+    /// The task that is being polled, or the root.
+    pub(crate) fn current_task(&self) -> Option<TaskRef> {
+        // SAFETY: `run` and `run_root` set the pointer for the time in which they hold a reference.
+        unsafe { TaskRef::from_address(self.current.get()) }
+    }
+
+    /// Whether the task that is being polled may complete one more operation without letting others run.
+    pub(crate) fn take_inline(&self) -> bool {
+        let left = self.inline_left.get();
+        self.inline_left.set(left.saturating_sub(1));
+        left > 0
+    }
+}
+
+impl std::fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scheduler")
+            .field("tasks", &self.live_tasks())
+            .field("ready", &self.ready.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether the loop with this remote side runs on this thread, now.
+pub(super) fn is_home(shared: *const Shared) -> bool {
+    context::with(&CURRENT, |current| {
+        current.is_some_and(|scheduler| ptr::eq(Arc::as_ptr(&scheduler.shared), shared))
+    })
+}
+
+/// Puts a task into the ready queue of the loop that runs here; its caller has checked that there is one.
+pub(super) fn push(task: TaskRef) {
+    context::with(&CURRENT, |current| {
+        if let Some(scheduler) = current {
+            scheduler.ready.push(task);
+        }
+    });
+}
+
+/// The scheduler of the loop that runs on this thread.
+pub(crate) fn with<T>(f: impl FnOnce(Option<&Scheduler>) -> T) -> T {
+    context::with(&CURRENT, f)
+}

@@ -1,0 +1,190 @@
+//! `interval`: ticks at a fixed pace.
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use super::{Sleep, now, sleep_until};
+
+/// Ticks every `period`, the first time at once.
+///
+/// # Panics
+/// If the period is zero.
+///
+/// # Examples
+/// ```
+/// use std::time::{Duration, Instant};
+/// proactor::run(async {
+///     let start = Instant::now();
+///     let mut interval = proactor::time::interval(Duration::from_millis(2));
+///     for _ in 0..3 {
+///         interval.tick().await;
+///     }
+///     assert!(start.elapsed() >= Duration::from_millis(4));
+/// });
+/// ```
+#[track_caller]
+pub fn interval(period: Duration) -> Interval {
+    interval_at(now(), period)
+}
+
+/// Ticks every `period`, the first time at `start`.
+///
+/// # Panics
+/// If the period is zero.
+///
+/// # Examples
+/// ```
+/// use std::time::{Duration, Instant};
+/// proactor::run(async {
+///     let start = Instant::now() + Duration::from_millis(3);
+///     let mut interval = proactor::time::interval_at(start, Duration::from_secs(1));
+///     assert_eq!(interval.tick().await, start);
+/// });
+/// ```
+#[track_caller]
+pub fn interval_at(start: Instant, period: Duration) -> Interval {
+    assert!(!period.is_zero(), "an interval needs a period above zero; to run in every turn, use yield_now");
+    Interval { next: start, period, missed: MissedTick::default(), sleep: None }
+}
+
+/// What an [`Interval`] does about ticks that were not awaited in time.
+///
+/// # Examples
+/// ```
+/// use proactor::time::{MissedTick, interval};
+/// let mut interval = interval(std::time::Duration::from_secs(1));
+/// interval.set_missed_tick(MissedTick::Skip);
+/// assert_eq!(interval.missed_tick(), MissedTick::Skip);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissedTick {
+    /// Ticks at once until it has caught up.
+    #[default]
+    Burst,
+    /// Ticks at once, and the pace goes on from there.
+    Delay,
+    /// Ticks at once, and then at the next multiple of the period.
+    Skip,
+}
+
+/// Ticks at a fixed pace: see [`interval`].
+///
+/// Only a tick that was awaited to its end counts: dropping the future of [`tick`](Self::tick) loses none.
+///
+/// # Examples
+/// ```
+/// proactor::run(async {
+///     let mut interval = proactor::time::interval(std::time::Duration::from_millis(1));
+///     let first = interval.tick().await;
+///     assert!(interval.tick().await > first);
+/// });
+/// ```
+#[derive(Debug)]
+pub struct Interval {
+    next: Instant,
+    period: Duration,
+    missed: MissedTick,
+    sleep: Option<Sleep>,
+}
+
+impl Interval {
+    /// Waits for the next tick and gives the time at which it was due.
+    pub fn tick(&mut self) -> Tick<'_> {
+        Tick(self)
+    }
+
+    /// The period.
+    pub fn period(&self) -> Duration {
+        self.period
+    }
+
+    /// What is done about ticks that were not awaited in time.
+    pub fn missed_tick(&self) -> MissedTick {
+        self.missed
+    }
+
+    /// Changes what is done about ticks that were not awaited in time.
+    pub fn set_missed_tick(&mut self, missed: MissedTick) {
+        self.missed = missed;
+    }
+
+    /// Makes the next tick come one period from now.
+    pub fn reset(&mut self) {
+        self.next = after(now(), self.period);
+        self.sleep = None;
+    }
+
+    fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
+        let next = self.next;
+        let sleep = self.sleep.get_or_insert_with(|| sleep_until(next));
+        ready!(Pin::new(sleep).poll(cx));
+        self.sleep = None;
+        self.next = following(next, self.period, self.missed, now());
+        Poll::Ready(next)
+    }
+}
+
+/// The tick after the one that was due at `due` and is given at `now`.
+fn following(due: Instant, period: Duration, missed: MissedTick, now: Instant) -> Instant {
+    let late = now.saturating_duration_since(due);
+    if late < period {
+        return after(due, period);
+    }
+    match missed {
+        MissedTick::Burst => after(due, period),
+        MissedTick::Delay => after(now, period),
+        MissedTick::Skip => {
+            let into = late.as_nanos() % period.as_nanos();
+            // Less than the period, so it fits wherever the period does.
+            let into = Duration::new((into / 1_000_000_000) as u64, (into % 1_000_000_000) as u32);
+            after(now, period - into)
+        }
+    }
+}
+
+/// A point that lies beyond the clock is moved to the farthest that a timer needs: 30 years.
+fn after(instant: Instant, period: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+    instant.checked_add(period).unwrap_or_else(|| instant + FAR)
+}
+
+/// The future of [`Interval::tick`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Tick<'a>(&'a mut Interval);
+
+impl Future for Tick<'_> {
+    type Output = Instant;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Instant> {
+        self.0.poll_tick(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_tick_follows_the_policy() {
+        let start = now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let period = Duration::from_millis(10);
+        for policy in [MissedTick::Burst, MissedTick::Delay, MissedTick::Skip] {
+            assert_eq!(following(at(0), period, policy, at(3)), at(10), "in time: {policy:?}");
+        }
+        assert_eq!(following(at(0), period, MissedTick::Burst, at(34)), at(10));
+        assert_eq!(following(at(0), period, MissedTick::Delay, at(34)), at(44));
+        assert_eq!(following(at(0), period, MissedTick::Skip, at(34)), at(40));
+        assert_eq!(following(at(0), period, MissedTick::Skip, at(30)), at(40));
+    }
+
+    #[test]
+    fn a_period_beyond_the_clock_is_far_away() {
+        let start = now();
+        assert!(following(start, Duration::MAX, MissedTick::Burst, start) > start);
+    }
+}
