@@ -1,4 +1,140 @@
-//! proactor
+//! A runtime for async programs on Linux whose loop *submits operations to io_uring and resumes tasks on
+//! completions* (a proactor), next to a loop that *waits for readiness with epoll* (a selector), both behind
+//! one trait, [`Runtime`]. The same program runs on either.
+//!
+//! ```
+//! use proactor::net::{TcpListener, TcpStream};
+//!
+//! proactor::run(async {
+//!     let listener = TcpListener::bind("127.0.0.1:0").await?;
+//!     let address = listener.local_addr()?;
+//!
+//!     let server = proactor::spawn(async move {
+//!         let (stream, _peer) = listener.accept().await?;
+//!         let (_count, message) = stream.read(Vec::with_capacity(64)).await?;
+//!         stream.write_all(message).await?;
+//!         std::io::Result::Ok(())
+//!     });
+//!
+//!     let client = TcpStream::connect(address).await?;
+//!     client.write_all("hello").await?;
+//!     let (_count, echo) = client.read_exact([0; 5]).await?;
+//!     assert_eq!(echo, *b"hello");
+//!     server.await.expect("the server has not panicked")
+//! }).unwrap();
+//! ```
+//!
+//! Buffers are *owned*: an operation takes one and gives it back with its result, also on error, because
+//! with completions it is the kernel that writes into it, at a time of its choosing.
+//!
+//! # The map
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`Runtime`], [`Embed`], [`Config`], [`Report`] | `runtime/`: the loop, its settings, what it says of itself |
+//! | [`task`] | tasks, handles, wakers, ways in from other threads, the blocking pool |
+//! | [`time`] | sleep, timeout, interval; the timing wheel |
+//! | [`net`], [`fs`], [`io`] | thin public types: one operation for each method |
+//! | [`buf`] | owned buffers: the traits, windows, groups, errors that give them back |
+//! | `op/` | the operations: each with its io_uring entry and its system call next to each other |
+//! | `driver/` | operations in flight: slots, the ring, the poller |
+//! | `sys/` | a system call as a value, eventfd, thread-local context |
+//!
+//! Arrows point one way: `sys, buf ← op ← driver ← net, fs, io` and `driver, task, time ← runtime`.
+//!
+//! Where to begin reading: `runtime/core.rs` is the loop, `op/mod.rs` says what an operation is,
+//! `driver/slot.rs` what becomes of it, and `driver/mod.rs` is the only place where the two backends part.
+//! *One new operation is three edits*: its struct and `impl Op` in `op/`, one public method, one generic test.
+//!
+//! # One turn
+//!
+//! ```text
+//!          ┌────────────────────────────────────────────────────────────────────────────┐
+//!          │  inbox         wake-ups and closures from other threads, in arrival order  │
+//!          │    ↓                                                                       │
+//!          │  timers        one look at the clock; what is due becomes ready            │
+//!          │    ↓                                                                       │
+//!          │  ready queue   one generation: what was ready when the turn began          │
+//!          │    ↓                                                                       │
+//!          │  something ready?                                                          │
+//!          │    yes → visit the kernel only if 256 polls or 200 µs have passed, or if   │
+//!          │          the ring's flags say that there is work; do not wait there        │
+//!          │    no  → visit the kernel and wait there: until a completion or an event,  │
+//!          │          the next timer, or a wake-up from another thread                  │
+//!          │    ↓                                                                       │
+//!          │  settle        wake tasks, take abandoned operations apart                 │
+//!          └────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! A visit is one system call: `io_uring_enter` submits, waits and reaps at once; `epoll_pwait2` waits.
+//!
+//! # The life of one read
+//!
+//! `stream.read(buf).await`, when nothing has arrived yet:
+//!
+//! | | proactor | selector |
+//! |---|---|---|
+//! | first poll | The operation (buffer and a share of the socket) is written into its *slot*, and an entry with the buffer's address into the submission queue. No system call. | `recv` is called: EAGAIN. The operation is written into its slot, the descriptor is registered with epoll, once and for all. |
+//! | the loop sleeps | `io_uring_enter` hands the entry over, and waits | `epoll_pwait2` waits |
+//! | bytes arrive | The kernel writes them into the buffer and posts a completion. | The kernel reports an edge: readable. |
+//! | the loop wakes | The slot becomes *done* and keeps the result; the task becomes ready. | The registration notes "readable"; the task becomes ready. |
+//! | second poll | The operation is moved out of its slot; buffer and count go to the caller. | `recv` is called and moves the bytes; the same from here. |
+//! | dropped instead | The slot becomes an *orphan* and a cancel is queued. When the operation's own last completion arrives, bytes that came all the same go to the stream's queue for the next read, and the buffer is freed. | The slot is emptied. Nothing was received, so nothing is lost. |
+//!
+//! # Invariants
+//!
+//! - **An operation leaves its slot only at its terminal completion**: not when its future is dropped, not
+//!   when its cancel completes, not when the ring is closed. Until then its memory does not move and is not
+//!   freed; at a shutdown's deadline it is leaked, and counted.
+//! - **A key is used once.** Index and generation go to the kernel as `user_data`, so that what comes late
+//!   meets nobody.
+//! - **A slot holds a share of its descriptor**, so that a number is not closed, and so not used again, while
+//!   an entry that names it may be consumed.
+//! - **No code of the user** (wakers, destructors, futures) **runs while the driver is borrowed.**
+//! - **Only `driver/mod.rs` matches on the backend**; only `driver/kernel.rs` calls io_uring, only
+//!   `driver/poller.rs` calls epoll, and only these two wait.
+//! - **Only `time` reads the clock**, and all randomness comes from [`Config::seed`].
+//! - **There is no thread but the caller's** until the blocking pool gets its first job.
+//! - **`unsafe` is in `task/`, `driver/`, `op/`, `buf/` and `sys/`**; every other file forbids it.
+//!
+//! # Backends and kernels
+//!
+//! [`Proactor`] and [`Selector`] are what they say, or fail with cause and cure. [`Auto`] takes the proactor
+//! where the kernel lets it, and says in its [`Report`] why where not; `PROACTOR_BACKEND=proactor` or
+//! `=selector` decides for it. Container engines forbid io_uring by default. The proactor wants Linux 6.1 and
+//! has fallbacks for what is newer, each of which can be forced by [`Config::mask`]; it makes do with 5.11.
+//!
+//! # Misuse
+//!
+//! What needs a loop and finds none panics and names the fix, and so does a loop inside a loop:
+//!
+//! ```should_panic
+//! proactor::run(async {
+//!     proactor::run(async {}) // a second loop would stop the first: panics
+//! });
+//! ```
+//!
+//! What belongs to one thread does not compile on another:
+//!
+//! ```compile_fail,E0277
+//! fn must_be_send<T: Send>() {}
+//! must_be_send::<proactor::net::UdpSocket>();
+//! ```
+//! ```compile_fail,E0277
+//! fn must_be_send<T: Send>() {}
+//! must_be_send::<proactor::fs::File>();
+//! ```
+//! ```
+//! fn must_be_send<T: Send + Sync>() {}
+//! must_be_send::<proactor::task::Handle>();
+//! ```
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("proactor is for Linux: its backends are io_uring and epoll");
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("proactor is for 64-bit machines: file offsets are passed to system calls in one register");
+
 pub mod buf;
 #[macro_use]
 mod driver;

@@ -37,16 +37,16 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::op::fd::{Descriptor, Registry};
 use crate::op::{Completion, Op, Wait, would_block};
 use crate::sys::call::Call;
 use crate::sys::context::{self, Entered};
+use crate::sys::guarded::Guarded;
 use crate::task::cell::Waiter;
 use crate::task::inbox::{Delivery, Shared};
 use crate::task::scheduler::Scheduler;
@@ -54,7 +54,7 @@ use kernel::{Granted, Uring};
 use poller::Poller;
 use ring::Ring;
 use slot::{Action, Event, Life};
-use slots::{Holder, Key, Slots};
+use slots::{Holder, Key, Slots, foreign_waker};
 use stats::Stats;
 
 thread_local! {
@@ -143,10 +143,12 @@ impl Driver {
                 O::NAME
             );
         }
+        let owner = self.scheduler.current_task();
+        let waker = foreign_waker(owner.as_ref(), cx);
         let mut backend = self.backend.borrow_mut();
         match &mut *backend {
             Backend::Ring(ring, granted) if granted.has_opcode(O::OPCODE) => {
-                let key = self.place(op, cx);
+                let key = self.slots.place(op, owner, waker);
                 // SAFETY: it was placed with this type in the line above, and nobody else refers to it.
                 if let Some(mut op) = unsafe { self.slots.get::<O>(key) } {
                     // SAFETY: as above.
@@ -169,7 +171,7 @@ impl Driver {
             }
             Wait::Pool => {
                 drop(backend);
-                let key = self.place(op, cx);
+                let key = self.slots.place(op, owner, waker);
                 self.submit_job(key);
                 Started::Pending(key)
             }
@@ -190,7 +192,7 @@ impl Driver {
                         return Started::Done(op.complete(Completion::new(result)));
                     }
                 }
-                let key = self.place(op, cx);
+                let key = self.slots.place(op, owner, waker);
                 // SAFETY: it was placed with this type in the line above.
                 let watched = unsafe { self.slots.get::<O>(key) }
                     .map_or(Ok(()), |op| self.watch(poller, unsafe { op.as_ref() }, key));
@@ -243,14 +245,9 @@ impl Driver {
             drop(backend);
             return Poll::Ready(op.complete(completion));
         }
-        let replaced: Option<Waker> = self.slots.set_waker(key, cx);
         drop(backend);
-        drop(replaced);
+        drop(self.slots.set_waker(key, cx));
         Poll::Pending
-    }
-
-    fn place<O: Op>(&self, op: O, cx: &Context<'_>) -> Key {
-        self.slots.place(op, self.scheduler.current_task(), Some(cx))
     }
 
     fn call<O: Op>(&self, op: &mut O) -> i32 {
@@ -374,36 +371,18 @@ impl Driver {
     /// Runs the code of the user that visits have left: wakers, and destructors of what was abandoned. A
     /// panic in one does not keep the others from running; it goes on when all have.
     fn settle(&self) {
-        if self.deferred.borrow().is_empty() {
-            return;
-        }
-        let mut panicked = None;
-        let mut run = |work: &mut dyn FnMut()| {
-            let result = catch_unwind(AssertUnwindSafe(work));
-            panicked = panicked.take().or(result.err());
-        };
-        loop {
+        let mut guarded = Guarded::default();
+        while !self.deferred.borrow().is_empty() {
             // What runs here may leave more.
             let Deferred { mut wake, mut reclaim } = self.deferred.take();
-            if wake.is_empty() && reclaim.is_empty() {
-                self.deferred.replace(Deferred { wake, reclaim }); // keeps its memory
-                break;
-            }
-            for waiter in wake.drain(..) {
-                let mut waiter = Some(waiter);
-                run(&mut || waiter.take().into_iter().for_each(Waiter::wake));
-            }
-            for key in reclaim.drain(..) {
-                run(&mut || self.slots.take_apart(key));
-            }
+            wake.drain(..).for_each(|waiter| guarded.run(|| waiter.wake()));
+            reclaim.drain(..).for_each(|key| guarded.run(|| self.slots.take_apart(key)));
             let mut deferred = self.deferred.borrow_mut();
             if deferred.is_empty() {
-                *deferred = Deferred { wake, reclaim };
+                *deferred = Deferred { wake, reclaim }; // keeps their memory
             }
         }
-        if let Some(panic) = panicked {
-            resume_unwind(panic);
-        }
+        guarded.finish();
     }
 
     /// The driver's own operation, if one is in flight.

@@ -187,7 +187,7 @@ impl<K: Kernel> Ring<K> {
             let before = self.kernel.unsubmitted();
             self.enter(0, None, stats)?;
             let arrived = self.take(slots, stats, deferred);
-            if !arrived && self.kernel.unsubmitted() >= before.max(1) {
+            if !arrived && self.kernel.unsubmitted() >= before {
                 break; // the kernel takes nothing more for now: the next visit goes on
             }
         }

@@ -97,9 +97,11 @@ impl<O: Op> Erased<O> {
     const VTABLE: &'static OpVtable = &OpVtable {
         name: O::NAME,
         kind: O::KIND,
-        // SAFETY: (all three) called with the pointer to a live `O` that `place` was given.
+        // SAFETY: called with the place of a live `O`, to which nobody else refers.
         call: |op| unsafe { op.cast::<O>().as_mut() }.call(),
+        // SAFETY: the same.
         each: |op, completion| unsafe { op.cast::<O>().as_mut() }.each(completion),
+        // SAFETY: the same, and once: the slot is vacated afterwards.
         abandoned: |op, completion| unsafe { op.cast::<O>().read() }.abandoned(completion),
         boxed: Self::BOXED,
     };
@@ -170,7 +172,7 @@ impl Slots {
     }
 
     /// Writes an operation into a slot, where it stays until it is claimed or taken apart.
-    pub(crate) fn place<O: Op>(&self, op: O, owner: Option<TaskRef>, cx: Option<&Context<'_>>) -> Key {
+    pub(crate) fn place<O: Op>(&self, op: O, owner: Option<TaskRef>, waker: Option<Waker>) -> Key {
         let index = match self.free.get() {
             NONE => self.grow(),
             index => index,
@@ -190,9 +192,7 @@ impl Slots {
         };
         // SAFETY: the memory was chosen for `O`'s size and alignment, and holds nothing.
         unsafe { target.cast::<O>().write(op) };
-        if let Some(cx) = cx {
-            slot.waker.set(foreign_waker(owner.as_ref(), cx));
-        }
+        slot.waker.set(waker);
         if let Some(owner) = &owner {
             owner.op_began();
         }
@@ -286,8 +286,9 @@ impl Slots {
         Some(place_of(slot, Erased::<O>::VTABLE).cast())
     }
 
-    /// Changes who is woken, and gives back the waker that it replaces.
-    #[must_use = "dropping a waker may run code of the user: not while the driver is borrowed"]
+    /// Changes who is woken, and gives back the waker that it replaces. Cloning and dropping wakers is code
+    /// of the user: not while the driver is borrowed.
+    #[must_use = "dropping a waker is code of the user: not while the driver is borrowed"]
     pub(crate) fn set_waker(&self, key: Key, cx: &Context<'_>) -> Option<Waker> {
         let slot = self.find(key)?;
         let owner = slot.owner.take();
@@ -398,8 +399,8 @@ fn place_of(slot: &Slot, vtable: &OpVtable) -> NonNull<u8> {
     }
 }
 
-/// The waker to keep for an operation: none when it is the owner's own.
-fn foreign_waker(owner: Option<&TaskRef>, cx: &Context<'_>) -> Option<Waker> {
+/// The waker to keep for an operation: none when it is the owner's own. Cloning it is code of the user.
+pub(super) fn foreign_waker(owner: Option<&TaskRef>, cx: &Context<'_>) -> Option<Waker> {
     match (owner, local_task(cx.waker())) {
         (Some(owner), Some(task)) if owner.same(&task) => None,
         _ => Some(cx.waker().clone()),

@@ -1,1 +1,417 @@
+//! The ring over a scripted kernel: what a healthy kernel does rarely or never.
 
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::kernel::{Kernel, Reaped};
+use super::ring::Ring;
+use super::slot::{Event, Life};
+use super::slots::{Key, Slots};
+use super::stats::Stats;
+use super::{Deferred, Park};
+use crate::op::{Completion, Entry, Kind, Op, Wait};
+use crate::sys::call::Call;
+use crate::task::inbox::Shared;
+
+const F_MORE: u32 = 1 << 1;
+const F_NOTIF: u32 = 1 << 3;
+const CANCEL: u64 = 1 << 63;
+
+/// Does what the test says, and notes what it was asked.
+#[derive(Default)]
+struct Scripted {
+    room: usize,
+    queued: Vec<u64>,
+    submitted: Vec<u64>,
+    arrived: Vec<Reaped>,
+    overflowed: Vec<Reaped>,
+    /// Errors that the next enters answer with, before submitting anything.
+    errors: Vec<i32>,
+    waits: usize,
+}
+
+impl Kernel for Scripted {
+    unsafe fn push(&mut self, entry: &Entry) -> bool {
+        let fits = self.queued.len() < self.room;
+        if fits {
+            self.queued.push(entry.get_user_data());
+        }
+        fits
+    }
+
+    fn unsubmitted(&mut self) -> usize {
+        self.queued.len()
+    }
+
+    fn submit(&mut self) -> io::Result<()> {
+        if let Some(errno) = self.errors.pop() {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
+        self.submitted.append(&mut self.queued);
+        Ok(())
+    }
+
+    fn enter(&mut self, want: u32, _: Option<Duration>) -> io::Result<()> {
+        assert!(want == 0 || self.arrived.is_empty(), "waited while completions lay in the queue");
+        self.waits += usize::from(want > 0);
+        self.submit()?;
+        self.arrived.append(&mut self.overflowed);
+        Ok(())
+    }
+
+    fn reap(&mut self, into: &mut Vec<Reaped>) {
+        into.append(&mut self.arrived);
+    }
+
+    fn has_work(&mut self) -> bool {
+        !self.arrived.is_empty() || !self.overflowed.is_empty()
+    }
+
+    fn overflowed(&mut self) -> bool {
+        !self.overflowed.is_empty()
+    }
+}
+
+/// Notes what becomes of it.
+#[derive(Clone, Default)]
+struct Log(Rc<RefCell<Vec<String>>>);
+
+impl Log {
+    fn note(&self, what: impl Into<String>) {
+        self.0.borrow_mut().push(what.into());
+    }
+
+    fn take(&self) -> Vec<String> {
+        self.0.take()
+    }
+}
+
+struct Probe<const KIND: u8>(Log, [u8; 40]);
+
+impl<const KIND: u8> Drop for Probe<KIND> {
+    fn drop(&mut self) {
+        assert!(self.1.iter().all(|byte| *byte == self.1[0]), "somebody wrote into the operation");
+    }
+}
+
+const SINGLE: u8 = 0;
+const MULTISHOT: u8 = 1;
+const ZERO_COPY: u8 = 2;
+
+impl<const KIND: u8> Op for Probe<KIND> {
+    type Output = i32;
+    const NAME: &'static str = "probe";
+    const OPCODE: u8 = 0;
+    const KIND: Kind = match KIND {
+        SINGLE => Kind::Single,
+        MULTISHOT => Kind::Multishot,
+        _ => Kind::ZeroCopy,
+    };
+
+    fn entry(&mut self) -> Entry {
+        io_uring::opcode::Nop::new().build()
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Now
+    }
+
+    fn call(&mut self) -> Call {
+        // SAFETY: no argument.
+        unsafe { Call::new(libc::SYS_getppid, []) }
+    }
+
+    fn complete(self, completion: Completion) -> i32 {
+        completion.result
+    }
+
+    fn abandoned(self, completion: Completion) {
+        self.0.note(format!("abandoned with {}", completion.result));
+    }
+
+    fn each(&mut self, completion: Completion) {
+        self.0.note(format!("item {}", completion.result));
+    }
+}
+
+struct Bench {
+    ring: Ring<Scripted>,
+    slots: Slots,
+    stats: Stats,
+    deferred: Deferred,
+    log: Log,
+    next: Cell<u8>,
+}
+
+impl Bench {
+    fn new(room: usize) -> Self {
+        let kernel = Scripted { room, ..Scripted::default() };
+        let mut ring = Ring::new(kernel, Shared::new().unwrap(), true);
+        let (slots, stats, mut deferred) = (Slots::new(), Stats::default(), Deferred::default());
+        // Its own operation first, so that it does not stand among those of the test.
+        ring.visit(Park::No, &slots, &stats, &mut deferred).unwrap();
+        ring.kernel.submitted.clear();
+        Bench { ring, slots, stats, deferred, log: Log::default(), next: Cell::new(0) }
+    }
+
+    fn submit<const KIND: u8>(&mut self) -> Key {
+        self.next.set(self.next.get().wrapping_add(1));
+        let op = Probe::<KIND>(self.log.clone(), [self.next.get(); 40]);
+        let key = self.slots.place(op, None, None);
+        self.ring.submit(key, io_uring::opcode::Nop::new().build(), &self.slots, &self.stats);
+        key
+    }
+
+    fn complete(&mut self, key: Key, result: i32, flags: u32) {
+        self.ring
+            .kernel
+            .arrived
+            .push(Reaped { user_data: key.pack(), completion: Completion { result, flags } });
+    }
+
+    fn visit(&mut self) {
+        self.ring.visit(Park::No, &self.slots, &self.stats, &mut self.deferred).unwrap();
+        for key in std::mem::take(&mut self.deferred.reclaim) {
+            self.slots.take_apart(key);
+        }
+    }
+
+    /// Drops the operation's future, as the driver does.
+    fn abandon(&mut self, key: Key) {
+        match self.slots.apply(key, Event::Abandon) {
+            Some(super::Action::SendCancel) => self.ring.cancel(key),
+            Some(super::Action::ReclaimCancelled) => {
+                self.slots.keep(key, Completion::CANCELED);
+                self.slots.take_apart(key);
+            }
+            Some(super::Action::Reclaim) => self.slots.take_apart(key),
+            _ => {}
+        }
+    }
+
+    fn claim<const KIND: u8>(&mut self, key: Key) -> Option<i32> {
+        // SAFETY: the tests name the kind with which they submitted.
+        unsafe { self.slots.claim::<Probe<KIND>>(key) }.map(|(op, completion)| op.complete(completion))
+    }
+
+    fn own(&self) -> usize {
+        usize::from(self.ring.own_operation().is_some())
+    }
+}
+
+#[test]
+fn a_result_is_claimed_once_and_its_key_is_never_good_again() {
+    let mut bench = Bench::new(8);
+    let key = bench.submit::<SINGLE>();
+    bench.visit();
+    assert_eq!(bench.slots.life(key), Some(Life::InFlight));
+    bench.complete(key, 7, 0);
+    bench.visit();
+    assert_eq!(bench.claim::<SINGLE>(key), Some(7));
+    assert_eq!(bench.claim::<SINGLE>(key), None);
+    let next = bench.submit::<SINGLE>();
+    bench.complete(key, 99, 0); // a late completion of the first, in the recycled slot
+    bench.visit();
+    assert_eq!(bench.slots.life(next), Some(Life::InFlight), "it met the next operation in its slot");
+    assert_eq!(bench.slots.live() - bench.own(), 1);
+}
+
+#[test]
+fn more_operations_than_room_are_all_submitted_in_order() {
+    let mut bench = Bench::new(4);
+    bench.ring.kernel.errors = vec![libc::EAGAIN; 3]; // the kernel is short of memory for a while
+    let keys: Vec<_> = (0..50).map(|_| bench.submit::<SINGLE>().pack()).collect();
+    for _ in 0..5 {
+        bench.visit();
+    }
+    assert_eq!(bench.ring.kernel.submitted, keys);
+    assert!(!bench.ring.has_unsubmitted());
+}
+
+#[test]
+fn cancels_survive_a_full_queue() {
+    let mut bench = Bench::new(4);
+    let keys: Vec<_> = (0..40).map(|_| bench.submit::<SINGLE>()).collect();
+    bench.visit();
+    bench.ring.kernel.submitted.clear();
+    bench.ring.kernel.errors = vec![libc::EBUSY; 2];
+    keys.iter().for_each(|key| bench.abandon(*key));
+    for _ in 0..5 {
+        bench.visit();
+    }
+    let expected: Vec<_> = keys.iter().map(|key| CANCEL | key.pack()).collect();
+    assert_eq!(bench.ring.kernel.submitted, expected);
+    for key in keys {
+        bench.complete(key, -libc::ECANCELED, 0);
+    }
+    bench.visit();
+    assert_eq!(bench.slots.live() - bench.own(), 0);
+    assert_eq!(bench.log.take().len(), 40);
+}
+
+#[test]
+fn an_operation_that_never_reached_the_kernel_is_taken_apart_at_once() {
+    let mut bench = Bench::new(1);
+    bench.ring.kernel.errors = vec![libc::EAGAIN; 2];
+    let _first = bench.submit::<SINGLE>();
+    let waiting = bench.submit::<SINGLE>();
+    assert_eq!(bench.slots.life(waiting), Some(Life::Queued));
+    bench.abandon(waiting);
+    assert_eq!(bench.log.take(), [format!("abandoned with {}", -libc::ECANCELED)]);
+    bench.visit();
+    bench.visit();
+    assert!(!bench.ring.kernel.submitted.contains(&waiting.pack()));
+}
+
+#[test]
+fn an_orphan_keeps_its_slot_until_its_own_completion() {
+    let mut bench = Bench::new(8);
+    let key = bench.submit::<SINGLE>();
+    bench.visit();
+    bench.abandon(key);
+    // The cancel's own completion comes first, and means nothing.
+    bench
+        .ring
+        .kernel
+        .arrived
+        .push(Reaped { user_data: CANCEL | key.pack(), completion: Completion::new(-libc::EALREADY) });
+    bench.visit();
+    assert_eq!(bench.slots.life(key), Some(Life::Orphan));
+    assert_eq!(bench.log.take(), [""; 0]);
+    bench.complete(key, 64, 0); // it succeeded all the same
+    bench.visit();
+    assert_eq!(bench.log.take(), ["abandoned with 64"]);
+    assert_eq!(bench.slots.live() - bench.own(), 0);
+}
+
+#[test]
+fn multishot_hands_over_items_until_the_last() {
+    let mut bench = Bench::new(8);
+    let key = bench.submit::<MULTISHOT>();
+    bench.visit();
+    bench.complete(key, 1, F_MORE);
+    bench.complete(key, 2, F_MORE);
+    bench.visit();
+    assert_eq!(bench.log.take(), ["item 1", "item 2"]);
+    bench.abandon(key);
+    bench.complete(key, 3, F_MORE); // what comes before the cancel takes effect is kept as well
+    bench.complete(key, -libc::ECANCELED, 0);
+    bench.visit();
+    assert_eq!(bench.log.take(), ["item 3".to_owned(), format!("abandoned with {}", -libc::ECANCELED)]);
+}
+
+#[test]
+fn zero_copy_keeps_its_buffer_until_the_notification() {
+    let mut bench = Bench::new(8);
+    let key = bench.submit::<ZERO_COPY>();
+    bench.visit();
+    bench.complete(key, 512, F_MORE);
+    bench.visit();
+    assert_eq!(bench.claim::<ZERO_COPY>(key), None, "the kernel still has the buffer");
+    bench.complete(key, 0, F_NOTIF);
+    bench.visit();
+    assert_eq!(bench.claim::<ZERO_COPY>(key), Some(512));
+
+    let dropped = bench.submit::<ZERO_COPY>();
+    bench.visit();
+    bench.complete(dropped, 256, F_MORE);
+    bench.visit();
+    bench.abandon(dropped);
+    bench.visit();
+    assert_eq!(bench.log.take(), [""; 0]);
+    bench.complete(dropped, 0, F_NOTIF);
+    bench.visit();
+    assert_eq!(bench.log.take(), ["abandoned with 256"]);
+
+    let failed = bench.submit::<ZERO_COPY>();
+    bench.visit();
+    bench.complete(failed, -libc::EPIPE, 0); // an error without a notification
+    bench.visit();
+    assert_eq!(bench.claim::<ZERO_COPY>(failed), Some(-libc::EPIPE));
+}
+
+#[test]
+fn overflowed_completions_are_brought_in_the_same_visit() {
+    let mut bench = Bench::new(8);
+    let keys: Vec<_> = (0..6).map(|_| bench.submit::<SINGLE>()).collect();
+    bench.visit();
+    for (i, key) in keys.iter().enumerate() {
+        bench.complete(*key, i as i32, 0);
+    }
+    bench.ring.kernel.overflowed = bench.ring.kernel.arrived.split_off(2);
+    bench.visit();
+    let results: Vec<_> = keys.iter().map(|key| bench.claim::<SINGLE>(*key)).collect();
+    assert_eq!(results, (0..6).map(Some).collect::<Vec<_>>());
+}
+
+#[test]
+fn it_never_waits_while_there_is_something_to_do() {
+    let mut bench = Bench::new(8);
+    let key = bench.submit::<SINGLE>();
+    bench.visit();
+    bench.complete(key, 1, 0);
+    bench.ring.visit(Park::Forever, &bench.slots, &bench.stats, &mut bench.deferred).unwrap();
+    assert_eq!(bench.ring.kernel.waits, 0);
+    assert_eq!(bench.claim::<SINGLE>(key), Some(1));
+    bench.ring.visit(Park::Forever, &bench.slots, &bench.stats, &mut bench.deferred).unwrap();
+    assert_eq!(bench.ring.kernel.waits, 1);
+}
+
+#[test]
+fn large_operations_lie_in_boxes_that_are_used_again() {
+    struct Large([u64; 40]);
+    impl Op for Large {
+        type Output = u64;
+        const NAME: &'static str = "large";
+        const OPCODE: u8 = 0;
+        fn entry(&mut self) -> Entry {
+            io_uring::opcode::Nop::new().build()
+        }
+        fn wait(&self) -> Wait<'_> {
+            Wait::Now
+        }
+        fn call(&mut self) -> Call {
+            // SAFETY: no argument.
+            unsafe { Call::new(libc::SYS_getppid, []) }
+        }
+        fn complete(self, _: Completion) -> u64 {
+            self.0.iter().sum()
+        }
+    }
+    let slots = Slots::new();
+    let mut places = Vec::new();
+    for i in 0..3 {
+        let key = slots.place(Large([i; 40]), None, None);
+        // SAFETY: placed with this type.
+        places.push(unsafe { slots.get::<Large>(key) });
+        slots.apply(key, Event::Push);
+        slots.apply(key, Event::Last);
+        // SAFETY: placed with this type.
+        let (op, completion) = unsafe { slots.claim::<Large>(key) }.unwrap();
+        assert_eq!(op.complete(completion), i * 40);
+    }
+    assert!(places.windows(2).all(|pair| pair[0] == pair[1]), "each took the box that the last had left");
+}
+
+#[test]
+fn slots_never_move_and_keys_are_never_used_twice() {
+    let mut bench = Bench::new(8);
+    let first = bench.submit::<SINGLE>();
+    // SAFETY: placed with this type.
+    let place = unsafe { bench.slots.get::<Probe<SINGLE>>(first) };
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..1_000 {
+        let key = bench.submit::<SINGLE>();
+        assert!(seen.insert(key.pack()), "a key was given twice");
+        if seen.len().is_multiple_of(2) {
+            bench.visit();
+            bench.complete(key, 0, 0);
+            bench.visit();
+            bench.claim::<SINGLE>(key);
+        }
+    }
+    // SAFETY: placed with this type.
+    assert_eq!(unsafe { bench.slots.get::<Probe<SINGLE>>(first) }, place);
+}

@@ -216,7 +216,6 @@ impl TcpStream {
 }
 
 /// Socket options; each is one getsockopt(2) or setsockopt(2), whose errors they give.
-#[expect(clippy::missing_errors_doc, reason = "said once, above")]
 impl TcpStream {
     /// Whether small segments are sent at once (TCP_NODELAY).
     pub fn nodelay(&self) -> io::Result<bool> {

@@ -54,6 +54,8 @@ pub struct Core {
 pub(super) struct Limits {
     pub(super) wait: Until,
     pub(super) polls: usize,
+    /// Whether `Handle::stop` ends the wait.
+    pub(super) stoppable: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -159,6 +161,7 @@ impl Core {
             "{what}: a proactor runtime already runs on this thread, and a second loop inside it would stop the \
              first: `.await` the future, `spawn` it, or give it to another thread"
         );
+        self.scheduler.shared().awake(); // a foreign loop may have left it parked
         self.enter()
     }
 
@@ -170,7 +173,7 @@ impl Core {
         let waker = self.scheduler.root_waker();
         let mut cx = Context::from_waker(&waker);
         self.scheduler.schedule_root();
-        let limits = Limits { wait: Until::Event, polls: self.config.turn_budget as usize };
+        let limits = self.limits(false);
         let mut output = None;
         loop {
             self.turn_with(limits, &mut || match future.as_mut().poll(&mut cx) {
@@ -191,10 +194,18 @@ impl Core {
     pub(crate) fn run_forever(&self) {
         let _entered = self.enter_alone("run_forever");
         let _flush = Flush(self);
-        let limits = Limits { wait: Until::Event, polls: self.config.turn_budget as usize };
-        while !self.scheduler.shared().take_stop() {
+        let limits = self.limits(true);
+        loop {
             self.turn_with(limits, &mut || false).unwrap_or_else(|error| panic!("{error}"));
+            if self.scheduler.shared().take_stop() {
+                return;
+            }
         }
+    }
+
+    /// Those of the loop's own turns.
+    fn limits(&self, stoppable: bool) -> Limits {
+        Limits { wait: Until::Event, polls: self.config.turn_budget as usize, stoppable }
     }
 
     /// One turn for a foreign loop.
@@ -233,12 +244,12 @@ impl Core {
                 || self.driver.has_work();
             return if due { self.visit(Park::No, began) } else { Ok(()) };
         }
-        self.sleep(limits.wait, began)
+        self.sleep(limits, began, generation > 0)
     }
 
     /// Nothing can go on: waits in the kernel for the first of an event, a timer and the caller's limit.
-    fn sleep(&self, wait: Until, began: Instant) -> io::Result<()> {
-        let limit = match wait {
+    fn sleep(&self, limits: Limits, began: Instant, ran: bool) -> io::Result<()> {
+        let limit = match limits.wait {
             Until::Now => return self.visit(Park::No, began),
             Until::At(limit) => Some(limit),
             Until::Event => None,
@@ -247,15 +258,14 @@ impl Core {
             (Some(timer), Some(limit)) => Some(timer.min(limit)),
             (timer, limit) => timer.or(limit),
         };
-        // The time is looked at anew only if tasks have run since the turn's one look at the clock.
-        let park = match until {
+        // The clock is looked at again only if there is a deadline and tasks have run since the turn began.
+        let time = until.map(|until| until.saturating_duration_since(if ran { now() } else { began }));
+        let park = match time {
             None => Park::Forever,
-            Some(until) => match until.saturating_duration_since(now()) {
-                Duration::ZERO => Park::No,
-                time => Park::For(time),
-            },
+            Some(Duration::ZERO) => Park::No,
+            Some(time) => Park::For(time),
         };
-        if park == Park::No || !self.scheduler.shared().park() {
+        if park == Park::No || !self.scheduler.shared().park(limits.stoppable) {
             return self.visit(Park::No, began);
         }
         let visited = self.visit(park, began);
@@ -350,7 +360,7 @@ impl Core {
         let left = |now: Instant| deadline.map_or(Duration::MAX, |d| d.saturating_duration_since(now));
         let tasks = self.scheduler.live_tasks();
         self.scheduler.cancel_all();
-        self.timers.clear();
+        self.timers.close();
         self.driver.cancel_all();
         // First: what has not begun. The reports of what has still come home through the inbox.
         self.scheduler.pool.close();
@@ -362,7 +372,7 @@ impl Core {
             if self.driver.visit(Park::No).is_err() || !busy || time.is_zero() {
                 break;
             }
-            if self.scheduler.shared().park() {
+            if self.scheduler.shared().park(false) {
                 let waited = self.driver.visit(Park::For(time.min(Duration::from_millis(100))));
                 self.scheduler.shared().awake();
                 if waited.is_err() {

@@ -158,9 +158,9 @@ pub trait Embed: Runtime + AsFd {
             Wait::Until(limit) => Until::At(limit),
             Wait::Forever => Until::Event,
         };
-        let polled = core.turn(Limits { wait: until, polls: budget.polls })?;
+        let polled = core.turn(Limits { wait: until, polls: budget.polls, stoppable: false })?;
         // A foreign loop sleeps from here on. If something has come meanwhile, it must turn again.
-        let more = core.has_more() || !core.shared().park();
+        let more = core.has_more() || !core.shared().park(false);
         Ok(Turn { more, polled })
     }
 
@@ -256,10 +256,8 @@ macro_rules! runtime {
         }
 
         /// The methods of [`Runtime`] and [`Embed`], so that no trait need be imported.
-        #[expect(clippy::missing_errors_doc, clippy::missing_panics_doc, reason = "said at the traits' methods")]
         impl $name {
             /// As [`Runtime::new`].
-            #[expect(clippy::new_ret_no_self, reason = "it gives `io::Result<Self>`")]
             pub fn new() -> io::Result<Self> {
                 <Self as Runtime>::new()
             }

@@ -111,17 +111,17 @@ impl Shared {
         }
     }
 
-    /// Announces that the loop is about to sleep. False when there is something in the inbox, and the loop
-    /// must not.
+    /// Announces that the loop is about to sleep. False when it must not: there is something in the inbox,
+    /// or a loop that can be stopped was asked to.
     #[must_use]
-    pub(crate) fn park(&self) -> bool {
+    pub(crate) fn park(&self, stoppable: bool) -> bool {
         // A read-modify-write, and below one more by way of the failing exchange: see the file's head.
         self.park.swap(PARKED, Ordering::AcqRel);
         let empty = self
             .head
             .compare_exchange(ptr::null_mut(), ptr::null_mut(), Ordering::AcqRel, Ordering::Acquire)
             .is_ok();
-        if !empty || self.stop.load(Ordering::Acquire) {
+        if !empty || (stoppable && self.stop.load(Ordering::Acquire)) {
             self.park.store(AWAKE, Ordering::Release);
             return false;
         }
@@ -242,17 +242,19 @@ mod tests {
     #[test]
     fn a_full_inbox_forbids_sleep_and_a_push_ends_it() {
         let shared = Shared::new().unwrap();
-        assert!(shared.park());
+        assert!(shared.park(true));
         shared.post(|_| ()).ok().unwrap();
         // The sleeper was announced, so the descriptor has been signalled: the read does not block.
         shared.eventfd.drain();
         shared.awake();
-        assert!(!shared.park(), "there is something to deliver");
+        assert!(!shared.park(true), "there is something to deliver");
         shared.deliver();
-        assert!(shared.park());
+        assert!(shared.park(true));
         shared.awake();
         shared.request_stop();
-        assert!(!shared.park(), "a stop was asked for");
+        assert!(!shared.park(true), "a stop was asked for");
+        assert!(shared.park(false), "which does not concern a loop that can't be stopped");
+        shared.awake();
         assert!(shared.take_stop());
         assert!(!shared.take_stop());
     }
@@ -266,7 +268,12 @@ mod tests {
                 scope.spawn(|| {
                     for _ in 0..1_000 {
                         let count = count.clone();
-                        shared.post(move |_| drop(count.fetch_add(1, Ordering::Relaxed))).ok().unwrap();
+                        shared
+                            .post(move |_| {
+                                count.fetch_add(1, Ordering::Relaxed);
+                            })
+                            .ok()
+                            .unwrap();
                     }
                 });
             }

@@ -21,7 +21,7 @@ mod sleep;
 mod timeout;
 mod wheel;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Context;
 use std::time::{Duration, Instant};
@@ -31,6 +31,7 @@ pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Elapsed, Timeout, timeout, timeout_at};
 
 use crate::sys::context::{self, Entered};
+use crate::sys::guarded::Guarded;
 use crate::task::cell::Waiter;
 use wheel::{TimerKey, Wheel};
 
@@ -48,11 +49,17 @@ pub(crate) struct Timers {
     epoch: Instant,
     wheel: RefCell<Wheel<Waiter>>,
     fired: RefCell<Vec<Waiter>>,
+    closed: Cell<bool>,
 }
 
 impl Timers {
     pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Timers { epoch: now(), wheel: RefCell::new(Wheel::new()), fired: RefCell::default() })
+        Rc::new(Timers {
+            epoch: now(),
+            wheel: RefCell::new(Wheel::new()),
+            fired: RefCell::default(),
+            closed: Cell::new(false),
+        })
     }
 
     pub(crate) fn enter(self: Rc<Self>) -> Entered<Timers> {
@@ -66,12 +73,15 @@ impl Timers {
 
     /// Fires what is due at `now`. Wakes, so nothing may be borrowed.
     pub(crate) fn fire(&self, now: Instant) {
+        if self.wheel.borrow().is_empty() {
+            return;
+        }
         let mut fired = self.fired.take();
         self.wheel.borrow_mut().advance(self.nanoseconds(now), &mut fired);
-        for waiter in fired.drain(..) {
-            waiter.wake();
-        }
+        let mut guarded = Guarded::default();
+        fired.drain(..).for_each(|waiter| guarded.run(|| waiter.wake()));
         self.fired.replace(fired); // keeps its memory
+        guarded.finish();
     }
 
     /// When the loop has to look again; `None` while no timer is set.
@@ -84,8 +94,9 @@ impl Timers {
         self.wheel.borrow().len()
     }
 
-    /// Drops all timers; their futures stay pending for good.
-    pub(crate) fn clear(&self) {
+    /// The runtime ends: drops all timers.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
         let waiters = self.wheel.borrow_mut().clear();
         drop(waiters); // outside the borrow: wakers are code of the user
     }
@@ -118,6 +129,10 @@ impl Timer {
     /// Whether it was set and has not fired; changes who is woken.
     fn is_pending(&self, cx: &Context<'_>) -> bool {
         let Some((timers, key)) = &self.armed else { return false };
+        assert!(
+            !timers.closed.get(),
+            "the runtime in which this timer was set has ended: make a new one in the runtime that polls it"
+        );
         let mut wheel = timers.wheel.borrow_mut();
         let Some(waiter) = wheel.get_mut(*key) else { return false };
         let replaced = (!waiter.will_wake(cx)).then(|| std::mem::replace(waiter, Waiter::new(cx)));

@@ -140,8 +140,7 @@ impl<W> Wheel<W> {
         self.entries.len() - self.free.len()
     }
 
-    #[cfg(test)]
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
