@@ -20,7 +20,8 @@ use std::task::{Context, Waker};
 use super::slot::{Action, Event, Life};
 use crate::op::{Completion, Kind, Op};
 use crate::sys::call::Call;
-use crate::task::cell::{TaskRef, Waiter, local_task};
+use crate::task::cell::TaskRef;
+use crate::task::waker::{Waiter, local_task};
 
 /// Bytes of an operation that fit into its slot.
 const INLINE: usize = 64;

@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use socket2::SockAddr;
 
 use super::fd::Descriptor;
-use crate::task::cell::Waiter;
+use crate::task::waker::Waiter;
 
 #[derive(Debug)]
 pub(crate) struct Endpoint {

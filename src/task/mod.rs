@@ -9,7 +9,8 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `cell.rs` | the task cell: future, outcome, state, references, waker |
+//! | `cell.rs` | the task cell: future, outcome, state, references |
+//! | `waker.rs` | wakers, and who waits for something of this loop |
 //! | `scheduler.rs` | the table of tasks, running one, shutting all down |
 //! | `ready.rs` | the ready queue |
 //! | `join.rs` | `JoinHandle` |
@@ -28,6 +29,7 @@ mod outcome;
 mod pool;
 mod ready;
 pub(crate) mod scheduler;
+pub(crate) mod waker;
 mod yielding;
 
 use std::any::Any;

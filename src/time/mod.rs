@@ -32,7 +32,7 @@ pub use timeout::{Elapsed, Timeout, timeout, timeout_at};
 
 use crate::sys::context::{self, Entered};
 use crate::sys::guarded::Guarded;
-use crate::task::cell::Waiter;
+use crate::task::waker::Waiter;
 use wheel::{TimerKey, Wheel};
 
 thread_local! {
