@@ -19,9 +19,12 @@ mod tcp_listener;
 mod tcp_stream;
 mod udp;
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -51,6 +54,31 @@ fn adopt(fd: OwnedFd) -> io::Result<OwnedFd> {
     let socket = Socket::from(fd);
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+/// Looks names up, then makes an object of the first address that works.
+pub(crate) struct Binding<T> {
+    lookup: LookupHost,
+    make: fn(&SocketAddr) -> io::Result<T>,
+}
+
+impl<T> Binding<T> {
+    fn new(address: impl ToSocketAddrs, make: fn(&SocketAddr) -> io::Result<T>) -> Self {
+        Binding { lookup: lookup_host(address), make }
+    }
+
+    fn request_cancel(&mut self) {
+        self.lookup.request_cancel();
+    }
+}
+
+impl<T> Future for Binding<T> {
+    type Output = io::Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let addresses = ready!(Pin::new(&mut self.lookup).poll(cx))?;
+        Poll::Ready(first_that_works(&addresses, self.make))
+    }
 }
 
 /// The first of several addresses with which `make` succeeds, or the last error, naming its address.

@@ -11,9 +11,9 @@ use std::task::{Context, Poll, ready};
 
 use socket2::{Protocol, SockAddr, SockRef, Type};
 
-use super::addr::{LookupHost, ToSocketAddrs, lookup_host};
+use super::addr::ToSocketAddrs;
 use super::tcp_stream::{TcpStream, close};
-use super::{adopt, internet, socket};
+use super::{Binding, adopt, internet, socket};
 use crate::driver::attach;
 use crate::driver::submission::Submission;
 use crate::io::Close;
@@ -54,7 +54,13 @@ impl TcpListener {
     /// # Panics
     /// When polled outside a runtime.
     pub fn bind(address: impl ToSocketAddrs) -> Bind {
-        Bind(BindTo { lookup: lookup_host(address) })
+        Bind(Binding::new(address, |address| {
+            let socket = socket(address, Type::STREAM, Protocol::TCP)?;
+            socket.set_reuse_address(true)?;
+            socket.bind(&SockAddr::from(*address))?;
+            socket.listen(BACKLOG)?;
+            Ok(TcpListener::from_fd(socket.into(), "TcpListener::bind"))
+        }))
     }
 
     /// Takes a listener of the standard library over.
@@ -136,32 +142,7 @@ impl AsRawFd for TcpListener {
 
 io_future! {
     /// The future of [`TcpListener::bind`].
-    Bind<> = BindTo => io::Result<TcpListener>
-}
-
-pub(crate) struct BindTo {
-    lookup: LookupHost,
-}
-
-impl BindTo {
-    fn request_cancel(&mut self) {
-        self.lookup.request_cancel();
-    }
-}
-
-impl Future for BindTo {
-    type Output = io::Result<TcpListener>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let addresses = ready!(Pin::new(&mut self.lookup).poll(cx))?;
-        Poll::Ready(super::first_that_works(&addresses, |address| {
-            let socket = socket(address, Type::STREAM, Protocol::TCP)?;
-            socket.set_reuse_address(true)?;
-            socket.bind(&SockAddr::from(*address))?;
-            socket.listen(BACKLOG)?;
-            Ok(TcpListener::from_fd(socket.into(), "TcpListener::bind"))
-        }))
-    }
+    Bind<> = Binding<TcpListener> => io::Result<TcpListener>
 }
 
 io_future! {

@@ -12,8 +12,8 @@ use std::task::{Context, Poll, ready};
 use socket2::{Protocol, SockAddr, SockRef, Type};
 
 use super::addr::{LookupHost, ToSocketAddrs, lookup_host};
-use super::{adopt, first_that_works, internet, socket};
-use crate::buf::{BufError, BufResult, IoBuf, IoBufMut};
+use super::{Binding, adopt, first_that_works, internet, socket};
+use crate::buf::{BufResult, IoBuf, IoBufMut};
 use crate::driver::attach;
 use crate::driver::submission::Submission;
 use crate::io::Close;
@@ -50,7 +50,11 @@ impl UdpSocket {
     /// # Panics
     /// When polled outside a runtime.
     pub fn bind(address: impl ToSocketAddrs) -> UdpBind {
-        UdpBind(BindTo { lookup: lookup_host(address) })
+        UdpBind(Binding::new(address, |address| {
+            let socket = socket(address, Type::DGRAM, Protocol::UDP)?;
+            socket.bind(&SockAddr::from(*address))?;
+            Ok(UdpSocket::from_fd(socket.into(), "UdpSocket::bind"))
+        }))
     }
 
     /// Takes a socket of the standard library over.
@@ -87,7 +91,7 @@ impl UdpSocket {
     /// # Cancellation
     /// A dropped send may have been sent; never in part.
     pub fn send_to<B: IoBuf>(&self, buf: B, target: SocketAddr) -> SendTo<B> {
-        SendTo(Sending::new(&self.endpoint, buf, Some(target.into())))
+        SendTo(Submission::new(message::SendTo::new(&self.endpoint, buf, Some(target.into()))))
     }
 
     /// Sends one datagram to the peer fixed by [`connect`](Self::connect).
@@ -95,7 +99,7 @@ impl UdpSocket {
     /// # Errors
     /// Those of sendmsg(2); the buffer comes back.
     pub fn send<B: IoBuf>(&self, buf: B) -> UdpSend<B> {
-        UdpSend(Sending::new(&self.endpoint, buf, None))
+        UdpSend(Submission::new(message::SendTo::new(&self.endpoint, buf, None)))
     }
 
     /// Receives one datagram and its sender's address. One that is longer than the buffer is cut.
@@ -107,7 +111,7 @@ impl UdpSocket {
     /// Dropping it loses no datagram: one that arrives for it all the same goes to the next receive, cut to
     /// the size of the dropped one's buffer.
     pub fn recv_from<B: IoBufMut>(&self, buf: B) -> RecvFrom<B> {
-        RecvFrom(Receiving(Submission::new(message::RecvFrom::new(&self.endpoint, buf))))
+        RecvFrom(Submission::new(message::RecvFrom::new(&self.endpoint, buf)))
     }
 
     /// Receives one datagram; otherwise as [`recv_from`](Self::recv_from).
@@ -115,7 +119,7 @@ impl UdpSocket {
     /// # Errors
     /// Those of recvmsg(2); the buffer comes back.
     pub fn recv<B: IoBufMut>(&self, buf: B) -> UdpRecv<B> {
-        UdpRecv(ReceivingAny(Submission::new(message::RecvFrom::new(&self.endpoint, buf))))
+        UdpRecv(Receiving(Submission::new(message::RecvFrom::new(&self.endpoint, buf))))
     }
 
     /// The address of this side.
@@ -173,7 +177,7 @@ impl AsRawFd for UdpSocket {
 
 io_future! {
     /// The future of [`UdpSocket::bind`].
-    UdpBind<> = BindTo => io::Result<UdpSocket>
+    UdpBind<> = Binding<UdpSocket> => io::Result<UdpSocket>
 }
 io_future! {
     /// The future of [`UdpSocket::connect`].
@@ -181,42 +185,19 @@ io_future! {
 }
 io_future! {
     /// The future of [`UdpSocket::send_to`].
-    SendTo<B: IoBuf> = Sending<B> => BufResult<usize, B>
+    SendTo<B: IoBuf> = Submission<message::SendTo<B>> => BufResult<usize, B>
 }
 io_future! {
     /// The future of [`UdpSocket::send`].
-    UdpSend<B: IoBuf> = Sending<B> => BufResult<usize, B>
+    UdpSend<B: IoBuf> = Submission<message::SendTo<B>> => BufResult<usize, B>
 }
 io_future! {
     /// The future of [`UdpSocket::recv_from`].
-    RecvFrom<B: IoBufMut> = Receiving<B> => BufResult<(usize, SocketAddr), B>
+    RecvFrom<B: IoBufMut> = Submission<message::RecvFrom<B>> => BufResult<(usize, SocketAddr), B>
 }
 io_future! {
     /// The future of [`UdpSocket::recv`].
-    UdpRecv<B: IoBufMut> = ReceivingAny<B> => BufResult<usize, B>
-}
-
-pub(crate) struct BindTo {
-    lookup: LookupHost,
-}
-
-impl BindTo {
-    fn request_cancel(&mut self) {
-        self.lookup.request_cancel();
-    }
-}
-
-impl Future for BindTo {
-    type Output = io::Result<UdpSocket>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let addresses = ready!(Pin::new(&mut self.lookup).poll(cx))?;
-        Poll::Ready(first_that_works(&addresses, |address| {
-            let socket = socket(address, Type::DGRAM, Protocol::UDP)?;
-            socket.bind(&SockAddr::from(*address))?;
-            Ok(UdpSocket::from_fd(socket.into(), "UdpSocket::bind"))
-        }))
-    }
+    UdpRecv<B: IoBufMut> = Receiving<B> => BufResult<usize, B>
 }
 
 pub(crate) struct ConnectTo {
@@ -242,32 +223,7 @@ impl Future for ConnectTo {
     }
 }
 
-pub(crate) struct Sending<B: IoBuf>(Submission<message::SendTo<B>>);
-
-impl<B: IoBuf> Sending<B> {
-    fn new(endpoint: &Rc<Endpoint>, buf: B, target: Option<SockAddr>) -> Self {
-        Sending(Submission::new(message::SendTo::new(endpoint, buf, target)))
-    }
-
-    fn request_cancel(&mut self) {
-        self.0.request_cancel();
-    }
-}
-
-impl<B: IoBuf> Future for Sending<B> {
-    type Output = BufResult<usize, B>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (result, buf) = ready!(Pin::new(&mut self.0).poll(cx));
-        Poll::Ready(match result {
-            Ok(count) => Ok((count, buf)),
-            Err(error) => Err(BufError::new(error, buf)),
-        })
-    }
-}
-
-impl<B: IoBuf> Unpin for Sending<B> {}
-
+/// A receive that does not ask for the sender.
 pub(crate) struct Receiving<B: IoBufMut>(Submission<message::RecvFrom<B>>);
 
 impl<B: IoBufMut> Receiving<B> {
@@ -279,39 +235,10 @@ impl<B: IoBufMut> Receiving<B> {
 impl<B: IoBufMut> Unpin for Receiving<B> {}
 
 impl<B: IoBufMut> Future for Receiving<B> {
-    type Output = BufResult<(usize, SocketAddr), B>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (result, buf, _pass) = ready!(Pin::new(&mut self.0).poll(cx));
-        let result = result.and_then(|(count, sender)| {
-            let none = || io::Error::new(io::ErrorKind::InvalidData, "the datagram came without a sender");
-            Ok((count, internet(sender.ok_or_else(none))?))
-        });
-        Poll::Ready(match result {
-            Ok(received) => Ok((received, buf)),
-            Err(error) => Err(BufError::new(error, buf)),
-        })
-    }
-}
-
-pub(crate) struct ReceivingAny<B: IoBufMut>(Submission<message::RecvFrom<B>>);
-
-impl<B: IoBufMut> ReceivingAny<B> {
-    fn request_cancel(&mut self) {
-        self.0.request_cancel();
-    }
-}
-
-impl<B: IoBufMut> Unpin for ReceivingAny<B> {}
-
-impl<B: IoBufMut> Future for ReceivingAny<B> {
     type Output = BufResult<usize, B>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (result, buf, _pass) = ready!(Pin::new(&mut self.0).poll(cx));
-        Poll::Ready(match result {
-            Ok((count, _)) => Ok((count, buf)),
-            Err(error) => Err(BufError::new(error, buf)),
-        })
+        let received = ready!(Pin::new(&mut self.0).poll(cx));
+        Poll::Ready(received.map(|((count, _sender), buf)| (count, buf)))
     }
 }

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -16,7 +17,7 @@ use super::fd::on_fd;
 use super::socket::keep_error;
 use super::transfer::Transfer;
 use super::{Completion, Direction, Entry, Op, Wait};
-use crate::buf::{IoBuf, IoBufMut, IoVec, IoVecMut, IoVecs, fill, initialised};
+use crate::buf::{BufError, BufResult, IoBuf, IoBufMut, IoVec, IoVecMut, IoVecs, fill, initialised};
 use crate::sys::call::Call;
 
 /// A `msghdr` of zeros: no address, no buffers, no control data.
@@ -60,11 +61,25 @@ impl<B: IoBufMut> RecvFrom<B> {
         self.header.msg_iovlen = 1;
         &raw mut self.header
     }
+
+    fn finish(mut self, completion: Completion) -> (io::Result<(usize, Option<SockAddr>)>, B, Pass) {
+        let result = completion.count().map(|count| {
+            // SAFETY: the kernel, or `prepare`, has written `count` bytes from the start.
+            unsafe { self.buf.set_init(count) };
+            let sender = self.early.take().unwrap_or_else(|| {
+                let len = self.header.msg_namelen;
+                // SAFETY: the kernel has written an address of `len` bytes into the storage.
+                (len > 0).then(|| unsafe { SockAddr::new(self.sender, len) })
+            });
+            (count, sender)
+        });
+        (result, self.buf, self.pass)
+    }
 }
 
 impl<B: IoBufMut> Op for RecvFrom<B> {
     /// The datagram's length and its sender; a longer one than the buffer was cut to it.
-    type Output = (io::Result<(usize, Option<SockAddr>)>, B, Pass);
+    type Output = BufResult<(usize, SocketAddr), B>;
     const NAME: &'static str = "recvmsg";
     const OPCODE: u8 = opcode::RecvMsg::CODE;
 
@@ -95,24 +110,24 @@ impl<B: IoBufMut> Op for RecvFrom<B> {
         unsafe { Call::new(libc::SYS_recvmsg, [fd as usize, header as usize, 0]) }
     }
 
-    fn complete(mut self, completion: Completion) -> Self::Output {
-        let result = completion.count().map(|count| {
-            // SAFETY: the kernel, or `prepare`, has written `count` bytes from the start.
-            unsafe { self.buf.set_init(count) };
-            let sender = self.early.take().unwrap_or_else(|| {
-                let len = self.header.msg_namelen;
-                // SAFETY: the kernel has written an address of `len` bytes into the storage.
-                (len > 0).then(|| unsafe { SockAddr::new(self.sender, len) })
-            });
-            (count, sender)
+    fn complete(self, completion: Completion) -> Self::Output {
+        let (result, buf, _pass) = self.finish(completion);
+        let none =
+            || io::Error::new(io::ErrorKind::InvalidData, "the datagram came without an Internet address");
+        let result = result.and_then(|(count, sender)| {
+            let sender = sender.as_ref().and_then(SockAddr::as_socket).ok_or_else(none)?;
+            Ok((count, sender))
         });
-        (result, self.buf, self.pass)
+        match result {
+            Ok(received) => Ok((received, buf)),
+            Err(error) => Err(BufError::new(error, buf)),
+        }
     }
 
     fn abandoned(self, completion: Completion) {
         let endpoint = self.pass.endpoint().clone();
         // The place at the gate comes back with the result, and is given up after the datagram is stored.
-        let (result, buf, _pass) = self.complete(completion);
+        let (result, buf, _pass) = self.finish(completion);
         match result {
             Ok((count, sender)) => {
                 endpoint.arrived(Arrival::Datagram(initialised(&buf)[..count].to_vec(), sender));
@@ -156,7 +171,7 @@ impl<B: IoBuf> SendTo<B> {
 }
 
 impl<B: IoBuf> Op for SendTo<B> {
-    type Output = (io::Result<usize>, B);
+    type Output = BufResult<usize, B>;
     const NAME: &'static str = "sendmsg";
     const OPCODE: u8 = opcode::SendMsg::CODE;
 
@@ -182,11 +197,13 @@ impl<B: IoBuf> Op for SendTo<B> {
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
-        let result = completion.count();
-        if let Ok(count) = result {
-            self.pass.endpoint().add_sent(count);
+        match completion.count() {
+            Ok(count) => {
+                self.pass.endpoint().add_sent(count);
+                Ok((count, self.buf))
+            }
+            Err(error) => Err(BufError::new(error, self.buf)),
         }
-        (result, self.buf)
     }
 }
 

@@ -1,0 +1,230 @@
+//! The page: everything in one file, without anything from elsewhere.
+
+use super::{figures::Figure, format};
+use crate::{
+    compare::{Measured, Results},
+    stats::{Metrics, Side, Spread},
+};
+
+const STYLE: &str = include_str!("page.css");
+
+/// Text as HTML shows it.
+pub(crate) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+pub(crate) fn page(results: &Results, figures: &[Figure]) -> String {
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>proactor: the two backends compared</title>\n<style>\n{STYLE}</style>\n</head>\n\
+         <body>\n<main>\n<h1>proactor: the two backends compared</h1>\n"
+    );
+    page += &opening(results);
+    page += &facts(results);
+    page += &reading(results);
+    page += "<h2>Plots</h2>\n";
+    for figure in figures {
+        // As a part of the page an SVG needs no XML declaration.
+        let svg = figure.svg.find("<svg").map_or("", |at| &figure.svg[at..]);
+        page += &format!(
+            "<figure id=\"{}\">\n{svg}\n<figcaption>{}</figcaption>\n</figure>\n",
+            figure.name,
+            escape(&figure.caption),
+        );
+    }
+    page += &table(results);
+    page += &programs(results);
+    page += &runtimes(results);
+    page += "</main>\n</body>\n</html>\n";
+    page
+}
+
+/// What was compared, and what could not be.
+fn opening(results: &Results) -> String {
+    let mut text = String::new();
+    let sides = match results.sides()[..] {
+        [Side::Proactor] => "the <b>proactor</b> (io_uring) alone",
+        [Side::Selector] => "the <b>selector</b> (epoll) alone",
+        _ => "the <b>proactor</b> (io_uring) and the <b>selector</b> (epoll)",
+    };
+    text += &format!(
+        "<p>The same programs on {sides}: {} programs, {} round{}, windows of {} after a warm-up \
+         of {}, every one in a process of its own.</p>\n",
+        results.programs.len(),
+        results.rounds,
+        if results.rounds == 1 { "" } else { "s" },
+        format::time(results.window_seconds * 1e9),
+        format::time(results.warm_up_seconds * 1e9),
+    );
+    if let Some(reason) = &results.proactor_unavailable {
+        text +=
+            &format!("<p class=\"notice\"><b>The selector was measured alone:</b> {}</p>\n", escape(reason),);
+    }
+    for failure in results.failures() {
+        text += &format!("<p class=\"notice\"><b>Failed:</b> {}</p>\n", escape(&failure));
+    }
+    text
+}
+
+fn facts(results: &Results) -> String {
+    let machine = &results.machine;
+    let mut facts = vec![
+        ("Date", results.started.clone()),
+        ("Kernel", format!("Linux {} ({})", machine.kernel, machine.architecture)),
+        (
+            "CPU",
+            format!(
+                "{}, {} core{}; the kernel decides what runs where",
+                machine.cpu,
+                machine.cores,
+                if machine.cores == 1 { "" } else { "s" },
+            ),
+        ),
+        ("Version", format!("proactor {}", results.version)),
+    ];
+    if results.client_threads > 0 {
+        let threads = results.client_threads;
+        facts.push((
+            "Echo clients",
+            format!(
+                "up to {threads} thread{} outside the measured process",
+                if threads == 1 { "" } else { "s" }
+            ),
+        ));
+    }
+    let proactor = results.backends.proactor.as_ref();
+    if let Some(flags) = proactor.map(|backend| backend.setup_flags.join(", ")) {
+        facts.push(("io_uring flags", if flags.is_empty() { "none".to_owned() } else { flags }));
+    }
+    facts.push(("Took", format::time(results.seconds_taken * 1e9)));
+    facts.push(("Made by", results.command.clone()));
+    let rows = facts.iter().map(|(name, value)| {
+        let class = if *name == "Made by" { " class=\"code\"" } else { "" };
+        format!("<dt>{name}</dt><dd{class}>{}</dd>\n", escape(value))
+    });
+    format!("<dl>\n{}</dl>\n", rows.collect::<String>())
+}
+
+fn reading(results: &Results) -> String {
+    let ratios = if results.sides().len() == 2 {
+        "<li><b>Ratios</b> are proactor : selector. Each pairs two windows of the same round, one \
+         right after the other, so that a slow phase of the machine hits both; the figure is the \
+         median over the rounds (not the quotient of the two medians), under it the spread within which the middle \
+         half of the rounds lie. Where that includes 1, the two are the same as far as this run can \
+         tell.</li>\n"
+    } else {
+        ""
+    };
+    format!(
+        "<h2>How to read it</h2>\n<ul>\n\
+         <li><b>CPU time per operation{} to trust. Throughput and \
+         latency also depend on what else the machine does, on its frequencies, and on how two \
+         processes share its cores.</li>\n{ratios}\
+         <li>In the echo programs the measured process is the server; the clients are plain \
+         threads elsewhere, each connection has one message in flight, and every byte that comes \
+         back is compared. With few cores the clients and not the server may limit throughput: \
+         CPU time per operation still tells the servers apart.</li>\n\
+         <li>The file that is read lies in the page cache, so the reads show what asking costs \
+         and not the disk. Each block is checked to be the one asked for.</li>\n\
+         <li>System calls are those that the runtimes count themselves: their waits for the \
+         kernel and the calls that they make for operations, on their threads too. The calls \
+         by which threads wake each other (<code>futex</code>, writes to an <code>eventfd</code>) are not \
+         among them, which flatters the selector where it reads files.</li>\n</ul>\n",
+        if ratios.is_empty() { "</b> is the figure" } else { " and the ratios</b> are the figures" },
+    )
+}
+
+type Quantity = (fn(&Metrics<Option<Spread>>) -> Option<Spread>, fn(f64) -> String);
+
+const QUANTITIES: [Quantity; 5] = [
+    (|figures| figures.operations_per_second, format::count),
+    (|figures| figures.p50_ns, format::time),
+    (|figures| figures.p99_ns, format::time),
+    (|figures| figures.cpu_ns, format::time),
+    (|figures| figures.system_calls, format::calls),
+];
+
+fn table(results: &Results) -> String {
+    let mut text = "<h2>All figures</h2>\n<p>Medians over the rounds; under each the spread, within \
+                    which the middle half of the rounds lie.</p>\n<div class=\"wide\">\n<table>\n<thead><tr><th>program</th>\
+                    <th>backend</th><th>operations/s</th><th>p50 latency</th><th>p99 latency</th>\
+                    <th>CPU time/op</th><th>system calls/op</th></tr></thead>\n"
+        .to_owned();
+    for program in &results.programs {
+        text += "<tbody>\n";
+        let mut lines = Vec::new();
+        for side in results.sides() {
+            lines.push(side_line(program, side));
+        }
+        if let Some(ratios) = &program.ratios {
+            let cells = QUANTITIES.map(|(of, _)| cell(of(ratios), format::ratio));
+            lines.push(format!("<td>ratio</td>{}</tr>\n", cells.concat()));
+        }
+        for (index, line) in lines.iter().enumerate() {
+            let class = if line.starts_with("<td>ratio") { " class=\"ratio\"" } else { "" };
+            text += &format!("<tr{class}>");
+            if index == 0 {
+                let name = escape(&program.name);
+                text += &format!("<th scope=\"row\" rowspan=\"{}\">{name}</th>", lines.len());
+            }
+            text += line;
+        }
+        text += "</tbody>\n";
+    }
+    text + "</table>\n</div>\n"
+}
+
+fn side_line(program: &Measured, side: Side) -> String {
+    let name = side.name();
+    let why = program.failures.get(side).as_deref().map(escape);
+    match (program.figures.get(side), why) {
+        (Some(figures), None) => {
+            let cells = QUANTITIES.map(|(of, show)| cell(of(figures), show));
+            format!("<td class=\"{name}\">{name}</td>{}</tr>\n", cells.concat())
+        }
+        (_, why) => format!(
+            "<td class=\"{name}\">{name}</td><td colspan=\"5\" class=\"failed\">{}</td></tr>\n",
+            why.unwrap_or_else(|| "not measured".to_owned()),
+        ),
+    }
+}
+
+fn cell(spread: Option<Spread>, show: fn(f64) -> String) -> String {
+    match spread {
+        Some(Spread { median, low_quartile, high_quartile, .. }) => format!(
+            "<td>{}<small>{} – {}</small></td>",
+            escape(&show(median)),
+            escape(&show(low_quartile)),
+            escape(&show(high_quartile)),
+        ),
+        None => "<td>–</td>".to_owned(),
+    }
+}
+
+fn programs(results: &Results) -> String {
+    let rows = results.programs.iter().map(|program| {
+        format!(
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>\n",
+            escape(&program.name),
+            escape(&program.about),
+            escape(program.latency_of),
+        )
+    });
+    format!(
+        "<h2>The programs</h2>\n<div class=\"wide\">\n<table class=\"words\">\n<thead><tr>\
+         <th>program</th><th>what it does</th><th>what its latency is</th></tr></thead>\n\
+         <tbody>\n{}</tbody>\n</table>\n</div>\n",
+        rows.collect::<String>(),
+    )
+}
+
+fn runtimes(results: &Results) -> String {
+    let mut text = "<h2>What the runtimes say about themselves</h2>\n".to_owned();
+    for side in results.sides() {
+        if let Some(backend) = results.backends.get(side) {
+            text += &format!("<pre>{}</pre>\n", escape(&backend.report));
+        }
+    }
+    text
+}

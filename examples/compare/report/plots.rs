@@ -1,0 +1,322 @@
+//! How the plots are drawn: rows of marks on a logarithmic axis.
+//!
+//! Every row carries its numbers at its right end, so that a plot can be read
+//! like a table as well. The two sides differ in shape as well as in colour.
+
+use std::ops::Range;
+
+use plotters::{
+    chart::{ChartBuilder, ChartContext},
+    coord::{
+        Shift,
+        ranged1d::{DefaultFormatting, KeyPointHint, Ranged},
+        types::RangedCoordf64,
+    },
+    element::{Circle, PathElement, Rectangle, Text},
+    prelude::{Cartesian2d, DrawingArea, IntoDrawingArea, SVGBackend},
+    style::{
+        Color, FontStyle, FontTransform, IntoFont, RGBColor, ShapeStyle, TextStyle, WHITE,
+        text_anchor::{HPos, Pos, VPos},
+    },
+};
+
+use super::{format, html::escape};
+use crate::{failure::Failure, stats::Side};
+
+pub(crate) const WIDTH: u32 = 980;
+const LEFT: u32 = 142;
+const TOP: u32 = 118;
+const BOTTOM: u32 = 62;
+const INK: RGBColor = RGBColor(0x22, 0x28, 0x2e);
+const FAINT: RGBColor = RGBColor(0x5c, 0x66, 0x70);
+const GRID: RGBColor = RGBColor(0xe1, 0xe5, 0xe9);
+
+type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, RangedCoordf64>>;
+
+/// The axis of the values: linear in their decimal logarithms, with ticks where
+/// a person would put them.
+struct Axis {
+    line: RangedCoordf64,
+    ticks: Vec<f64>,
+}
+
+impl Ranged for Axis {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn range(&self) -> Range<f64> {
+        self.line.range()
+    }
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        self.line.map(value, limit)
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _hint: Hint) -> Vec<f64> {
+        self.ticks.clone()
+    }
+}
+
+/// The two colours, from a palette that colour-blind readers can tell apart.
+pub(crate) fn colour(side: Side) -> RGBColor {
+    match side {
+        Side::Proactor => RGBColor(0x00, 0x72, 0xb2),
+        Side::Selector => RGBColor(0xd5, 0x5e, 0x00),
+    }
+}
+
+/// One plot, ready to be drawn.
+pub(crate) struct Plot {
+    pub(crate) title: String,
+    /// What the axis shows, with its unit, and which direction is better.
+    pub(crate) axis: String,
+    pub(crate) better: &'static str,
+    /// The legend: a mark and its meaning.
+    pub(crate) legend: Vec<(Mark, &'static str)>,
+    /// The headings over the numbers at the right; each gets 92 pixels.
+    pub(crate) columns: Vec<(String, RGBColor)>,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) row_height: u32,
+    /// Smaller values are drawn at this one.
+    pub(crate) floor: f64,
+    /// A value that gets a bold line, and what its two sides mean.
+    pub(crate) middle: Option<(f64, [&'static str; 2])>,
+    pub(crate) show: fn(f64) -> String,
+}
+
+/// A row: its name, its marks, and its numbers in the columns.
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) marks: Vec<(f64, Mark)>,
+    /// Lines behind the marks, with ends where the last field says so.
+    pub(crate) spans: Vec<Span>,
+    pub(crate) numbers: Vec<String>,
+    /// A row that belongs to the one above it has no line above it.
+    pub(crate) continued: bool,
+}
+
+pub(crate) struct Span {
+    pub(crate) from: f64,
+    pub(crate) to: f64,
+    pub(crate) colour: RGBColor,
+    pub(crate) width: u32,
+    pub(crate) capped: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Mark {
+    Disc(RGBColor),
+    Square(RGBColor),
+    Ring(RGBColor),
+    Frame(RGBColor),
+}
+
+impl Mark {
+    /// The mark of a side.
+    pub(crate) fn of(side: Side) -> Mark {
+        match side {
+            Side::Proactor => Mark::Disc(colour(side)),
+            Side::Selector => Mark::Square(colour(side)),
+        }
+    }
+
+    /// The hollow mark of a side.
+    pub(crate) fn hollow(side: Side) -> Mark {
+        match side {
+            Side::Proactor => Mark::Ring(colour(side)),
+            Side::Selector => Mark::Frame(colour(side)),
+        }
+    }
+}
+
+impl Plot {
+    /// The plot as an SVG document with a title for those who cannot see it.
+    pub(crate) fn svg(&self) -> Result<String, Failure> {
+        let mut svg = String::new();
+        self.draw(&mut svg).map_err(|error| Failure::Broken(format!("drawing a plot failed: {error}")))?;
+        let title = escape(&format!("{}: {}", self.title, self.better));
+        let open = svg.find("<svg").and_then(|at| Some(at + svg[at..].find('>')? + 1));
+        if let Some(after) = open {
+            svg.insert_str(after, &format!("\n<title>{title}</title>"));
+        }
+        Ok(svg.replacen("<svg ", "<svg role=\"img\" ", 1))
+    }
+
+    fn height(&self) -> u32 {
+        TOP + self.rows.len() as u32 * self.row_height + BOTTOM
+    }
+
+    fn draw(&self, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
+        let canvas = SVGBackend::with_string(svg, (WIDTH, self.height())).into_drawing_area();
+        canvas.fill(&WHITE)?;
+        write(&canvas, (16, 26), &self.title, 25, INK, HPos::Left, true)?;
+        write(&canvas, (16, 53), self.better, 17, FAINT, HPos::Left, false)?;
+        self.draw_legend(&canvas)?;
+
+        let right = 92 * self.columns.len() as u32 + 16;
+        let mut chart = ChartBuilder::on(&canvas)
+            .margin_top(TOP)
+            .margin_right(right)
+            .margin_bottom(8)
+            .set_label_area_size(plotters::chart::LabelAreaPosition::Left, LEFT)
+            .set_label_area_size(plotters::chart::LabelAreaPosition::Bottom, BOTTOM - 8)
+            .build_cartesian_2d(self.axis(), self.rows.len() as f64..0.0)?;
+        let show = self.show;
+        chart
+            .configure_mesh()
+            .disable_y_mesh()
+            .disable_y_axis()
+            .light_line_style(WHITE.mix(0.0))
+            .bold_line_style(GRID)
+            .axis_style(FAINT)
+            .x_labels(32)
+            .x_label_formatter(&|at| format::tick(&show(10f64.powf(*at))))
+            .x_label_style(("sans-serif", 16).into_font().color(&INK))
+            .x_desc(self.axis.clone())
+            .axis_desc_style(("sans-serif", 17).into_font().color(&INK))
+            .draw()?;
+        for (index, _) in self.rows.iter().enumerate().filter(|(_, row)| !row.continued) {
+            let (_, top) = chart.backend_coord(&(0.0, index as f64));
+            let line = vec![(16, top), (WIDTH as i32 - 16, top)];
+            canvas.draw(&PathElement::new(line, GRID))?;
+        }
+        self.draw_middle(&canvas, &mut chart)?;
+        for (index, (name, colour)) in self.columns.iter().enumerate() {
+            let x = (WIDTH - right + 92 * (index as u32 + 1)) as i32;
+            write(&canvas, (x, TOP as i32 - 10), name, 16, *colour, HPos::Right, true)?;
+        }
+        for (index, row) in self.rows.iter().enumerate() {
+            self.draw_row(&canvas, &chart, index as f64, row, right)?;
+        }
+        canvas.present()?;
+        Ok(())
+    }
+
+    fn draw_legend(&self, canvas: &Canvas<'_>) -> Result<(), Box<dyn std::error::Error>> {
+        let mut x = 22;
+        for (mark, meaning) in &self.legend {
+            draw_mark(canvas, (x, 80), *mark)?;
+            write(canvas, (x + 13, 80), meaning, 17, INK, HPos::Left, false)?;
+            // The widths of letters are unknown here: allow for wide ones.
+            x += 13 + 8 * meaning.chars().count() as i32 + 24;
+        }
+        Ok(())
+    }
+
+    fn draw_middle(
+        &self,
+        canvas: &Canvas<'_>,
+        chart: &mut Chart<'_, '_>,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let Some((value, [below, above])) = self.middle else {
+            return Ok(());
+        };
+        let at = value.log10();
+        chart.draw_series([PathElement::new(
+            vec![(at, 0.0), (at, self.rows.len() as f64)],
+            INK.stroke_width(2),
+        )])?;
+        let (x, _) = chart.backend_coord(&(at, 0.0));
+        let y = TOP as i32 - 10;
+        write(canvas, (x - 10, y), below, 16, FAINT, HPos::Right, false)?;
+        write(canvas, (x + 10, y), above, 16, FAINT, HPos::Left, false)
+    }
+
+    fn draw_row(
+        &self,
+        canvas: &Canvas<'_>,
+        chart: &Chart<'_, '_>,
+        index: f64,
+        row: &Row,
+        right: u32,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let place = |value: f64| chart.backend_coord(&(value.max(self.floor).log10(), index + 0.5));
+        let (_, middle) = place(self.floor);
+        write(canvas, (16, middle), &row.name, 17, INK, HPos::Left, false)?;
+        for span in &row.spans {
+            let (from, to) = (place(span.from), place(span.to));
+            let style = span.colour.stroke_width(span.width);
+            canvas.draw(&PathElement::new(vec![from, to], style))?;
+            for (x, y) in [from, to].into_iter().filter(|_| span.capped) {
+                canvas.draw(&PathElement::new(vec![(x, y - 5), (x, y + 5)], style))?;
+            }
+        }
+        for (value, mark) in &row.marks {
+            draw_mark(canvas, place(*value), *mark)?;
+        }
+        for (column, number) in row.numbers.iter().enumerate() {
+            let x = (WIDTH - right + 92 * (column as u32 + 1)) as i32;
+            write(canvas, (x, middle), number, 16, INK, HPos::Right, false)?;
+        }
+        Ok(())
+    }
+
+    /// The axis: a tick for every decade, and the more between them the fewer
+    /// decades there are.
+    fn axis(&self) -> Axis {
+        let marks = self.rows.iter().flat_map(|row| &row.marks).map(|mark| mark.0);
+        let ends = self.rows.iter().flat_map(|row| &row.spans);
+        let values = marks
+            .chain(ends.flat_map(|span| [span.from, span.to]))
+            .chain(self.middle.map(|middle| middle.0))
+            .map(|value| value.max(self.floor).log10());
+        let (mut low, mut high) =
+            values.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
+        if low > high {
+            (low, high) = (0.0, 1.0);
+        }
+        // A quarter of a decade at the least, and room for the marks.
+        let pad = ((high - low) * 0.05).max(0.12);
+        (low, high) = (low - pad, high + pad);
+        let steps: &[f64] = match high - low {
+            wide if wide > 2.5 => &[1.0],
+            narrow if narrow < 1.1 => &[1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0],
+            _ => &[1.0, 2.0, 5.0],
+        };
+        let decades = low.floor() as i32..=high.ceil() as i32;
+        let ticks = decades
+            .flat_map(|decade| steps.iter().map(move |step| f64::from(decade) + step.log10()))
+            .filter(|tick| (low..=high).contains(tick))
+            .collect();
+        Axis { line: (low..high).into(), ticks }
+    }
+}
+
+fn draw_mark(canvas: &Canvas<'_>, (x, y): (i32, i32), mark: Mark) -> Result<(), Box<dyn std::error::Error>> {
+    let filled = |colour: RGBColor| colour.filled();
+    let outline = |colour: RGBColor| -> ShapeStyle { colour.stroke_width(2) };
+    let corners = [(x - 6, y - 6), (x + 6, y + 6)];
+    match mark {
+        Mark::Disc(colour) => canvas.draw(&Circle::new((x, y), 6, filled(colour)))?,
+        Mark::Square(colour) => canvas.draw(&Rectangle::new(corners, filled(colour)))?,
+        Mark::Ring(colour) => {
+            canvas.draw(&Circle::new((x, y), 5, WHITE.filled()))?;
+            canvas.draw(&Circle::new((x, y), 5, outline(colour)))?;
+        }
+        Mark::Frame(colour) => {
+            canvas.draw(&Rectangle::new(corners, WHITE.filled()))?;
+            canvas.draw(&Rectangle::new(corners, outline(colour)))?;
+        }
+    }
+    Ok(())
+}
+
+/// A line of text whose middle is at the height of `at`.
+fn write(
+    canvas: &Canvas<'_>,
+    at: (i32, i32),
+    text: &str,
+    size: u32,
+    colour: RGBColor,
+    side: HPos,
+    bold: bool,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let mut font = ("sans-serif", size).into_font().transform(FontTransform::None);
+    if bold {
+        font = font.style(FontStyle::Bold);
+    }
+    let style = TextStyle::from(font).color(&colour).pos(Pos::new(side, VPos::Center));
+    canvas.draw(&Text::new(text.to_owned(), at, style))?;
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! The table on the terminal.
+
+use comfy_table::{Cell, CellAlignment, Table, presets};
+
+use super::format;
+use crate::{
+    compare::{Measured, Results},
+    stats::{Metrics, Side, Spread},
+};
+
+type Figures = Metrics<Option<Spread>>;
+
+/// A heading, a block of rows for every program, and how to read them.
+pub(crate) fn table(results: &Results) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    let heads = ["program", "backend", "op/s", "p50", "p99", "CPU/op", "syscalls/op"];
+    table.set_header(heads);
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for program in &results.programs {
+        add(&mut table, program, &results.sides());
+    }
+
+    let mut text = table.to_string();
+    text += "\nMedians of ";
+    text += &format!("{} round{}.", results.rounds, if results.rounds == 1 { "" } else { "s" });
+    if results.sides().len() == 2 {
+        text += " Ratios are proactor : selector, paired round by round: the median, \
+                 and under it the spread,\nwithin which the middle half of the rounds lie. Below 1 is better for the proactor, but for op/s above 1.";
+    }
+    text += "\nTrust CPU time per operation and the ratios most: the rest depends on what \
+             else the machine does.";
+    if let Some(reason) = &results.proactor_unavailable {
+        text += &format!("\nThe selector was measured alone: {reason}");
+    }
+    text
+}
+
+/// A line for each side, why it failed if it did, and two lines of ratios. A
+/// program is one row of the table: all its cells have the same lines.
+fn add(table: &mut Table, program: &Measured, sides: &[Side]) {
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    let mut line = |backend: String, figures: Vec<String>| {
+        let mut line = vec![if lines.is_empty() { program.name.clone() } else { String::new() }, backend];
+        line.extend(figures);
+        lines.push(line);
+    };
+    for side in sides {
+        let figures = program.figures.get(*side).as_ref();
+        let none = || vec!["–".to_owned(); 5];
+        line(side.name().to_owned(), figures.map_or_else(none, plain));
+        for part in program.failures.get(*side).iter().flat_map(|why| wrapped(why)) {
+            line(part, vec![String::new(); 5]);
+        }
+    }
+    if let Some(ratios) = &program.ratios {
+        let each = |show: fn(&Spread) -> String, none: &str| {
+            let figures = figures_of(ratios).into_iter();
+            figures.map(|ratio| ratio.as_ref().map_or_else(|| none.to_owned(), show)).collect()
+        };
+        line("ratio".to_owned(), each(|spread| format::ratio(spread.median), "–"));
+        line("(spread)".to_owned(), each(format::range, ""));
+    }
+    table.add_row((0..7).map(|column| {
+        let cell: Vec<&str> = lines.iter().map(|line| line[column].as_str()).collect();
+        Cell::new(cell.join("\n"))
+    }));
+}
+
+/// A reason in lines that do not make its column much wider.
+fn wrapped(why: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in why.split_whitespace() {
+        let last = lines.last_mut().expect("there is one from the start");
+        if last.is_empty() {
+            last.push_str(word);
+        } else if last.chars().count() + word.chars().count() < 32 {
+            last.push(' ');
+            last.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
+/// The five figures in the order of the columns.
+fn figures_of(figures: &Figures) -> [Option<Spread>; 5] {
+    [figures.operations_per_second, figures.p50_ns, figures.p99_ns, figures.cpu_ns, figures.system_calls]
+}
+
+fn plain(figures: &Figures) -> Vec<String> {
+    let show = [format::count, format::time, format::time, format::time, format::calls];
+    let median = |(figure, show): (Option<Spread>, fn(f64) -> String)| {
+        figure.map_or_else(|| "–".to_owned(), |spread| show(spread.median))
+    };
+    figures_of(figures).into_iter().zip(show).map(median).collect()
+}
