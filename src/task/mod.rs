@@ -37,6 +37,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
 
 pub use blocking::spawn_blocking;
 pub use handle::{Handle, RemoteHandle, RuntimeGone};
@@ -210,27 +211,32 @@ impl Error for JoinError {}
 ///     }
 /// });
 /// ```
-pub struct Panic(Box<dyn Any + Send + 'static>);
+pub struct Panic {
+    message: String,
+    /// Never locked: it makes the error `Sync`, so that it goes into `io::Error` and `dyn Error + Sync`.
+    payload: Mutex<Box<dyn Any + Send + 'static>>,
+}
 
 impl Panic {
     pub(crate) fn new(payload: Box<dyn Any + Send + 'static>) -> Self {
-        Panic(payload)
+        let message = if let Some(message) = payload.downcast_ref::<&'static str>() {
+            (*message).to_owned()
+        } else if let Some(message) = payload.downcast_ref::<String>() {
+            message.clone()
+        } else {
+            "(the payload is not a string)".to_owned()
+        };
+        Panic { message, payload: Mutex::new(payload) }
     }
 
     /// The message, where the payload is a string; a placeholder elsewhere.
     pub fn message(&self) -> &str {
-        if let Some(message) = self.0.downcast_ref::<&'static str>() {
-            message
-        } else if let Some(message) = self.0.downcast_ref::<String>() {
-            message
-        } else {
-            "(the payload is not a string)"
-        }
+        &self.message
     }
 
     /// The payload, for [`std::panic::resume_unwind`].
     pub fn into_payload(self) -> Box<dyn Any + Send + 'static> {
-        self.0
+        self.payload.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
