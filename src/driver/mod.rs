@@ -43,7 +43,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::op::fd::{Descriptor, Registry};
-use crate::op::{Completion, Op, Wait, would_block};
+use crate::op::{Completion, Direction, Op, Wait, would_block};
 use crate::sys::call::Call;
 use crate::sys::context::{self, Entered};
 use crate::sys::guarded::Guarded;
@@ -98,6 +98,16 @@ pub(crate) struct Driver {
     pub(crate) stats: Stats,
 }
 
+/// What carries an operation out.
+enum Machine {
+    /// The ring.
+    Ring,
+    /// System calls: at once, when the descriptor is ready, or on the pool.
+    Calls,
+    /// Nothing any more: the runtime has ended.
+    None,
+}
+
 /// What became of an operation that was to begin.
 pub(crate) enum Started<O: Op> {
     /// It is over already.
@@ -131,9 +141,16 @@ impl Driver {
 
     /// Begins an operation.
     fn start<O: Op>(&self, mut op: O, cx: &mut Context<'_>) -> Started<O> {
+        if self.scheduler.inline_exhausted() {
+            cx.waker().wake_by_ref(); // let the others run first
+            return Started::NotYet(op);
+        }
         match op.prepare(cx) {
             Poll::Pending => return Started::NotYet(op),
-            Poll::Ready(Some(result)) => return Started::Done(op.complete(Completion::new(result))),
+            Poll::Ready(Some(result)) => {
+                self.scheduler.count_inline();
+                return Started::Done(op.complete(Completion::new(result)));
+            }
             Poll::Ready(None) => {}
         }
         if let Wait::Ready(descriptor, _) = op.wait() {
@@ -143,109 +160,134 @@ impl Driver {
                 O::NAME
             );
         }
-        let owner = self.scheduler.current_task();
-        let waker = foreign_waker(owner.as_ref(), cx);
-        let mut backend = self.backend.borrow_mut();
-        match &mut *backend {
-            Backend::Ring(ring, granted) if granted.has_opcode(O::OPCODE) => {
-                let key = self.slots.place(op, owner, waker);
-                // SAFETY: it was placed with this type in the line above, and nobody else refers to it.
-                if let Some(mut op) = unsafe { self.slots.get::<O>(key) } {
-                    // SAFETY: as above.
-                    ring.submit(key, unsafe { op.as_mut() }.entry(), &self.slots, &self.stats);
-                }
-                return Started::Pending(key);
-            }
-            Backend::Closed => {
-                drop(backend);
-                return Started::Done(op.complete(Completion::CANCELED));
-            }
-            Backend::Ring(..) | Backend::Poller(_) => {}
-        }
-        // The selector, or an operation that this kernel's ring does not know.
-        match op.wait() {
-            Wait::Now => {
-                drop(backend);
+        let machine = match &*self.backend.borrow() {
+            Backend::Ring(_, granted) if granted.has_opcode(O::OPCODE) => Machine::Ring,
+            Backend::Ring(..) | Backend::Poller(_) => Machine::Calls,
+            Backend::Closed => Machine::None,
+        };
+        match (machine, op.wait()) {
+            (Machine::None, _) => Started::Done(op.complete(Completion::CANCELED)),
+            (Machine::Ring, _) => Started::Pending(self.submit(op, cx)),
+            // The selector, or an operation that this kernel's ring does not know.
+            (Machine::Calls, Wait::Now) => {
+                self.scheduler.count_inline();
                 let result = self.call(&mut op);
                 Started::Done(op.complete(Completion::new(result)))
             }
-            Wait::Pool => {
-                drop(backend);
-                let key = self.slots.place(op, owner, waker);
+            (Machine::Calls, Wait::Pool) => {
+                let key = self.place(op, cx);
                 self.submit_job(key);
                 Started::Pending(key)
             }
-            Wait::Ready(descriptor, direction) => {
-                let Backend::Poller(poller) = &mut *backend else {
-                    unreachable!("{}: the kernel's ring has all operations on sockets", O::NAME)
-                };
-                if poller.may_be_ready(descriptor, direction) {
-                    if !self.scheduler.take_inline() {
-                        drop(backend);
-                        cx.waker().wake_by_ref(); // let the others run first
-                        return Started::NotYet(op);
-                    }
-                    let result = self.call(&mut op);
-                    if !would_block(result) {
-                        self.note_drained(poller, &op, result);
-                        drop(backend);
-                        return Started::Done(op.complete(Completion::new(result)));
-                    }
-                }
-                let key = self.slots.place(op, owner, waker);
-                // SAFETY: it was placed with this type in the line above.
-                let watched = unsafe { self.slots.get::<O>(key) }
-                    .map_or(Ok(()), |op| self.watch(poller, unsafe { op.as_ref() }, key));
-                match watched {
-                    Ok(()) => Started::Pending(key),
-                    Err(error) => {
-                        drop(backend);
-                        self.refuse::<O>(key, &error)
-                    }
-                }
+            (Machine::Calls, Wait::Ready(..)) => self.call_or_watch(op, cx),
+        }
+    }
+
+    fn place<O: Op>(&self, op: O, cx: &Context<'_>) -> Key {
+        let owner = self.scheduler.current_task();
+        let waker = foreign_waker(owner.as_ref(), cx);
+        self.slots.place(op, owner, waker)
+    }
+
+    /// Places an operation and queues its entry.
+    fn submit<O: Op>(&self, op: O, cx: &Context<'_>) -> Key {
+        /// A buffer of the user may panic when it is asked for its pointer.
+        struct Unplace<'a>(&'a Driver, Key);
+        impl Drop for Unplace<'_> {
+            fn drop(&mut self) {
+                self.0.abandon(self.1);
             }
         }
+        let key = self.place(op, cx);
+        let unplace = Unplace(self, key);
+        // SAFETY: it was placed with this type two lines above, and nobody else refers to it.
+        let entry = unsafe { self.slots.get::<O>(key).map(|mut op| op.as_mut().entry()) };
+        std::mem::forget(unplace);
+        if let Some(entry) = entry
+            && let Backend::Ring(ring, _) = &mut *self.backend.borrow_mut()
+        {
+            ring.submit(key, entry, &self.slots, &self.stats);
+        }
+        key
+    }
+
+    /// Makes the call if the descriptor may be ready; places the operation and has the descriptor watched
+    /// if it is not.
+    fn call_or_watch<O: Op>(&self, mut op: O, cx: &Context<'_>) -> Started<O> {
+        if let Some(result) = self.try_call(&mut op) {
+            return Started::Done(op.complete(Completion::new(result)));
+        }
+        let key = self.place(op, cx);
+        // SAFETY: it was placed with this type in the line above, and nobody else refers to it.
+        let watched = unsafe { self.slots.get::<O>(key).map(|op| self.watch(op.as_ref(), key)) };
+        if let Some(Err(error)) = watched {
+            self.finish_queued(key, -error.raw_os_error().unwrap_or(libc::EIO));
+            // SAFETY: as above.
+            if let Some((op, completion, _)) = unsafe { self.slots.claim::<O>(key) } {
+                return Started::Done(op.complete(completion));
+            }
+        }
+        Started::Pending(key)
+    }
+
+    /// The selector's call, if the descriptor may be ready and answers anything but "not yet".
+    fn try_call<O: Op>(&self, op: &mut O) -> Option<i32> {
+        if !self.with_poller(op, Poller::may_be_ready)? {
+            return None;
+        }
+        let result = self.call(op);
+        if would_block(result) {
+            return None;
+        }
+        self.scheduler.count_inline();
+        if op.drained(result) {
+            self.with_poller(op, Poller::drained);
+        }
+        Some(result)
+    }
+
+    fn with_poller<O: Op, T>(
+        &self,
+        op: &O,
+        f: impl FnOnce(&mut Poller, &Descriptor, Direction) -> T,
+    ) -> Option<T> {
+        match (&mut *self.backend.borrow_mut(), op.wait()) {
+            (Backend::Poller(poller), Wait::Ready(descriptor, direction)) => {
+                Some(f(poller, descriptor, direction))
+            }
+            _ => None,
+        }
+    }
+
+    fn watch<O: Op>(&self, op: &O, key: Key) -> io::Result<()> {
+        let watched = self.with_poller(op, |poller, descriptor, direction| {
+            poller.watch(descriptor, direction, key, &self.slots, &self.stats)
+        });
+        watched.unwrap_or(Ok(()))
     }
 
     /// Goes on with an operation in its slot.
     fn poll<O: Op>(&self, key: Key, cx: &mut Context<'_>) -> Poll<O::Output> {
-        let mut backend = self.backend.borrow_mut();
-        if self.slots.life(key) == Some(Life::Queued)
-            && let Backend::Poller(poller) = &mut *backend
-        {
-            // It waits for readiness: make the call if there may be some now.
+        if self.slots.life(key) == Some(Life::Queued) {
+            // It waits in the ring's backlog, or for readiness: then this makes the call if there may be some.
             // SAFETY: the future knows with which type it was placed; nobody else refers to it.
             let op = unsafe { self.slots.get::<O>(key).map(|mut op| op.as_mut()) };
             if let Some(op) = op
-                && let Wait::Ready(descriptor, direction) = op.wait()
-                && poller.may_be_ready(descriptor, direction)
+                && self.with_poller(op, Poller::may_be_ready) == Some(true)
             {
-                if !self.scheduler.take_inline() {
-                    drop(backend);
+                if self.scheduler.inline_exhausted() {
                     cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                let mut result = self.call(op);
-                if would_block(result) {
-                    match self.watch(poller, op, key) {
-                        Ok(()) => result = 0,
-                        Err(error) => result = -error.raw_os_error().unwrap_or(libc::EIO),
-                    }
-                    if result < 0 {
-                        self.finish_queued(key, result);
-                    }
-                } else {
-                    self.note_drained(poller, op, result);
+                } else if let Some(result) = self.try_call(op) {
                     self.finish_queued(key, result);
+                } else if let Err(error) = self.watch(op, key) {
+                    self.finish_queued(key, -error.raw_os_error().unwrap_or(libc::EIO));
                 }
             }
         }
         // SAFETY: as above.
-        if let Some((op, completion)) = unsafe { self.slots.claim::<O>(key) } {
-            drop(backend);
+        if let Some((op, completion, _)) = unsafe { self.slots.claim::<O>(key) } {
             return Poll::Ready(op.complete(completion));
         }
-        drop(backend);
         drop(self.slots.set_waker(key, cx));
         Poll::Pending
     }
@@ -255,23 +297,6 @@ impl Driver {
         op.call().run_through_signals()
     }
 
-    fn note_drained<O: Op>(&self, poller: &mut Poller, op: &O, result: i32) {
-        if op.drained(result)
-            && let Wait::Ready(descriptor, direction) = op.wait()
-        {
-            poller.drained(descriptor, direction);
-        }
-    }
-
-    fn watch<O: Op>(&self, poller: &mut Poller, op: &O, key: Key) -> io::Result<()> {
-        match op.wait() {
-            Wait::Ready(descriptor, direction) => {
-                poller.watch(descriptor, direction, key, &self.slots, &self.stats)
-            }
-            Wait::Now | Wait::Pool => Ok(()),
-        }
-    }
-
     /// An operation that waited for readiness has its result.
     fn finish_queued(&self, key: Key, result: i32) {
         let _ = self.slots.apply(key, Event::Push);
@@ -279,19 +304,10 @@ impl Driver {
         self.slots.keep(key, Completion::new(result));
     }
 
-    fn refuse<O: Op>(&self, key: Key, error: &io::Error) -> Started<O> {
-        self.finish_queued(key, -error.raw_os_error().unwrap_or(libc::EIO));
-        // SAFETY: the caller has just placed it with this type.
-        match unsafe { self.slots.claim::<O>(key) } {
-            Some((op, completion)) => Started::Done(op.complete(completion)),
-            None => unreachable!("it was finished in the line above"),
-        }
-    }
-
     /// Hands an operation's call to the pool; the report comes home through the inbox.
     fn submit_job(&self, key: Key) {
         let Some(call) = self.slots.call(key) else { return };
-        self.slots.set_holder(key, Holder::Pool);
+        self.slots.give_to_pool(key);
         let _ = self.slots.apply(key, Event::Push);
         self.stats.submissions.add(1);
         self.stats.calls.add(1);
@@ -311,7 +327,12 @@ impl Driver {
     fn cancel(&self, key: Key) {
         match self.slots.apply(key, Event::Cancel) {
             Some(Action::SendCancel) => self.send_cancel(key),
-            Some(Action::CancelledAndWake) => self.slots.keep(key, Completion::CANCELED),
+            Some(Action::CancelledAndWake) => {
+                self.slots.keep(key, Completion::CANCELED);
+                if let Some(waiter) = self.slots.wake(key) {
+                    waiter.wake();
+                }
+            }
             _ => {}
         }
     }
@@ -350,6 +371,16 @@ impl Driver {
         };
         self.settle();
         visited
+    }
+
+    /// Hands over what is queued, and takes what comes of it at once: the ends of cancelled operations, so
+    /// that their descriptors close although the loop may not turn soon.
+    pub(crate) fn flush(&self) {
+        for _ in 0..4 {
+            if !self.has_unsubmitted() || self.visit(Park::No).is_err() {
+                return;
+            }
+        }
     }
 
     /// Whether a visit would bring something at once.
@@ -498,6 +529,19 @@ pub(crate) fn attach(fd: OwnedFd, what: &str) -> Descriptor {
     let mut fd = Some(fd);
     let descriptor = with(|driver| driver.map(|driver| driver.attach(fd.take().expect("taken once"))));
     descriptor.unwrap_or_else(|| crate::task::no_runtime(what))
+}
+
+/// An object that holds a port or is being closed goes, while operations of dropped futures may still share
+/// it: has the kernel end these now, if this is the thread's runtime.
+pub(crate) fn flush_for<T>(shared: &Rc<T>, descriptor: &Descriptor) {
+    if Rc::strong_count(shared) == 1 {
+        return;
+    }
+    if let Some(driver) = current()
+        && std::ptr::addr_eq(descriptor.home(), Rc::as_ptr(&driver))
+    {
+        driver.flush();
+    }
 }
 
 /// Borrows the descriptor that a foreign loop polls.

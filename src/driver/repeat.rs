@@ -30,6 +30,8 @@ pub(crate) struct Repeat<B, T: Transfer<B>> {
     goal: Goal,
     limit: usize,
     done: usize,
+    /// Bytes that the step in flight is about.
+    asked: usize,
     total: usize,
     cancelled: bool,
 }
@@ -45,10 +47,11 @@ impl<B, T: Transfer<B>> Repeat<B, T> {
         Self::new(transfer, buf, goal, FILE_STEP)
     }
 
-    fn new(transfer: T, buf: B, goal: Goal, limit: usize) -> Self {
+    fn new(transfer: T, mut buf: B, goal: Goal, limit: usize) -> Self {
         let total = T::total(&buf);
+        let asked = T::covers(&mut buf, 0, limit);
         let step = Submission::new(transfer.step(buf, 0, limit));
-        Repeat { step, goal, limit, done: 0, total, cancelled: false }
+        Repeat { step, goal, limit, done: 0, asked, total, cancelled: false }
     }
 
     pub(crate) fn request_cancel(&mut self) {
@@ -65,8 +68,7 @@ impl<B, T: Transfer<B>> Future for Repeat<B, T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            let (result, buf, transfer) = ready!(Pin::new(&mut self.step).poll(cx));
-            let asked = (self.total - self.done).min(self.limit);
+            let (result, mut buf, transfer) = ready!(Pin::new(&mut self.step).poll(cx));
             let all = self.goal == Goal::All;
             let over = match result {
                 Ok(count) => {
@@ -75,7 +77,7 @@ impl<B, T: Transfer<B>> Future for Repeat<B, T> {
                     if all && !complete && count == 0 {
                         return Poll::Ready(Err(BufError::new(exhausted(T::EXHAUSTED), buf)));
                     }
-                    complete || self.goal == Goal::Once || (!all && count < asked)
+                    complete || self.goal == Goal::Once || (!all && count < self.asked)
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted && !self.cancelled => false,
                 // What was moved before is the result, as if the step had been a short one.
@@ -86,6 +88,7 @@ impl<B, T: Transfer<B>> Future for Repeat<B, T> {
                 return Poll::Ready(Ok((self.done, buf)));
             }
             let (done, limit) = (self.done, self.limit);
+            self.asked = T::covers(&mut buf, done, limit);
             self.step = Submission::new(transfer.step(buf, done, limit));
             if self.cancelled {
                 self.step.request_cancel(); // a step that succeeded all the same is the last

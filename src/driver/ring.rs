@@ -34,6 +34,10 @@ const CANCEL: u64 = 1 << 63;
 
 const F_MORE: u32 = 1 << 1;
 
+/// After so many refusals in a row a pause goes before the next enter, instead of a busy loop.
+const FREE_REFUSALS: u32 = 16;
+const REFUSAL_PAUSE: Duration = Duration::from_micros(100);
+
 /// What the end of the ring's own operation may take.
 const PATIENCE: Duration = Duration::from_millis(10);
 
@@ -47,6 +51,8 @@ pub(crate) struct Ring<K> {
     wake: Option<Key>,
     /// The ring is being closed: no more reads of the event descriptor.
     closing: bool,
+    /// Enters in a row that the kernel has refused for want of memory or room.
+    refusals: u32,
     shared: Arc<Shared>,
     /// Ask for no completion of a cancel that worked.
     skip_success: bool,
@@ -61,6 +67,7 @@ impl<K: Kernel> Ring<K> {
             reaped: Vec::new(),
             wake: None,
             closing: false,
+            refusals: 0,
             shared,
             skip_success,
         }
@@ -75,8 +82,13 @@ impl<K: Kernel> Ring<K> {
     pub(crate) fn disarm_wake(&mut self, slots: &Slots, stats: &Stats, deferred: &mut Deferred) {
         self.closing = true;
         if let Some(key) = self.wake {
-            let _ = slots.apply(key, Event::Cancel);
-            self.cancel(key);
+            if slots.apply(key, Event::Cancel) == Some(Action::SendCancel) {
+                self.cancel(key);
+            } else {
+                self.wake = None; // it never left the backlog
+                // SAFETY: the wake read was placed with this type.
+                drop(unsafe { slots.claim::<WakeRead>(key) });
+            }
         }
         // The read is cancelled in the visit that asks for it; the bound is for a kernel that fails.
         for _ in 0..64 {
@@ -199,13 +211,20 @@ impl<K: Kernel> Ring<K> {
         match self.kernel.enter(want, timeout) {
             // Short of memory or of room for completions: everything stays queued for the next visit.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EBUSY | libc::ENOMEM)) => {
+                self.refusals += 1;
+                if self.refusals > FREE_REFUSALS {
+                    std::thread::sleep(REFUSAL_PAUSE);
+                }
                 Ok(())
             }
             Err(error) => Err(io::Error::new(
                 error.kind(),
                 format!("io_uring_enter failed, and with it the loop: {error}"),
             )),
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.refusals = 0;
+                Ok(())
+            }
         }
     }
 
@@ -214,9 +233,10 @@ impl<K: Kernel> Ring<K> {
         self.kernel.has_work()
     }
 
-    /// Whether something waits to be handed over.
+    /// Whether something waits to be handed over, the ring's own read included.
     pub(crate) fn has_unsubmitted(&mut self) -> bool {
-        !self.backlog.is_empty() || !self.cancels.is_empty() || self.kernel.unsubmitted() > 0
+        let disarmed = self.wake.is_none() && !self.closing;
+        disarmed || !self.backlog.is_empty() || !self.cancels.is_empty() || self.kernel.unsubmitted() > 0
     }
 
     /// Takes the completions that have arrived. True if there were any.

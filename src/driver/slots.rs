@@ -71,6 +71,8 @@ struct Slot {
     next_free: Cell<u32>,
     life: Cell<Life>,
     holder: Cell<Holder>,
+    /// Whether the owner waits for this operation before it ends.
+    counted: Cell<bool>,
 }
 
 struct OpVtable {
@@ -167,6 +169,7 @@ impl Slots {
                 next_free: Cell::new(if next > last { NONE } else { next }),
                 life: Cell::new(Life::Vacant),
                 holder: Cell::new(Holder::Kernel),
+                counted: Cell::new(false),
             }
         })));
         first
@@ -194,6 +197,8 @@ impl Slots {
         // SAFETY: the memory was chosen for `O`'s size and alignment, and holds nothing.
         unsafe { target.cast::<O>().write(op) };
         slot.waker.set(waker);
+        slot.holder.set(Holder::Kernel);
+        slot.counted.set(owner.is_some());
         if let Some(owner) = &owner {
             owner.op_began();
         }
@@ -244,9 +249,16 @@ impl Slots {
         self.find(key).map(|slot| slot.life.get())
     }
 
-    pub(crate) fn set_holder(&self, key: Key, holder: Holder) {
+    /// A thread of the pool gets the operation. Its task does not wait for that before it ends: nothing can
+    /// stop a thread in a system call, and the slot keeps what it needs.
+    pub(crate) fn give_to_pool(&self, key: Key) {
         if let Some(slot) = self.find(key) {
-            slot.holder.set(holder);
+            slot.holder.set(Holder::Pool);
+            if slot.counted.replace(false) {
+                let owner = slot.owner.take();
+                owner.iter().for_each(TaskRef::op_ended);
+                slot.owner.set(owner);
+            }
         }
     }
 
@@ -292,9 +304,20 @@ impl Slots {
     #[must_use = "dropping a waker is code of the user: not while the driver is borrowed"]
     pub(crate) fn set_waker(&self, key: Key, cx: &Context<'_>) -> Option<Waker> {
         let slot = self.find(key)?;
-        let owner = slot.owner.take();
+        let mut owner = slot.owner.take();
         let waker = slot.waker.take();
         let keep = waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if !keep
+            && let Some(task) = local_task(cx.waker())
+            && !owner.as_ref().is_some_and(|owner| owner.same(&task))
+        {
+            // The future has moved to another task, and the operation with it.
+            if slot.counted.get() {
+                task.op_began();
+                owner.iter().for_each(TaskRef::op_ended);
+            }
+            owner = Some(task);
+        }
         let (new, old) = if keep { (waker, None) } else { (foreign_waker(owner.as_ref(), cx), waker) };
         slot.owner.set(owner);
         slot.waker.set(new);
@@ -316,19 +339,21 @@ impl Slots {
         None
     }
 
-    /// Moves an operation that is [`Life::Done`] out of its slot and frees the slot.
+    /// Moves an operation that is [`Life::Done`] out of its slot and frees the slot. The waker that was kept
+    /// comes along: dropping it is code of the user.
     ///
     /// # Safety
     /// `O` is the type that it was placed with.
-    pub(crate) unsafe fn claim<O: Op>(&self, key: Key) -> Option<(O, Completion)> {
+    pub(crate) unsafe fn claim<O: Op>(&self, key: Key) -> Option<(O, Completion, Option<Waker>)> {
         let slot = self.find(key).filter(|slot| slot.life.get() == Life::Done)?;
         let place = place_of(slot, Erased::<O>::VTABLE);
         // SAFETY: the caller vouches for the type; the slot is vacated below, so this is the only read.
         let op = unsafe { place.cast::<O>().read() };
         let result = slot.result.get();
+        let waker = slot.waker.take();
         let _ = self.apply(key, Event::Claim);
         self.vacate(key.index, slot);
-        Some((op, result))
+        Some((op, result, waker))
     }
 
     /// Takes an operation that is [`Life::Reclaiming`] apart. Runs code of the user: destructors of buffers.
@@ -359,7 +384,9 @@ impl Slots {
         slot.next_free.set(self.free.replace(index));
         self.live.set(self.live.get() - 1);
         drop(slot.waker.take());
-        if let Some(owner) = slot.owner.take() {
+        if let Some(owner) = slot.owner.take()
+            && slot.counted.get()
+        {
             owner.op_ended();
         }
     }

@@ -40,7 +40,12 @@ impl<O: Op> Submission<O> {
     /// Asks for the operation's end. The future goes on, and gives what became of it.
     pub(crate) fn request_cancel(&mut self) {
         self.state = match std::mem::replace(&mut self.state, State::Over) {
-            State::Here(op) => State::Cancelled(op),
+            State::Here(mut op) => {
+                if let Some(pass) = op.pass() {
+                    pass.withdraw(); // and whoever polls this future sees it end
+                }
+                State::Cancelled(op)
+            }
             State::Placed(key, driver) => {
                 driver.cancel(key);
                 State::Placed(key, driver)

@@ -193,7 +193,7 @@ impl Bench {
 
     fn claim<const KIND: u8>(&mut self, key: Key) -> Option<i32> {
         // SAFETY: the tests name the kind with which they submitted.
-        unsafe { self.slots.claim::<Probe<KIND>>(key) }.map(|(op, completion)| op.complete(completion))
+        unsafe { self.slots.claim::<Probe<KIND>>(key) }.map(|(op, completion, _)| op.complete(completion))
     }
 
     fn own(&self) -> usize {
@@ -389,7 +389,7 @@ fn large_operations_lie_in_boxes_that_are_used_again() {
         slots.apply(key, Event::Push);
         slots.apply(key, Event::Last);
         // SAFETY: placed with this type.
-        let (op, completion) = unsafe { slots.claim::<Large>(key) }.unwrap();
+        let (op, completion, _) = unsafe { slots.claim::<Large>(key) }.unwrap();
         assert_eq!(op.complete(completion), i * 40);
     }
     assert!(places.windows(2).all(|pair| pair[0] == pair[1]), "each took the box that the last had left");

@@ -165,7 +165,7 @@ impl File {
     /// # Errors
     /// Those of close(2); `ResourceBusy` while futures of this file are still there.
     pub fn close(self) -> Close {
-        Close::new(Rc::into_inner(self.descriptor).map(Descriptor::into_owned))
+        Close::new(self.descriptor)
     }
 }
 

@@ -5,10 +5,14 @@ use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use crate::driver::flush_for;
 use crate::driver::submission::Submission;
 use crate::op;
+use crate::op::endpoint::Endpoint;
+use crate::op::fd::Descriptor;
 
 io_future! {
     /// The future of `close()` on a socket or file. Dropping it closes the descriptor as well.
@@ -16,23 +20,51 @@ io_future! {
 }
 
 impl Close {
-    /// `None` while somebody else still shares the descriptor.
-    pub(crate) fn new(fd: Option<OwnedFd>) -> Self {
-        Close(Closing(match fd {
-            Some(fd) => Ok(Submission::new(op::close::Close::new(fd))),
-            None => Err(Some(io::Error::new(
-                io::ErrorKind::ResourceBusy,
-                "other futures or halves still share the descriptor; it is closed when the last of them is dropped",
-            ))),
-        }))
+    /// Closes the descriptor of an object that is shared with the operations on it.
+    pub(crate) fn new(object: impl Closable) -> Self {
+        Close(Closing(State::Shared(Some(Box::new(object)))))
     }
 }
 
-pub(crate) struct Closing(Result<Submission<op::close::Close>, Option<io::Error>>);
+/// An object with a descriptor, shared with the operations on it.
+pub(crate) trait Closable: 'static {
+    /// Has the kernel end the operations of dropped futures.
+    fn flush(&self);
+
+    /// The descriptor, if nobody shares the object any more.
+    fn take(self: Box<Self>) -> Option<OwnedFd>;
+}
+
+impl Closable for Rc<Endpoint> {
+    fn flush(&self) {
+        flush_for(self, &self.descriptor);
+    }
+
+    fn take(self: Box<Self>) -> Option<OwnedFd> {
+        Rc::into_inner(*self).map(|endpoint| endpoint.descriptor.into_owned())
+    }
+}
+
+impl Closable for Rc<Descriptor> {
+    fn flush(&self) {
+        flush_for(self, self);
+    }
+
+    fn take(self: Box<Self>) -> Option<OwnedFd> {
+        Rc::into_inner(*self).map(Descriptor::into_owned)
+    }
+}
+
+pub(crate) struct Closing(State);
+
+enum State {
+    Shared(Option<Box<dyn Closable>>),
+    Alone(Submission<op::close::Close>),
+}
 
 impl Closing {
     fn request_cancel(&mut self) {
-        if let Ok(step) = &mut self.0 {
+        if let State::Alone(step) = &mut self.0 {
             step.request_cancel(); // the descriptor is closed all the same, by its owner's drop
         }
     }
@@ -42,9 +74,22 @@ impl Future for Closing {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            Ok(step) => Pin::new(step).poll(cx),
-            Err(error) => Poll::Ready(Err(error.take().expect("a Close was polled after its result"))),
+        loop {
+            match &mut self.0 {
+                State::Alone(step) => return Pin::new(step).poll(cx),
+                State::Shared(object) => {
+                    let object = object.take().expect("a Close was polled after its result");
+                    object.flush();
+                    let Some(fd) = object.take() else {
+                        return Poll::Ready(Err(io::Error::new(
+                            io::ErrorKind::ResourceBusy,
+                            "other futures or halves, or an operation that can't be cancelled, still share the \
+                             descriptor; it is closed when the last of them ends",
+                        )));
+                    };
+                    self.0 = State::Alone(Submission::new(op::close::Close::new(fd)));
+                }
+            }
         }
     }
 }

@@ -12,10 +12,10 @@ use std::task::{Context, Poll, ready};
 use socket2::{Protocol, SockAddr, SockRef, Type};
 
 use super::addr::ToSocketAddrs;
-use super::tcp_stream::{TcpStream, close};
+use super::tcp_stream::TcpStream;
 use super::{Binding, adopt, internet, socket};
-use crate::driver::attach;
 use crate::driver::submission::Submission;
+use crate::driver::{attach, flush_for};
 use crate::io::Close;
 use crate::op;
 use crate::op::endpoint::Endpoint;
@@ -92,7 +92,7 @@ impl TcpListener {
     /// closed with the listener.
     pub fn accept(&self) -> Accept {
         let step = Submission::new(op::socket::Accept::new(&self.endpoint));
-        Accept(AcceptFrom { endpoint: self.endpoint.clone(), step })
+        Accept(AcceptFrom { endpoint: self.endpoint.clone(), step, cancelled: false })
     }
 
     /// The address that it listens on.
@@ -124,7 +124,14 @@ impl TcpListener {
     /// # Errors
     /// Those of close(2); `ResourceBusy` while futures of this listener are still there.
     pub fn close(self) -> Close {
-        close(self.endpoint)
+        Close::new(self.endpoint.clone())
+    }
+}
+
+impl Drop for TcpListener {
+    /// Frees the port at once, also when operations of dropped futures were still with the kernel.
+    fn drop(&mut self) {
+        flush_for(&self.endpoint, &self.endpoint.descriptor);
     }
 }
 
@@ -153,10 +160,12 @@ io_future! {
 pub(crate) struct AcceptFrom {
     endpoint: Rc<Endpoint>,
     step: Submission<op::socket::Accept>,
+    cancelled: bool,
 }
 
 impl AcceptFrom {
     fn request_cancel(&mut self) {
+        self.cancelled = true;
         self.step.request_cancel();
     }
 }
@@ -178,6 +187,9 @@ impl Future for AcceptFrom {
                 accepted => return Poll::Ready(accepted),
             }
             self.step = Submission::new(op::socket::Accept::new(&self.endpoint));
+            if self.cancelled {
+                self.step.request_cancel();
+            }
         }
     }
 }

@@ -211,7 +211,7 @@ impl TcpStream {
     /// # Errors
     /// Those of close(2); `ResourceBusy` while futures of this stream are still there.
     pub fn close(self) -> Close {
-        close(self.endpoint)
+        Close::new(self.endpoint)
     }
 }
 
@@ -399,8 +399,4 @@ impl Future for ConnectTo {
             }
         }
     }
-}
-
-pub(super) fn close(endpoint: Rc<Endpoint>) -> Close {
-    Close::new(Rc::into_inner(endpoint).map(|endpoint| endpoint.descriptor.into_owned()))
 }

@@ -14,8 +14,8 @@ use socket2::{Protocol, SockAddr, SockRef, Type};
 use super::addr::{LookupHost, ToSocketAddrs, lookup_host};
 use super::{Binding, adopt, first_that_works, internet, socket};
 use crate::buf::{BufResult, IoBuf, IoBufMut};
-use crate::driver::attach;
 use crate::driver::submission::Submission;
+use crate::driver::{attach, flush_for};
 use crate::io::Close;
 use crate::op::endpoint::Endpoint;
 use crate::op::message;
@@ -159,7 +159,14 @@ impl UdpSocket {
     /// # Errors
     /// Those of close(2); `ResourceBusy` while futures of this socket are still there.
     pub fn close(self) -> Close {
-        super::tcp_stream::close(self.endpoint)
+        Close::new(self.endpoint.clone())
+    }
+}
+
+impl Drop for UdpSocket {
+    /// Frees the port at once, also when operations of dropped futures were still with the kernel.
+    fn drop(&mut self) {
+        flush_for(&self.endpoint, &self.endpoint.descriptor);
     }
 }
 

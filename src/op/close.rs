@@ -40,11 +40,15 @@ impl Op for Close {
 
     fn call(&mut self) -> Call {
         // SAFETY: close(2) takes no pointer, and the descriptor is this operation's own.
-        unsafe { Call::new(libc::SYS_close, [self.number() as usize]) }
+        unsafe { Call::new(libc::SYS_close, [self.number() as usize]) }.once()
     }
 
     fn complete(mut self, completion: Completion) -> Self::Output {
-        let result = completion.unit();
+        // An interrupted close has closed.
+        let result = match completion.result {
+            interrupted if interrupted == -libc::EINTR => Ok(()),
+            _ => completion.unit(),
+        };
         // Linux frees the number whatever it answers, unless the operation never ran.
         if completion != Completion::CANCELED
             && let Some(fd) = self.fd.take()

@@ -91,18 +91,14 @@ impl Endpoint {
 struct Gate {
     busy: Cell<bool>,
     next_ticket: Cell<u32>,
-    waiting: RefCell<VecDeque<(u32, Waiter)>>,
+    waiting: RefCell<VecDeque<(u32, Option<Waiter>)>>,
 }
 
 impl Gate {
-    fn wake_first(&self) {
-        let first = self.waiting.borrow_mut().front_mut().map(|(_, waiter)| match waiter {
-            Waiter::Task(task) => Waiter::Task(task.clone()),
-            Waiter::Waker(waker) => Waiter::Waker(waker.clone()),
-        });
-        if let Some(waiter) = first {
-            waiter.wake();
-        }
+    /// Who has to be told that the gate is open. It keeps its place in the queue, and is asked for its
+    /// waker again if it waits on.
+    fn first(&self) -> Option<Waiter> {
+        self.waiting.borrow_mut().front_mut().and_then(|(_, waiter)| waiter.take())
     }
 }
 
@@ -143,7 +139,8 @@ impl Pass {
             State::Outside => {
                 let ticket = gate.next_ticket.get();
                 gate.next_ticket.set(ticket.wrapping_add(1));
-                gate.waiting.borrow_mut().push_back((ticket, Waiter::new(cx)));
+                let waiter = Waiter::new(cx); // may be code of the user: not while the queue is borrowed
+                gate.waiting.borrow_mut().push_back((ticket, Some(waiter)));
                 self.state = State::Waiting(ticket);
                 Poll::Pending
             }
@@ -158,12 +155,11 @@ impl Pass {
                     self.state = State::Through;
                     return Poll::Ready(());
                 }
-                let mut replaced = None;
-                if let Some((_, waiter)) = waiting.iter_mut().find(|(other, _)| *other == ticket)
-                    && !waiter.will_wake(cx)
-                {
-                    replaced = Some(std::mem::replace(waiter, Waiter::new(cx)));
-                }
+                drop(waiting);
+                let waiter = Waiter::new(cx);
+                let mut waiting = gate.waiting.borrow_mut();
+                let entry = waiting.iter_mut().find(|(other, _)| *other == ticket);
+                let replaced = entry.and_then(|(_, old)| old.replace(waiter));
                 drop(waiting);
                 drop(replaced);
                 Poll::Pending
@@ -172,11 +168,13 @@ impl Pass {
     }
 }
 
-impl Drop for Pass {
-    fn drop(&mut self) {
+impl Pass {
+    /// Gives the place up, and says who may go through now. It may be entered anew.
+    #[must_use = "the next one waits to be woken"]
+    pub(crate) fn release(&mut self) -> Option<Waiter> {
         let gate = self.endpoint.gate(self.side);
-        match self.state {
-            State::Outside => return,
+        match std::mem::replace(&mut self.state, State::Outside) {
+            State::Outside => return None,
             State::Waiting(ticket) => {
                 let place = gate.waiting.borrow().iter().position(|(other, _)| *other == ticket);
                 let entry = place.and_then(|place| gate.waiting.borrow_mut().remove(place));
@@ -184,8 +182,26 @@ impl Drop for Pass {
             }
             State::Through => gate.busy.set(false),
         }
-        if !gate.busy.get() {
-            gate.wake_first();
+        if gate.busy.get() { None } else { gate.first() }
+    }
+
+    /// The operation is not to begin any more: gives the place in the queue up, and wakes who waited in it.
+    pub(crate) fn withdraw(&mut self) {
+        let mut own = None;
+        if let State::Waiting(ticket) = self.state {
+            let mut waiting = self.endpoint.gate(self.side).waiting.borrow_mut();
+            own =
+                waiting.iter_mut().find(|(other, _)| *other == ticket).and_then(|(_, waiter)| waiter.take());
+        }
+        let next = self.release();
+        own.into_iter().chain(next).for_each(Waiter::wake);
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if let Some(next) = self.release() {
+            next.wake();
         }
     }
 }

@@ -232,6 +232,10 @@ impl<V: IoVecMut> Transfer<V> for ReadVectoredFrom {
         bufs.total_capacity()
     }
 
+    fn covers(bufs: &mut V, done: usize, limit: usize) -> usize {
+        IoVecs::new().fill_write(bufs, done, limit)
+    }
+
     fn step(self, bufs: V, start: usize, limit: usize) -> ReadVectoredAt<V> {
         ReadVectoredAt { at: self.0, bufs, start, limit, iovecs: IoVecs::new() }
     }
@@ -295,6 +299,10 @@ impl<V: IoVec> Transfer<V> for WriteVectoredTo {
 
     fn total(bufs: &V) -> usize {
         bufs.total_init()
+    }
+
+    fn covers(bufs: &mut V, done: usize, limit: usize) -> usize {
+        IoVecs::new().fill_read(bufs, done, limit)
     }
 
     fn step(self, bufs: V, start: usize, limit: usize) -> WriteVectoredAt<V> {

@@ -83,6 +83,10 @@ impl<B: IoBufMut> Op for RecvFrom<B> {
     const NAME: &'static str = "recvmsg";
     const OPCODE: u8 = opcode::RecvMsg::CODE;
 
+    fn pass(&mut self) -> Option<&mut Pass> {
+        Some(&mut self.pass)
+    }
+
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         ready!(self.pass.poll_enter(cx));
         Poll::Ready(self.pass.endpoint().next_arrival().map(|arrival| match arrival {
@@ -175,6 +179,10 @@ impl<B: IoBuf> Op for SendTo<B> {
     const NAME: &'static str = "sendmsg";
     const OPCODE: u8 = opcode::SendMsg::CODE;
 
+    fn pass(&mut self) -> Option<&mut Pass> {
+        Some(&mut self.pass)
+    }
+
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         self.pass.poll_enter(cx).map(|()| None)
     }
@@ -230,6 +238,10 @@ impl<V: IoVecMut> Op for RecvVectored<V> {
     type Output = (io::Result<usize>, V, VectoredReceiver);
     const NAME: &'static str = "recvmsg";
     const OPCODE: u8 = opcode::RecvMsg::CODE;
+
+    fn pass(&mut self) -> Option<&mut Pass> {
+        Some(&mut self.pass)
+    }
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         ready!(self.pass.poll_enter(cx));
@@ -334,6 +346,10 @@ impl<V: IoVecMut> Transfer<V> for VectoredReceiver {
         bufs.total_capacity()
     }
 
+    fn covers(bufs: &mut V, done: usize, limit: usize) -> usize {
+        IoVecs::new().fill_write(bufs, done, limit)
+    }
+
     fn step(self, bufs: V, start: usize, limit: usize) -> RecvVectored<V> {
         RecvVectored { pass: self.pass, bufs, start, limit, header: empty_header(), iovecs: IoVecs::new() }
     }
@@ -362,6 +378,10 @@ impl<V: IoVec> Op for SendVectored<V> {
     type Output = (io::Result<usize>, V, VectoredSender);
     const NAME: &'static str = "sendmsg";
     const OPCODE: u8 = opcode::SendMsg::CODE;
+
+    fn pass(&mut self) -> Option<&mut Pass> {
+        Some(&mut self.pass)
+    }
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         let nothing = self.bufs.total_init() == self.start;
@@ -412,6 +432,10 @@ impl<V: IoVec> Transfer<V> for VectoredSender {
 
     fn total(bufs: &V) -> usize {
         bufs.total_init()
+    }
+
+    fn covers(bufs: &mut V, done: usize, limit: usize) -> usize {
+        IoVecs::new().fill_read(bufs, done, limit)
     }
 
     fn step(self, bufs: V, start: usize, limit: usize) -> SendVectored<V> {

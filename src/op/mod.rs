@@ -36,6 +36,7 @@ use std::task::{Context, Poll};
 pub(crate) use io_uring::squeue::Entry;
 
 use crate::sys::call::Call;
+use endpoint::Pass;
 use fd::Descriptor;
 
 /// One operation: see the module.
@@ -57,6 +58,11 @@ pub(crate) trait Op: Sized + 'static {
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         let _ = cx;
         Poll::Ready(None)
+    }
+
+    /// The place at a gate that it waits for or holds.
+    fn pass(&mut self) -> Option<&mut Pass> {
+        None
     }
 
     /// The proactor's reading. Pointers into `self` are valid until the terminal completion.

@@ -32,6 +32,10 @@ impl<B: IoBufMut> Op for Recv<B> {
     const NAME: &'static str = "recv";
     const OPCODE: u8 = opcode::Recv::CODE;
 
+    fn pass(&mut self) -> Option<&mut Pass> {
+        Some(&mut self.pass)
+    }
+
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         ready!(self.pass.poll_enter(cx));
         if self.window.len == 0 {
@@ -144,6 +148,10 @@ impl<B: IoBuf> Op for Send<B> {
     const NAME: &'static str = "send";
     const OPCODE: u8 = opcode::Send::CODE;
 
+    fn pass(&mut self) -> Option<&mut Pass> {
+        Some(&mut self.pass)
+    }
+
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         self.pass.poll_enter(cx).map(|()| (self.window.len == 0).then_some(0))
     }
@@ -225,6 +233,10 @@ impl Op for Accept {
     type Output = io::Result<OwnedFd>;
     const NAME: &'static str = "accept";
     const OPCODE: u8 = opcode::Accept::CODE;
+
+    fn pass(&mut self) -> Option<&mut Pass> {
+        Some(&mut self.pass)
+    }
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         ready!(self.pass.poll_enter(cx));

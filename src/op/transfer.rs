@@ -19,6 +19,12 @@ pub(crate) trait Transfer<B>: Sized + 'static {
     /// Bytes that the buffer has to move.
     fn total(buf: &B) -> usize;
 
+    /// Bytes that such a step is about: fewer than the limit when the buffer is, or when it consists of more
+    /// parts than one call takes.
+    fn covers(buf: &mut B, done: usize, limit: usize) -> usize {
+        (Self::total(buf) - done).min(limit)
+    }
+
     /// The step that begins at byte `done` of the buffer and moves `limit` bytes at most.
     fn step(self, buf: B, done: usize, limit: usize) -> Self::Op;
 }

@@ -23,6 +23,7 @@ use crate::driver::poller::Poller;
 use crate::driver::ring::Ring;
 use crate::driver::stats::Counter;
 use crate::driver::{self, Driver, Park};
+use crate::sys::guarded::Guarded;
 use crate::task::inbox::Shared;
 use crate::task::scheduler::{Scheduler, Step};
 use crate::task::{Handle, JoinHandle};
@@ -214,7 +215,7 @@ impl Core {
         let _entered = self.enter_alone("turn");
         let before = self.polls.get();
         let turned = self.turn_with(limits, &mut || false);
-        self.flush();
+        self.driver.flush();
         turned.map(|()| (self.polls.get() - before) as usize)
     }
 
@@ -279,23 +280,13 @@ impl Core {
         self.driver.visit(park)
     }
 
-    /// Hands over what is queued, and takes what comes of it at once: the ends of cancelled operations, so
-    /// that their sockets close although the loop may not turn again.
-    fn flush(&self) {
-        for _ in 0..4 {
-            if !self.driver.has_unsubmitted() || self.driver.visit(Park::No).is_err() {
-                return;
-            }
-        }
-    }
-
     /// When the loop next has something to do by itself.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         if self.scheduler.is_ready() { Some(now()) } else { self.timers.next_visit() }
     }
 
     pub(super) fn has_more(&self) -> bool {
-        self.scheduler.is_ready() || self.driver.has_work()
+        self.scheduler.is_ready() || self.driver.has_work() || self.driver.has_unsubmitted()
     }
 
     pub(crate) fn report(&self) -> Report {
@@ -350,44 +341,61 @@ impl Core {
     }
 
     /// Ends everything: drops tasks, cancels operations one by one, reaps until nothing is in flight, and
-    /// only then closes. At the deadline what is left is leaked.
+    /// only then closes. At the deadline what is left is leaked. Panics of destructors and wakers keep
+    /// nothing of that from being done; the first goes on at the end.
     pub(crate) fn shutdown(&self, deadline: Duration) -> Shutdown {
         if self.ended.replace(true) {
             return Shutdown::default();
         }
         let _entered = self.enter();
+        let mut guarded = Guarded::default();
         let deadline = now().checked_add(deadline);
-        let left = |now: Instant| deadline.map_or(Duration::MAX, |d| d.saturating_duration_since(now));
+        let left = || deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(now()));
         let tasks = self.scheduler.live_tasks();
-        self.scheduler.cancel_all();
-        self.timers.close();
-        self.driver.cancel_all();
-        // First: what has not begun. The reports of what has still come home through the inbox.
-        self.scheduler.pool.close();
+        guarded.run(|| self.scheduler.cancel_all());
+        guarded.run(|| self.timers.close());
+        // What the pool has not begun reports as cancelled; the reports come home through the inbox.
+        guarded.run(|| self.scheduler.pool.close());
+        let mut progress = true;
         loop {
-            self.scheduler.shared().deliver();
-            self.scheduler.cancel_all();
-            let time = left(now());
-            let busy = self.driver.in_flight() > 0 || self.scheduler.live_tasks() > 0;
-            if self.driver.visit(Park::No).is_err() || !busy || time.is_zero() {
+            guarded.run(|| self.scheduler.shared().deliver());
+            guarded.run(|| self.scheduler.cancel_all());
+            self.driver.cancel_all(); // destructors may have begun more
+            let before = self.driver.stats.completions.get();
+            let mut visit = |park| {
+                let mut visited = Ok(());
+                guarded.run(|| visited = self.driver.visit(park));
+                visited.is_ok()
+            };
+            if !visit(Park::No) {
                 break;
             }
-            if self.scheduler.shared().park(false) {
-                let waited = self.driver.visit(Park::For(time.min(Duration::from_millis(100))));
+            let idle = !self.scheduler.is_ready() && !self.driver.has_work();
+            if idle && self.driver.in_flight() == 0 && self.scheduler.live_tasks() == 0 {
+                break;
+            }
+            let time = left();
+            if time.is_zero() && !progress {
+                break; // what the kernel gives up at once is still taken
+            }
+            if idle && !time.is_zero() && self.scheduler.shared().park(false) {
+                let waited = visit(Park::For(time.min(Duration::from_millis(100))));
                 self.scheduler.shared().awake();
-                if waited.is_err() {
+                if !waited {
                     break;
                 }
             }
+            progress = self.driver.stats.completions.get() > before;
         }
-        self.scheduler.abandon_all();
         let ops_leaked = self.driver.in_flight();
-        while self.scheduler.pool.running() > 0 && !left(now()).is_zero() {
-            std::thread::sleep(POOL_POLL.min(left(now())));
+        while self.scheduler.pool.running() > 0 && !left().is_zero() {
+            std::thread::sleep(POOL_POLL.min(left()));
         }
         let jobs_leaked = self.scheduler.pool.running();
-        self.scheduler.shared().close();
-        self.driver.close();
+        guarded.run(|| self.scheduler.shared().close());
+        guarded.run(|| self.driver.close());
+        guarded.run(|| self.scheduler.abandon_all());
+        guarded.finish();
         Shutdown { tasks, ops_leaked, jobs_leaked }
     }
 }
@@ -401,7 +409,7 @@ struct Flush<'a>(&'a Core);
 
 impl Drop for Flush<'_> {
     fn drop(&mut self) {
-        self.0.flush();
+        self.0.driver.flush();
     }
 }
 

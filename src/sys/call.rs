@@ -14,6 +14,8 @@ use libc::{c_int, c_long};
 pub(crate) struct Call {
     number: c_long,
     arguments: [usize; 6],
+    /// Whether it may be made again when a signal has interrupted it.
+    repeatable: bool,
 }
 
 // SAFETY: a call is only data. Making it elsewhere is sound when whoever made it keeps what its pointers
@@ -31,7 +33,7 @@ impl Call {
         const { assert!(N <= 6, "a system call takes six arguments at most") };
         let mut all = [0; 6];
         all[..N].copy_from_slice(&arguments);
-        Call { number, arguments: all }
+        Call { number, arguments: all, repeatable: true }
     }
 
     /// Makes the call; a failure is the negated `errno`, as in a completion of io_uring.
@@ -47,11 +49,16 @@ impl Call {
         }
     }
 
-    /// The same, again and again while signals interrupt it.
+    /// It must not be made again when a signal has interrupted it: close(2) frees the number all the same.
+    pub(crate) fn once(self) -> Self {
+        Call { repeatable: false, ..self }
+    }
+
+    /// Makes it, again and again while signals interrupt it.
     pub(crate) fn run_through_signals(self) -> i32 {
         loop {
             let result = self.run();
-            if result != -libc::EINTR {
+            if result != -libc::EINTR || !self.repeatable {
                 return result;
             }
         }

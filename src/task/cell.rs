@@ -9,9 +9,8 @@
 //! The future and its output are made, polled and dropped on the home thread only. A waker that outlives
 //! everything else frees bare memory.
 //!
-//! The remote side (`shared`) is kept alive by the wakers of a task together: the first clone takes a count
-//! of it, the last one gives it back. Without a clone only the home thread uses it, and there the scheduler
-//! holds it.
+//! The remote side (`shared`) is kept alive by the home references, with a count that is not atomic, and by the
+//! wakers of a task together: the first clone takes a count of it, the last one gives it back.
 
 use std::alloc::Layout;
 use std::any::Any;
@@ -27,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, RawWaker, Waker};
 
-use super::inbox::{Node, Shared};
+use super::inbox::{Home, Node, Shared};
 use super::waker::{self, WAKER, Waiter, wake_ref};
 use super::{JoinError, Panic, TaskId};
 
@@ -74,6 +73,8 @@ pub(crate) struct Header {
     pub(super) id: TaskId,
     pub(super) name: Option<Rc<str>>,
     joiner: Cell<Option<Waiter>>,
+    /// Keeps `shared` for the home references.
+    keep: Cell<Option<Rc<Home>>>,
 }
 
 struct Vtable {
@@ -114,17 +115,12 @@ enum Stage<F: Future> {
 pub(crate) struct TaskRef(pub(super) NonNull<Header>);
 
 impl TaskRef {
-    pub(super) fn new<F: Future>(
-        future: F,
-        shared: &Arc<Shared>,
-        id: TaskId,
-        name: Option<Rc<str>>,
-    ) -> TaskRef {
+    pub(super) fn new<F: Future>(future: F, home: &Rc<Home>, id: TaskId, name: Option<Rc<str>>) -> TaskRef {
         let cell = Box::new(TaskCell {
             header: Header {
                 node: Node::new(waker::deliver),
                 vtable: TaskCell::<F>::VTABLE,
-                shared: Arc::as_ptr(shared),
+                shared: Arc::as_ptr(&home.0),
                 refs: AtomicUsize::new(HOME),
                 posted: AtomicBool::new(false),
                 scheduled: Cell::new(false),
@@ -137,6 +133,7 @@ impl TaskRef {
                 id,
                 name,
                 joiner: Cell::new(None),
+                keep: Cell::new(Some(home.clone())),
             },
             stage: UnsafeCell::new(Stage::Future(future)),
         });
@@ -178,10 +175,7 @@ impl TaskRef {
 
     /// Puts the task in the ready queue, unless it is there or has ended.
     pub(crate) fn schedule(&self) {
-        if self.is_complete() {
-            return; // also: the runtime may have gone, and `shared` with it
-        }
-        // SAFETY: the cell is alive, this is its home thread, and a task that has not ended has a runtime.
+        // SAFETY: the cell is alive, and this is its home thread.
         unsafe { wake_ref(self.0) }
     }
 
@@ -303,6 +297,7 @@ impl Drop for TaskRef {
         // The last home reference: everything that belongs to the home thread goes now.
         self.clear();
         drop(header.joiner.take());
+        let keep = header.keep.take(); // until the end: `shared` is compared in what follows
         // SAFETY: nobody but home references reads the name, and this was the last.
         unsafe { std::ptr::drop_in_place(&raw mut (*self.0.as_ptr()).name) };
         // A plain load suffices when there is no waker: nobody is left to make one.
@@ -312,6 +307,7 @@ impl Drop for TaskRef {
             // SAFETY: no reference of either kind is left, and the stage has been cleared.
             unsafe { free(self.0) };
         }
+        drop(keep);
     }
 }
 

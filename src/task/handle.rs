@@ -89,7 +89,7 @@ impl Handle {
         let mut giver = Giver::new(outcome.clone(), JoinError::RuntimeGone);
         let request = cancel.clone();
         let posted = self.shared.post(move |delivery| {
-            if delivery == Delivery::Run {
+            if runs(delivery) {
                 giver.otherwise(JoinError::Cancelled);
                 // Inside a task, so that a panic of `make` is the task's, like one of its future.
                 let mut task = spawn(async move { make().await }).cancel_on_drop();
@@ -116,7 +116,7 @@ impl Handle {
     /// [`RuntimeGone`] when the runtime has ended. One that ends before the closure's turn drops it.
     pub fn call_soon(&self, closure: impl FnOnce() + Send + 'static) -> Result<(), RuntimeGone> {
         let posted = self.shared.post(move |delivery| {
-            if delivery == Delivery::Run {
+            if runs(delivery) {
                 closure();
             }
         });
@@ -133,6 +133,11 @@ impl Handle {
     pub fn is_closed(&self) -> bool {
         self.shared.is_closed()
     }
+}
+
+/// Whether a closure of the user is to be called: not while the runtime is being shut down.
+fn runs(delivery: Delivery) -> bool {
+    delivery == Delivery::Run && scheduler::with(|current| current.is_some_and(|s| !s.is_closed()))
 }
 
 #[derive(Debug, Default)]
@@ -153,7 +158,8 @@ impl CancelRequest {
     /// True once for each time that it was asked for.
     fn poll(&self, cx: &Context<'_>) -> bool {
         // The waker first: a request after this wakes the task, one before is seen below.
-        let replaced = self.task.lock().unwrap_or_else(PoisonError::into_inner).replace(cx.waker().clone());
+        let waker = cx.waker().clone();
+        let replaced = self.task.lock().unwrap_or_else(PoisonError::into_inner).replace(waker);
         drop(replaced);
         self.asked.swap(false, Ordering::AcqRel)
     }

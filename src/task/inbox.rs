@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 
 use crate::sys::eventfd::EventFd;
+use crate::sys::guarded::Guarded;
 
 /// The part of a loop that other threads may touch.
 #[derive(Debug)]
@@ -27,6 +28,10 @@ pub(crate) struct Shared {
     stop: AtomicBool,
     pub(crate) eventfd: EventFd,
 }
+
+/// One atomic count of the remote side, which the home thread shares among its tasks without atomics.
+#[derive(Debug)]
+pub(crate) struct Home(pub(super) Arc<Shared>);
 
 const AWAKE: u8 = 0;
 const PARKED: u8 = 1;
@@ -137,7 +142,8 @@ impl Shared {
 
     /// Delivers what has arrived, in order of arrival. Called by the loop, once a turn: a load when empty.
     pub(crate) fn deliver(&self) {
-        if self.head.load(Ordering::Relaxed).is_null() {
+        let head = self.head.load(Ordering::Relaxed);
+        if head.is_null() || head == closed() {
             return;
         }
         drain(self.head.swap(ptr::null_mut(), Ordering::AcqRel), Delivery::Run);
@@ -185,13 +191,16 @@ fn drain(mut stack: *mut Node, delivery: Delivery) {
         next.store(queue, Ordering::Relaxed);
         queue = node.as_ptr();
     }
+    // A closure that panics must not keep the others from being delivered.
+    let mut guarded = Guarded::default();
     while let Some(node) = NonNull::new(queue) {
         // SAFETY: as above; `deliver` may free the node, or push it again, so its link is read first.
         let (next, deliver) = unsafe { (node.as_ref().next.load(Ordering::Relaxed), node.as_ref().deliver) };
         queue = next;
         // SAFETY: each node is delivered once, by the function that it was made with.
-        unsafe { deliver(node, delivery) };
+        guarded.run(|| unsafe { deliver(node, delivery) });
     }
+    guarded.finish();
 }
 
 #[repr(C)]

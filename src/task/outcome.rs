@@ -30,11 +30,12 @@ impl<T> Outcome<T> {
     }
 
     pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Result<T, JoinError>> {
+        let waker = cx.waker().clone(); // code of the user: not under the lock
         let mut state = self.lock();
         if let Some(result) = state.result.take() {
             return Poll::Ready(result);
         }
-        let replaced = state.waiter.replace(cx.waker().clone());
+        let replaced = state.waiter.replace(waker);
         drop(state);
         drop(replaced);
         Poll::Pending

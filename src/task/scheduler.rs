@@ -14,22 +14,23 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::cell::{Header, TaskRef};
-use super::inbox::Shared;
+use super::inbox::{Home, Shared};
 use super::pool::Pool;
 use super::ready::ReadyQueue;
 use super::{JoinHandle, TaskId};
 use crate::sys::context::{self, Context, Entered};
+use crate::sys::guarded::Guarded;
 
 thread_local! {
     static CURRENT: Context<Scheduler> = const { Context::new() };
 }
 
-/// Operations that one poll may complete without a visit to the kernel's queues, before it has to let
-/// others run. Only the selector completes any: it makes the call as soon as the descriptor is ready.
+/// Operations that one poll may complete on the spot before it has to let others run: calls of the selector
+/// on descriptors that are ready, and what had arrived earlier.
 const INLINE_OPERATIONS: u32 = 64;
 
 pub(crate) struct Scheduler {
-    shared: Arc<Shared>,
+    home: Rc<Home>,
     ready: ReadyQueue<TaskRef>,
     tasks: RefCell<Slab<TaskRef>>,
     /// Stands for the future of `block_on`: it is woken like a task, and polled by `block_on` itself.
@@ -52,11 +53,11 @@ pub(crate) enum Step {
 
 impl Scheduler {
     pub(crate) fn new(pool_threads: usize, pool_keep_alive: Duration) -> io::Result<Rc<Self>> {
-        let shared = Shared::new()?;
-        let root = TaskRef::new(std::future::pending::<()>(), &shared, TaskId(0), None);
+        let home = Rc::new(Home(Shared::new()?));
+        let root = TaskRef::new(std::future::pending::<()>(), &home, TaskId(0), None);
         Ok(Rc::new(Scheduler {
-            pool: Pool::new(pool_threads, pool_keep_alive, shared.clone()),
-            shared,
+            pool: Pool::new(pool_threads, pool_keep_alive, home.0.clone()),
+            home,
             ready: ReadyQueue::new(),
             tasks: RefCell::new(Slab::new()),
             root,
@@ -72,7 +73,7 @@ impl Scheduler {
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+        &self.home.0
     }
 
     pub(crate) fn spawn<F>(&self, future: F, name: Option<Rc<str>>) -> JoinHandle<F::Output>
@@ -82,15 +83,15 @@ impl Scheduler {
     {
         let id = TaskId(self.next_id.get());
         self.next_id.set(id.0 + 1);
-        let task = TaskRef::new(future, &self.shared, id, name);
+        let task = TaskRef::new(future, &self.home, id, name);
+        let index = self.tasks.borrow_mut().insert(task.clone());
+        task.header().index.set(u32::try_from(index).expect("fewer than 2^32 tasks"));
         if self.closed.get() {
             // The runtime is being shut down: the future is dropped at once, the handle says so.
             task.header().cancels.set(1);
             self.run(&task);
             return JoinHandle::new(task);
         }
-        let index = self.tasks.borrow_mut().insert(task.clone());
-        task.header().index.set(u32::try_from(index).expect("fewer than 2^32 tasks"));
         let handle = JoinHandle::new(task.clone());
         task.schedule();
         handle
@@ -121,10 +122,9 @@ impl Scheduler {
         let ended = task.run();
         self.current.set(previous);
         if ended {
-            let index = task.header().index.get();
-            if index != u32::MAX {
-                drop(self.tasks.borrow_mut().remove(index as usize));
-            }
+            let place = task.header().index.get() as usize;
+            let listed = self.tasks.borrow_mut().try_remove(place);
+            drop(listed);
             task.complete();
         }
     }
@@ -169,15 +169,18 @@ impl Scheduler {
     }
 
     /// After the last visit to the kernel: tasks whose operations were never reaped end all the same.
-    /// Says how many those were.
-    pub(crate) fn abandon_all(&self) -> usize {
+    pub(crate) fn abandon_all(&self) {
         let tasks: Vec<TaskRef> = self.tasks.borrow_mut().drain().collect();
-        for task in &tasks {
-            task.complete();
-        }
+        let mut guarded = Guarded::default(); // who waits for them may be woken by code of the user
+        tasks.iter().for_each(|task| guarded.run(|| task.complete()));
         while self.ready.pop().is_some() {}
         self.root.complete();
-        tasks.len()
+        guarded.finish();
+    }
+
+    /// Whether the runtime is being shut down, or has been.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
     }
 
     /// The task that is being polled, or the root.
@@ -186,11 +189,15 @@ impl Scheduler {
         unsafe { TaskRef::from_address(self.current.get()) }
     }
 
-    /// Whether the task that is being polled may complete one more operation without letting others run.
-    pub(crate) fn take_inline(&self) -> bool {
-        let left = self.inline_left.get();
-        self.inline_left.set(left.saturating_sub(1));
-        left > 0
+    /// Whether the task that is being polled has completed so many operations on the spot that it has to
+    /// let the others run.
+    pub(crate) fn inline_exhausted(&self) -> bool {
+        self.inline_left.get() == 0
+    }
+
+    /// It completes one more.
+    pub(crate) fn count_inline(&self) {
+        self.inline_left.set(self.inline_left.get().saturating_sub(1));
     }
 }
 
@@ -206,7 +213,7 @@ impl std::fmt::Debug for Scheduler {
 /// Whether the loop with this remote side runs on this thread, now.
 pub(super) fn is_home(shared: *const Shared) -> bool {
     context::with(&CURRENT, |current| {
-        current.is_some_and(|scheduler| ptr::eq(Arc::as_ptr(&scheduler.shared), shared))
+        current.is_some_and(|scheduler| ptr::eq(Arc::as_ptr(&scheduler.home.0), shared))
     })
 }
 

@@ -73,8 +73,7 @@ pub(super) unsafe fn clone(data: *const ()) -> RawWaker {
         std::process::abort(); // a leak in a loop: the count would overflow, as in `Arc`
     }
     if before < CLONE {
-        // SAFETY: the first clone is made from a borrowed waker, on the home thread, where the scheduler
-        // holds `shared`.
+        // SAFETY: the first clone is made on the home thread, where a home reference keeps `shared`.
         unsafe { Arc::increment_strong_count(header.shared) };
     }
     RawWaker::new(data, &WAKER)
@@ -112,7 +111,7 @@ unsafe fn drop_waker(data: *const ()) {
 /// Schedules the task: at once on its home thread while its loop runs there, else by way of the inbox.
 ///
 /// # Safety
-/// The cell is alive; away from its home thread the caller holds a counted waker.
+/// The caller holds a counted waker, or a home reference on the home thread.
 pub(super) unsafe fn wake_ref(task: NonNull<Header>) {
     // SAFETY: by the caller's word.
     let header = unsafe { task.as_ref() };

@@ -121,7 +121,8 @@ impl Timer {
         let Some(timers) = context::get(&CURRENT) else { crate::task::no_runtime(what) };
         if let Some(deadline) = deadline {
             let nanoseconds = timers.nanoseconds(deadline);
-            let key = timers.wheel.borrow_mut().insert(nanoseconds, Waiter::new(cx));
+            let waiter = Waiter::new(cx); // may be code of the user: not while the wheel is borrowed
+            let key = timers.wheel.borrow_mut().insert(nanoseconds, waiter);
             self.armed = Some((timers, key));
         }
     }
@@ -135,8 +136,12 @@ impl Timer {
         );
         let mut wheel = timers.wheel.borrow_mut();
         let Some(waiter) = wheel.get_mut(*key) else { return false };
-        let replaced = (!waiter.will_wake(cx)).then(|| std::mem::replace(waiter, Waiter::new(cx)));
+        if waiter.will_wake(cx) {
+            return true;
+        }
         drop(wheel);
+        let waiter = Waiter::new(cx); // may be code of the user: not while the wheel is borrowed
+        let replaced = timers.wheel.borrow_mut().get_mut(*key).map(|old| std::mem::replace(old, waiter));
         drop(replaced);
         true
     }
