@@ -1,1 +1,68 @@
-fn main() {}
+//! The behaviour of the crate, on every backend in one run.
+//!
+//! A test is a function that is generic over the runtime; it is registered once per backend, as
+//! `proactor::tcp::…` and `selector::tcp::…`. Tests use loopback and temporary folders only, wait for
+//! events and never for time to pass, and are ended by a watchdog if they hang.
+//!
+//! Where the kernel refuses io_uring, the proactor's tests are reported as ignored, with the reason; with
+//! `PROACTOR_REQUIRE_URING=1` they run, and fail with it.
+
+#[macro_use]
+mod kit;
+
+mod buffers;
+mod cancel;
+mod embed;
+mod files;
+mod misuse;
+mod pool;
+mod runtime;
+mod tasks;
+mod tcp;
+mod time;
+mod udp;
+
+use std::process::ExitCode;
+
+use kit::Test;
+use libtest_mimic::{Arguments, Trial};
+use proactor::Proactor;
+
+fn main() -> ExitCode {
+    kit::prepare_process();
+    let tests: Vec<Test> = [
+        runtime::tests(),
+        tasks::tests(),
+        time::tests(),
+        tcp::tests(),
+        udp::tests(),
+        files::tests(),
+        buffers::tests(),
+        pool::tests(),
+        cancel::tests(),
+        embed::tests(),
+        misuse::tests(),
+    ]
+    .concat();
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some(kit::ALONE) {
+        kit::run_alone(&tests, &arguments.next().unwrap_or_default());
+        return ExitCode::SUCCESS;
+    }
+    let refused = Proactor::new().err();
+    let required = std::env::var_os("PROACTOR_REQUIRE_URING").is_some_and(|value| value == "1");
+    if let (Some(reason), false) = (&refused, required) {
+        eprintln!("the proactor's tests are ignored: {reason}");
+    }
+    let watchdog = kit::Watchdog::start();
+    let trials = tests.iter().flat_map(|test| test.each_backend()).map(|(name, kind, body)| {
+        let ignored = kind == "proactor" && refused.is_some() && !required;
+        let watchdog = watchdog.clone();
+        let trial = Trial::test(name.clone(), move || {
+            watchdog.watch(&name, body);
+            Ok(())
+        });
+        trial.with_kind(if ignored { "io_uring refused" } else { "" }).with_ignored_flag(ignored)
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+}

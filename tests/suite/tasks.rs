@@ -1,0 +1,845 @@
+//! Tasks: order, joining, cancelling, panics, and ways in from other threads.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::future::{Future, pending, poll_fn};
+use std::io::Write;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use proactor::task::{Builder, Handle, JoinError, JoinHandle, RuntimeGone};
+use proactor::time::{sleep, timeout};
+use proactor::{Runtime, spawn, yield_now};
+
+use crate::kit::*;
+
+tests! {
+    tasks_run_in_the_order_of_their_spawns,
+    a_task_is_not_polled_inside_spawn,
+    a_handle_gives_the_result,
+    a_handle_tells_whether_its_task_has_ended,
+    ids_are_unique_and_names_are_kept,
+    a_dropped_handle_detaches,
+    cancel_on_drop_cancels,
+    a_cancel_before_the_first_poll_never_runs_the_body,
+    a_task_that_cancels_itself_ends_at_its_next_await,
+    a_cancel_drops_the_future_before_it_answers,
+    a_cancelled_task_that_finishes_all_the_same_gives_its_result,
+    a_cancel_of_an_ended_task_gives_its_result,
+    request_cancel_of_an_ended_task_is_refused,
+    a_cancel_waits_until_operations_are_reaped,
+    a_dropped_cancel_leaves_the_request_standing,
+    a_cancelled_task_with_tasks_of_its_own_leaves_them_running,
+    a_panic_ends_only_its_task,
+    the_payload_of_a_panic_comes_back,
+    a_panic_in_the_drop_of_a_cancelled_future_is_its_outcome,
+    a_panic_in_the_drop_of_an_output_nobody_wants_is_contained,
+    a_thread_wakes_a_task,
+    every_wake_of_a_storm_is_seen,
+    a_waker_that_outlives_its_task_does_nothing,
+    a_waker_that_outlives_its_runtime_does_nothing,
+    wakers_may_fire_while_their_runtime_ends,
+    a_task_woken_many_times_in_a_turn_is_polled_once,
+    a_join_handle_can_move_between_tasks,
+    a_handle_spawns_from_another_thread,
+    a_remote_handle_is_awaited_in_another_runtime,
+    a_remote_handle_cancels,
+    a_dropped_remote_handle_detaches,
+    a_panic_reaches_the_remote_handle,
+    a_remote_spawn_whose_runtime_ends_is_cancelled,
+    a_handle_after_its_runtime_says_that_it_has_gone,
+    call_soon_runs_closures_in_order,
+    a_closure_that_never_ran_is_dropped_with_the_runtime,
+    the_current_handle_is_that_of_the_loop,
+    join_on_the_own_thread_panics_with_the_cure,
+    yield_now_lets_every_other_task_run,
+    a_task_that_yields_forever_starves_neither_timers_nor_sockets,
+    a_loop_over_an_operation_that_is_always_done_starves_nobody,
+    a_reader_of_a_socket_that_is_always_ready_starves_nobody,
+    a_hundred_thousand_tasks,
+    a_deep_chain_of_joins,
+    a_spawn_in_a_drop_during_shutdown_ends,
+    a_join_handle_that_outlives_its_runtime_is_cancelled,
+    a_task_that_ignores_its_cancellation_in_drop_is_still_gone,
+}
+
+fn tasks_run_in_the_order_of_their_spawns<R: Runtime>() {
+    run::<R>(async {
+        let order = Rc::new(RefCell::new(Vec::new()));
+        let tasks: Vec<_> = (0..100)
+            .map(|number| {
+                let order = order.clone();
+                spawn(async move {
+                    order.borrow_mut().push(number);
+                    yield_now().await;
+                    order.borrow_mut().push(number);
+                })
+            })
+            .collect();
+        join_all(tasks).await;
+        assert_eq!(*order.borrow(), (0..100).chain(0..100).collect::<Vec<_>>());
+    });
+}
+
+fn a_task_is_not_polled_inside_spawn<R: Runtime>() {
+    run::<R>(async {
+        let ran = Rc::new(Cell::new(false));
+        let task = spawn({
+            let ran = ran.clone();
+            async move { ran.set(true) }
+        });
+        assert!(!ran.get());
+        task.await.unwrap();
+        assert!(ran.get());
+    });
+}
+
+fn a_handle_gives_the_result<R: Runtime>() {
+    run::<R>(async {
+        assert_eq!(spawn(async { String::from("result") }).await.unwrap(), "result");
+    });
+}
+
+fn a_handle_tells_whether_its_task_has_ended<R: Runtime>() {
+    run::<R>(async {
+        let task = spawn(yield_now());
+        assert!(!task.is_finished());
+        until(|| task.is_finished()).await;
+        task.await.unwrap();
+    });
+}
+
+fn ids_are_unique_and_names_are_kept<R: Runtime>() {
+    run::<R>(async {
+        let tasks: Vec<_> = (0..100).map(|_| spawn(async {})).collect();
+        let ids: HashSet<_> = tasks.iter().map(JoinHandle::id).collect();
+        assert_eq!(ids.len(), 100);
+        join_all(tasks).await;
+        assert!(!ids.contains(&spawn(async {}).id()), "ids are not used again");
+        let named = Builder::new().name("worker").spawn(async { 1 });
+        assert_eq!((named.name(), spawn(async {}).name()), (Some("worker"), None));
+        assert_eq!(named.await.unwrap(), 1);
+    });
+}
+
+fn a_dropped_handle_detaches<R: Runtime>() {
+    run::<R>(async {
+        let done = Signal::default();
+        let other = done.clone();
+        drop(spawn(async move {
+            turns(3).await;
+            other.set();
+        }));
+        done.await;
+    });
+}
+
+fn cancel_on_drop_cancels<R: Runtime>() {
+    run::<R>(async {
+        let dropped = Rc::new(Cell::new(0));
+        let guard = Counted(dropped.clone());
+        let task = spawn(async move {
+            let _guard = guard;
+            pending::<()>().await;
+        });
+        yield_now().await;
+        drop(task.cancel_on_drop());
+        yield_now().await;
+        assert_eq!(dropped.get(), 1);
+    });
+}
+
+fn a_cancel_before_the_first_poll_never_runs_the_body<R: Runtime>() {
+    run::<R>(async {
+        let ran = Rc::new(Cell::new(false));
+        let dropped = Rc::new(Cell::new(0));
+        let (other, guard) = (ran.clone(), Counted(dropped.clone()));
+        let task = spawn(async move {
+            let _guard = guard;
+            other.set(true);
+        });
+        assert!(task.request_cancel());
+        assert!(matches!(task.await, Err(JoinError::Cancelled)));
+        assert_eq!((ran.get(), dropped.get()), (false, 1));
+    });
+}
+
+fn a_task_that_cancels_itself_ends_at_its_next_await<R: Runtime>() {
+    run::<R>(async {
+        let own: Rc<RefCell<Option<JoinHandle<()>>>> = Rc::default();
+        let steps = Rc::new(Cell::new(0));
+        let task = spawn({
+            let (own, steps) = (own.clone(), steps.clone());
+            async move {
+                steps.set(1);
+                assert!(own.borrow().as_ref().unwrap().request_cancel());
+                steps.set(2);
+                yield_now().await;
+                steps.set(3);
+            }
+        });
+        *own.borrow_mut() = Some(task);
+        until(|| own.borrow().as_ref().unwrap().is_finished()).await;
+        let task = own.borrow_mut().take().unwrap();
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert_eq!(steps.get(), 2);
+    });
+}
+
+fn a_cancel_drops_the_future_before_it_answers<R: Runtime>() {
+    run::<R>(async {
+        let dropped = Rc::new(Cell::new(0));
+        let guard = Counted(dropped.clone());
+        let task = spawn(async move {
+            let _guard = guard;
+            pending::<()>().await;
+        });
+        yield_now().await;
+        let answer = task.cancel().await;
+        assert!(matches!(answer, Err(JoinError::Cancelled)));
+        assert_eq!(dropped.get(), 1);
+    });
+}
+
+fn a_cancelled_task_that_finishes_all_the_same_gives_its_result<R: Runtime>() {
+    run::<R>(async {
+        let own: Rc<RefCell<Option<JoinHandle<i32>>>> = Rc::default();
+        let other = own.clone();
+        let task = spawn(async move {
+            // Asked to end while it runs, and there is no further await.
+            other.borrow().as_ref().unwrap().request_cancel();
+            7
+        });
+        *own.borrow_mut() = Some(task);
+        yield_now().await;
+        let task = own.borrow_mut().take().unwrap();
+        assert_eq!(task.await.unwrap(), 7);
+    });
+}
+
+fn a_cancel_of_an_ended_task_gives_its_result<R: Runtime>() {
+    run::<R>(async {
+        let task = spawn(async { 7 });
+        until(|| task.is_finished()).await;
+        assert_eq!(task.cancel().await.unwrap(), 7);
+    });
+}
+
+fn request_cancel_of_an_ended_task_is_refused<R: Runtime>() {
+    run::<R>(async {
+        let task = spawn(async { 7 });
+        until(|| task.is_finished()).await;
+        assert!(!task.request_cancel());
+        assert_eq!(task.await.unwrap(), 7);
+    });
+}
+
+fn a_cancel_waits_until_operations_are_reaped<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    runtime.block_on(async {
+        for _ in 0..100 {
+            let (stream, _peer) = half_pair();
+            let task = spawn(async move {
+                let _ = stream.read(Vec::with_capacity(16)).await;
+            });
+            turns(2).await;
+            assert_eq!(runtime.report().live.ops, 1);
+            assert!(task.cancel().await.unwrap_err().is_cancelled());
+            let live = runtime.report().live;
+            assert_eq!((live.ops, live.tasks), (0, 0));
+        }
+    });
+    end(runtime);
+}
+
+fn a_dropped_cancel_leaves_the_request_standing<R: Runtime>() {
+    run::<R>(async {
+        let dropped = Rc::new(Cell::new(0));
+        let guard = Counted(dropped.clone());
+        let task = spawn(async move {
+            let _guard = guard;
+            pending::<()>().await;
+        });
+        yield_now().await;
+        drop(task.cancel());
+        yield_now().await;
+        assert_eq!(dropped.get(), 1);
+    });
+}
+
+fn a_cancelled_task_with_tasks_of_its_own_leaves_them_running<R: Runtime>() {
+    run::<R>(async {
+        let done = Signal::default();
+        let other = done.clone();
+        let parent = spawn(async move {
+            let child = spawn(async move {
+                turns(3).await;
+                other.set();
+            });
+            let _ = child.await;
+        });
+        yield_now().await;
+        assert!(parent.cancel().await.is_err());
+        done.await;
+    });
+}
+
+fn a_panic_ends_only_its_task<R: Runtime>() {
+    run::<R>(async {
+        let other = spawn(async {
+            turns(3).await;
+            "unharmed"
+        });
+        let failed = spawn(async {
+            yield_now().await;
+            panic!("expected: {}", 42);
+        });
+        let error = failed.await.map(|()| ()).unwrap_err();
+        assert!(error.is_panic() && !error.is_cancelled());
+        assert_eq!(error.to_string(), "the task panicked: expected: 42");
+        match error {
+            JoinError::Panicked(panic) => assert_eq!(panic.message(), "expected: 42"),
+            other => panic!("{other}"),
+        }
+        assert_eq!(other.await.unwrap(), "unharmed");
+    });
+}
+
+fn the_payload_of_a_panic_comes_back<R: Runtime>() {
+    run::<R>(async {
+        let failed = spawn(async { std::panic::resume_unwind(Box::new(42_u64)) });
+        let payload = failed.await.map(|()| ()).unwrap_err().into_panic();
+        assert_eq!(*payload.downcast::<u64>().unwrap(), 42);
+    });
+}
+
+struct PanicsInDrop;
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        panic!("expected: in drop");
+    }
+}
+
+fn a_panic_in_the_drop_of_a_cancelled_future_is_its_outcome<R: Runtime>() {
+    run::<R>(async {
+        let task = spawn(async {
+            let _guard = PanicsInDrop;
+            pending::<()>().await;
+        });
+        yield_now().await;
+        match task.cancel().await {
+            Err(JoinError::Panicked(panic)) => assert_eq!(panic.message(), "expected: in drop"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(spawn(async { 1 }).await.unwrap(), 1);
+    });
+}
+
+fn a_panic_in_the_drop_of_an_output_nobody_wants_is_contained<R: Runtime>() {
+    run::<R>(async {
+        drop(spawn(async { PanicsInDrop }));
+        turns(2).await;
+        // The same, with the output there before the handle goes.
+        let task = spawn(async { PanicsInDrop });
+        until(|| task.is_finished()).await;
+        drop(task);
+        assert_eq!(spawn(async { 1 }).await.unwrap(), 1);
+    });
+}
+
+fn a_thread_wakes_a_task<R: Runtime>() {
+    run::<R>(async {
+        for _ in 0..200 {
+            let signal = Signal::default();
+            let other = signal.clone();
+            let setter = thread(move || other.set());
+            signal.await;
+            setter.ended().await;
+        }
+    });
+}
+
+fn every_wake_of_a_storm_is_seen<R: Runtime>() {
+    const THREADS: u64 = 4;
+    const WAKES: u64 = 50_000;
+    run::<R>(async {
+        let count = Arc::new(AtomicU64::new(0));
+        let waker = my_waker().await;
+        let threads: Vec<_> = (0..THREADS)
+            .map(|_| {
+                let (count, waker) = (count.clone(), waker.clone());
+                thread(move || {
+                    for number in 0..WAKES {
+                        count.fetch_add(1, Ordering::Relaxed);
+                        match number % 2 {
+                            0 => waker.wake_by_ref(),
+                            _ => waker.clone().wake(),
+                        }
+                    }
+                })
+            })
+            .collect();
+        // No other waker: a wake that was lost leaves this asleep for good.
+        poll_fn(|_| match count.load(Ordering::Relaxed) {
+            all if all == THREADS * WAKES => Poll::Ready(()),
+            _ => Poll::Pending,
+        })
+        .await;
+        threads.into_iter().for_each(Thread::join);
+    });
+}
+
+fn a_waker_that_outlives_its_task_does_nothing<R: Runtime>() {
+    run::<R>(async {
+        let waker = spawn(my_waker()).await.unwrap();
+        waker.wake_by_ref();
+        let other = waker.clone();
+        thread(move || other.wake()).ended().await;
+        turns(2).await;
+        waker.wake();
+        turns(2).await;
+    });
+}
+
+fn a_waker_that_outlives_its_runtime_does_nothing<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let waker = runtime.block_on(async { spawn(my_waker()).await.unwrap() });
+    let root = runtime.block_on(my_waker());
+    // One of a task that is cut off in the middle of its life.
+    let cell: Rc<RefCell<Option<Waker>>> = Rc::default();
+    let other = cell.clone();
+    drop(runtime.spawn(poll_fn(move |cx| {
+        *other.borrow_mut() = Some(cx.waker().clone());
+        Poll::<()>::Pending
+    })));
+    runtime.block_on(turns(1));
+    end(runtime);
+    let cut_off = cell.borrow_mut().take().unwrap();
+    for waker in [waker, root, cut_off] {
+        (0..100_000).for_each(|_| waker.wake_by_ref());
+        thread(move || (0..100_000).for_each(|_| waker.clone().wake())).join();
+    }
+}
+
+fn wakers_may_fire_while_their_runtime_ends<R: Runtime>() {
+    for _ in 0..20 {
+        let runtime = R::new().unwrap();
+        let cell: Rc<RefCell<Vec<Waker>>> = Rc::default();
+        for _ in 0..8 {
+            let cell = cell.clone();
+            drop(runtime.spawn(poll_fn(move |cx| {
+                cell.borrow_mut().push(cx.waker().clone());
+                Poll::<()>::Pending
+            })));
+        }
+        runtime.block_on(turns(1));
+        let wakers = cell.take();
+        let over = Arc::new(AtomicBool::new(false));
+        let begun = Signal::default();
+        let firing = thread({
+            let (over, begun) = (over.clone(), begun.clone());
+            move || {
+                while !over.load(Ordering::Relaxed) {
+                    wakers.iter().for_each(Waker::wake_by_ref);
+                    begun.set();
+                }
+                wakers.into_iter().for_each(Waker::wake);
+            }
+        });
+        runtime.block_on(begun);
+        end(runtime);
+        over.store(true, Ordering::Relaxed);
+        firing.join();
+    }
+}
+
+fn a_task_woken_many_times_in_a_turn_is_polled_once<R: Runtime>() {
+    run::<R>(async {
+        let polls = Rc::new(Cell::new(0));
+        let cell: Rc<RefCell<Option<Waker>>> = Rc::default();
+        let task = spawn({
+            let (polls, cell) = (polls.clone(), cell.clone());
+            poll_fn(move |cx| {
+                polls.set(polls.get() + 1);
+                *cell.borrow_mut() = Some(cx.waker().clone());
+                if polls.get() == 3 { Poll::Ready(()) } else { Poll::Pending }
+            })
+        });
+        yield_now().await;
+        assert_eq!(polls.get(), 1);
+        let waker = cell.borrow_mut().take().unwrap();
+        (0..10).for_each(|_| waker.wake_by_ref());
+        turns(2).await;
+        assert_eq!(polls.get(), 2);
+        waker.wake();
+        task.await.unwrap();
+    });
+}
+
+fn a_join_handle_can_move_between_tasks<R: Runtime>() {
+    run::<R>(async {
+        let signal = Signal::default();
+        let other = signal.clone();
+        let mut task = spawn(async move {
+            other.await;
+            9
+        });
+        assert!(poll_once(&mut task).await.is_pending());
+        // From now on another task waits, and has to be the one that is woken.
+        let waiting = spawn(task);
+        yield_now().await;
+        signal.set();
+        assert_eq!(waiting.await.unwrap().unwrap(), 9);
+    });
+}
+
+fn a_handle_spawns_from_another_thread<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let handle = runtime.handle();
+    let other = thread(move || {
+        let task = handle.spawn(|| async {
+            // The future itself need not be Send.
+            let value = Rc::new(20);
+            turns(2).await;
+            *value + 1
+        });
+        let value = task.join().unwrap();
+        handle.stop();
+        value
+    });
+    runtime.run_forever();
+    assert_eq!(other.join(), 21);
+    end(runtime);
+}
+
+fn a_remote_handle_is_awaited_in_another_runtime<R: Runtime>() {
+    let home = R::new().unwrap();
+    let handle = home.handle();
+    let other = thread(move || {
+        let away = R::new().unwrap();
+        let task = handle.spawn(|| async {
+            turns(2).await;
+            "from afar"
+        });
+        let answer = away.block_on(task).unwrap();
+        end(away);
+        handle.stop();
+        answer
+    });
+    home.run_forever();
+    assert_eq!(other.join(), "from afar");
+    end(home);
+}
+
+fn a_remote_handle_cancels<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let handle = runtime.handle();
+    let (say, hear) = mpsc::channel();
+    let other = thread(move || {
+        let task = handle.spawn(move || async move {
+            say.send(()).unwrap();
+            pending::<()>().await;
+        });
+        hear.recv().unwrap();
+        assert!(!task.is_finished());
+        task.request_cancel();
+        let answer = task.join();
+        handle.stop();
+        answer
+    });
+    runtime.run_forever();
+    assert!(matches!(other.join(), Err(JoinError::Cancelled)));
+    end(runtime);
+}
+
+fn a_dropped_remote_handle_detaches<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let handle = runtime.handle();
+    drop(runtime.handle().spawn(move || async move {
+        turns(3).await;
+        handle.stop();
+    }));
+    runtime.run_forever();
+    end(runtime);
+}
+
+fn a_panic_reaches_the_remote_handle<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let in_future = runtime.handle().spawn(|| async { panic!("expected: in the future") });
+    let in_closure =
+        runtime.handle().spawn(|| -> std::future::Ready<()> { panic!("expected: in the closure") });
+    runtime.block_on(async {
+        let answers: [Result<(), JoinError>; 2] = [in_future.await, in_closure.await];
+        for (answer, place) in answers.into_iter().zip(["in the future", "in the closure"]) {
+            match answer {
+                Err(JoinError::Panicked(panic)) => assert!(panic.message().ends_with(place)),
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    end(runtime);
+}
+
+fn a_remote_spawn_whose_runtime_ends_is_cancelled<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let (handle, late) = (runtime.handle(), runtime.handle());
+    let begun = handle.spawn(pending::<()>);
+    runtime.block_on(turns(2));
+    let never_taken = late.spawn(pending::<()>);
+    end(runtime);
+    assert!(matches!(begun.join(), Err(JoinError::Cancelled)));
+    let answer = never_taken.join();
+    assert!(matches!(answer, Err(JoinError::Cancelled | JoinError::RuntimeGone)), "{answer:?}");
+}
+
+fn a_handle_after_its_runtime_says_that_it_has_gone<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let handle = runtime.handle();
+    assert!(!handle.is_closed());
+    end(runtime);
+    assert!(handle.is_closed());
+    let task = handle.spawn(|| async { 1 });
+    assert!(task.is_finished());
+    task.request_cancel();
+    assert!(matches!(task.join(), Err(JoinError::RuntimeGone)));
+    let error = handle.call_soon(|| unreachable!()).unwrap_err();
+    assert_eq!(error, RuntimeGone);
+    assert!(error.to_string().contains("keep the runtime alive"), "{error}");
+    handle.stop();
+}
+
+fn call_soon_runs_closures_in_order<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let (say, hear) = mpsc::channel();
+    for number in 0..100 {
+        let say = say.clone();
+        runtime.handle().call_soon(move || say.send(number).unwrap()).unwrap();
+    }
+    assert!(hear.try_recv().is_err(), "nothing runs before the loop does");
+    runtime.block_on(turns(2));
+    assert_eq!(hear.try_iter().collect::<Vec<_>>(), (0..100).collect::<Vec<_>>());
+    // From inside, and from a thread while the loop sleeps.
+    runtime.block_on(async {
+        let signal = Signal::default();
+        let (other, handle) = (signal.clone(), Handle::current());
+        let caller = thread(move || handle.call_soon(move || other.set()).unwrap());
+        signal.await;
+        caller.ended().await;
+    });
+    end(runtime);
+}
+
+fn a_closure_that_never_ran_is_dropped_with_the_runtime<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let (say, hear) = mpsc::channel::<()>();
+    runtime.handle().call_soon(move || drop(say)).unwrap();
+    end(runtime);
+    assert_eq!(hear.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+}
+
+fn the_current_handle_is_that_of_the_loop<R: Runtime>() {
+    assert!(Handle::try_current().is_none());
+    let runtime = R::new().unwrap();
+    runtime.block_on(async {
+        assert!(Handle::try_current().is_some());
+        let task = Handle::current().spawn(|| async { 5 });
+        assert_eq!(task.await.unwrap(), 5);
+    });
+    assert!(Handle::try_current().is_none());
+    end(runtime);
+}
+
+fn join_on_the_own_thread_panics_with_the_cure<R: Runtime>() {
+    run::<R>(async {
+        let task = Handle::current().spawn(|| async { 5 });
+        let message = panic_of(|| task.join());
+        assert!(message.contains(".await"), "{message}");
+    });
+}
+
+fn yield_now_lets_every_other_task_run<R: Runtime>() {
+    run::<R>(async {
+        let count = Rc::new(Cell::new(0));
+        for _ in 0..1_000 {
+            let count = count.clone();
+            drop(spawn(async move { count.set(count.get() + 1) }));
+        }
+        yield_now().await;
+        assert_eq!(count.get(), 1_000);
+    });
+}
+
+fn a_task_that_yields_forever_starves_neither_timers_nor_sockets<R: Runtime>() {
+    run::<R>(async {
+        let busy = spawn(async {
+            loop {
+                yield_now().await;
+            }
+        });
+        sleep(Duration::from_millis(2)).await;
+        let (stream, peer) = half_pair();
+        let peer = exchange(peer, pattern(200_000));
+        echo(stream).await;
+        assert_bytes(&peer.ended().await, &pattern(200_000));
+        assert!(busy.cancel().await.is_err());
+    });
+}
+
+/// Lets `busy` run beside another task, a timer and a socket, none of which it may keep waiting.
+async fn starves_nobody(busy: impl Future<Output = ()> + 'static) {
+    let busy = spawn(busy).cancel_on_drop();
+    let ran = Rc::new(Cell::new(0));
+    let other = spawn({
+        let ran = ran.clone();
+        async move {
+            for _ in 0..100 {
+                yield_now().await;
+                ran.set(ran.get() + 1);
+            }
+        }
+    });
+    sleep(Duration::from_millis(2)).await;
+    let (stream, peer) = half_pair();
+    let peer = exchange(peer, pattern(50_000));
+    echo(stream).await;
+    assert_bytes(&peer.ended().await, &pattern(50_000));
+    other.await.unwrap();
+    assert!(!busy.is_finished(), "it ended, because nobody else had their turn");
+}
+
+fn a_loop_over_an_operation_that_is_always_done_starves_nobody<R: Runtime>() {
+    run::<R>(starves_nobody(async {
+        // An end, so that a failure is no hang.
+        for _ in 0..20_000_000 {
+            proactor::io::nop().await.unwrap();
+        }
+    }));
+}
+
+fn a_reader_of_a_socket_that_is_always_ready_starves_nobody<R: Runtime>() {
+    run::<R>(async {
+        let (stream, mut peer) = half_pair();
+        let sender = thread(move || while peer.write_all(&[7; 65_536]).is_ok() {});
+        starves_nobody(async move {
+            let mut buffer = vec![0; 16];
+            for _ in 0..20_000_000 {
+                let (count, filled) = stream.read(buffer).await.unwrap();
+                assert!(count > 0);
+                buffer = filled;
+            }
+        })
+        .await;
+        sender.ended().await;
+    });
+}
+
+fn a_hundred_thousand_tasks<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..100_000_u64)
+            .map(|number| {
+                spawn(async move {
+                    yield_now().await;
+                    number
+                })
+            })
+            .collect();
+        assert_eq!(runtime.report().live.tasks, 100_000);
+        let mut sum = 0;
+        for task in tasks {
+            sum += task.await.unwrap();
+        }
+        assert_eq!(sum, (0..100_000).sum());
+        assert_eq!(runtime.report().live.tasks, 0);
+    });
+    end(runtime);
+}
+
+fn a_deep_chain_of_joins<R: Runtime>() {
+    run::<R>(async {
+        let signal = Signal::default();
+        let mut last = spawn(signal.clone());
+        for _ in 0..10_000 {
+            let before = last;
+            last = spawn(async move { before.await.unwrap() });
+        }
+        yield_now().await;
+        signal.set();
+        last.await.unwrap();
+    });
+}
+
+/// Spawns a task that holds the next one when it is dropped.
+struct Respawns {
+    left: u32,
+    drops: Rc<Cell<u32>>,
+}
+
+impl Drop for Respawns {
+    fn drop(&mut self) {
+        self.drops.set(self.drops.get() + 1);
+        if self.left > 0 {
+            let next = Respawns { left: self.left - 1, drops: self.drops.clone() };
+            drop(spawn(async move {
+                let _next = next;
+                pending::<()>().await;
+            }));
+        }
+    }
+}
+
+fn a_spawn_in_a_drop_during_shutdown_ends<R: Runtime>() {
+    let drops = Rc::new(Cell::new(0));
+    let first = Respawns { left: 100, drops: drops.clone() };
+    let runtime = R::new().unwrap();
+    drop(runtime.spawn(async move {
+        let _first = first;
+        pending::<()>().await;
+    }));
+    runtime.block_on(yield_now());
+    end(runtime);
+    assert_eq!(drops.get(), 101);
+}
+
+fn a_join_handle_that_outlives_its_runtime_is_cancelled<R: Runtime>() {
+    let first = R::new().unwrap();
+    let (lost, done) = (first.spawn(pending::<()>()), first.spawn(async { 3 }));
+    first.block_on(turns(2));
+    end(first);
+    assert!(lost.is_finished() && done.is_finished());
+    assert!(!lost.request_cancel());
+    let second = R::new().unwrap();
+    second.block_on(async {
+        assert!(matches!(lost.await, Err(JoinError::Cancelled)));
+        assert_eq!(done.await.unwrap(), 3, "a result that was there stays");
+    });
+    end(second);
+}
+
+fn a_task_that_ignores_its_cancellation_in_drop_is_still_gone<R: Runtime>() {
+    /// Wakes its own task while it is dropped.
+    struct WakesInDrop(Option<Waker>);
+    impl Future for WakesInDrop {
+        type Output = ();
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+            self.0 = Some(cx.waker().clone());
+            Poll::Pending
+        }
+    }
+    impl Drop for WakesInDrop {
+        fn drop(&mut self) {
+            self.0.take().into_iter().for_each(Waker::wake);
+        }
+    }
+    run::<R>(async {
+        let task = spawn(WakesInDrop(None));
+        yield_now().await;
+        assert!(timeout(Duration::from_secs(30), task.cancel()).await.unwrap().is_err());
+        turns(2).await;
+    });
+}
