@@ -88,6 +88,13 @@ pub(crate) struct Granted {
 }
 
 impl Granted {
+    /// The flags with which the ring was set up.
+    pub(crate) fn setup_flags(&self) -> Vec<&'static str> {
+        let later = [Feature::RegisteredRing, Feature::CqeSkip, Feature::Ftruncate];
+        let chosen = self.features.iter().filter(|feature| !later.contains(feature)).map(Feature::name);
+        ["CLAMP", "CQSIZE"].into_iter().chain(chosen).collect()
+    }
+
     pub(crate) fn has_opcode(&self, code: u8) -> bool {
         self.opcodes.get(usize::from(code)).copied().unwrap_or(false)
     }

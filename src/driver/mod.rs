@@ -11,6 +11,7 @@
 //! | `kernel.rs` | the seam `Kernel`; the only file that calls io_uring |
 //! | `setup.rs` | the ladder of setup flags, refusals |
 //! | `poller.rs` | the selector; the only file that calls epoll |
+//! | `dispatch.rs` | how an operation begins, goes on and is given up: on the ring, by a call, on the pool |
 //! | `submission.rs` | the future of an operation |
 //! | `repeat.rs` | the future of several: read_exact, write_all |
 //! | `feature.rs`, `stats.rs` | what a report says |
@@ -18,6 +19,7 @@
 //! No code of the user (wakers, destructors, `complete`) runs while the backend is borrowed: machines leave
 //! that in [`Deferred`], and [`Driver::settle`] does it afterwards.
 
+mod dispatch;
 pub(crate) mod feature;
 pub(crate) mod kernel;
 #[macro_use]
@@ -39,22 +41,21 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::op::fd::{Descriptor, Registry};
-use crate::op::{Completion, Direction, Op, Wait, would_block};
-use crate::sys::call::Call;
+use crate::op::{Direction, Op, Wait};
 use crate::sys::context::{self, Entered};
 use crate::sys::guarded::Guarded;
-use crate::task::inbox::{Delivery, Shared};
+use crate::task::inbox::Shared;
 use crate::task::scheduler::Scheduler;
 use crate::task::waker::Waiter;
-use kernel::{Granted, Uring};
+use feature::{Feature, FeatureSet};
+use kernel::{Fault, Granted, Uring};
 use poller::Poller;
 use ring::Ring;
-use slot::{Action, Event, Life};
-use slots::{Holder, Key, Slots, foreign_waker};
+use slot::Life;
+use slots::{Key, Slots};
 use stats::Stats;
 
 thread_local! {
@@ -74,6 +75,32 @@ pub(crate) enum Backend {
     Poller(Poller),
     /// The runtime has ended.
     Closed,
+}
+
+impl Backend {
+    /// A ring, or why there is none.
+    pub(crate) fn ring(
+        entries: u32,
+        masked: FeatureSet,
+        fault: Option<Fault>,
+        shared: &Arc<Shared>,
+    ) -> io::Result<Self> {
+        let (uring, granted) = Uring::open(entries, masked, fault)?;
+        let skip_success = granted.features.has(Feature::CqeSkip);
+        Ok(Backend::Ring(Box::new(Ring::new(uring, shared.clone(), skip_success)), granted))
+    }
+
+    pub(crate) fn poller(masked: FeatureSet, shared: &Arc<Shared>) -> io::Result<Self> {
+        Poller::new(shared.clone(), masked).map(Backend::Poller)
+    }
+}
+
+/// What a backend is made of, for reports.
+#[derive(Debug, Default)]
+pub(crate) struct Machinery {
+    pub(crate) features: FeatureSet,
+    pub(crate) ring_entries: u32,
+    pub(crate) setup_flags: Vec<&'static str>,
 }
 
 /// What a visit leaves to be done when the backend is free again: it may run code of the user.
@@ -108,16 +135,6 @@ enum Machine {
     None,
 }
 
-/// What became of an operation that was to begin.
-pub(crate) enum Started<O: Op> {
-    /// It is over already.
-    Done(O::Output),
-    /// It is in its slot.
-    Pending(Key),
-    /// It must wait before it may begin: poll again when woken.
-    NotYet(O),
-}
-
 impl Driver {
     pub(crate) fn new(backend: Backend, scheduler: Rc<Scheduler>) -> Rc<Self> {
         Rc::new_cyclic(|me| Driver {
@@ -139,113 +156,23 @@ impl Driver {
         Descriptor::new(fd, self.me.clone())
     }
 
-    /// Begins an operation.
-    fn start<O: Op>(&self, mut op: O, cx: &mut Context<'_>) -> Started<O> {
-        if self.scheduler.inline_exhausted() {
-            cx.waker().wake_by_ref(); // let the others run first
-            return Started::NotYet(op);
-        }
-        match op.prepare(cx) {
-            Poll::Pending => return Started::NotYet(op),
-            Poll::Ready(Some(result)) => {
-                self.scheduler.count_inline();
-                return Started::Done(op.complete(Completion::new(result)));
-            }
-            Poll::Ready(None) => {}
-        }
-        if let Wait::Ready(descriptor, _) = op.wait() {
-            assert!(
-                std::ptr::addr_eq(descriptor.home(), self),
-                "{}: this object belongs to another runtime; use it in the runtime in which it was made",
-                O::NAME
-            );
-        }
-        let machine = match &*self.backend.borrow() {
-            Backend::Ring(_, granted) if granted.has_opcode(O::OPCODE) => Machine::Ring,
+    /// What carries an operation with this opcode out.
+    fn machine(&self, opcode: u8) -> Machine {
+        match &*self.backend.borrow() {
+            Backend::Ring(_, granted) if granted.has_opcode(opcode) => Machine::Ring,
             Backend::Ring(..) | Backend::Poller(_) => Machine::Calls,
             Backend::Closed => Machine::None,
-        };
-        match (machine, op.wait()) {
-            (Machine::None, _) => Started::Done(op.complete(Completion::CANCELED)),
-            (Machine::Ring, _) => Started::Pending(self.submit(op, cx)),
-            // The selector, or an operation that this kernel's ring does not know.
-            (Machine::Calls, Wait::Now) => {
-                self.scheduler.count_inline();
-                let result = self.call(&mut op);
-                Started::Done(op.complete(Completion::new(result)))
-            }
-            (Machine::Calls, Wait::Pool) => {
-                let key = self.place(op, cx);
-                self.submit_job(key);
-                Started::Pending(key)
-            }
-            (Machine::Calls, Wait::Ready(..)) => self.call_or_watch(op, cx),
         }
     }
 
-    fn place<O: Op>(&self, op: O, cx: &Context<'_>) -> Key {
-        let owner = self.scheduler.current_task();
-        let waker = foreign_waker(owner.as_ref(), cx);
-        self.slots.place(op, owner, waker)
+    /// What `f` makes of the ring, on the proactor.
+    fn with_ring(&self, f: impl FnOnce(&mut Ring<Uring>)) {
+        if let Backend::Ring(ring, _) = &mut *self.backend.borrow_mut() {
+            f(ring);
+        }
     }
 
-    /// Places an operation and queues its entry.
-    fn submit<O: Op>(&self, op: O, cx: &Context<'_>) -> Key {
-        /// A buffer of the user may panic when it is asked for its pointer.
-        struct Unplace<'a>(&'a Driver, Key);
-        impl Drop for Unplace<'_> {
-            fn drop(&mut self) {
-                self.0.abandon(self.1);
-            }
-        }
-        let key = self.place(op, cx);
-        let unplace = Unplace(self, key);
-        // SAFETY: it was placed with this type two lines above, and nobody else refers to it.
-        let entry = unsafe { self.slots.get::<O>(key).map(|mut op| op.as_mut().entry()) };
-        std::mem::forget(unplace);
-        if let Some(entry) = entry
-            && let Backend::Ring(ring, _) = &mut *self.backend.borrow_mut()
-        {
-            ring.submit(key, entry, &self.slots, &self.stats);
-        }
-        key
-    }
-
-    /// Makes the call if the descriptor may be ready; places the operation and has the descriptor watched
-    /// if it is not.
-    fn call_or_watch<O: Op>(&self, mut op: O, cx: &Context<'_>) -> Started<O> {
-        if let Some(result) = self.try_call(&mut op) {
-            return Started::Done(op.complete(Completion::new(result)));
-        }
-        let key = self.place(op, cx);
-        // SAFETY: it was placed with this type in the line above, and nobody else refers to it.
-        let watched = unsafe { self.slots.get::<O>(key).map(|op| self.watch(op.as_ref(), key)) };
-        if let Some(Err(error)) = watched {
-            self.finish_queued(key, -error.raw_os_error().unwrap_or(libc::EIO));
-            // SAFETY: as above.
-            if let Some((op, completion, _)) = unsafe { self.slots.claim::<O>(key) } {
-                return Started::Done(op.complete(completion));
-            }
-        }
-        Started::Pending(key)
-    }
-
-    /// The selector's call, if the descriptor may be ready and answers anything but "not yet".
-    fn try_call<O: Op>(&self, op: &mut O) -> Option<i32> {
-        if !self.with_poller(op, Poller::may_be_ready)? {
-            return None;
-        }
-        let result = self.call(op);
-        if would_block(result) {
-            return None;
-        }
-        self.scheduler.count_inline();
-        if op.drained(result) {
-            self.with_poller(op, Poller::drained);
-        }
-        Some(result)
-    }
-
+    /// What `f` makes of the poller and what the operation waits for, on the selector.
     fn with_poller<O: Op, T>(
         &self,
         op: &O,
@@ -256,106 +183,6 @@ impl Driver {
                 Some(f(poller, descriptor, direction))
             }
             _ => None,
-        }
-    }
-
-    fn watch<O: Op>(&self, op: &O, key: Key) -> io::Result<()> {
-        let watched = self.with_poller(op, |poller, descriptor, direction| {
-            poller.watch(descriptor, direction, key, &self.slots, &self.stats)
-        });
-        watched.unwrap_or(Ok(()))
-    }
-
-    /// Goes on with an operation in its slot.
-    fn poll<O: Op>(&self, key: Key, cx: &mut Context<'_>) -> Poll<O::Output> {
-        if self.slots.life(key) == Some(Life::Queued) {
-            // It waits in the ring's backlog, or for readiness: then this makes the call if there may be some.
-            // SAFETY: the future knows with which type it was placed; nobody else refers to it.
-            let op = unsafe { self.slots.get::<O>(key).map(|mut op| op.as_mut()) };
-            if let Some(op) = op
-                && self.with_poller(op, Poller::may_be_ready) == Some(true)
-            {
-                if self.scheduler.inline_exhausted() {
-                    cx.waker().wake_by_ref();
-                } else if let Some(result) = self.try_call(op) {
-                    self.finish_queued(key, result);
-                } else if let Err(error) = self.watch(op, key) {
-                    self.finish_queued(key, -error.raw_os_error().unwrap_or(libc::EIO));
-                }
-            }
-        }
-        // SAFETY: as above.
-        if let Some((op, completion, _)) = unsafe { self.slots.claim::<O>(key) } {
-            return Poll::Ready(op.complete(completion));
-        }
-        drop(self.slots.set_waker(key, cx));
-        Poll::Pending
-    }
-
-    fn call<O: Op>(&self, op: &mut O) -> i32 {
-        self.stats.calls.add(1);
-        op.call().run_through_signals()
-    }
-
-    /// An operation that waited for readiness has its result.
-    fn finish_queued(&self, key: Key, result: i32) {
-        let _ = self.slots.apply(key, Event::Push);
-        let _ = self.slots.apply(key, Event::Last);
-        self.slots.keep(key, Completion::new(result));
-    }
-
-    /// Hands an operation's call to the pool; the report comes home through the inbox.
-    fn submit_job(&self, key: Key) {
-        let Some(call) = self.slots.call(key) else { return };
-        self.slots.give_to_pool(key);
-        let _ = self.slots.apply(key, Event::Push);
-        self.stats.submissions.add(1);
-        self.stats.calls.add(1);
-        let pool = &self.scheduler.pool;
-        let report = Report { shared: pool.shared(), key, result: -libc::ECANCELED };
-        pool.submit(key.pack(), move || report.carry_out(call));
-    }
-
-    /// A job has reported.
-    fn job_done(&self, key: Key, result: i32) {
-        self.stats.completions.add(1);
-        self.deferred.borrow_mut().deliver(key, Event::Last, Completion::new(result), &self.slots);
-        self.settle();
-    }
-
-    /// Asks for an operation's end; its future goes on waiting for the result.
-    fn cancel(&self, key: Key) {
-        match self.slots.apply(key, Event::Cancel) {
-            Some(Action::SendCancel) => self.send_cancel(key),
-            Some(Action::CancelledAndWake) => {
-                self.slots.keep(key, Completion::CANCELED);
-                if let Some(waiter) = self.slots.wake(key) {
-                    waiter.wake();
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// An operation's future has gone.
-    fn abandon(&self, key: Key) {
-        match self.slots.apply(key, Event::Abandon) {
-            Some(Action::SendCancel) => self.send_cancel(key),
-            Some(Action::ReclaimCancelled) => {
-                self.slots.keep(key, Completion::CANCELED);
-                self.slots.take_apart(key);
-            }
-            Some(Action::Reclaim) => self.slots.take_apart(key),
-            _ => {}
-        }
-    }
-
-    fn send_cancel(&self, key: Key) {
-        if self.slots.holder(key) == Some(Holder::Pool) {
-            // One that has not begun is dropped, and reports so; nothing can stop one that has.
-            self.scheduler.pool.withdraw(key.pack());
-        } else if let Backend::Ring(ring, _) = &mut *self.backend.borrow_mut() {
-            ring.cancel(key);
         }
     }
 
@@ -456,9 +283,17 @@ impl Driver {
         drop(backend);
     }
 
-    /// What `f` makes of the backend.
-    pub(crate) fn with_backend<T>(&self, f: impl FnOnce(&Backend) -> T) -> T {
-        f(&self.backend.borrow())
+    /// What the backend is made of.
+    pub(crate) fn machinery(&self) -> Machinery {
+        match &*self.backend.borrow() {
+            Backend::Ring(_, granted) => Machinery {
+                features: granted.features,
+                ring_entries: granted.entries,
+                setup_flags: granted.setup_flags(),
+            },
+            Backend::Poller(poller) => Machinery { features: poller.features, ..Machinery::default() },
+            Backend::Closed => Machinery::default(),
+        }
     }
 
     /// The descriptor that a foreign loop polls: readable when a turn would do something.
@@ -482,31 +317,6 @@ impl Registry for Driver {
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver").field("operations", &self.slots.live()).finish_non_exhaustive()
-    }
-}
-
-/// Carries a job's result home when it is dropped, so that a job which never ran reports as well.
-struct Report {
-    shared: Arc<Shared>,
-    key: Key,
-    result: i32,
-}
-
-impl Report {
-    fn carry_out(mut self, call: Call) {
-        self.result = call.run_through_signals();
-    }
-}
-
-impl Drop for Report {
-    fn drop(&mut self) {
-        let (key, result) = (self.key, self.result);
-        // A closed inbox means that the slot has been given up as leaked.
-        let _ = self.shared.post(move |delivery| {
-            if delivery == Delivery::Run {
-                with(|driver| driver.map(|driver| driver.job_done(key, result)));
-            }
-        });
     }
 }
 

@@ -9,8 +9,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use super::dispatch::Started;
 use super::slots::Key;
-use super::{Driver, Started, current};
+use super::{Driver, current};
 use crate::op::{Completion, Op};
 use crate::task::no_runtime;
 

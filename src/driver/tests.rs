@@ -181,12 +181,12 @@ impl Bench {
     /// Drops the operation's future, as the driver does.
     fn abandon(&mut self, key: Key) {
         match self.slots.apply(key, Event::Abandon) {
-            Some(super::Action::SendCancel) => self.ring.cancel(key),
-            Some(super::Action::ReclaimCancelled) => {
+            Some(super::slot::Action::SendCancel) => self.ring.cancel(key),
+            Some(super::slot::Action::ReclaimCancelled) => {
                 self.slots.keep(key, Completion::CANCELED);
                 self.slots.take_apart(key);
             }
-            Some(super::Action::Reclaim) => self.slots.take_apart(key),
+            Some(super::slot::Action::Reclaim) => self.slots.take_apart(key),
             _ => {}
         }
     }

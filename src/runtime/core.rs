@@ -18,11 +18,8 @@ use super::config::Config;
 use super::report::{Backend, FeatureReport, Live, Report, Shutdown, Stats};
 use super::rng;
 use crate::driver::feature::{Feature, FeatureState};
-use crate::driver::kernel::Uring;
-use crate::driver::poller::Poller;
-use crate::driver::ring::Ring;
 use crate::driver::stats::Counter;
-use crate::driver::{self, Driver, Park};
+use crate::driver::{self, Driver, Machinery, Park};
 use crate::sys::guarded::Guarded;
 use crate::task::inbox::Shared;
 use crate::task::scheduler::{Scheduler, Step};
@@ -70,17 +67,16 @@ impl Core {
     pub(crate) fn proactor(config: &Config) -> io::Result<Self> {
         config.check()?;
         let scheduler = Scheduler::new(config.pool_threads, config.pool_keep_alive)?;
-        let (uring, granted) = Uring::open(config.ring_entries, config.masked, config.fault)?;
-        let skip_success = granted.features.has(Feature::CqeSkip);
-        let ring = Box::new(Ring::new(uring, scheduler.shared().clone(), skip_success));
-        Ok(Self::new(config, scheduler, driver::Backend::Ring(ring, granted), Backend::Proactor, None))
+        let machine =
+            driver::Backend::ring(config.ring_entries, config.masked, config.fault, scheduler.shared())?;
+        Ok(Self::new(config, scheduler, machine, Backend::Proactor, None))
     }
 
     pub(crate) fn selector(config: &Config, reason: Option<String>) -> io::Result<Self> {
         config.check()?;
         let scheduler = Scheduler::new(config.pool_threads, config.pool_keep_alive)?;
-        let poller = Poller::new(scheduler.shared().clone(), config.masked)?;
-        Ok(Self::new(config, scheduler, driver::Backend::Poller(poller), Backend::Selector, reason))
+        let machine = driver::Backend::poller(config.masked, scheduler.shared())?;
+        Ok(Self::new(config, scheduler, machine, Backend::Selector, reason))
     }
 
     fn new(
@@ -290,16 +286,7 @@ impl Core {
     }
 
     pub(crate) fn report(&self) -> Report {
-        let (features, ring_entries, setup_flags) = self.driver.with_backend(|machine| match machine {
-            driver::Backend::Ring(_, granted) => {
-                let flags = std::iter::once("CLAMP").chain(std::iter::once("CQSIZE")).chain(
-                    granted.features.iter().filter(|feature| is_setup_flag(*feature)).map(Feature::name),
-                );
-                (granted.features, granted.entries, flags.collect())
-            }
-            driver::Backend::Poller(poller) => (poller.features, 0, Vec::new()),
-            driver::Backend::Closed => Default::default(),
-        });
+        let Machinery { features, ring_entries, setup_flags } = self.driver.machinery();
         let state = |feature| {
             let ours = (self.backend == Backend::Selector) == (feature == Feature::EpollPwait2);
             if features.has(feature) {
@@ -398,10 +385,6 @@ impl Core {
         guarded.finish();
         Shutdown { tasks, ops_leaked, jobs_leaked }
     }
-}
-
-fn is_setup_flag(feature: Feature) -> bool {
-    !matches!(feature, Feature::RegisteredRing | Feature::CqeSkip | Feature::Ftruncate | Feature::EpollPwait2)
 }
 
 /// Leaves nothing unsubmitted when `block_on` returns or unwinds.
