@@ -3,7 +3,8 @@
 //! All methods take `&self` and owned buffers; their futures are `'static`, may be kept in structures, and
 //! have `cancel()`. Dropping one loses nothing that was received: bytes, datagrams and connections that
 //! arrive for it all the same are given to the next one. One receive and one send (or accept) of an object
-//! are with the kernel at a time, later ones wait their turn.
+//! are with the kernel at a time, later ones wait their turn. A future that has its result keeps its turn until
+//! it is polled or dropped: otherwise bytes could overtake each other.
 //!
 //! An object belongs to the runtime in which it was made and stays on its thread:
 //! ```compile_fail,E0277

@@ -51,7 +51,7 @@ impl Config {
     }
 
     /// Entries of the submission queue, rounded up to a power of two: 1 to 32,768; 256 by default. The
-    /// completion queue has four times as many. Their memory (about 90 bytes for each) counts against
+    /// completion queue has four times as many. Their memory (about 130 bytes for each entry) counts against
     /// RLIMIT_MEMLOCK of ordinary users. More operations may be in flight than there are entries.
     pub fn ring_entries(mut self, entries: u32) -> Self {
         self.ring_entries = entries;

@@ -25,7 +25,7 @@ mod udp;
 use std::process::ExitCode;
 
 use kit::Test;
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Failed, Trial};
 use proactor::Proactor;
 
 fn main() -> ExitCode {
@@ -49,18 +49,22 @@ fn main() -> ExitCode {
         kit::run_alone(&tests, &arguments.next().unwrap_or_default());
         return ExitCode::SUCCESS;
     }
-    let refused = Proactor::new().err();
+    let refused = Proactor::new().err().map(|error| error.to_string());
     let required = std::env::var_os("PROACTOR_REQUIRE_URING").is_some_and(|value| value == "1");
     if let (Some(reason), false) = (&refused, required) {
         eprintln!("the proactor's tests are ignored: {reason}");
     }
     let watchdog = kit::Watchdog::start();
     let trials = tests.iter().flat_map(|test| test.each_backend()).map(|(name, kind, body)| {
-        let ignored = kind == "proactor" && refused.is_some() && !required;
+        let refused = refused.clone().filter(|_| kind == "proactor");
+        let ignored = refused.is_some() && !required;
         let watchdog = watchdog.clone();
-        let trial = Trial::test(name.clone(), move || {
-            watchdog.watch(&name, body);
-            Ok(())
+        let trial = Trial::test(name.clone(), move || match refused {
+            Some(reason) => Err(Failed::from(reason)),
+            None => {
+                watchdog.watch(&name, body);
+                Ok(())
+            }
         });
         trial.with_kind(if ignored { "io_uring refused" } else { "" }).with_ignored_flag(ignored)
     });
