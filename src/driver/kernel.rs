@@ -126,6 +126,7 @@ struct ResourceUpdate {
 const ENTER_GETEVENTS: u32 = 1;
 const ENTER_EXT_ARG: u32 = 1 << 3;
 const ENTER_REGISTERED_RING: u32 = 1 << 4;
+const REGISTER_EVENTFD: u32 = 4;
 const REGISTER_RING_FDS: u32 = 20;
 const UNREGISTER_RING_FDS: u32 = 21;
 
@@ -190,6 +191,16 @@ impl Uring {
         uring.round_trip().map_err(|error| refuse(Stage::Enter, error))?;
         uring.fault = fault.map(|fault| (fault, 0));
         Ok((uring, Granted { entries, features, opcodes }))
+    }
+
+    /// Has the kernel signal `eventfd` whenever the ring has work: see eventfd in io_uring_register(2).
+    pub(crate) fn register_eventfd(&self, eventfd: RawFd) -> io::Result<()> {
+        // SAFETY: the number lives until the call has returned; the ring takes a reference of its own.
+        let answer = unsafe {
+            let number = &raw const eventfd;
+            libc::syscall(libc::SYS_io_uring_register, self.as_raw_fd(), REGISTER_EVENTFD, number, 1u32)
+        };
+        if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// An empty operation there and back.

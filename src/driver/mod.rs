@@ -11,6 +11,7 @@
 //! | `kernel.rs` | the seam `Kernel`; the only file that calls io_uring |
 //! | `setup.rs` | the ladder of setup flags, refusals |
 //! | `poller.rs` | the selector; the only file that calls epoll |
+//! | `readiness.rs` | the proactor's descriptor for a foreign loop |
 //! | `dispatch.rs` | how an operation begins, goes on and is given up: on the ring, by a call, on the pool |
 //! | `submission.rs` | the future of an operation |
 //! | `repeat.rs` | the future of several: read_exact, write_all |
@@ -25,6 +26,7 @@ pub(crate) mod kernel;
 #[macro_use]
 pub(crate) mod repeat;
 pub(crate) mod poller;
+mod readiness;
 pub(crate) mod ring;
 pub(crate) mod setup;
 pub(crate) mod slot;
@@ -35,7 +37,7 @@ pub(crate) mod submission;
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -53,6 +55,7 @@ use crate::task::waker::Waiter;
 use feature::{Feature, FeatureSet};
 use kernel::{Fault, Granted, Uring};
 use poller::Poller;
+use readiness::Readiness;
 use ring::Ring;
 use slot::Life;
 use slots::{Key, Slots};
@@ -120,6 +123,8 @@ pub(crate) struct Driver {
     backend: RefCell<Backend>,
     slots: Slots,
     deferred: RefCell<Deferred>,
+    /// For a foreign loop on the proactor, once it has asked.
+    readiness: OnceCell<Readiness>,
     scheduler: Rc<Scheduler>,
     me: Weak<Driver>,
     pub(crate) stats: Stats,
@@ -141,6 +146,7 @@ impl Driver {
             backend: RefCell::new(backend),
             slots: Slots::new(),
             deferred: RefCell::default(),
+            readiness: OnceCell::new(),
             scheduler,
             me: me.clone(),
             stats: Stats::default(),
@@ -296,12 +302,29 @@ impl Driver {
         }
     }
 
+    /// The foreign loop has turned: what comes from now on makes its descriptor readable.
+    pub(crate) fn acknowledge(&self) {
+        if let Some(readiness) = self.readiness.get() {
+            readiness.acknowledge();
+        }
+    }
+
     /// The descriptor that a foreign loop polls: readable when a turn would do something.
-    pub(crate) fn raw_fd(&self) -> Option<RawFd> {
-        match &*self.backend.borrow() {
-            Backend::Ring(ring, _) => Some(ring.kernel.as_raw_fd()),
-            Backend::Poller(poller) => Some(poller.as_fd().as_raw_fd()),
-            Backend::Closed => None,
+    ///
+    /// # Panics
+    /// When there is no descriptor free to make it.
+    pub(crate) fn foreign_fd(&self) -> RawFd {
+        match &mut *self.backend.borrow_mut() {
+            Backend::Ring(ring, _) => {
+                let readiness = self.readiness.get_or_init(|| {
+                    Readiness::new(&mut ring.kernel, self.scheduler.shared()).unwrap_or_else(|error| {
+                        panic!("no descriptor can be made for a foreign loop: {error}")
+                    })
+                });
+                readiness.as_fd().as_raw_fd()
+            }
+            Backend::Poller(poller) => poller.as_fd().as_raw_fd(),
+            Backend::Closed => unreachable!("a runtime that can be borrowed is open"),
         }
     }
 }
@@ -356,8 +379,7 @@ pub(crate) fn flush_for<T>(shared: &Rc<T>, descriptor: &Descriptor) {
 
 /// Borrows the descriptor that a foreign loop polls.
 pub(crate) fn borrow_fd(driver: &Driver) -> BorrowedFd<'_> {
-    let fd = driver.raw_fd().expect("a runtime that can be borrowed is open");
-    // SAFETY: the backend owns the descriptor and is closed only when the runtime is, which the borrow of
-    // the driver by way of the runtime excludes.
-    unsafe { BorrowedFd::borrow_raw(fd) }
+    // SAFETY: the driver owns the descriptor and closes it only when the runtime is closed, which the borrow
+    // of the driver by way of the runtime excludes.
+    unsafe { BorrowedFd::borrow_raw(driver.foreign_fd()) }
 }

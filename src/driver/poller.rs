@@ -72,10 +72,8 @@ impl Registration {
 
 impl Poller {
     pub(crate) fn new(shared: Arc<Shared>, masked: FeatureSet) -> io::Result<Self> {
-        // SAFETY: epoll_create1(2) takes no pointer and answers with a descriptor that nobody else owns.
-        let epoll = unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) };
         let mut poller = Poller {
-            epoll,
+            epoll: create()?,
             registrations: Slab::new(),
             generation: 0,
             events: Vec::with_capacity(BATCH),
@@ -90,9 +88,7 @@ impl Poller {
     }
 
     fn control(&self, operation: i32, fd: RawFd, events: u32, token: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event { events, u64: token };
-        // SAFETY: the event lives until the call has returned.
-        check(unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, fd, &raw mut event) }).map(drop)
+        control(self.epoll.as_fd(), operation, fd, events, token)
     }
 
     fn find(&mut self, descriptor: &Descriptor) -> Option<&mut Registration> {
@@ -262,6 +258,26 @@ impl Poller {
         unsafe { self.events.set_len(count as usize) };
         Ok(())
     }
+}
+
+/// An epoll set that is readable while one of these is.
+pub(super) fn set_of<const N: usize>(members: [BorrowedFd<'_>; N]) -> io::Result<OwnedFd> {
+    let epoll = create()?;
+    for member in members {
+        control(epoll.as_fd(), libc::EPOLL_CTL_ADD, member.as_raw_fd(), libc::EPOLLIN as u32, 0)?;
+    }
+    Ok(epoll)
+}
+
+fn create() -> io::Result<OwnedFd> {
+    // SAFETY: epoll_create1(2) takes no pointer and answers with a descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) })
+}
+
+fn control(epoll: BorrowedFd<'_>, operation: i32, fd: RawFd, events: u32, token: u64) -> io::Result<()> {
+    let mut event = libc::epoll_event { events, u64: token };
+    // SAFETY: the event lives until the call has returned.
+    check(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), operation, fd, &raw mut event) }).map(drop)
 }
 
 impl AsFd for Poller {

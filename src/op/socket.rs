@@ -79,7 +79,7 @@ impl<B: IoBufMut> Op for Recv<B> {
 
     fn complete(mut self, completion: Completion) -> Self::Output {
         let result = completion.count();
-        if let Ok(count @ 1..) = result {
+        if let Ok(count) = result {
             // SAFETY: the kernel has written `count` bytes from the window's start, and what lies before
             // the window was initialised by the steps before this one.
             unsafe { self.buf.set_init(self.window.start + count) };

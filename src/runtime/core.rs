@@ -205,23 +205,52 @@ impl Core {
         Limits { wait: Until::Event, polls: self.config.turn_budget as usize, stoppable }
     }
 
-    /// One turn for a foreign loop.
+    /// One turn for a foreign loop, which wants control back as soon as something was done: waits first, if
+    /// nothing can go on, and then runs what can.
     #[track_caller]
     pub(super) fn turn(&self, limits: Limits) -> io::Result<usize> {
         let _entered = self.enter_alone("turn");
-        let before = self.polls.get();
-        let turned = self.turn_with(limits, &mut || false);
-        self.driver.flush();
-        turned.map(|()| (self.polls.get() - before) as usize)
+        let _flush = Flush(self);
+        self.turns.add(1);
+        let began = self.begin();
+        if self.scheduler.is_ready() {
+            self.driver.visit(Park::No)?;
+        } else {
+            self.sleep(limits, began, false)?;
+            self.begin();
+        }
+        Ok(self.run_generation(limits.polls, &mut || false).0)
     }
 
-    /// One turn. `root` polls the future of `block_on` and says whether that is over.
+    /// One turn of the loop's own: runs what can go on, and then visits the kernel. `root` polls the future of
+    /// `block_on` and says whether that is over.
     fn turn_with(&self, limits: Limits, root: &mut dyn FnMut() -> bool) -> io::Result<()> {
         self.turns.add(1);
+        let began = self.begin();
+        let (polled, over) = self.run_generation(limits.polls, root);
+        if over {
+            return Ok(());
+        }
+        if self.scheduler.is_ready() {
+            let due = self.since_visit.get() >= self.config.turn_budget
+                || began.saturating_duration_since(self.last_visit.get()) >= KERNEL_INTERVAL
+                || self.driver.has_work();
+            return if due { self.visit(Park::No, began) } else { Ok(()) };
+        }
+        self.sleep(limits, began, polled > 0)
+    }
+
+    /// A turn begins: takes the inbox and fires timers. Gives the turn's one look at the clock.
+    fn begin(&self) -> Instant {
         self.scheduler.shared().deliver();
         let began = now();
         self.timers.fire(began);
-        let generation = self.scheduler.ready_len().min(limits.polls);
+        began
+    }
+
+    /// Runs what is ready now, `limit` tasks at most. Says how many were polled, and whether the root is over.
+    fn run_generation(&self, limit: usize, root: &mut dyn FnMut() -> bool) -> (usize, bool) {
+        let generation = self.scheduler.ready_len().min(limit);
         let mut over = false;
         for _ in 0..generation {
             match self.scheduler.step() {
@@ -231,17 +260,8 @@ impl Core {
             }
             self.polls.add(1);
         }
-        if over {
-            return Ok(());
-        }
         self.since_visit.set(self.since_visit.get().saturating_add(generation as u32));
-        if self.scheduler.is_ready() {
-            let due = self.since_visit.get() >= self.config.turn_budget
-                || began.saturating_duration_since(self.last_visit.get()) >= KERNEL_INTERVAL
-                || self.driver.has_work();
-            return if due { self.visit(Park::No, began) } else { Ok(()) };
-        }
-        self.sleep(limits, began, generation > 0)
+        (generation, over)
     }
 
     /// Nothing can go on: waits in the kernel for the first of an event, a timer and the caller's limit.
@@ -281,7 +301,9 @@ impl Core {
         if self.scheduler.is_ready() { Some(now()) } else { self.timers.next_visit() }
     }
 
+    /// Whether there is more to do at once. What comes after this makes the descriptor readable.
     pub(super) fn has_more(&self) -> bool {
+        self.driver.acknowledge();
         self.scheduler.is_ready() || self.driver.has_work() || self.driver.has_unsubmitted()
     }
 

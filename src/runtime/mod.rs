@@ -249,7 +249,8 @@ macro_rules! runtime {
         impl Embed for $name {}
 
         impl AsFd for $name {
-            /// Readable when a turn would do something.
+            /// Readable when a turn would do something: for poll(2) and its kin, and to look at only. On the
+            /// proactor it is an epoll set, made the first time that it is asked for.
             fn as_fd(&self) -> BorrowedFd<'_> {
                 crate::driver::borrow_fd(self.core.driver())
             }

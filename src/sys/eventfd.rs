@@ -1,6 +1,6 @@
 //! The kernel's event counter, eventfd(2): how another thread wakes a loop that waits in the kernel.
 //!
-//! It is a blocking descriptor on purpose: io_uring answers a read of a non-blocking one with EAGAIN at
+//! The loop's own is a blocking descriptor on purpose: io_uring answers a read of a non-blocking one with EAGAIN at
 //! once instead of waiting for it. A write blocks only while the counter stands at 2^64 - 2, until the loop
 //! reads it; one write is made for each time that the loop goes to sleep, so it never does.
 
@@ -14,8 +14,17 @@ pub(crate) struct EventFd(OwnedFd);
 
 impl EventFd {
     pub(crate) fn new() -> io::Result<Self> {
+        Self::with_flags(0)
+    }
+
+    /// One whose reads don't wait: for [`drain`](Self::drain) on suspicion.
+    pub(crate) fn nonblocking() -> io::Result<Self> {
+        Self::with_flags(libc::EFD_NONBLOCK)
+    }
+
+    fn with_flags(flags: i32) -> io::Result<Self> {
         // SAFETY: eventfd(2) takes no pointer, and answers with a descriptor that nobody else owns.
-        let fd = unsafe { OwnedFd::from_raw_fd(check(libc::eventfd(0, libc::EFD_CLOEXEC))?) };
+        let fd = unsafe { OwnedFd::from_raw_fd(check(libc::eventfd(0, libc::EFD_CLOEXEC | flags))?) };
         Ok(EventFd(fd))
     }
 
@@ -31,7 +40,7 @@ impl EventFd {
         }
     }
 
-    /// Sets the counter back to zero; call it only once the descriptor has been reported readable.
+    /// Sets the counter back to zero. A blocking one must have been reported readable.
     pub(crate) fn drain(&self) {
         let mut count = [0u8; 8];
         // SAFETY: the eight bytes live until the call has returned.

@@ -52,8 +52,9 @@ where
     if submitted.is_none() {
         no_runtime("spawn_blocking");
     }
+    let withdraw = Withdraw(tag); // made here, so that a task that never runs takes the job back as well
     spawn(async move {
-        let _withdraw = Withdraw(tag);
+        let _withdraw = withdraw;
         match poll_fn(|cx| outcome.poll(cx)).await {
             Ok(value) => value,
             Err(JoinError::Panicked(panic)) => resume_unwind(panic.into_payload()),

@@ -1,1 +1,445 @@
-tests! {}
+//! Futures dropped, forgotten and moved at any time; kernels that fail; ends in the middle of things.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, pending};
+use std::io::{Read, Write};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use proactor::buf::{IoBuf, IoBufMut};
+use proactor::fs::File;
+use proactor::net::TcpStream;
+use proactor::task::JoinHandle;
+use proactor::time::{Elapsed, timeout, timeout_at};
+use proactor::{Config, Fault, Runtime, spawn, yield_now};
+
+use crate::kit::*;
+
+tests! {
+    nothing_is_lost_when_enter_is_told_to_try_again,
+    nothing_is_lost_when_enter_is_interrupted,
+    nothing_is_lost_when_enter_is_busy,
+    a_small_ring_takes_any_number_of_operations,
+    a_dropped_read_loses_no_bytes,
+    a_dropped_write_keeps_its_buffer_alive,
+    a_dropped_file_read_keeps_its_buffer_alive,
+    a_forgotten_read_ends_with_its_runtime,
+    shutdown_ends_a_thousand_reads,
+    shutdown_without_time_ends_reads,
+    two_thousand_timeouts_in_one_tick,
+    a_panic_in_a_closure_keeps_nothing_behind_it,
+    a_buffer_whose_drop_spawns,
+    a_buffer_whose_drop_panics,
+    a_task_whose_read_was_moved_away_ends,
+    a_spawn_in_a_drop_during_shutdown_that_leaves_an_operation,
+    a_runtime_may_be_dropped_by_a_panic,
+}
+
+fn faulty<R: Runtime>(errno: i32) {
+    for after_submission in [false, true] {
+        let fault = Fault { every: 3, errno, after_submission };
+        let runtime = R::with_config(&Config::new().fault(fault)).unwrap();
+        runtime.block_on(async {
+            let folder = TempDir::new();
+            let content = pattern(100_000);
+            let file = File::open(folder.file("file", &content)).await.unwrap();
+            let (client, server) = pair().await;
+            let echoing = spawn(echo(server));
+            for number in 0..500 {
+                let message = &content[number * 100..][..600];
+                client.write_all(Tombstone::filled(1, message)).await.unwrap();
+                let mut echoed = Vec::new();
+                while echoed.len() < message.len() {
+                    let (count, part) = client.read(Tombstone::new(1)).await.unwrap();
+                    assert_ne!(count, 0);
+                    echoed.extend_from_slice(&part);
+                }
+                assert_bytes(&echoed, message);
+                if number % 5 == 0 {
+                    let (count, part) = file.read_at(Tombstone::new(1), number as u64).await.unwrap();
+                    assert_bytes(&part, &content[number..][..count]);
+                    assert_eq!(count, Tombstone::PAGE);
+                }
+            }
+            drop(client);
+            echoing.await.unwrap();
+        });
+        end(runtime);
+    }
+}
+
+fn nothing_is_lost_when_enter_is_told_to_try_again<R: Runtime>() {
+    faulty::<R>(libc::EAGAIN);
+}
+
+fn nothing_is_lost_when_enter_is_interrupted<R: Runtime>() {
+    faulty::<R>(libc::EINTR);
+}
+
+fn nothing_is_lost_when_enter_is_busy<R: Runtime>() {
+    faulty::<R>(libc::EBUSY);
+}
+
+fn a_small_ring_takes_any_number_of_operations<R: Runtime>() {
+    let runtime = R::with_config(&Config::new().ring_entries(8)).unwrap();
+    runtime.block_on(async {
+        let results = join_all((0..5_000).map(|_| proactor::io::nop())).await;
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 5_000);
+    });
+    assert_eq!(runtime.report().live.ops, 0);
+    end(runtime);
+}
+
+fn a_dropped_read_loses_no_bytes<R: Runtime>() {
+    run::<R>(async {
+        let (stream, mut peer) = half_pair();
+        for number in 0..60_u8 {
+            let mut read = stream.read(Tombstone::new(1));
+            assert!(poll_once(&mut read).await.is_pending());
+            let message = [number; 3];
+            match number % 4 {
+                0 => drop(read),
+                1 => {
+                    turns(2).await;
+                    drop(read);
+                }
+                2 => {
+                    turns(2).await;
+                    drop(read);
+                    turns(2).await;
+                }
+                _ => {
+                    // The bytes are there before the drop.
+                    turns(2).await;
+                    peer.write_all(&message).unwrap();
+                    drop(read);
+                }
+            }
+            if number % 4 != 3 {
+                peer.write_all(&message).unwrap();
+            }
+            assert_eq!(stream.read_exact([0; 3]).await.unwrap().1, message);
+        }
+    });
+}
+
+fn a_dropped_write_keeps_its_buffer_alive<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    runtime.block_on(async {
+        let (stream, peer) = half_pair();
+        let content = pattern(16 << 20);
+        let pages = content.len() / Tombstone::PAGE;
+        let mut write = stream.write_all(Tombstone::filled(pages, &content));
+        assert!(poll_once(&mut write).await.is_pending());
+        turns(2).await;
+        drop(write);
+        // The peer drains the socket while the operation may still be with the kernel.
+        let received = thread(move || read_to_end(peer));
+        until(|| runtime.report().live.ops == 0).await;
+        drop(stream);
+        let received = received.ended().await;
+        assert_bytes(&received, &content[..received.len()]);
+    });
+    end(runtime);
+}
+
+fn a_dropped_file_read_keeps_its_buffer_alive<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    runtime.block_on(async {
+        let folder = TempDir::new();
+        let content = pattern(64 * Tombstone::PAGE);
+        let file = File::open(folder.file("file", &content)).await.unwrap();
+        for number in 0..50 {
+            let mut read = file.read_at(Tombstone::new(64), 0);
+            assert!(poll_once(&mut read).await.is_pending());
+            if number % 2 == 1 {
+                turns(1).await;
+            }
+            drop(read);
+        }
+        until(|| runtime.report().live.ops == 0).await;
+        assert_bytes(&file.read_at(Tombstone::new(64), 0).await.unwrap().1, &content);
+    });
+    end(runtime);
+}
+
+fn a_forgotten_read_ends_with_its_runtime<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let mut peer = runtime.block_on(async {
+        let (stream, peer) = half_pair();
+        for wait in [true, false] {
+            let mut read = stream.read(Tombstone::new(1));
+            assert!(poll_once(&mut read).await.is_pending());
+            std::mem::forget(read);
+            if wait {
+                turns(2).await;
+            }
+        }
+        peer
+    });
+    end(runtime);
+    // Nothing is received any more: whatever writes into that page now would be a fault.
+    peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let _ = peer.write_all(b"late");
+}
+
+fn shutdown_ends_a_thousand_reads<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let pairs = 500.min(descriptor_limit() / 8);
+    runtime.block_on(async {
+        for _ in 0..pairs {
+            let (a, b) = pair().await;
+            for stream in [a, b] {
+                drop(spawn(async move { stream.read(Vec::with_capacity(100)).await.map(|_| ()) }));
+            }
+        }
+        turns(3).await;
+    });
+    assert!(runtime.report().live.ops >= 2 * pairs);
+    let left = runtime.shutdown(Duration::from_secs(30));
+    assert_eq!((left.tasks, left.ops_leaked, left.jobs_leaked), (2 * pairs, 0, 0));
+}
+
+fn shutdown_without_time_ends_reads<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let peers: Vec<_> = runtime.block_on(async {
+        let peers = (0..100).map(|_| {
+            let (stream, peer) = half_pair();
+            drop(spawn(async move { stream.read(Tombstone::new(1)).await.map(|_| ()) }));
+            peer
+        });
+        let peers = peers.collect();
+        turns(3).await;
+        peers
+    });
+    let left = runtime.shutdown(Duration::ZERO);
+    assert_eq!((left.tasks, left.ops_leaked, left.jobs_leaked), (100, 0, 0));
+    for mut peer in peers {
+        peer.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        assert_eq!(peer.read(&mut [0; 1]).unwrap(), 0, "the streams are closed");
+    }
+}
+
+fn two_thousand_timeouts_in_one_tick<R: Runtime>() {
+    alone(|| {
+        let before = descriptors();
+        let count = 2_000.min(descriptor_limit().saturating_sub(100) / 2);
+        let runtime = R::with_config(&Config::new().ring_entries(64)).unwrap();
+        runtime.block_on(async {
+            let pairs: Vec<_> = (0..count).map(|_| half_pair()).collect();
+            let deadline = Instant::now() + Duration::from_millis(50);
+            let tasks = pairs.into_iter().map(|(stream, peer)| {
+                spawn(async move {
+                    let read = timeout_at(deadline, stream.read(Vec::with_capacity(100))).await;
+                    assert_eq!(read.map(|_| ()), Err(Elapsed));
+                    peer
+                })
+            });
+            let tasks: Vec<_> = tasks.collect();
+            let peers = join_all(tasks).await;
+            until(|| runtime.report().live.ops == 0).await;
+            for peer in peers {
+                assert_eq!(peer.unwrap().read(&mut [0; 1]).unwrap(), 0, "its stream is closed");
+            }
+        });
+        end(runtime);
+        assert_eq!(descriptors(), before);
+    });
+}
+
+fn a_panic_in_a_closure_keeps_nothing_behind_it<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let signal = Signal::default();
+    let task = runtime.spawn(signal.clone());
+    runtime.block_on(turns(1));
+    let ran = Arc::new(AtomicBool::new(false));
+    let (handle, runs) = (runtime.handle(), ran.clone());
+    thread(move || {
+        handle.call_soon(|| panic!("expected: the closure")).unwrap();
+        handle.call_soon(move || runs.store(true, Ordering::SeqCst)).unwrap();
+        signal.set();
+    })
+    .join();
+    assert_eq!(panic_of(|| runtime.block_on(pending::<()>())), "expected: the closure");
+    runtime.block_on(task).unwrap();
+    assert!(ran.load(Ordering::SeqCst));
+    end(runtime);
+}
+
+/// A buffer that does something when it is dropped.
+struct Acts<F: FnMut() + 'static>(Vec<u8>, F);
+
+impl<F: FnMut()> Drop for Acts<F> {
+    fn drop(&mut self) {
+        (self.1)();
+    }
+}
+
+// SAFETY: that of the vector.
+unsafe impl<F: FnMut()> IoBuf for Acts<F> {
+    fn read_ptr(&self) -> *const u8 {
+        self.0.read_ptr()
+    }
+
+    fn init_len(&self) -> usize {
+        self.0.init_len()
+    }
+}
+
+// SAFETY: that of the vector.
+unsafe impl<F: FnMut()> IoBufMut for Acts<F> {
+    fn write_ptr(&mut self) -> *mut u8 {
+        self.0.write_ptr()
+    }
+
+    fn total_len(&self) -> usize {
+        self.0.total_len()
+    }
+
+    unsafe fn set_init(&mut self, len: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.set_init(len) };
+    }
+}
+
+fn a_buffer_whose_drop_spawns<R: Runtime>() {
+    run::<R>(async {
+        for wait in [true, false] {
+            let (stream, _peer) = half_pair();
+            let ran = Signal::default();
+            let runs = ran.clone();
+            let acts = move || {
+                let runs = runs.clone();
+                drop(spawn(async move {
+                    turns(1).await;
+                    runs.set();
+                }));
+            };
+            let mut read = stream.read(Acts(Vec::with_capacity(10), acts));
+            assert!(poll_once(&mut read).await.is_pending());
+            if wait {
+                turns(2).await;
+            }
+            drop(read);
+            ran.await;
+        }
+    });
+}
+
+fn a_buffer_whose_drop_panics<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let dropped = Rc::new(Cell::new(0));
+    let (other, mut other_peer) = runtime.block_on(async { half_pair() });
+    let reading = runtime.spawn(async move { other.read_exact([0; 3]).await.unwrap().1 });
+    runtime.block_on(turns(2));
+    let counts = dropped.clone();
+    let message = panic_of(|| {
+        runtime.block_on(async {
+            let (stream, _peer) = half_pair();
+            let acts = move || {
+                counts.set(counts.get() + 1);
+                panic!("expected: the drop");
+            };
+            let mut read = stream.read(Acts(Vec::with_capacity(10), acts));
+            assert!(poll_once(&mut read).await.is_pending());
+            turns(2).await;
+            drop(read);
+            pending::<()>().await;
+        });
+    });
+    assert_eq!((message.as_str(), dropped.get()), ("expected: the drop", 1));
+    other_peer.write_all(b"abc").unwrap();
+    assert_eq!(runtime.block_on(reading).unwrap(), *b"abc");
+    end(runtime);
+}
+
+fn a_task_whose_read_was_moved_away_ends<R: Runtime>() {
+    run::<R>(async {
+        let (stream, mut peer) = half_pair();
+        let place = Rc::new(RefCell::new(None));
+        let puts = place.clone();
+        let first = spawn(async move {
+            let mut read = stream.read(vec![0; 3]);
+            assert!(poll_once(&mut read).await.is_pending());
+            *puts.borrow_mut() = Some((read, stream));
+            pending::<()>().await;
+        });
+        turns(2).await;
+        let (read, stream) = place.borrow_mut().take().unwrap();
+        let second = spawn(async move { (read.await.unwrap().1, stream) });
+        turns(2).await;
+        let ended = timeout(Duration::from_secs(30), first.cancel()).await;
+        assert!(ended.expect("it waits for nobody else's operation").unwrap_err().is_cancelled());
+        peer.write_all(b"abc").unwrap();
+        assert_eq!(second.await.unwrap().0, b"abc");
+    });
+}
+
+/// Starts a read when it is dropped, and a task that holds it.
+struct ReadsInDrop(Option<TcpStream>, Rc<RefCell<Option<JoinHandle<()>>>>);
+
+impl Drop for ReadsInDrop {
+    fn drop(&mut self) {
+        let stream = self.0.take().unwrap();
+        let mut read = stream.read(Tombstone::new(1));
+        assert!(pin!(&mut read).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        *self.1.borrow_mut() = Some(spawn(async move {
+            let _kept = (read, stream);
+            pending::<()>().await;
+        }));
+    }
+}
+
+fn a_spawn_in_a_drop_during_shutdown_that_leaves_an_operation<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let handle = Rc::new(RefCell::new(None));
+    let keeps = handle.clone();
+    let _peer = runtime.block_on(async move {
+        let (stream, peer) = half_pair();
+        drop(spawn(async move {
+            let _guard = ReadsInDrop(Some(stream), keeps);
+            pending::<()>().await;
+        }));
+        yield_now().await;
+        peer
+    });
+    end(runtime);
+    let handle = handle.borrow_mut().take().unwrap();
+    assert!(handle.is_finished());
+    assert!(!handle.request_cancel());
+    run::<R>(async move { assert!(handle.await.unwrap_err().is_cancelled()) });
+}
+
+fn a_runtime_may_be_dropped_by_a_panic<R: Runtime>() {
+    /// Panics when it is dropped, unless that would end the process.
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            if !std::thread::panicking() {
+                panic!("expected: the drop");
+            }
+        }
+    }
+    // Alone, because it would end the process if it went wrong.
+    alone(|| {
+        let message = panic_of(|| {
+            let runtime = R::new().unwrap();
+            let _peer = runtime.block_on(async {
+                let (stream, peer) = half_pair();
+                drop(spawn(async move { stream.read(Tombstone::new(1)).await.map(|_| ()) }));
+                drop(spawn(async {
+                    let _panics = Panics;
+                    pending::<()>().await;
+                }));
+                turns(2).await;
+                peer
+            });
+            panic!("expected: the first");
+        });
+        assert_eq!(message, "expected: the first");
+    });
+}

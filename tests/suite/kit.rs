@@ -1,5 +1,6 @@
 //! What the tests share: the registry, the watchdog, processes of their own, and small helpers.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
@@ -60,11 +61,16 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
+fn message_of(payload: &(dyn Any + Send)) -> Option<&str> {
+    let text = payload.downcast_ref::<&'static str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+}
+
 /// Panics that tests expect are not printed; descriptors are allowed as many as possible.
 pub(crate) fn prepare_process() {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        let expected = panic.payload_as_str().is_some_and(|message| message.starts_with("expected"));
+        let expected = message_of(panic.payload()).is_some_and(|message| message.starts_with("expected"));
         if !expected && !QUIET.get() {
             hook(panic);
         }

@@ -1,1 +1,263 @@
-tests! {}
+//! What is used wrongly says so, and how to do it; nothing hangs.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use proactor::fs::File;
+use proactor::net::{TcpListener, TcpStream, UdpSocket};
+use proactor::task::{Handle, JoinError, RuntimeGone};
+use proactor::time::sleep;
+use proactor::{Budget, Embed, Runtime, Wait, spawn, spawn_blocking, yield_now};
+
+use crate::kit::*;
+
+tests! {
+    a_loop_inside_a_loop_panics_with_the_cure,
+    a_second_runtime_inside_the_first_panics_with_the_cure,
+    a_loop_inside_a_task_panics_with_the_cure,
+    spawn_outside_a_runtime_names_the_cure,
+    futures_polled_outside_a_runtime_name_the_cure,
+    objects_made_outside_a_runtime_name_the_cure,
+    an_object_of_one_runtime_panics_in_another,
+    a_stream_may_be_dropped_after_its_runtime,
+    a_stream_does_not_hang_after_its_runtime,
+    a_read_that_had_begun_does_not_hang_after_its_runtime,
+    a_sleep_of_an_ended_runtime_panics_with_the_cure,
+    a_handle_after_its_runtime_says_so,
+    a_future_polled_after_its_result_panics,
+    a_join_handle_polled_after_its_result_panics,
+}
+
+#[track_caller]
+fn names_the_loop(what: &str, message: &str) {
+    assert!(message.starts_with(what), "{message}");
+    assert!(message.contains("already runs on this thread") && message.contains("`.await`"), "{message}");
+    assert!(message.contains("`spawn`") && message.contains("another thread"), "{message}");
+}
+
+#[track_caller]
+fn names_run(what: &str, message: &str) {
+    assert!(message.contains(what) && message.contains("proactor::run"), "{message}");
+}
+
+fn poll_by_hand<F: Future>(future: Pin<&mut F>) -> std::task::Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// What a future says that is polled here for the first time.
+#[track_caller]
+fn polled<F: Future>(future: F) -> String {
+    let mut future = pin!(future);
+    panic_of(|| poll_by_hand(future.as_mut()))
+}
+
+fn a_loop_inside_a_loop_panics_with_the_cure<R: Embed>() {
+    let runtime = R::new().unwrap();
+    runtime.block_on(async {
+        names_the_loop("block_on", &panic_of(|| runtime.block_on(async {})));
+        names_the_loop("run_forever", &panic_of(|| runtime.run_forever()));
+        names_the_loop("turn", &panic_of(|| runtime.turn(Wait::Poll, Budget::default())));
+        names_the_loop("block_on", &panic_of(|| proactor::run(async {})));
+        sleep(Duration::from_micros(1)).await;
+        turns(2).await;
+    });
+    end(runtime);
+}
+
+fn a_second_runtime_inside_the_first_panics_with_the_cure<R: Runtime>() {
+    run::<R>(async {
+        let second = R::new().unwrap();
+        names_the_loop("block_on", &panic_of(|| second.block_on(async {})));
+        names_the_loop("run_forever", &panic_of(|| second.run_forever()));
+        end(second);
+        turns(2).await;
+    });
+}
+
+fn a_loop_inside_a_task_panics_with_the_cure<R: Runtime>() {
+    run::<R>(async {
+        let error = spawn(async { panic_of(|| proactor::run(async {})) }).await.unwrap();
+        names_the_loop("block_on", &error);
+        // A thread of the pool is another thread.
+        assert_eq!(spawn_blocking(|| R::new().unwrap().block_on(async { 7 })).await.unwrap(), 7);
+    });
+}
+
+fn spawn_outside_a_runtime_names_the_cure<R: Runtime>() {
+    let runtime = R::new().unwrap(); // it is there, but does not run
+    names_run("spawn needs", &panic_of(|| spawn(async {})));
+    names_run("spawn_blocking needs", &panic_of(|| spawn_blocking(|| ())));
+    names_run("Handle::current needs", &panic_of(Handle::current));
+    assert!(Handle::try_current().is_none());
+    end(runtime);
+}
+
+fn futures_polled_outside_a_runtime_name_the_cure<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    names_run("sleep", &polled(sleep(Duration::from_secs(1))));
+    names_run(
+        "timeout",
+        &polled(proactor::time::timeout(Duration::from_secs(1), std::future::pending::<()>())),
+    );
+    names_run("", &polled(TcpStream::connect("127.0.0.1:9")));
+    names_run("", &polled(TcpStream::connect("localhost:9")));
+    names_run("", &polled(TcpListener::bind("127.0.0.1:0")));
+    names_run("", &polled(UdpSocket::bind("127.0.0.1:0")));
+    names_run("openat", &polled(File::open("/dev/null")));
+    names_run("", &polled(proactor::fs::metadata("/dev/null")));
+    names_run("", &polled(proactor::io::nop()));
+    let (stream, _peer) = runtime.block_on(async { half_pair() });
+    names_run("", &polled(stream.read(vec![0; 3])));
+    drop(stream);
+    end(runtime);
+}
+
+fn objects_made_outside_a_runtime_name_the_cure<R: Runtime>() {
+    let file = std::fs::File::open("/dev/null").unwrap();
+    names_run("File::from_std", &panic_of(|| File::from_std(file)));
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    names_run("UdpSocket::from_std", &panic_of(|| UdpSocket::from_std(socket)));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    names_run("TcpListener::from_std", &panic_of(|| TcpListener::from_std(listener)));
+}
+
+fn an_object_of_one_runtime_panics_in_another<R: Runtime>() {
+    let (first, second) = (R::new().unwrap(), R::new().unwrap());
+    let (stream, mut peer) = first.block_on(async { half_pair() });
+    let listener = first.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let socket = first.block_on(UdpSocket::bind("127.0.0.1:0")).unwrap();
+    second.block_on(async {
+        let expected = "belongs to another runtime";
+        for message in [
+            polled(stream.read(vec![0; 3])),
+            polled(stream.write("abc")),
+            polled(listener.accept()),
+            polled(socket.recv(vec![0; 3])),
+        ] {
+            assert!(message.contains(expected), "{message}");
+        }
+        turns(2).await;
+    });
+    // Nothing is spoilt in the first.
+    first.block_on(async {
+        stream.write_all("abc").await.unwrap();
+        let mut buffer = [0; 3];
+        std::io::Read::read_exact(&mut peer, &mut buffer).unwrap();
+        assert_eq!(&buffer, b"abc");
+    });
+    drop((stream, listener, socket));
+    end(second);
+    end(first);
+}
+
+fn a_stream_may_be_dropped_after_its_runtime<R: Runtime>() {
+    alone(|| {
+        let before = descriptors();
+        let runtime = R::new().unwrap();
+        let (a, b) = runtime.block_on(pair());
+        let mut read = a.read(vec![0; 3]);
+        runtime.block_on(async {
+            assert!(poll_once(&mut read).await.is_pending());
+            turns(1).await;
+        });
+        end(runtime);
+        drop(read);
+        drop(a);
+        assert_eq!(descriptors().len(), before.len() + 1, "b is still open");
+        drop(b);
+        assert_eq!(descriptors(), before);
+    });
+}
+
+fn a_stream_does_not_hang_after_its_runtime<R: Runtime>() {
+    let first = R::new().unwrap();
+    let (stream, _peer) = first.block_on(async { half_pair() });
+    end(first);
+    let message = polled(stream.read(vec![0; 3]));
+    assert!(message.contains("runtime"), "{message}");
+    run::<R>(async {
+        let message = polled(stream.read(vec![0; 3]));
+        assert!(message.contains("belongs to another runtime"), "{message}");
+        turns(2).await;
+    });
+}
+
+fn a_read_that_had_begun_does_not_hang_after_its_runtime<R: Runtime>() {
+    let first = R::new().unwrap();
+    let (stream, _peer) = first.block_on(async { half_pair() });
+    let mut read = stream.read(vec![0; 3]);
+    first.block_on(async {
+        assert!(poll_once(&mut read).await.is_pending());
+        turns(1).await;
+    });
+    end(first);
+    let second = R::new().unwrap();
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        second.block_on(async { poll_once(&mut read).await.map(|result| result.is_err()) })
+    }));
+    // It says that it was cancelled, or panics.
+    assert!(result.is_err() || result.is_ok_and(|polled| polled == std::task::Poll::Ready(true)));
+    end(second);
+}
+
+fn a_sleep_of_an_ended_runtime_panics_with_the_cure<R: Runtime>() {
+    let first = R::new().unwrap();
+    let mut armed = sleep(Duration::from_millis(1));
+    first.block_on(async { assert!(poll_once(&mut armed).await.is_pending()) });
+    end(first);
+    run::<R>(async move {
+        let message = polled(armed);
+        assert!(message.contains("has ended") && message.contains("make a new one"), "{message}");
+    });
+}
+
+fn a_handle_after_its_runtime_says_so<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let handle = runtime.handle();
+    assert!(!handle.is_closed());
+    drop(runtime);
+    assert!(handle.is_closed());
+    assert_eq!(handle.call_soon(|| unreachable!()), Err(RuntimeGone));
+    assert!(RuntimeGone.to_string().contains("keep the runtime alive"));
+    let task = handle.spawn(|| async { unreachable!() });
+    assert!(matches!(task.join(), Err::<(), _>(JoinError::RuntimeGone)));
+    handle.stop();
+}
+
+fn a_future_polled_after_its_result_panics<R: Runtime>() {
+    run::<R>(async {
+        let mut nop = proactor::io::nop();
+        poll_until_ready(&mut nop).await;
+        let mut open = File::open("/dev/null");
+        poll_until_ready(&mut open).await;
+        let mut refused = File::open("\0");
+        poll_until_ready(&mut refused).await;
+        let (stream, _peer) = half_pair();
+        let mut write = stream.write("abc");
+        poll_until_ready(&mut write).await;
+        let mut metadata = proactor::fs::metadata("\0");
+        poll_until_ready(&mut metadata).await;
+        for message in [polled(nop), polled(open), polled(refused), polled(write), polled(metadata)] {
+            assert!(message.contains("polled after"), "{message}");
+        }
+        turns(2).await;
+    });
+}
+
+async fn poll_until_ready<F: Future + Unpin>(future: &mut F) {
+    while poll_once(future).await.is_pending() {
+        turns(1).await;
+    }
+}
+
+fn a_join_handle_polled_after_its_result_panics<R: Runtime>() {
+    run::<R>(async {
+        let mut task = spawn(async {});
+        yield_now().await;
+        assert!(poll_once(&mut task).await.is_ready());
+        let message = polled(&mut task);
+        assert!(message.contains("polled after"), "{message}");
+    });
+}

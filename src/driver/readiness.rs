@@ -1,0 +1,45 @@
+//! The proactor's descriptor for a foreign loop: readable when a turn would do something.
+//!
+//! The ring's own descriptor will not do. With DEFER_TASKRUN nobody who sleeps in poll(2) on it is woken by
+//! work that only the loop itself can turn into completions; an eventfd that is registered with the ring is.
+//! That one, in turn, is not signalled reliably while another eventfd is being written, as happens when another
+//! thread wakes the loop. So a foreign loop gets an epoll set of both, made when it first asks for it.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use super::kernel::{Kernel, Uring};
+use super::poller;
+use crate::sys::eventfd::EventFd;
+use crate::task::inbox::Shared;
+
+#[derive(Debug)]
+pub(crate) struct Readiness {
+    set: OwnedFd,
+    /// Signalled by the ring.
+    ring: EventFd,
+}
+
+impl Readiness {
+    pub(crate) fn new(uring: &mut Uring, shared: &Shared) -> io::Result<Self> {
+        let ring = EventFd::nonblocking()?;
+        let set = poller::set_of([ring.as_fd(), shared.eventfd.as_fd()])?;
+        uring.register_eventfd(ring.as_raw_fd())?;
+        if uring.has_work() {
+            ring.signal(); // for what has come before
+        }
+        Ok(Readiness { set, ring })
+    }
+
+    /// A turn was made: what comes from now on makes the descriptor readable again. Other threads' wake-ups
+    /// are taken back by the loop's own read.
+    pub(crate) fn acknowledge(&self) {
+        self.ring.drain();
+    }
+}
+
+impl AsFd for Readiness {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.set.as_fd()
+    }
+}
