@@ -7,6 +7,14 @@
 //! Where the kernel refuses io_uring, the proactor's tests are reported as ignored, with the reason; with
 //! `PROACTOR_REQUIRE_URING=1` they run, and fail with it.
 
+#![allow(
+    clippy::extra_unused_type_parameters,
+    reason = "every test is generic, so that its name says the backend"
+)]
+#![allow(clippy::map_identity, reason = "it names the type of a result that never comes")]
+#![allow(clippy::waker_clone_wake, reason = "the counts of clones are what is tested")]
+#![allow(clippy::await_holding_lock, reason = "jobs of the pool are held up by a lock on purpose")]
+
 #[macro_use]
 mod kit;
 
