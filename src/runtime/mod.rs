@@ -142,7 +142,8 @@ pub trait Runtime: Sealed + Sized {
 /// }
 /// ```
 pub trait Embed: Runtime + AsFd {
-    /// Runs one turn. Nothing is left unsubmitted when it returns, and from then on wake-ups from other
+    /// Runs one turn: waits, if nothing can go on, and then runs what can. It may return early with nothing
+    /// done, as after a signal. Nothing is left unsubmitted when it returns, and from then on wake-ups from other
     /// threads make the descriptor readable.
     ///
     /// # Errors

@@ -149,9 +149,13 @@ fn a_turn_waits_until_its_limit<R: Embed>() {
     let runtime = R::new().unwrap();
     settle(&runtime);
     for limit in [Instant::now(), Instant::now() + Duration::from_millis(5)] {
-        let turn = runtime.turn(Wait::Until(limit), Budget::default()).unwrap();
-        assert!(Instant::now() >= limit);
-        assert_eq!(turn.polled, 0);
+        // The kernel may interrupt a wait, as after a signal: then it is begun again, but that is rare.
+        let mut turns = 0;
+        while turns == 0 || Instant::now() < limit {
+            assert_eq!(runtime.turn(Wait::Until(limit), Budget::default()).unwrap().polled, 0);
+            turns += 1;
+        }
+        assert!(turns < 50, "it did not wait: {turns} turns");
     }
     end(runtime);
 }
