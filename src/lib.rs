@@ -92,7 +92,8 @@
 //!   an entry that names it may be consumed.
 //! - **No code of the user** (wakers, destructors, futures) **runs while the driver is borrowed.**
 //! - **Only `driver/mod.rs` matches on the backend**; only `driver/kernel.rs` calls io_uring, only
-//!   `driver/poller.rs` calls epoll, and only these two wait.
+//!   `driver/poller.rs` calls epoll, and a running loop waits in these two alone (but for a pause when the
+//!   kernel refuses a ring's enter again and again).
 //! - **Only `time` reads the clock**, and all randomness comes from [`Config::seed`].
 //! - **There is no thread but the caller's** until the blocking pool gets its first job.
 //! - **`unsafe` is in `task/`, `driver/`, `op/`, `buf/` and `sys/`**; every other file forbids it.
