@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use proactor::buf::{IoBuf, IoBufMut};
 use proactor::fs::File;
 use proactor::net::TcpStream;
 use proactor::task::JoinHandle;
@@ -268,42 +267,6 @@ fn a_panic_in_a_closure_keeps_nothing_behind_it<R: Runtime>() {
     runtime.block_on(task).unwrap();
     assert!(ran.load(Ordering::SeqCst));
     end(runtime);
-}
-
-/// A buffer that does something when it is dropped.
-struct Acts<F: FnMut() + 'static>(Vec<u8>, F);
-
-impl<F: FnMut()> Drop for Acts<F> {
-    fn drop(&mut self) {
-        (self.1)();
-    }
-}
-
-// SAFETY: that of the vector.
-unsafe impl<F: FnMut()> IoBuf for Acts<F> {
-    fn read_ptr(&self) -> *const u8 {
-        self.0.read_ptr()
-    }
-
-    fn init_len(&self) -> usize {
-        self.0.init_len()
-    }
-}
-
-// SAFETY: that of the vector.
-unsafe impl<F: FnMut()> IoBufMut for Acts<F> {
-    fn write_ptr(&mut self) -> *mut u8 {
-        self.0.write_ptr()
-    }
-
-    fn total_len(&self) -> usize {
-        self.0.total_len()
-    }
-
-    unsafe fn set_init(&mut self, len: usize) {
-        // SAFETY: the caller's promise.
-        unsafe { self.0.set_init(len) };
-    }
 }
 
 fn a_buffer_whose_drop_spawns<R: Runtime>() {

@@ -22,6 +22,8 @@ mod buffers;
 mod cancel;
 mod embed;
 mod files;
+mod harness;
+mod limits;
 mod misuse;
 mod pool;
 mod runtime;
@@ -50,6 +52,8 @@ fn main() -> ExitCode {
         cancel::tests(),
         embed::tests(),
         misuse::tests(),
+        limits::tests(),
+        harness::tests(),
     ]
     .concat();
     let mut arguments = std::env::args().skip(1);

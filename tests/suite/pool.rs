@@ -75,8 +75,8 @@ fn there_is_no_thread_before_the_first_job<R: Runtime>() {
             drop(a);
             echoing.await.unwrap();
             proactor::time::sleep(Duration::from_millis(1)).await;
-            let threads = std::fs::read_dir("/proc/self/task").unwrap().count();
-            assert_eq!((threads, threads_named(NAME)), (1, 0));
+            let before = threads();
+            assert_eq!(before.len(), 1, "{before:?}");
             let held = held().await;
             assert_eq!(threads_named(NAME), 1);
             drop(held.open);

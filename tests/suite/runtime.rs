@@ -278,7 +278,7 @@ fn random_numbers_can_be_replayed<R: Runtime>() {
 }
 
 fn the_variable_decides_for_auto<R: Runtime>() {
-    alone_with(&[("PROACTOR_BACKEND", R::NAME)], || {
+    Alone::new().env("PROACTOR_BACKEND", R::NAME).run(|| {
         let runtime = Auto::new().unwrap();
         assert_eq!(runtime.backend().to_string(), R::NAME);
         let reason = runtime.report().reason.unwrap_or_default();
@@ -288,13 +288,13 @@ fn the_variable_decides_for_auto<R: Runtime>() {
 }
 
 fn an_empty_variable_decides_nothing<R: Runtime>() {
-    alone_with(&[("PROACTOR_BACKEND", "")], || {
+    Alone::new().env("PROACTOR_BACKEND", "").run(|| {
         assert!(Auto::new().is_ok() && R::new().is_ok());
     });
 }
 
 fn a_wrong_variable_is_an_error_that_lists_the_right_values<R: Runtime>() {
-    alone_with(&[("PROACTOR_BACKEND", "nonsense")], || {
+    Alone::new().env("PROACTOR_BACKEND", "nonsense").run(|| {
         let error = Auto::new().map(drop).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         let message = error.to_string();
@@ -309,13 +309,13 @@ fn a_wrong_variable_is_an_error_that_lists_the_right_values<R: Runtime>() {
 
 fn an_explicit_backend_ignores_the_variable<R: Runtime>() {
     let other = if is_proactor::<R>() { Selector::NAME } else { Proactor::NAME };
-    alone_with(&[("PROACTOR_BACKEND", other)], || {
+    Alone::new().env("PROACTOR_BACKEND", other).run(|| {
         assert_eq!(R::new().unwrap().backend().to_string(), R::NAME);
     });
 }
 
 fn run_gives_the_value_and_ends_what_is_left<R: Runtime>() {
-    alone_with(&[("PROACTOR_BACKEND", R::NAME)], || {
+    Alone::new().env("PROACTOR_BACKEND", R::NAME).run(|| {
         let dropped = Rc::new(Cell::new(0));
         let guard = Counted(dropped.clone());
         let value = proactor::run(async move {

@@ -754,7 +754,7 @@ fn a_hundred_thousand_tasks<R: Runtime>() {
         for task in tasks {
             sum += task.await.unwrap();
         }
-        assert_eq!(sum, (0..100_000).sum());
+        assert_eq!(sum, (0..100_000).sum::<u64>());
         assert_eq!(runtime.report().live.tasks, 0);
     });
     end(runtime);

@@ -1,0 +1,72 @@
+//! The tools that catch faults, caught at work: a detector that can't fail proves nothing.
+
+use std::future::pending;
+use std::os::fd::AsRawFd;
+
+use nix::sys::resource::{Resource, getrlimit};
+use proactor::Runtime;
+use proactor::buf::IoBufMut;
+
+use crate::kit::*;
+
+tests! {
+    a_tombstone_turns_a_late_write_into_a_fault,
+    a_canary_shows_a_late_write,
+    the_watchdog_says_where_a_test_hangs,
+    a_process_of_its_own_is_under_its_limits,
+}
+
+fn a_tombstone_turns_a_late_write_into_a_fault<R: Runtime>() {
+    let zeros = std::fs::File::open("/dev/zero").unwrap();
+    let mut buffer = Tombstone::new(1);
+    let address = buffer.write_ptr();
+    // SAFETY: the buffer has these bytes; the second call is to fail, since nobody has them any more.
+    let read = || unsafe { libc::read(zeros.as_raw_fd(), address.cast(), 16) };
+    assert_eq!(read(), 16);
+    drop(buffer);
+    assert_eq!(read(), -1);
+    assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EFAULT));
+}
+
+fn a_canary_shows_a_late_write<R: Runtime>() {
+    let zeros = std::fs::File::open("/dev/zero").unwrap();
+    let (mut buffer, watch) = Canary::new(64);
+    let address = buffer.write_ptr();
+    assert!(panic_of(|| watch.assert_untouched()).contains("somebody's"));
+    drop(buffer);
+    watch.assert_untouched();
+    // SAFETY: the memory of a canary is never given back.
+    assert_eq!(unsafe { libc::read(zeros.as_raw_fd(), address.wrapping_add(40).cast(), 1) }, 1);
+    assert!(panic_of(|| watch.assert_untouched()).contains("Some(40)"));
+}
+
+fn the_watchdog_says_where_a_test_hangs<R: Runtime>() {
+    let child = Alone::new().env(LIMIT_VARIABLE, "300").killed_by(libc::SIGABRT);
+    let said = child.run(|| {
+        let runtime = R::new().unwrap();
+        runtime.block_on(async {
+            let (stream, _peer) = half_pair();
+            let _ = stream.read(vec![0; 1]).await;
+            pending::<()>().await;
+        });
+    });
+    if let Some(said) = said {
+        for word in ["the_watchdog_says_where_a_test_hangs", "wchan", "block_on", "descriptors"] {
+            assert!(said.contains(word), "without {word}: {said}");
+        }
+        assert_eq!(said.contains("SqTail"), is_proactor::<R>(), "{said}");
+    }
+}
+
+fn a_process_of_its_own_is_under_its_limits<R: Runtime>() {
+    let child =
+        Alone::new().limit(Resource::RLIMIT_NOFILE, 77).refuse(&[libc::SYS_sync], libc::EXDEV).nobody();
+    child.run(|| {
+        assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap(), (77, 77));
+        assert!(!nix::unistd::getuid().is_root());
+        // SAFETY: sync(2) takes nothing.
+        assert_eq!(unsafe { libc::syscall(libc::SYS_sync) }, -1);
+        assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EXDEV));
+        assert!(!descriptors().is_empty());
+    });
+}

@@ -1,0 +1,45 @@
+//! Counts: what a process has open, and what a runtime keeps alive.
+
+use std::path::PathBuf;
+
+use proactor::Runtime;
+
+/// Open descriptors of the process, as links, without the one that the count itself opens.
+pub(crate) fn descriptors() -> Vec<String> {
+    let entries = std::fs::read_dir("/proc/self/fd").unwrap();
+    let paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    let links = paths.iter().filter_map(|path| std::fs::read_link(path).ok());
+    let mut links: Vec<String> = links.map(|link| link.display().to_string()).collect();
+    links.sort();
+    links
+}
+
+/// Descriptors that this process may have.
+pub(crate) fn descriptor_limit() -> usize {
+    let (soft, _) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).unwrap();
+    soft as usize
+}
+
+/// Threads of the process with this name.
+pub(crate) fn threads_named(name: &str) -> usize {
+    threads().iter().filter(|other| *other == name).count()
+}
+
+/// The names of the process's threads, without the watchdog's.
+pub(crate) fn threads() -> Vec<String> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let comm = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    comm.map(|comm| comm.trim_end().to_owned()).filter(|name| name != "watchdog").collect()
+}
+
+/// Bytes of memory that the process has resident.
+pub(crate) fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+/// Live tasks, operations and timers of a runtime.
+pub(crate) fn live<R: Runtime>(runtime: &R) -> (usize, usize, usize) {
+    let live = runtime.report().live;
+    (live.tasks, live.ops, live.timers)
+}

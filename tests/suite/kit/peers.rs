@@ -1,0 +1,136 @@
+//! What tests talk to: sockets, bytes and files.
+
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use proactor::net::{TcpListener, TcpStream};
+
+use super::running::{Thread, thread};
+
+/// Two connected streams.
+pub(crate) async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (server, _) = listener.accept().await.unwrap();
+    (client, server)
+}
+
+/// A stream of ours, and its peer as a blocking stream of the standard library.
+pub(crate) fn half_pair() -> (TcpStream, std::net::TcpStream) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (peer, _) = listener.accept().unwrap();
+    (TcpStream::from_std(ours).unwrap(), peer)
+}
+
+/// Sends back what comes, until the end.
+pub(crate) async fn echo(stream: TcpStream) {
+    let mut buffer = Vec::with_capacity(16 * 1024);
+    loop {
+        let (count, filled) = stream.read(buffer).await.unwrap();
+        if count == 0 {
+            return;
+        }
+        buffer = stream.write_all(filled).await.unwrap().1;
+    }
+}
+
+/// A peer that sends `bytes`, ends its direction, and gives what it received until the end.
+pub(crate) fn exchange(peer: std::net::TcpStream, bytes: Vec<u8>) -> Thread<Vec<u8>> {
+    thread(move || {
+        let mut writer = peer.try_clone().unwrap();
+        let sending = std::thread::spawn(move || {
+            writer.write_all(&bytes).unwrap();
+            writer.shutdown(std::net::Shutdown::Write).unwrap();
+        });
+        let received = read_to_end(peer);
+        sending.join().unwrap();
+        received
+    })
+}
+
+pub(crate) fn read_to_end(mut peer: std::net::TcpStream) -> Vec<u8> {
+    let mut received = Vec::new();
+    peer.read_to_end(&mut received).unwrap();
+    received
+}
+
+/// Closes a connection by a reset.
+pub(crate) fn reset(peer: std::net::TcpStream) {
+    socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+/// An address on which nobody listens, for as long as the socket is kept.
+pub(crate) fn unused_address() -> (socket2::Socket, std::net::SocketAddr) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
+}
+
+/// Bytes without a short period, so that a misplaced piece shows.
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_u32;
+    let step = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    (0..len).map(step).collect()
+}
+
+/// `assert_eq!` for many bytes: names the first that differs instead of printing all.
+#[track_caller]
+pub(crate) fn assert_bytes(got: &[u8], expected: &[u8]) {
+    let differs = got.iter().zip(expected).position(|(a, b)| a != b);
+    assert!(
+        differs.is_none() && got.len() == expected.len(),
+        "{} bytes instead of {}; the first difference is at {differs:?}",
+        got.len(),
+        expected.len()
+    );
+}
+
+/// A folder that is removed with all that is in it.
+#[derive(Debug)]
+pub(crate) struct TempDir(PathBuf);
+
+impl TempDir {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("proactor-suite-{}-{number}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        TempDir(path)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A file with this content.
+    pub(crate) fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Where a descriptor stands in its file.
+pub(crate) fn file_position(file: &impl AsRawFd) -> i64 {
+    // SAFETY: lseek(2) takes plain numbers.
+    unsafe { libc::lseek(file.as_raw_fd(), 0, libc::SEEK_CUR) }
+}
+
+pub(crate) fn read_file(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap()
+}

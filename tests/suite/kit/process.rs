@@ -1,0 +1,171 @@
+//! Processes of their own, for tests that count descriptors or threads, change the environment, signal, or want
+//! a kernel that refuses: none of that may be shared with the tests beside them.
+//!
+//! The child is this same program; it runs the one test and ends. Limits, user and filter are put on by the
+//! child itself, once it runs, so that they hold for the test and not for its start.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Output};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::{Gid, Uid, getuid, setgid, setgroups, setuid};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, SeccompRule, TargetArch};
+
+use super::{Test, Watchdog};
+
+/// The hidden first argument of a process that runs one test, named by the second, in the case that the third
+/// names.
+pub(crate) const ALONE: &str = "--alone";
+
+thread_local! {
+    pub(super) static NAME: RefCell<String> = const { RefCell::new(String::new()) };
+    pub(super) static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+fn message_of(payload: &(dyn Any + Send)) -> Option<&str> {
+    let text = payload.downcast_ref::<&'static str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+}
+
+/// Panics that tests expect are not printed; descriptors are allowed as many as possible.
+pub(crate) fn prepare_process() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let expected = message_of(panic.payload()).is_some_and(|message| message.starts_with("expected"));
+        if !expected && !QUIET.get() {
+            hook(panic);
+        }
+    }));
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+}
+
+/// The user that owns nothing, and to whom all limits apply.
+const NOBODY: u32 = 65534;
+
+/// A process for one test.
+#[derive(Clone, Debug, Default)]
+#[must_use = "it starts with `run`"]
+pub(crate) struct Alone {
+    case: String,
+    variables: Vec<(String, String)>,
+    limits: Vec<(Resource, u64)>,
+    nobody: bool,
+    /// System calls that fail, and the `errno` with which.
+    refused: Option<(Vec<i64>, i32)>,
+    killed_by: Option<i32>,
+}
+
+impl Alone {
+    pub(crate) fn new() -> Self {
+        Alone::default()
+    }
+
+    /// One of several processes of the same test, each with a name of its own.
+    pub(crate) fn case(mut self, name: impl ToString) -> Self {
+        self.case = name.to_string();
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With this limit, soft and hard: see setrlimit(2).
+    pub(crate) fn limit(mut self, resource: Resource, value: u64) -> Self {
+        self.limits.push((resource, value));
+        self
+    }
+
+    /// As an ordinary user without any privilege.
+    pub(crate) fn nobody(mut self) -> Self {
+        self.nobody = true;
+        self
+    }
+
+    /// With these system calls refused by a filter: see seccomp(2). It holds for the test's thread and the
+    /// threads that it starts.
+    pub(crate) fn refuse(mut self, calls: &[i64], errno: i32) -> Self {
+        self.refused = Some((calls.to_vec(), errno));
+        self
+    }
+
+    /// The process is to be ended by this signal.
+    pub(crate) fn killed_by(mut self, signal: i32) -> Self {
+        self.killed_by = Some(signal);
+        self
+    }
+
+    /// Runs the test in the process, or starts that and waits for its end; gives what it wrote to stderr then.
+    pub(crate) fn run(self, test: impl FnOnce()) -> Option<String> {
+        let mut arguments = std::env::args().skip(1);
+        if arguments.next().as_deref() == Some(ALONE) {
+            if arguments.nth(1).unwrap_or_default() == self.case {
+                self.restrict();
+                test();
+            }
+            return None;
+        }
+        let output = self.child();
+        let ended_well = match self.killed_by {
+            None => output.status.success(),
+            Some(signal) => output.status.signal() == Some(signal),
+        };
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(ended_well, "in a process of its own ({}): {}\n{said}", self.case, output.status);
+        Some(said)
+    }
+
+    fn child(&self) -> Output {
+        let name = NAME.with_borrow(String::clone);
+        let program = std::env::current_exe().unwrap();
+        let mut command = Command::new(program);
+        command.args([ALONE, &name, &self.case]).env_remove("PROACTOR_BACKEND");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.output().unwrap()
+    }
+
+    fn restrict(&self) {
+        for (resource, value) in &self.limits {
+            setrlimit(*resource, *value, *value).unwrap();
+        }
+        if self.nobody && getuid().is_root() {
+            setgroups(&[]).unwrap();
+            setgid(Gid::from_raw(NOBODY)).unwrap();
+            setuid(Uid::from_raw(NOBODY)).unwrap();
+            // What a change of the user has reset: /proc/self stays readable, and the process ends with the one
+            // that waits for it.
+            nix::sys::prctl::set_dumpable(true).unwrap();
+            end_with_parent();
+        }
+        if let Some((calls, errno)) = &self.refused {
+            let rules: BTreeMap<i64, Vec<SeccompRule>> = calls.iter().map(|call| (*call, vec![])).collect();
+            let refuse = SeccompAction::Errno(*errno as u32);
+            let target: TargetArch = std::env::consts::ARCH.try_into().unwrap();
+            let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, target).unwrap();
+            let program: BpfProgram = filter.try_into().unwrap();
+            seccompiler::apply_filter(&program).unwrap();
+        }
+    }
+}
+
+/// Runs a test in a process of its own.
+pub(crate) fn alone(test: impl FnOnce()) {
+    Alone::new().run(test);
+}
+
+fn end_with_parent() {
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+/// The child's side of [`Alone`].
+pub(crate) fn run_alone(tests: &[Test], name: &str) {
+    end_with_parent();
+    let found = tests.iter().flat_map(Test::each_backend).find(|(other, ..)| other == name);
+    let (name, _, body) = found.unwrap_or_else(|| panic!("there is no test {name}"));
+    Watchdog::in_child().watch(&name, body);
+}

@@ -1,0 +1,196 @@
+//! Running futures: on a runtime of their own, side by side, beside threads.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use proactor::{Runtime, yield_now};
+
+use super::process::QUIET;
+
+/// Runs a future on a new runtime and ends that, which must leave nothing behind.
+#[track_caller]
+pub(crate) fn run<R: Runtime>(future: impl Future<Output = ()>) {
+    let runtime = R::new().unwrap();
+    runtime.block_on(future);
+    end(runtime);
+}
+
+/// Ends a runtime, which must leave nothing behind.
+#[track_caller]
+pub(crate) fn end<R: Runtime>(runtime: R) {
+    let left = runtime.shutdown(Duration::from_secs(30));
+    assert_eq!((left.ops_leaked, left.jobs_leaked), (0, 0));
+}
+
+pub(crate) fn is_proactor<R: Runtime>() -> bool {
+    R::NAME == "proactor"
+}
+
+/// The message with which `f` panics.
+#[track_caller]
+pub(crate) fn panic_of<T>(f: impl FnOnce() -> T) -> String {
+    let before = QUIET.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(f));
+    QUIET.set(before);
+    let Err(panic) = result else { panic!("it did not panic") };
+    match panic.downcast::<String>() {
+        Ok(message) => *message,
+        Err(panic) => (*panic.downcast::<&'static str>().unwrap()).to_owned(),
+    }
+}
+
+/// Polls a future once.
+pub(crate) async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx))).await
+}
+
+/// Some turns of the loop with a round trip to the kernel in each, so that what was queued is with it.
+pub(crate) async fn turns(count: usize) {
+    for _ in 0..count {
+        proactor::io::nop().await.unwrap();
+        yield_now().await;
+    }
+}
+
+/// Turns until something holds; the watchdog ends a wait for what never comes.
+pub(crate) async fn until(mut holds: impl FnMut() -> bool) {
+    while !holds() {
+        proactor::time::sleep(Duration::from_micros(200)).await;
+    }
+}
+
+/// All results, in the order of the futures.
+pub(crate) async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    poll_fn(|cx| {
+        let mut pending = false;
+        for (future, output) in futures.iter_mut().filter(|(_, output)| output.is_none()) {
+            match future.as_mut().poll(cx) {
+                Poll::Ready(value) => *output = Some(value),
+                Poll::Pending => pending = true,
+            }
+        }
+        if pending { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    futures.into_iter().filter_map(|(_, output)| output).collect()
+}
+
+/// Both results.
+pub(crate) async fn join<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    let (mut first, mut second) = (None, None);
+    poll_fn(|cx| {
+        if first.is_none()
+            && let Poll::Ready(output) = a.as_mut().poll(cx)
+        {
+            first = Some(output);
+        }
+        if second.is_none()
+            && let Poll::Ready(output) = b.as_mut().poll(cx)
+        {
+            second = Some(output);
+        }
+        if first.is_some() && second.is_some() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    (first.unwrap(), second.unwrap())
+}
+
+/// The first result of two; the other future is dropped.
+pub(crate) async fn race<A: Future, B: Future>(a: A, b: B) -> Result<A::Output, B::Output> {
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = a.as_mut().poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        b.as_mut().poll(cx).map(Err)
+    })
+    .await
+}
+
+/// The waker of the task that asks.
+pub(crate) async fn my_waker() -> Waker {
+    poll_fn(|cx| Poll::Ready(cx.waker().clone())).await
+}
+
+/// Something that another thread says once, and a task waits for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Signal(Arc<Mutex<(bool, Option<Waker>)>>);
+
+impl Signal {
+    pub(crate) fn set(&self) {
+        let mut state = self.0.lock().unwrap();
+        state.0 = true;
+        let waker = state.1.take();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Future for Signal {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock().unwrap();
+        if state.0 {
+            return Poll::Ready(());
+        }
+        let replaced = state.1.replace(cx.waker().clone());
+        drop(state);
+        drop(replaced);
+        Poll::Pending
+    }
+}
+
+/// What a thread gives, for a task.
+pub(crate) struct Thread<T> {
+    handle: std::thread::JoinHandle<T>,
+    over: Signal,
+}
+
+/// Runs something on a thread: mostly a peer that uses blocking sockets of the standard library.
+pub(crate) fn thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Thread<T> {
+    struct Over(Signal);
+    impl Drop for Over {
+        fn drop(&mut self) {
+            self.0.set();
+        }
+    }
+    let over = Signal::default();
+    let guard = Over(over.clone());
+    let handle = std::thread::spawn(move || {
+        let _guard = guard;
+        work()
+    });
+    Thread { handle, over }
+}
+
+impl<T> Thread<T> {
+    /// Waits for the thread's end while the loop goes on.
+    pub(crate) async fn ended(self) -> T {
+        self.over.await;
+        self.handle.join().unwrap()
+    }
+
+    /// Waits for the thread's end with the loop at a standstill.
+    pub(crate) fn join(self) -> T {
+        self.handle.join().unwrap()
+    }
+}
+
+/// Counts the drops of what holds it.
+#[derive(Debug)]
+pub(crate) struct Counted(pub(crate) Rc<Cell<u32>>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() + 1);
+    }
+}

@@ -1,0 +1,120 @@
+//! The watchdog: ends the process when a test hangs, and says what the test's loop was doing.
+//!
+//! It knows nothing of runtimes. What it prints comes from outside: where the thread sleeps, the stack of
+//! the thread (which a signal makes it print itself), what each ring still has pending, and the descriptors.
+
+use std::backtrace::Backtrace;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::panic::{catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use nix::unistd::gettid;
+
+use super::census::descriptors;
+use super::{is_long, process};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Watchdog {
+    running: Arc<Mutex<HashMap<i32, (String, Instant)>>>,
+}
+
+/// Milliseconds after which it barks, for its own test.
+pub(crate) const LIMIT_VARIABLE: &str = "SUITE_WATCHDOG_MS";
+
+impl Watchdog {
+    pub(crate) fn start() -> Self {
+        Self::with_limit(Duration::from_secs(if is_long() { 3_600 } else { 60 }))
+    }
+
+    /// One that speaks before the parent's does.
+    pub(super) fn in_child() -> Self {
+        let set = std::env::var(LIMIT_VARIABLE).ok().and_then(|value| value.parse().ok());
+        let usual = Duration::from_secs(if is_long() { 3_500 } else { 50 });
+        Self::with_limit(set.map_or(usual, Duration::from_millis))
+    }
+
+    fn with_limit(limit: Duration) -> Self {
+        print_stacks_when_asked();
+        let watchdog = Watchdog { running: Arc::default() };
+        let running = watchdog.running.clone();
+        let thread = std::thread::Builder::new().name("watchdog".into()).spawn(move || {
+            loop {
+                std::thread::sleep(Duration::from_millis(200));
+                let running = running.lock().unwrap();
+                if let Some((thread, (name, _))) =
+                    running.iter().find(|(_, (_, since))| since.elapsed() > limit)
+                {
+                    eprintln!("watchdog: {name} has not ended within {limit:?}\n{}", describe(*thread));
+                    ask_for_stack(*thread);
+                    std::thread::sleep(Duration::from_secs(2)); // while it prints its stack
+                    std::process::abort();
+                }
+            }
+        });
+        thread.expect("the watchdog's thread starts");
+        watchdog
+    }
+
+    pub(crate) fn watch(&self, name: &str, test: fn()) {
+        let thread = gettid().as_raw();
+        process::NAME.set(name.to_owned());
+        self.running.lock().unwrap().insert(thread, (name.to_owned(), Instant::now()));
+        let result = catch_unwind(test);
+        self.running.lock().unwrap().remove(&thread);
+        if let Err(panic) = result {
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// Where the thread is, what the rings have pending, what is open.
+fn describe(thread: i32) -> String {
+    let mut text = String::new();
+    let task = format!("/proc/self/task/{thread}");
+    for file in ["status", "wchan", "syscall"] {
+        let content =
+            std::fs::read_to_string(format!("{task}/{file}")).unwrap_or_else(|error| error.to_string());
+        let line =
+            content.lines().find(|line| file != "status" || line.starts_with("State")).unwrap_or_default();
+        let _ = writeln!(text, "  thread {thread} {file}: {line}");
+    }
+    for fd in std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten() {
+        let link = std::fs::read_link(fd.path()).unwrap_or_default();
+        if link.to_string_lossy().contains("io_uring") {
+            let number = fd.file_name();
+            let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", number.to_string_lossy()));
+            let _ = writeln!(text, "  ring {}:", number.to_string_lossy());
+            for line in info.unwrap_or_default().lines() {
+                let _ = writeln!(text, "    {line}");
+            }
+        }
+    }
+    let _ = writeln!(text, "  descriptors: {}", descriptors().join(", "));
+    text
+}
+
+/// The signal at which a thread prints its stack.
+fn signal() -> i32 {
+    libc::SIGRTMIN() + 5
+}
+
+fn print_stacks_when_asked() {
+    extern "C" fn print(_: i32) {
+        // It allocates, which a signal handler should not; the process is about to be aborted in any case.
+        eprintln!("the stack of the test's thread:\n{}", Backtrace::force_capture());
+    }
+    // SAFETY: a handler that lives for ever, in a structure that outlives the call; zeros mean no flags and
+    // an empty mask.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = print as extern "C" fn(i32) as usize;
+        libc::sigaction(signal(), &raw const action, std::ptr::null_mut());
+    }
+}
+
+fn ask_for_stack(thread: i32) {
+    // SAFETY: tgkill(2) takes plain numbers.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal()) };
+}
