@@ -11,6 +11,7 @@
 //! | `kernel.rs` | the seam `Kernel`; the only file that calls io_uring |
 //! | `setup.rs` | the ladder of setup flags, refusals |
 //! | `poller.rs` | the selector; the only file that calls epoll |
+//! | `shortage.rs` | waiting for a descriptor to become free |
 //! | `readiness.rs` | the proactor's descriptor for a foreign loop |
 //! | `dispatch.rs` | how an operation begins, goes on and is given up: on the ring, by a call, on the pool |
 //! | `submission.rs` | the future of an operation |
@@ -29,6 +30,7 @@ pub(crate) mod poller;
 mod readiness;
 pub(crate) mod ring;
 pub(crate) mod setup;
+pub(crate) mod shortage;
 pub(crate) mod slot;
 pub(crate) mod slots;
 pub(crate) mod stats;
@@ -57,6 +59,7 @@ use kernel::{Fault, Granted, Uring};
 use poller::Poller;
 use readiness::Readiness;
 use ring::Ring;
+use shortage::Shortage;
 use slot::Life;
 use slots::{Key, Slots};
 use stats::Stats;
@@ -125,6 +128,7 @@ pub(crate) struct Driver {
     deferred: RefCell<Deferred>,
     /// For a foreign loop on the proactor, once it has asked.
     readiness: OnceCell<Readiness>,
+    shortage: Shortage,
     scheduler: Rc<Scheduler>,
     me: Weak<Driver>,
     pub(crate) stats: Stats,
@@ -147,6 +151,7 @@ impl Driver {
             slots: Slots::new(),
             deferred: RefCell::default(),
             readiness: OnceCell::new(),
+            shortage: Shortage::default(),
             scheduler,
             me: me.clone(),
             stats: Stats::default(),
@@ -335,6 +340,10 @@ impl Registry for Driver {
             poller.forget(token, fd, &self.stats);
         }
     }
+
+    fn closed(&self) {
+        self.shortage.relieve();
+    }
 }
 
 impl fmt::Debug for Driver {
@@ -362,6 +371,11 @@ pub(crate) fn attach(fd: OwnedFd, what: &str) -> Descriptor {
     let mut fd = Some(fd);
     let descriptor = with(|driver| driver.map(|driver| driver.attach(fd.take().expect("taken once"))));
     descriptor.unwrap_or_else(|| crate::task::no_runtime(what))
+}
+
+/// A descriptor has been closed other than by its owner's drop.
+pub(crate) fn descriptor_closed() {
+    with(|driver| driver.map(Registry::closed));
 }
 
 /// An object that holds a port or is being closed goes, while operations of dropped futures may still share

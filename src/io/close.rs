@@ -6,10 +6,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use crate::driver::flush_for;
 use crate::driver::submission::Submission;
+use crate::driver::{descriptor_closed, flush_for};
 use crate::op;
 use crate::op::endpoint::Endpoint;
 use crate::op::fd::Descriptor;
@@ -76,7 +76,11 @@ impl Future for Closing {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             match &mut self.0 {
-                State::Alone(step) => return Pin::new(step).poll(cx),
+                State::Alone(step) => {
+                    let closed = ready!(Pin::new(step).poll(cx));
+                    descriptor_closed();
+                    return Poll::Ready(closed);
+                }
                 State::Shared(object) => {
                     let object = object.take().expect("a Close was polled after its result");
                     object.flush();

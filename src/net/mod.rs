@@ -14,6 +14,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod accept;
 mod addr;
 mod split;
 mod tcp_listener;

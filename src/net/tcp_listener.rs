@@ -11,13 +11,12 @@ use std::task::{Context, Poll, ready};
 
 use socket2::{Protocol, SockAddr, SockRef, Type};
 
+use super::accept::{Accepting, Acceptor};
 use super::addr::ToSocketAddrs;
 use super::tcp_stream::TcpStream;
 use super::{Binding, adopt, internet, socket};
-use crate::driver::submission::Submission;
 use crate::driver::{attach, flush_for};
 use crate::io::Close;
-use crate::op;
 use crate::op::endpoint::Endpoint;
 
 /// A socket that accepts connections.
@@ -38,7 +37,7 @@ use crate::op::endpoint::Endpoint;
 /// ```
 #[derive(Debug)]
 pub struct TcpListener {
-    endpoint: Rc<Endpoint>,
+    acceptor: Rc<Acceptor>,
 }
 
 const BACKLOG: i32 = 1_024;
@@ -78,21 +77,22 @@ impl TcpListener {
 
     #[track_caller]
     fn from_fd(fd: OwnedFd, what: &str) -> Self {
-        TcpListener { endpoint: Endpoint::new(attach(fd, what)) }
+        TcpListener { acceptor: Acceptor::new(Endpoint::new(attach(fd, what))) }
     }
 
     /// Waits for a connection; gives the stream and its peer's address.
     ///
     /// # Errors
     /// Those of accept(2). Some concern only the one connection (ECONNABORTED, and errors of the network);
-    /// on EMFILE and ENFILE connections stay in the backlog: free descriptors, wait a while and try again.
+    /// on EMFILE, ENFILE, ENOBUFS and ENOMEM connections stay in the backlog. Simply try again: after such
+    /// an error the next accept waits until the runtime has closed a descriptor, or for a pause (5 ms, doubled
+    /// with each failure in a row, up to 1 s), so that a loop around it does not spin.
     ///
     /// # Cancellation
     /// Dropping it loses no connection: one that was accepted all the same goes to the next accept, or is
     /// closed with the listener.
     pub fn accept(&self) -> Accept {
-        let step = Submission::new(op::socket::Accept::new(&self.endpoint));
-        Accept(AcceptFrom { endpoint: self.endpoint.clone(), step, cancelled: false })
+        Accept(AcceptFrom { step: Accepting::new(&self.acceptor) })
     }
 
     /// The address that it listens on.
@@ -124,26 +124,26 @@ impl TcpListener {
     /// # Errors
     /// Those of close(2); `ResourceBusy` while futures of this listener are still there.
     pub fn close(self) -> Close {
-        Close::new(self.endpoint.clone())
+        Close::new(self.acceptor.endpoint.clone())
     }
 }
 
 impl Drop for TcpListener {
     /// Frees the port at once, also when operations of dropped futures were still with the kernel.
     fn drop(&mut self) {
-        flush_for(&self.endpoint, &self.endpoint.descriptor);
+        flush_for(&self.acceptor.endpoint, &self.acceptor.endpoint.descriptor);
     }
 }
 
 impl AsFd for TcpListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.endpoint.descriptor.as_fd()
+        self.acceptor.endpoint.descriptor.as_fd()
     }
 }
 
 impl AsRawFd for TcpListener {
     fn as_raw_fd(&self) -> RawFd {
-        self.endpoint.descriptor.raw()
+        self.acceptor.endpoint.descriptor.raw()
     }
 }
 
@@ -158,14 +158,11 @@ io_future! {
 }
 
 pub(crate) struct AcceptFrom {
-    endpoint: Rc<Endpoint>,
-    step: Submission<op::socket::Accept>,
-    cancelled: bool,
+    step: Accepting,
 }
 
 impl AcceptFrom {
     fn request_cancel(&mut self) {
-        self.cancelled = true;
         self.step.request_cancel();
     }
 }
@@ -175,20 +172,14 @@ impl Future for AcceptFrom {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            let result = ready!(Pin::new(&mut self.step).poll(cx));
-            let accepted = result.and_then(|fd| {
+            let accepted = ready!(Pin::new(&mut self.step).poll(cx)).and_then(|fd| {
                 let stream = TcpStream::from_fd(fd, "TcpListener::accept");
                 stream.peer_addr().map(|peer| (stream, peer))
             });
             match accepted {
                 // It was reset while it waited in the backlog, and nobody can tell whose it was.
-                Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => self.step.again(),
                 accepted => return Poll::Ready(accepted),
-            }
-            self.step = Submission::new(op::socket::Accept::new(&self.endpoint));
-            if self.cancelled {
-                self.step.request_cancel();
             }
         }
     }

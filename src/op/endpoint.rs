@@ -69,6 +69,10 @@ impl Endpoint {
         self.arrivals.borrow_mut().push_back(arrival);
     }
 
+    pub(crate) fn has_arrivals(&self) -> bool {
+        !self.arrivals.borrow().is_empty()
+    }
+
     pub(crate) fn next_arrival(&self) -> Option<Arrival> {
         self.arrivals.borrow_mut().pop_front()
     }

@@ -44,6 +44,9 @@ pub(crate) use on_fd;
 pub(crate) trait Registry {
     /// The descriptor with this token and number is about to be closed or given away.
     fn forget(&self, token: u64, fd: RawFd);
+
+    /// A descriptor has been closed: there is room for another.
+    fn closed(&self);
 }
 
 /// An open descriptor of one runtime. Dropping it closes the descriptor.
@@ -107,6 +110,9 @@ impl Drop for Descriptor {
         self.unwatch();
         // SAFETY: taken here only, and `self` ends.
         drop(unsafe { ManuallyDrop::take(&mut self.fd) });
+        if let Some(registry) = self.home.upgrade() {
+            registry.closed();
+        }
     }
 }
 
