@@ -183,7 +183,8 @@ impl Uring {
         let mut uring = Uring { ring, registered: None, fault: None };
         if !masked.has(Feature::RegisteredRing) {
             // A thread has room for 16; without it each call looks the descriptor up.
-            uring.registered = uring.register_descriptor(REGISTER_RING_FDS, u32::MAX).ok();
+            let descriptor = uring.as_raw_fd() as u64;
+            uring.registered = uring.register_descriptor(REGISTER_RING_FDS, u32::MAX, descriptor).ok();
         }
         if uring.registered.is_some() {
             features = features.with(Feature::RegisteredRing);
@@ -257,9 +258,10 @@ impl Uring {
         if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Registers the ring's descriptor with the thread (any free index: `u32::MAX`), or takes it back.
-    fn register_descriptor(&self, operation: u32, index: u32) -> io::Result<u32> {
-        let mut update = ResourceUpdate { offset: index, reserved: 0, data: self.as_raw_fd() as u64 };
+    /// Registers the ring's descriptor with the thread (any free index: `u32::MAX`), or takes it back (then the
+    /// descriptor must be zero).
+    fn register_descriptor(&self, operation: u32, index: u32, descriptor: u64) -> io::Result<u32> {
+        let mut update = ResourceUpdate { offset: index, reserved: 0, data: descriptor };
         // SAFETY: the update lives until the call has returned.
         let answer = unsafe {
             libc::syscall(libc::SYS_io_uring_register, self.as_raw_fd(), operation, &raw mut update, 1u32)
@@ -271,8 +273,8 @@ impl Uring {
 impl Drop for Uring {
     fn drop(&mut self) {
         if let Some(index) = self.registered {
-            // The registration would keep the ring open.
-            let _ = self.register_descriptor(UNREGISTER_RING_FDS, index);
+            // The registration would keep the ring and its memory until the thread ends.
+            let _ = self.register_descriptor(UNREGISTER_RING_FDS, index, 0);
         }
     }
 }
