@@ -38,7 +38,7 @@
 //! | [`buf`] | owned buffers: the traits, windows, groups, errors that give them back |
 //! | `op/` | the operations: each with its io_uring entry and its system call next to each other |
 //! | `driver/` | operations in flight: slots, the ring, the poller |
-//! | `sys/` | a system call as a value, eventfd, thread-local context |
+//! | `sys/` | a system call as a value, eventfd, thread-local context, forks |
 //!
 //! Arrows point one way: `sys, buf ← op ← driver ← net, fs, io` and `driver, task, time ← runtime`.
 //!
@@ -114,6 +114,11 @@
 //!     proactor::run(async {}) // a second loop would stop the first: panics
 //! });
 //! ```
+//!
+//! A runtime belongs to the process in which it was made. In a child of fork(2) `block_on` panics and says so,
+//! `turn` gives an error, operations end with `ECANCELED`, handles with
+//! [`RuntimeGone`](task::RuntimeGone); what the child inherited can be dropped there without harm to the parent,
+//! and the child can make runtimes of its own. Descriptors are not inherited by programs that are executed.
 //!
 //! What belongs to one thread does not compile on another:
 //!

@@ -11,7 +11,8 @@
 //! See io_uring_setup(2), io_uring_enter(2), io_uring_register(2).
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use io_uring::{IoUring, Probe, opcode};
@@ -48,6 +49,9 @@ pub(crate) trait Kernel {
 
     /// Whether completions have overflowed their queue and are kept by the kernel.
     fn overflowed(&mut self) -> bool;
+
+    /// In a fork of the process: lets go of the ring without touching what is the parent's.
+    fn disown(self);
 }
 
 /// A completion as it lay in the queue.
@@ -354,6 +358,14 @@ impl Kernel for Uring {
 
     fn overflowed(&mut self) -> bool {
         self.ring.submission().cq_overflow()
+    }
+
+    fn disown(self) {
+        // The queues' memory was not inherited, and something else may lie at their addresses: what the ring's
+        // destructor would unmap is not its own. Nor is the registration of the parent's thread.
+        let this = ManuallyDrop::new(self);
+        // SAFETY: the descriptor is this process's copy, and its owner is forgotten.
+        drop(unsafe { OwnedFd::from_raw_fd(this.as_raw_fd()) });
     }
 }
 

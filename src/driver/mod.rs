@@ -39,7 +39,7 @@ pub(crate) mod submission;
 #[cfg(test)]
 mod tests;
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell, RefMut};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -50,6 +50,7 @@ use std::time::Duration;
 use crate::op::fd::{Descriptor, Registry};
 use crate::op::{Direction, Op, Wait};
 use crate::sys::context::{self, Entered};
+use crate::sys::fork::Origin;
 use crate::sys::guarded::Guarded;
 use crate::task::inbox::Shared;
 use crate::task::scheduler::Scheduler;
@@ -79,7 +80,7 @@ pub(crate) enum Park {
 pub(crate) enum Backend {
     Ring(Box<Ring<Uring>>, Granted),
     Poller(Poller),
-    /// The runtime has ended.
+    /// The runtime has ended, or this process is a fork of its own.
     Closed,
 }
 
@@ -130,6 +131,7 @@ pub(crate) struct Driver {
     readiness: OnceCell<Readiness>,
     shortage: Shortage,
     scheduler: Rc<Scheduler>,
+    origin: Origin,
     me: Weak<Driver>,
     pub(crate) stats: Stats,
 }
@@ -140,7 +142,7 @@ enum Machine {
     Ring,
     /// System calls: at once, when the descriptor is ready, or on the pool.
     Calls,
-    /// Nothing any more: the runtime has ended.
+    /// Nothing any more: the runtime has ended, or this process is a fork of its own.
     None,
 }
 
@@ -152,6 +154,7 @@ impl Driver {
             deferred: RefCell::default(),
             readiness: OnceCell::new(),
             shortage: Shortage::default(),
+            origin: scheduler.shared().origin,
             scheduler,
             me: me.clone(),
             stats: Stats::default(),
@@ -167,9 +170,31 @@ impl Driver {
         Descriptor::new(fd, self.me.clone())
     }
 
+    /// The backend. In a fork of the process there is none: see [`Origin`].
+    fn backend(&self) -> RefMut<'_, Backend> {
+        let mut backend = self.backend.borrow_mut();
+        if !self.origin.is_here()
+            && let Backend::Ring(ring, _) = std::mem::replace(&mut *backend, Backend::Closed)
+        {
+            ring.disown(); // the selector's own copy of the epoll set has just been closed
+        }
+        backend
+    }
+
+    /// An error in a fork of the process in which the runtime was made.
+    pub(crate) fn check_origin(&self) -> io::Result<()> {
+        if self.origin.is_here() {
+            return Ok(());
+        }
+        Err(io::Error::other(
+            "this process is a fork of the one in which the runtime was made, where its ring or epoll set belongs: \
+             make runtimes after fork(2), or have the child call execve(2)",
+        ))
+    }
+
     /// What carries an operation with this opcode out.
     fn machine(&self, opcode: u8) -> Machine {
-        match &*self.backend.borrow() {
+        match &*self.backend() {
             Backend::Ring(_, granted) if granted.has_opcode(opcode) => Machine::Ring,
             Backend::Ring(..) | Backend::Poller(_) => Machine::Calls,
             Backend::Closed => Machine::None,
@@ -178,7 +203,7 @@ impl Driver {
 
     /// What `f` makes of the ring, on the proactor.
     fn with_ring(&self, f: impl FnOnce(&mut Ring<Uring>)) {
-        if let Backend::Ring(ring, _) = &mut *self.backend.borrow_mut() {
+        if let Backend::Ring(ring, _) = &mut *self.backend() {
             f(ring);
         }
     }
@@ -189,7 +214,7 @@ impl Driver {
         op: &O,
         f: impl FnOnce(&mut Poller, &Descriptor, Direction) -> T,
     ) -> Option<T> {
-        match (&mut *self.backend.borrow_mut(), op.wait()) {
+        match (&mut *self.backend(), op.wait()) {
             (Backend::Poller(poller), Wait::Ready(descriptor, direction)) => {
                 Some(f(poller, descriptor, direction))
             }
@@ -199,9 +224,10 @@ impl Driver {
 
     /// One visit to the kernel, and everything that follows from it.
     pub(crate) fn visit(&self, park: Park) -> io::Result<()> {
+        self.check_origin()?;
         let visited = {
             let mut deferred = self.deferred.borrow_mut();
-            match &mut *self.backend.borrow_mut() {
+            match &mut *self.backend() {
                 Backend::Ring(ring, _) => ring.visit(park, &self.slots, &self.stats, &mut deferred),
                 Backend::Poller(poller) => poller.visit(park, &self.slots, &self.stats, &mut deferred),
                 Backend::Closed => Ok(()),
@@ -223,7 +249,7 @@ impl Driver {
 
     /// Whether a visit would bring something at once.
     pub(crate) fn has_work(&self) -> bool {
-        match &mut *self.backend.borrow_mut() {
+        match &mut *self.backend() {
             Backend::Ring(ring, _) => ring.has_work(),
             Backend::Poller(_) | Backend::Closed => false,
         }
@@ -231,7 +257,7 @@ impl Driver {
 
     /// Whether something waits to be handed to the kernel.
     pub(crate) fn has_unsubmitted(&self) -> bool {
-        match &mut *self.backend.borrow_mut() {
+        match &mut *self.backend() {
             Backend::Ring(ring, _) => ring.has_unsubmitted(),
             Backend::Poller(_) | Backend::Closed => false,
         }
@@ -256,7 +282,7 @@ impl Driver {
 
     /// The driver's own operation, if one is in flight.
     fn own(&self) -> Option<Key> {
-        match &*self.backend.borrow() {
+        match &*self.backend() {
             Backend::Ring(ring, _) => ring.own_operation(),
             Backend::Poller(_) | Backend::Closed => None,
         }
@@ -286,17 +312,17 @@ impl Driver {
 
     /// Closes the backend. What is still in flight stays where it is for good.
     pub(crate) fn close(&self) {
-        if let Backend::Ring(ring, _) = &mut *self.backend.borrow_mut() {
+        if let Backend::Ring(ring, _) = &mut *self.backend() {
             ring.disarm_wake(&self.slots, &self.stats, &mut self.deferred.borrow_mut());
         }
         self.settle();
-        let backend = std::mem::replace(&mut *self.backend.borrow_mut(), Backend::Closed);
+        let backend = std::mem::replace(&mut *self.backend(), Backend::Closed);
         drop(backend);
     }
 
     /// What the backend is made of.
     pub(crate) fn machinery(&self) -> Machinery {
-        match &*self.backend.borrow() {
+        match &*self.backend() {
             Backend::Ring(_, granted) => Machinery {
                 features: granted.features,
                 ring_entries: granted.entries,
@@ -319,7 +345,7 @@ impl Driver {
     /// # Panics
     /// When there is no descriptor free to make it.
     pub(crate) fn foreign_fd(&self) -> RawFd {
-        match &mut *self.backend.borrow_mut() {
+        match &mut *self.backend() {
             Backend::Ring(ring, _) => {
                 let readiness = self.readiness.get_or_init(|| {
                     Readiness::new(&mut ring.kernel, self.scheduler.shared()).unwrap_or_else(|error| {
@@ -329,14 +355,17 @@ impl Driver {
                 readiness.as_fd().as_raw_fd()
             }
             Backend::Poller(poller) => poller.as_fd().as_raw_fd(),
-            Backend::Closed => unreachable!("a runtime that can be borrowed is open"),
+            Backend::Closed => match self.check_origin() {
+                Err(error) => panic!("{error}"),
+                Ok(()) => unreachable!("a runtime that can be borrowed is open"),
+            },
         }
     }
 }
 
 impl Registry for Driver {
     fn forget(&self, token: u64, fd: RawFd) {
-        if let Backend::Poller(poller) = &mut *self.backend.borrow_mut() {
+        if let Backend::Poller(poller) = &mut *self.backend() {
             poller.forget(token, fd, &self.stats);
         }
     }

@@ -73,6 +73,11 @@ impl<K: Kernel> Ring<K> {
         }
     }
 
+    /// In a fork of the process: lets go of the ring, which is the parent's.
+    pub(crate) fn disown(self) {
+        self.kernel.disown();
+    }
+
     /// The ring's own operation, while it is in flight.
     pub(crate) fn own_operation(&self) -> Option<Key> {
         self.wake

@@ -72,6 +72,8 @@ impl Kernel for Scripted {
     fn overflowed(&mut self) -> bool {
         !self.overflowed.is_empty()
     }
+
+    fn disown(self) {}
 }
 
 /// Notes what becomes of it.

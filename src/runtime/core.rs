@@ -211,6 +211,7 @@ impl Core {
     pub(super) fn turn(&self, limits: Limits) -> io::Result<usize> {
         let _entered = self.enter_alone("turn");
         let _flush = Flush(self);
+        self.driver.check_origin()?;
         self.turns.add(1);
         let began = self.begin();
         if self.scheduler.is_ready() {
@@ -225,6 +226,7 @@ impl Core {
     /// One turn of the loop's own: runs what can go on, and then visits the kernel. `root` polls the future of
     /// `block_on` and says whether that is over.
     fn turn_with(&self, limits: Limits, root: &mut dyn FnMut() -> bool) -> io::Result<()> {
+        self.driver.check_origin()?;
         self.turns.add(1);
         let began = self.begin();
         let (polled, over) = self.run_generation(limits.polls, root);

@@ -1,5 +1,5 @@
 //! What the crate needs of the operating system below the drivers: one system call as a value, an
-//! event counter, the kernel's version, the slot in which a thread keeps its current loop, and a way to
+//! event counter, telling a process from its fork, the kernel's version, the slot in which a thread keeps its current loop, and a way to
 //! run code of the user to its end although some of it panics.
 //!
 //! Nothing here knows of operations, tasks or buffers.
@@ -7,6 +7,7 @@
 pub(crate) mod call;
 pub(crate) mod context;
 pub(crate) mod eventfd;
+pub(crate) mod fork;
 pub(crate) mod guarded;
 
 use std::io;

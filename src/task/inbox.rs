@@ -10,7 +10,8 @@
 //! write first and read second, each with a read-modify-write, so that one of them sees the other: a wake-up
 //! can't fall between. A loop that is awake costs the waker no system call.
 //!
-//! When the runtime ends it closes the inbox: what lies in it is discarded and later pushes are refused.
+//! When the runtime ends it closes the inbox: what lies in it is discarded and later pushes are refused. In a fork of
+//! the process it counts as closed.
 
 use std::io;
 use std::ptr::{self, NonNull};
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 
 use crate::sys::eventfd::EventFd;
+use crate::sys::fork::Origin;
 use crate::sys::guarded::Guarded;
 
 /// The part of a loop that other threads may touch.
@@ -27,6 +29,8 @@ pub(crate) struct Shared {
     park: AtomicU8,
     stop: AtomicBool,
     pub(crate) eventfd: EventFd,
+    /// The process whose loop this is.
+    pub(crate) origin: Origin,
 }
 
 /// One atomic count of the remote side, which the home thread shares among its tasks without atomics.
@@ -71,6 +75,7 @@ impl Shared {
             park: AtomicU8::new(AWAKE),
             stop: AtomicBool::new(false),
             eventfd: EventFd::new()?,
+            origin: Origin::here(),
         }))
     }
 
@@ -81,6 +86,9 @@ impl Shared {
     /// The node is valid until its `deliver` has been called, and is in no inbox now.
     #[must_use]
     pub(crate) unsafe fn push(&self, node: NonNull<Node>) -> bool {
+        if !self.origin.is_here() {
+            return false;
+        }
         let mut head = self.head.load(Ordering::Relaxed);
         loop {
             if head == closed() {
@@ -111,7 +119,8 @@ impl Shared {
 
     /// Wakes the loop if it sleeps.
     pub(crate) fn unpark(&self) {
-        if self.park.swap(AWAKE, Ordering::AcqRel) == PARKED {
+        // In a fork nobody sleeps, and the descriptor is the parent's.
+        if self.park.swap(AWAKE, Ordering::AcqRel) == PARKED && self.origin.is_here() {
             self.eventfd.signal();
         }
     }
@@ -158,7 +167,7 @@ impl Shared {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.head.load(Ordering::Acquire) == closed()
+        self.head.load(Ordering::Acquire) == closed() || !self.origin.is_here()
     }
 
     pub(crate) fn request_stop(&self) {

@@ -77,12 +77,7 @@ impl Pool {
 
     /// Queues `work`. It is dropped uncalled if the pool is closed, or if it can't start a first thread.
     pub(crate) fn submit(&self, tag: u64, work: impl FnOnce() + Send + 'static) {
-        let mut state = self.inner.lock();
-        if state.closed {
-            drop(state);
-            drop(work);
-            return;
-        }
+        let Some(mut state) = self.lock().filter(|state| !state.closed) else { return };
         state.queue.push_back(Job { tag, work: Box::new(work) });
         if state.idle >= state.queue.len() || state.threads == self.max_threads {
             drop(state);
@@ -107,7 +102,7 @@ impl Pool {
 
     /// Takes a job back that has not begun. False when it has.
     pub(crate) fn withdraw(&self, tag: u64) -> bool {
-        let mut state = self.inner.lock();
+        let Some(mut state) = self.lock() else { return false };
         let place = state.queue.iter().position(|job| job.tag == tag);
         let job = place.and_then(|place| state.queue.remove(place));
         drop(state);
@@ -116,7 +111,7 @@ impl Pool {
 
     /// Drops the jobs that have not begun, lets idle threads end, and refuses new jobs.
     pub(crate) fn close(&self) {
-        let mut state = self.inner.lock();
+        let Some(mut state) = self.lock() else { return };
         state.closed = true;
         let orphans = std::mem::take(&mut state.queue);
         drop(state);
@@ -126,7 +121,13 @@ impl Pool {
 
     /// Jobs that are running now.
     pub(crate) fn running(&self) -> usize {
-        self.inner.lock().running
+        self.lock().map_or(0, |state| state.running)
+    }
+
+    /// The state; none in a fork of the process, where the threads are missing and one of them may have left it
+    /// locked.
+    fn lock(&self) -> Option<MutexGuard<'_, State>> {
+        self.shared.origin.is_here().then(|| self.inner.lock())
     }
 }
 

@@ -11,9 +11,9 @@ use libc::{SYS_io_uring_enter, SYS_io_uring_register, SYS_io_uring_setup};
 use nix::sys::resource::Resource;
 use proactor::fs::File;
 use proactor::io::Cancellable;
-use proactor::net::{TcpListener, TcpStream};
+use proactor::net::{TcpListener, TcpStream, UdpSocket};
 use proactor::time::sleep;
-use proactor::{Auto, Backend, Proactor, Runtime, spawn};
+use proactor::{Auto, Backend, Config, Feature, FeatureState, Proactor, Runtime, spawn, spawn_blocking};
 
 use crate::kit::*;
 
@@ -21,7 +21,14 @@ tests! {
     t52_accept_without_a_descriptor_pauses,
     t52_accept_goes_on_when_a_descriptor_is_closed,
     t52_a_pausing_accept_can_be_cancelled,
-    t55_a_filter_that_refuses_the_ring_is_named,
+    t57_a_fork_is_told_and_its_parent_goes_on,
+    t57_a_fork_inside_a_task_ends_its_loop,
+    t57_a_program_that_is_executed_inherits_nothing,
+    t59_a_write_to_a_closed_peer_is_an_error_where_the_signal_is_deadly,
+    t55_a_filter_that_refuses_the_ring_is_named;
+    proactor:
+    t53_little_memory_for_rings_gives_small_rings_and_then_none,
+    t54_rings_are_made_right_after_many_were_closed,
 }
 
 /// A listener with clients in its backlog, in a process that has no descriptor left.
@@ -78,7 +85,7 @@ fn t52_accept_without_a_descriptor_pauses<R: Runtime>() {
             for client in &mut clients {
                 client.write_all(b"x").unwrap();
             }
-            for stream in accepted.borrow().iter() {
+            for stream in accepted.take() {
                 assert_eq!(stream.read_exact([0; 1]).await.unwrap().1, *b"x");
             }
             assert!(serving.cancel().await.unwrap_err().is_cancelled());
@@ -181,4 +188,247 @@ fn t55_a_filter_that_refuses_the_ring_is_named<R: Runtime>() {
             });
         }
     }
+}
+
+/// A user of its own: the memory of rings is counted per user.
+const LIMITED: u32 = 64_053;
+
+async fn everyday() {
+    let (a, b) = pair().await;
+    let echoing = spawn(echo(b));
+    a.write_all("text").await.unwrap();
+    assert_eq!(&a.read_exact([0; 4]).await.unwrap().1, b"text");
+    assert_eq!(spawn_blocking(|| 7).await.unwrap(), 7);
+    drop(a);
+    echoing.await.unwrap();
+}
+
+fn t53_little_memory_for_rings_gives_small_rings_and_then_none<R: Runtime>() {
+    Alone::new().limit(Resource::RLIMIT_MEMLOCK, 64 << 10).user(LIMITED).run(|| {
+        let before = descriptors();
+        let config = Config::new().ring_entries(4_096);
+        let mut rings = Vec::new();
+        let refused = loop {
+            match R::with_config(&config) {
+                Ok(runtime) => {
+                    let entries = runtime.report().ring_entries;
+                    assert!((64..4_096).contains(&entries), "{entries}");
+                    runtime.block_on(everyday());
+                    rings.push(runtime);
+                }
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused.kind(), std::io::ErrorKind::OutOfMemory);
+        assert!(refused.to_string().contains("RLIMIT_MEMLOCK"), "{refused}");
+        let auto = Auto::with_config(&config).unwrap();
+        assert_eq!(auto.backend(), Backend::Selector);
+        assert!(auto.report().reason.unwrap().contains("RLIMIT_MEMLOCK"));
+        auto.block_on(everyday());
+        drop(auto);
+        rings.drain(..).for_each(end);
+        assert_eq!(descriptors(), before);
+        // The kernel gives the memory back a while after the rings were closed: the attempts wait for it. For
+        // somebody who was an ordinary user before, the rings of the tests beside this one count as well.
+        if nix::unistd::getuid().as_raw() == LIMITED {
+            let again = R::with_config(&config).unwrap();
+            again.block_on(everyday());
+            end(again);
+        }
+    });
+}
+
+fn t54_rings_are_made_right_after_many_were_closed<R: Runtime>() {
+    Alone::new().limit(Resource::RLIMIT_MEMLOCK, 8 << 20).user(LIMITED + 1).run(|| {
+        // Some 60 rings of this size fit under the limit at a time.
+        let config = Config::new().ring_entries(1_024);
+        for _ in 0..rounds(400, 4_000) {
+            let runtime = R::with_config(&config).unwrap();
+            runtime.block_on(async { proactor::io::nop().await }).unwrap();
+            let report = runtime.report();
+            let registered = report.features.iter().find(|of| of.feature == Feature::RegisteredRing).unwrap();
+            assert_eq!(registered.state, FeatureState::On, "a thread has room for 16");
+            end(runtime);
+        }
+    });
+}
+
+/// Forks; the child does `work` and ends with it. The parent gets the child, which must end well.
+fn fork(work: impl FnOnce()) -> Fork {
+    // SAFETY: the process has no other thread that could hold a lock of the allocator or of the standard
+    // library, except the watchdog, which sleeps. The child never returns from here.
+    match unsafe { libc::fork() } {
+        0 => {
+            let code = i32::from(std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err());
+            // SAFETY: ends the process, without destructors, which are the parent's to run.
+            unsafe { libc::_exit(code) }
+        }
+        child => Fork(nix::unistd::Pid::from_raw(child)),
+    }
+}
+
+#[must_use]
+struct Fork(nix::unistd::Pid);
+
+impl Fork {
+    fn ended_well(self) {
+        let status = nix::sys::wait::waitpid(self.0, None).unwrap();
+        assert_eq!(status, nix::sys::wait::WaitStatus::Exited(self.0, 0));
+    }
+}
+
+fn t57_a_fork_is_told_and_its_parent_goes_on<R: Runtime>() {
+    alone(|| {
+        let runtime = R::with_config(&Config::new().shutdown_deadline(Duration::from_secs(3_600))).unwrap();
+        let (hold, held) = std::sync::mpsc::channel::<()>();
+        let (stream, mut peer) = runtime.block_on(async { half_pair() });
+        let (idle, mut idle_peer) = runtime.block_on(async { half_pair() });
+        let idle = Rc::new(idle);
+        let stream = Rc::new(stream);
+        let reading = stream.clone();
+        let read = runtime.spawn(async move { reading.read_exact([0; 5]).await.unwrap().1 });
+        let job = runtime.spawn(async { spawn_blocking(move || held.recv().is_err()).await.unwrap() });
+        runtime.block_on(turns(3)); // the read is in flight, the job runs
+        let handle = runtime.handle();
+        let mut begun = Box::pin(idle.read([0; 1]));
+        runtime.block_on(async { assert!(poll_once(&mut begun).await.is_pending()) });
+
+        let all = RefCell::new(Some((begun, read, stream, idle, runtime)));
+        let told = || {
+            let all = all.borrow();
+            let (.., runtime) = all.as_ref().unwrap();
+            let said = panic_of(|| runtime.block_on(async {}));
+            assert!(said.contains("fork(2)"), "{said}");
+            assert!(handle.is_closed());
+            assert!(handle.call_soon(|| ()).is_err());
+            handle.stop();
+        };
+        let works = || run::<R>(everyday()); // a runtime of the child's own
+        let children = [
+            fork(|| {
+                told();
+                works();
+            }),
+            fork(|| {
+                // What belongs to the parent is let go of, at once although the deadline is an hour away.
+                drop(all.take());
+                works();
+            }),
+            fork(|| {
+                told();
+                drop(all.take());
+                works();
+            }),
+        ];
+        for child in children {
+            child.ended_well();
+        }
+        let (begun, read, _stream, _idle, runtime) = all.take().unwrap();
+        peer.write_all(b"hello").unwrap();
+        assert_eq!(&runtime.block_on(read).unwrap(), b"hello");
+        idle_peer.write_all(b"x").unwrap();
+        assert_eq!(runtime.block_on(begun).unwrap(), (1, *b"x"));
+        drop(hold);
+        assert!(runtime.block_on(job).unwrap());
+        end(runtime);
+    });
+}
+
+fn t57_a_fork_inside_a_task_ends_its_loop<R: Runtime>() {
+    alone(|| {
+        let runtime = R::new().unwrap();
+        let parent = std::process::id();
+        let is_child = move || std::process::id() != parent;
+        let said = panic_catching(|| {
+            runtime.block_on(async {
+                let (stream, mut peer) = half_pair();
+                let folder = TempDir::new();
+                let file = File::open(folder.file("file", b"content")).await.unwrap();
+                let mut read = stream.read([0; 5]);
+                assert!(poll_once(&mut read).await.is_pending());
+                turns(2).await;
+                // SAFETY: as in `fork`; this child ends below.
+                let child = unsafe { libc::fork() };
+                if child == 0 {
+                    std::mem::forget(folder); // it is the parent's
+                    let error = stream.write("lost").await.unwrap_err().into_parts().0;
+                    assert_eq!(error.raw_os_error(), Some(libc::ECANCELED));
+                    let error = file.read_at([0; 7], 0).await.unwrap_err().into_parts().0;
+                    assert_eq!(error.raw_os_error(), Some(libc::ECANCELED));
+                    let _ = read.await; // which is the parent's, and never ends here
+                    unreachable!("the loop of a fork has ended");
+                }
+                Fork(nix::unistd::Pid::from_raw(child)).ended_well();
+                peer.write_all(b"hello").unwrap();
+                assert_eq!(&read.await.unwrap().1, b"hello");
+                assert_eq!(&file.read_at([0; 7], 0).await.unwrap().1, b"content");
+                drop(stream);
+                assert_eq!(read_to_end(peer), b"", "the child has sent nothing");
+            });
+        });
+        if is_child() {
+            let told = said.is_some_and(|said| said.contains("fork(2)"));
+            // SAFETY: ends the child, without destructors, which are the parent's to run.
+            unsafe { libc::_exit(i32::from(!told)) }
+        }
+        assert_eq!(said, None);
+        end(runtime);
+    });
+}
+
+fn t57_a_program_that_is_executed_inherits_nothing<R: Runtime>() {
+    let of_ours =
+        |link: &String| ["socket:", "anon_inode:", "proactor-suite"].iter().any(|kind| link.contains(kind));
+    let inherits = move || {
+        let inherited: Vec<String> = descriptors().into_iter().filter(of_ours).collect();
+        assert_eq!(inherited, Vec::<String>::new());
+    };
+    if is_alone() {
+        return drop(Alone::new().run(inherits));
+    }
+    let runtime = R::new().unwrap();
+    runtime.block_on(async {
+        let folder = TempDir::new();
+        let file = File::open(folder.file("file", b"content")).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let mut read = server.read([0; 1]);
+        assert!(poll_once(&mut read).await.is_pending());
+        turns(2).await;
+        Alone::new().run(inherits);
+        drop((file, client, udp, read));
+    });
+    end(runtime);
+}
+
+fn t59_a_write_to_a_closed_peer_is_an_error_where_the_signal_is_deadly<R: Runtime>() {
+    alone(|| {
+        // SAFETY: restores what a program that is not written in Rust begins with.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        run::<R>(async {
+            let (closed, peer) = half_pair();
+            reset(peer);
+            until_reset(&closed).await;
+            let broken = |error: std::io::Error| assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+            broken(closed.write("text").await.unwrap_err().into());
+            broken(closed.write_all("text").await.unwrap_err().into());
+            broken(closed.write_vectored(["te", "xt"]).await.unwrap_err().into());
+            broken(closed.write_all_vectored(["te", "xt"]).await.unwrap_err().into());
+            // One that was waiting for room when the peer went.
+            let (full, peer) = half_pair();
+            let mut writing = full.write_all(vec![0; 16 << 20]);
+            assert!(poll_once(&mut writing).await.is_pending());
+            turns(2).await;
+            reset(peer);
+            writing.await.unwrap_err();
+        });
+    });
+}
+
+/// Until the stream has heard of its peer's reset, and the error has been taken.
+async fn until_reset(stream: &TcpStream) {
+    let error = stream.read([0; 1]).await.unwrap_err();
+    assert_eq!(error.into_parts().0.kind(), std::io::ErrorKind::ConnectionReset);
 }

@@ -53,7 +53,7 @@ pub(crate) struct Alone {
     case: String,
     variables: Vec<(String, String)>,
     limits: Vec<(Resource, u64)>,
-    nobody: bool,
+    user: Option<u32>,
     /// System calls that fail, and the `errno` with which.
     refused: Option<(Vec<i64>, i32)>,
     killed_by: Option<i32>,
@@ -82,8 +82,13 @@ impl Alone {
     }
 
     /// As an ordinary user without any privilege.
-    pub(crate) fn nobody(mut self) -> Self {
-        self.nobody = true;
+    pub(crate) fn nobody(self) -> Self {
+        self.user(NOBODY)
+    }
+
+    /// As this ordinary user: the kernel counts some things per user. Who is one already stays who he is.
+    pub(crate) fn user(mut self, id: u32) -> Self {
+        self.user = Some(id);
         self
     }
 
@@ -102,9 +107,8 @@ impl Alone {
 
     /// Runs the test in the process, or starts that and waits for its end; gives what it wrote to stderr then.
     pub(crate) fn run(self, test: impl FnOnce()) -> Option<String> {
-        let mut arguments = std::env::args().skip(1);
-        if arguments.next().as_deref() == Some(ALONE) {
-            if arguments.nth(1).unwrap_or_default() == self.case {
+        if is_alone() {
+            if std::env::args().nth(3).unwrap_or_default() == self.case {
                 self.restrict();
                 test();
             }
@@ -133,10 +137,12 @@ impl Alone {
         for (resource, value) in &self.limits {
             setrlimit(*resource, *value, *value).unwrap();
         }
-        if self.nobody && getuid().is_root() {
+        if let Some(id) = self.user
+            && getuid().is_root()
+        {
             setgroups(&[]).unwrap();
-            setgid(Gid::from_raw(NOBODY)).unwrap();
-            setuid(Uid::from_raw(NOBODY)).unwrap();
+            setgid(Gid::from_raw(id)).unwrap();
+            setuid(Uid::from_raw(id)).unwrap();
             // What a change of the user has reset: /proc/self stays readable, and the process ends with the one
             // that waits for it.
             nix::sys::prctl::set_dumpable(true).unwrap();
@@ -151,6 +157,11 @@ impl Alone {
             seccompiler::apply_filter(&program).unwrap();
         }
     }
+}
+
+/// Whether this is a process of one test.
+pub(crate) fn is_alone() -> bool {
+    std::env::args().nth(1).as_deref() == Some(ALONE)
 }
 
 /// Runs a test in a process of its own.

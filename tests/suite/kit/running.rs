@@ -35,14 +35,18 @@ pub(crate) fn is_proactor<R: Runtime>() -> bool {
 /// The message with which `f` panics.
 #[track_caller]
 pub(crate) fn panic_of<T>(f: impl FnOnce() -> T) -> String {
+    panic_catching(|| drop(f())).unwrap_or_else(|| panic!("it did not panic"))
+}
+
+/// The message with which `f` panics, if it does.
+pub(crate) fn panic_catching(f: impl FnOnce()) -> Option<String> {
     let before = QUIET.replace(true);
     let result = catch_unwind(AssertUnwindSafe(f));
     QUIET.set(before);
-    let Err(panic) = result else { panic!("it did not panic") };
-    match panic.downcast::<String>() {
+    Some(match result.err()?.downcast::<String>() {
         Ok(message) => *message,
         Err(panic) => (*panic.downcast::<&'static str>().unwrap()).to_owned(),
-    }
+    })
 }
 
 /// Polls a future once.
