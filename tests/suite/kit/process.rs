@@ -30,7 +30,11 @@ fn message_of(payload: &(dyn Any + Send)) -> Option<&str> {
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }
 
-/// Panics that tests expect are not printed; descriptors are allowed as many as possible.
+/// Makes root run the whole suite as the user with this number.
+const USER_VARIABLE: &str = "SUITE_USER";
+
+/// Panics that tests expect are not printed; descriptors are allowed as many as possible; root becomes who it was
+/// told to.
 pub(crate) fn prepare_process() {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -41,6 +45,21 @@ pub(crate) fn prepare_process() {
     }));
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    if let Ok(user) = std::env::var(USER_VARIABLE) {
+        become_user(user.parse().expect("SUITE_USER is the number of a user"));
+    }
+}
+
+/// Gives root's privileges up for good; who is an ordinary user already stays who he is.
+fn become_user(id: u32) {
+    if !getuid().is_root() {
+        return;
+    }
+    setgroups(&[]).unwrap();
+    setgid(Gid::from_raw(id)).unwrap();
+    setuid(Uid::from_raw(id)).unwrap();
+    // What a change of the user has reset: /proc/self stays readable.
+    nix::sys::prctl::set_dumpable(true).unwrap();
 }
 
 /// The user that owns nothing, and to whom all limits apply.
@@ -126,8 +145,8 @@ impl Alone {
 
     fn child(&self) -> Output {
         let name = NAME.with_borrow(String::clone);
-        let program = std::env::current_exe().unwrap();
-        let mut command = Command::new(program);
+        // By this name it can be executed also by a user who may not enter the folders above it.
+        let mut command = Command::new("/proc/self/exe");
         command.args([ALONE, &name, &self.case]).env_remove("PROACTOR_BACKEND");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.output().unwrap()
@@ -137,16 +156,9 @@ impl Alone {
         for (resource, value) in &self.limits {
             setrlimit(*resource, *value, *value).unwrap();
         }
-        if let Some(id) = self.user
-            && getuid().is_root()
-        {
-            setgroups(&[]).unwrap();
-            setgid(Gid::from_raw(id)).unwrap();
-            setuid(Uid::from_raw(id)).unwrap();
-            // What a change of the user has reset: /proc/self stays readable, and the process ends with the one
-            // that waits for it.
-            nix::sys::prctl::set_dumpable(true).unwrap();
-            end_with_parent();
+        if let Some(id) = self.user {
+            become_user(id);
+            end_with_parent(); // a change of the user has reset that as well
         }
         if let Some((calls, errno)) = &self.refused {
             let rules: BTreeMap<i64, Vec<SeccompRule>> = calls.iter().map(|call| (*call, vec![])).collect();
