@@ -180,8 +180,8 @@ impl Driver {
         self.stats.submissions.add(1);
         self.stats.calls.add(1);
         let pool = &self.scheduler.pool;
-        let report = Report { shared: pool.shared(), key, result: -libc::ECANCELED };
-        pool.submit(key.pack(), move || report.carry_out(call));
+        let report = Report { shared: pool.shared(), key, call, result: -libc::ECANCELED };
+        pool.submit(key.pack(), move || report.carry_out());
     }
 
     /// A job has reported.
@@ -232,23 +232,26 @@ impl Driver {
 struct Report {
     shared: Arc<Shared>,
     key: Key,
+    call: Call,
     result: i32,
 }
 
 impl Report {
-    fn carry_out(mut self, call: Call) {
-        self.result = call.run_through_signals();
+    fn carry_out(mut self) {
+        self.result = self.call.run_through_signals();
     }
 }
 
 impl Drop for Report {
     fn drop(&mut self) {
-        let (key, result) = (self.key, self.result);
-        // A closed inbox means that the slot has been given up as leaked.
-        let _ = self.shared.post(move |delivery| {
-            if delivery == Delivery::Run {
-                with(|driver| driver.map(|driver| driver.job_done(key, result)));
-            }
-        });
+        let (key, call, result) = (self.key, self.call, self.result);
+        let report = move |delivery| match delivery {
+            Delivery::Run => drop(with(|driver| driver.map(|driver| driver.job_done(key, result)))),
+            // The slot has been given up as leaked.
+            Delivery::Discard => call.discard(result),
+        };
+        if let Err(report) = self.shared.post(report) {
+            report(Delivery::Discard); // the inbox is closed
+        }
     }
 }

@@ -61,6 +61,7 @@ impl Op for Open {
                 [libc::AT_FDCWD as usize, path, self.flags as usize, self.mode as usize],
             )
         }
+        .opening()
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

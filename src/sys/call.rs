@@ -7,6 +7,8 @@
 //!
 //! It does not know what its arguments mean: whoever builds one vouches for its pointers.
 
+use std::os::fd::{FromRawFd, OwnedFd};
+
 use libc::{c_int, c_long};
 
 /// A system call, ready to be made.
@@ -16,6 +18,8 @@ pub(crate) struct Call {
     arguments: [usize; 6],
     /// Whether it may be made again when a signal has interrupted it.
     repeatable: bool,
+    /// Whether its answer is a descriptor, which then belongs to whoever made the call.
+    opens: bool,
 }
 
 // SAFETY: a call is only data. Making it elsewhere is sound when whoever made it keeps what its pointers
@@ -33,7 +37,7 @@ impl Call {
         const { assert!(N <= 6, "a system call takes six arguments at most") };
         let mut all = [0; 6];
         all[..N].copy_from_slice(&arguments);
-        Call { number, arguments: all, repeatable: true }
+        Call { number, arguments: all, repeatable: true, opens: false }
     }
 
     /// Makes the call; a failure is the negated `errno`, as in a completion of io_uring.
@@ -52,6 +56,19 @@ impl Call {
     /// It must not be made again when a signal has interrupted it: close(2) frees the number all the same.
     pub(crate) fn once(self) -> Self {
         Call { repeatable: false, ..self }
+    }
+
+    /// It answers with a new descriptor.
+    pub(crate) fn opening(self) -> Self {
+        Call { opens: true, ..self }
+    }
+
+    /// Lets go of what the call has answered: nobody is there any more to take it.
+    pub(crate) fn discard(self, result: i32) {
+        if self.opens && result >= 0 {
+            // SAFETY: the call has just made the descriptor, and nobody else knows its number.
+            drop(unsafe { OwnedFd::from_raw_fd(result) });
+        }
     }
 
     /// Makes it, again and again while signals interrupt it.
