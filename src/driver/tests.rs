@@ -5,7 +5,10 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::kernel::{Kernel, Reaped};
+use io_uring::squeue;
+
+use super::feature::{Feature, FeatureSet};
+use super::kernel::{Kernel, Reaped, Uring};
 use super::ring::Ring;
 use super::slot::{Event, Life};
 use super::slots::{Key, Slots};
@@ -438,4 +441,74 @@ fn slots_never_move_and_keys_are_never_used_twice() {
     }
     // SAFETY: placed with this type.
     assert_eq!(unsafe { bench.slots.get::<Probe<SINGLE>>(first) }, place);
+}
+
+#[test]
+fn t40_the_read_of_the_event_descriptor_is_made_again_whatever_ended_it() {
+    for result in [8, 0, -libc::ECANCELED, -libc::EINTR, -libc::EAGAIN, -libc::ENOMEM] {
+        let mut bench = Bench::new(4);
+        for _ in 0..3 {
+            let own = bench.ring.own_operation().unwrap();
+            bench.complete(own, result, 0);
+            bench.visit(); // takes the completion
+            bench.visit(); // and this hands the next read over
+            let next = bench.ring.own_operation().unwrap();
+            assert_ne!(next, own);
+            assert_eq!(bench.slots.life(next), Some(Life::InFlight), "after {result}");
+            assert!(bench.ring.kernel.submitted.contains(&next.pack()));
+            assert_eq!(bench.slots.live(), 1);
+        }
+    }
+}
+
+/// The ring over the real kernel; `None`, with a note, where that refuses.
+fn real_ring(entries: u32, masked: FeatureSet) -> Option<Ring<Uring>> {
+    match Uring::open(entries, masked, None) {
+        Ok((uring, granted)) => {
+            Some(Ring::new(uring, Shared::new().unwrap(), granted.features.has(Feature::CqeSkip)))
+        }
+        Err(refused) => {
+            assert!(std::env::var_os("PROACTOR_REQUIRE_URING").is_none(), "{refused}");
+            eprintln!("not tested: {refused}");
+            None
+        }
+    }
+}
+
+#[test]
+fn t50_a_bad_entry_in_a_batch_does_not_strand_the_rest() {
+    // Without SUBMIT_ALL the kernel stops at the bad entry and leaves the others in the queue.
+    for masked in [FeatureSet::default(), FeatureSet::default().with(Feature::SubmitAll)] {
+        for (entries, bad) in [(64, &[3][..]), (64, &[0, 1, 2, 8, 19]), (4, &[0, 3, 4, 5, 19])] {
+            let Some(mut ring) = real_ring(entries, masked) else { return };
+            let (slots, stats, mut deferred) = (Slots::new(), Stats::default(), Deferred::default());
+            let log = Log::default();
+            let keys: Vec<Key> = (0..20)
+                .map(|number| {
+                    let key = slots.place(Probe::<SINGLE>(log.clone(), [0; 40]), None, None);
+                    let entry = io_uring::opcode::Nop::new().build();
+                    let is_bad = bad.contains(&number);
+                    // A NOP takes no provided buffer.
+                    let flags = if is_bad { squeue::Flags::BUFFER_SELECT } else { squeue::Flags::empty() };
+                    ring.submit(key, entry.flags(flags), &slots, &stats);
+                    key
+                })
+                .collect();
+            let done =
+                |slots: &Slots| keys.iter().filter(|key| slots.life(**key) == Some(Life::Done)).count();
+            // A wait without end is none while there is something to submit or to take.
+            while done(&slots) < keys.len() {
+                ring.visit(Park::Forever, &slots, &stats, &mut deferred).unwrap();
+            }
+            assert!(stats.kernel_visits.get() < 100, "{} visits", stats.kernel_visits.get());
+            for (number, key) in keys.iter().enumerate() {
+                // SAFETY: placed with this type.
+                let (op, completion, _) = unsafe { slots.claim::<Probe<SINGLE>>(*key) }.unwrap();
+                let result = op.complete(completion);
+                assert_eq!(result < 0, bad.contains(&number), "entry {number} answered {result}");
+            }
+            ring.disarm_wake(&slots, &stats, &mut deferred);
+            assert_eq!(slots.live(), 0);
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Futures dropped, forgotten and moved at any time; kernels that fail; ends in the middle of things.
+//! Futures dropped, forgotten and moved at any time; ends in the middle of things.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending};
@@ -14,15 +14,11 @@ use proactor::fs::File;
 use proactor::net::TcpStream;
 use proactor::task::JoinHandle;
 use proactor::time::{Elapsed, timeout, timeout_at};
-use proactor::{Config, Fault, Runtime, spawn, yield_now};
+use proactor::{Config, Runtime, spawn, yield_now};
 
 use crate::kit::*;
 
 tests! {
-    nothing_is_lost_when_enter_is_told_to_try_again,
-    nothing_is_lost_when_enter_is_interrupted,
-    nothing_is_lost_when_enter_is_busy,
-    a_small_ring_takes_any_number_of_operations,
     a_dropped_read_loses_no_bytes,
     a_dropped_write_keeps_its_buffer_alive,
     a_dropped_file_read_keeps_its_buffer_alive,
@@ -36,61 +32,6 @@ tests! {
     a_task_whose_read_was_moved_away_ends,
     a_spawn_in_a_drop_during_shutdown_that_leaves_an_operation,
     a_runtime_may_be_dropped_by_a_panic,
-}
-
-fn faulty<R: Runtime>(errno: i32) {
-    for after_submission in [false, true] {
-        let fault = Fault { every: 3, errno, after_submission };
-        let runtime = R::with_config(&Config::new().fault(fault)).unwrap();
-        runtime.block_on(async {
-            let folder = TempDir::new();
-            let content = pattern(100_000);
-            let file = File::open(folder.file("file", &content)).await.unwrap();
-            let (client, server) = pair().await;
-            let echoing = spawn(echo(server));
-            for number in 0..500 {
-                let message = &content[number * 100..][..600];
-                client.write_all(Tombstone::filled(1, message)).await.unwrap();
-                let mut echoed = Vec::new();
-                while echoed.len() < message.len() {
-                    let (count, part) = client.read(Tombstone::new(1)).await.unwrap();
-                    assert_ne!(count, 0);
-                    echoed.extend_from_slice(&part);
-                }
-                assert_bytes(&echoed, message);
-                if number % 5 == 0 {
-                    let (count, part) = file.read_at(Tombstone::new(1), number as u64).await.unwrap();
-                    assert_bytes(&part, &content[number..][..count]);
-                    assert_eq!(count, Tombstone::PAGE);
-                }
-            }
-            drop(client);
-            echoing.await.unwrap();
-        });
-        end(runtime);
-    }
-}
-
-fn nothing_is_lost_when_enter_is_told_to_try_again<R: Runtime>() {
-    faulty::<R>(libc::EAGAIN);
-}
-
-fn nothing_is_lost_when_enter_is_interrupted<R: Runtime>() {
-    faulty::<R>(libc::EINTR);
-}
-
-fn nothing_is_lost_when_enter_is_busy<R: Runtime>() {
-    faulty::<R>(libc::EBUSY);
-}
-
-fn a_small_ring_takes_any_number_of_operations<R: Runtime>() {
-    let runtime = R::with_config(&Config::new().ring_entries(8)).unwrap();
-    runtime.block_on(async {
-        let results = join_all((0..5_000).map(|_| proactor::io::nop())).await;
-        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 5_000);
-    });
-    assert_eq!(runtime.report().live.ops, 0);
-    end(runtime);
 }
 
 fn a_dropped_read_loses_no_bytes<R: Runtime>() {

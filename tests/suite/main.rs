@@ -26,11 +26,14 @@ mod harness;
 mod limits;
 mod misuse;
 mod pool;
+mod rings;
 mod runtime;
+mod selector;
 mod tasks;
 mod tcp;
 mod time;
 mod udp;
+mod wakes;
 
 use std::process::ExitCode;
 
@@ -38,9 +41,9 @@ use kit::Test;
 use libtest_mimic::{Arguments, Failed, Trial};
 use proactor::Proactor;
 
-fn main() -> ExitCode {
-    kit::prepare_process();
-    let tests: Vec<Test> = [
+/// All tests, of all files.
+fn tests() -> Vec<Test> {
+    [
         runtime::tests(),
         tasks::tests(),
         time::tests(),
@@ -53,9 +56,17 @@ fn main() -> ExitCode {
         embed::tests(),
         misuse::tests(),
         limits::tests(),
+        wakes::tests(),
+        rings::tests(),
+        selector::tests(),
         harness::tests(),
     ]
-    .concat();
+    .concat()
+}
+
+fn main() -> ExitCode {
+    kit::prepare_process();
+    let tests = tests();
     let mut arguments = std::env::args().skip(1);
     if arguments.next().as_deref() == Some(kit::ALONE) {
         kit::run_alone(&tests, &arguments.next().unwrap_or_default());

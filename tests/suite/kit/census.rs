@@ -32,6 +32,17 @@ pub(crate) fn threads() -> Vec<String> {
     comm.map(|comm| comm.trim_end().to_owned()).filter(|name| name != "watchdog").collect()
 }
 
+/// Whether a thread with this name is in this system call.
+pub(crate) fn is_in_call(name: &str, call: i64) -> bool {
+    let mut threads = std::fs::read_dir("/proc/self/task").unwrap();
+    threads.any(|thread| {
+        let read =
+            |file| std::fs::read_to_string(thread.as_ref().unwrap().path().join(file)).unwrap_or_default();
+        let in_call = read("syscall").split_whitespace().next() == Some(&call.to_string());
+        in_call && read("comm").trim_end() == name
+    })
+}
+
 /// Bytes of memory that the process has resident.
 pub(crate) fn resident_bytes() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();

@@ -20,10 +20,16 @@ pub(crate) async fn pair() -> (TcpStream, TcpStream) {
 
 /// A stream of ours, and its peer as a blocking stream of the standard library.
 pub(crate) fn half_pair() -> (TcpStream, std::net::TcpStream) {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (peer, _) = listener.accept().unwrap();
+    let (ours, peer) = std_pair();
     (TcpStream::from_std(ours).unwrap(), peer)
+}
+
+/// Two connected streams of the standard library.
+pub(crate) fn std_pair() -> (std::net::TcpStream, std::net::TcpStream) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let first = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (second, _) = listener.accept().unwrap();
+    (first, second)
 }
 
 /// Sends back what comes, until the end.

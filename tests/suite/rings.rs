@@ -1,0 +1,141 @@
+//! Rings that are full, and kernels that fail.
+
+use std::io::Write;
+
+use proactor::fs::File;
+use proactor::io::nop;
+use proactor::{Config, Fault, Runtime, spawn};
+
+use crate::kit::*;
+
+tests! {
+    ;
+    proactor:
+    t41_completions_that_overflow_all_arrive,
+    t42_one_task_fills_the_queue_many_times_over,
+    t43_nothing_is_lost_when_enter_is_told_to_try_again,
+    t43_nothing_is_lost_when_enter_is_interrupted,
+    t43_nothing_is_lost_when_enter_is_busy,
+    t43_nothing_is_lost_when_enter_is_short_of_memory,
+}
+
+fn t41_completions_that_overflow_all_arrive<R: Runtime>() {
+    for entries in [1, 64] {
+        let runtime = R::with_config(&Config::new().ring_entries(entries)).unwrap();
+        let count = rounds(10_000, 1_000_000);
+        runtime.block_on(async {
+            // Begun in one poll, with no visit that could take a completion.
+            let results = join_all((0..count).map(|_| nop())).await;
+            assert_eq!(results.iter().filter(|result| result.is_ok()).count(), count);
+            // Completions that the kernel makes later, more at once than the queue of either ring takes.
+            let pairs: Vec<_> = (0..400).map(|_| half_pair()).collect();
+            let (streams, mut peers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+            let reads =
+                streams.into_iter().map(|stream| spawn(async move { stream.read_exact([0; 2]).await }));
+            let reads: Vec<_> = reads.collect();
+            turns(2).await;
+            peers.iter_mut().for_each(|peer| peer.write_all(b"ab").unwrap());
+            for read in reads {
+                assert_eq!(read.await.unwrap().unwrap().1, *b"ab");
+            }
+        });
+        let stats = runtime.report().stats;
+        assert!(stats.overflows > 0, "the queue has never overflowed: {stats:?}");
+        assert_eq!(live(&runtime), (0, 0, 0));
+        end(runtime);
+    }
+}
+
+fn t42_one_task_fills_the_queue_many_times_over<R: Runtime>() {
+    for entries in [1, 8] {
+        let runtime = R::with_config(&Config::new().ring_entries(entries)).unwrap();
+        runtime.block_on(async {
+            let folder = TempDir::new();
+            let content = pattern(10_000);
+            let file = File::open(folder.file("file", &content)).await.unwrap();
+            let reads = join_all((0..2_000).map(|at| file.read_exact_at(Tombstone::filled(1, &[0; 3]), at)));
+            let (reads, nops) = join(reads, join_all((0..3_000).map(|_| nop()))).await;
+            for (at, read) in reads.into_iter().enumerate() {
+                let (_, buffer) = read.unwrap();
+                assert_bytes(&buffer, &content[at..][..buffer.len()]);
+            }
+            assert_eq!(nops.iter().filter(|result| result.is_ok()).count(), 3_000);
+        });
+        let stats = runtime.report().stats;
+        assert!(stats.full_queues > 100, "the queue was hardly ever full: {stats:?}");
+        assert_eq!(live(&runtime), (0, 0, 0));
+        end(runtime);
+    }
+}
+
+/// Everyday work with drops and cancels in it, while every n-th enter fails before or after it has submitted.
+fn faulty<R: Runtime>(errno: i32) {
+    for (every, after_submission) in
+        [2, 3, 5, 7].into_iter().flat_map(|every| [(every, false), (every, true)])
+    {
+        let fault = Fault { every, errno, after_submission };
+        let runtime = R::with_config(&Config::new().ring_entries(8).fault(fault)).unwrap();
+        runtime.block_on(async {
+            let folder = TempDir::new();
+            let content = pattern(100_000);
+            let file = File::open(folder.file("file", &content)).await.unwrap();
+            let (client, server) = pair().await;
+            let echoing = spawn(echo(server));
+            for number in 0..rounds(60, 20_000) {
+                let start = number * 100 % 90_000;
+                let message = &content[start..][..600];
+                if number % 3 == 0 {
+                    // Bytes that come for a read that has gone are there for the next.
+                    let mut dropped = client.read(Tombstone::new(1));
+                    assert!(poll_once(&mut dropped).await.is_pending());
+                    if number % 2 == 0 {
+                        turns(1).await;
+                    }
+                    drop(dropped);
+                }
+                client.write_all(Tombstone::filled(1, message)).await.unwrap();
+                let mut echoed = Vec::new();
+                while echoed.len() < message.len() {
+                    let (count, part) = client.read(Tombstone::new(1)).await.unwrap();
+                    assert_ne!(count, 0);
+                    echoed.extend_from_slice(&part);
+                }
+                assert_bytes(&echoed, message);
+                if number % 5 == 0 {
+                    let mut dropped = file.read_at(Tombstone::new(1), 0);
+                    assert!(poll_once(&mut dropped).await.is_pending());
+                    drop(dropped);
+                    let (count, part) = file.read_at(Tombstone::new(1), start as u64).await.unwrap();
+                    assert_bytes(&part, &content[start..][..count]);
+                    assert_eq!(count, Tombstone::PAGE);
+                }
+                if number % 7 == 0 {
+                    let error = client.read(Tombstone::new(1)).cancel().await.unwrap_err().into_parts().0;
+                    assert_eq!(error.raw_os_error(), Some(libc::ECANCELED));
+                    let many = join_all((0..50).map(|_| nop())).await;
+                    assert!(many.iter().all(Result::is_ok));
+                }
+            }
+            drop(client);
+            echoing.await.unwrap();
+        });
+        assert_eq!(live(&runtime), (0, 0, 0));
+        end(runtime);
+    }
+}
+
+fn t43_nothing_is_lost_when_enter_is_told_to_try_again<R: Runtime>() {
+    faulty::<R>(libc::EAGAIN);
+}
+
+fn t43_nothing_is_lost_when_enter_is_interrupted<R: Runtime>() {
+    faulty::<R>(libc::EINTR);
+}
+
+fn t43_nothing_is_lost_when_enter_is_busy<R: Runtime>() {
+    faulty::<R>(libc::EBUSY);
+}
+
+fn t43_nothing_is_lost_when_enter_is_short_of_memory<R: Runtime>() {
+    faulty::<R>(libc::ENOMEM);
+}
