@@ -265,6 +265,7 @@ fn fork(work: impl FnOnce()) -> Fork {
     // library, except the watchdog, which sleeps. The child never returns from here.
     match unsafe { libc::fork() } {
         0 => {
+            end_with_parent();
             let code = i32::from(std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err());
             // SAFETY: ends the process, without destructors, which are the parent's to run.
             unsafe { libc::_exit(code) }
@@ -356,6 +357,7 @@ fn t57_a_fork_inside_a_task_ends_its_loop<R: Runtime>() {
                 // SAFETY: as in `fork`; this child ends below.
                 let child = unsafe { libc::fork() };
                 if child == 0 {
+                    end_with_parent();
                     std::mem::forget(folder); // it is the parent's
                     let error = stream.write("lost").await.unwrap_err().into_parts().0;
                     assert_eq!(error.raw_os_error(), Some(libc::ECANCELED));

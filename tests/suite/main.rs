@@ -20,6 +20,7 @@ mod kit;
 
 mod buffers;
 mod cancel;
+mod data;
 mod embed;
 mod files;
 mod harness;
@@ -56,6 +57,7 @@ fn tests() -> Vec<Test> {
         embed::tests(),
         misuse::tests(),
         limits::tests(),
+        data::tests(),
         wakes::tests(),
         rings::tests(),
         selector::tests(),

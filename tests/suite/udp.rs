@@ -14,10 +14,10 @@ use crate::kit::*;
 tests! {
     a_datagram_arrives_with_its_sender,
     a_pending_receive_gets_the_datagram,
-    a_long_datagram_is_cut_to_the_buffer,
+    t64_a_long_datagram_is_cut_to_the_buffer,
     a_large_datagram_arrives_whole,
     a_datagram_that_is_too_large_is_an_error_with_its_buffer,
-    an_empty_datagram_arrives,
+    t64_an_empty_datagram_arrives,
     a_connected_socket_knows_its_peer,
     a_connected_socket_hears_of_a_refusal,
     datagrams_arrive_in_their_order,
@@ -70,7 +70,7 @@ fn a_pending_receive_gets_the_datagram<R: Runtime>() {
     });
 }
 
-fn a_long_datagram_is_cut_to_the_buffer<R: Runtime>() {
+fn t64_a_long_datagram_is_cut_to_the_buffer<R: Runtime>() {
     run::<R>(async {
         let (ours, peer) = ours_and_peer().await;
         peer.send(b"0123456789").unwrap();
@@ -106,7 +106,7 @@ fn a_datagram_that_is_too_large_is_an_error_with_its_buffer<R: Runtime>() {
     });
 }
 
-fn an_empty_datagram_arrives<R: Runtime>() {
+fn t64_an_empty_datagram_arrives<R: Runtime>() {
     run::<R>(async {
         let (ours, peer) = ours_and_peer().await;
         peer.send(b"").unwrap();

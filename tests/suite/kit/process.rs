@@ -181,7 +181,8 @@ pub(crate) fn alone(test: impl FnOnce()) {
     Alone::new().run(test);
 }
 
-fn end_with_parent() {
+/// Ends this process when the one that has made it ends.
+pub(crate) fn end_with_parent() {
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).unwrap();
 }
 
