@@ -8,7 +8,8 @@ use std::cell::Cell;
 use std::fmt;
 use std::ptr;
 use std::rc::Rc;
-use std::thread::LocalKey;
+
+use super::sync::LocalKey;
 
 /// A thread's current `T`, if any.
 pub(crate) struct Context<T: 'static>(Cell<*const T>);

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::outcome::{Giver, Outcome};
 use super::{JoinError, JoinHandle, Panic, no_runtime, scheduler, spawn};
+use crate::sys::sync::thread_local;
 
 thread_local! {
     static NEXT_TAG: Cell<u64> = const { Cell::new(0) };

@@ -22,13 +22,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, RawWaker, Waker};
 
 use super::inbox::{Home, Node, Shared};
 use super::waker::{self, WAKER, Waiter, wake_ref};
 use super::{JoinError, Panic, TaskId};
+use crate::sys::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sys::sync::{Arc, dealloc};
 
 /// The share of the atomic count that all home references hold together.
 const HOME: usize = 1;
@@ -328,7 +328,7 @@ impl fmt::Debug for TaskRef {
 pub(super) unsafe fn free(task: NonNull<Header>) {
     // SAFETY: the cell was made by `Box` with this layout. What is left of the header has no destructor: the
     // last home reference dropped the joiner and the name.
-    unsafe { std::alloc::dealloc(task.as_ptr().cast(), task.as_ref().vtable.layout) };
+    unsafe { dealloc(task.as_ptr().cast(), task.as_ref().vtable.layout) };
 }
 
 unsafe fn stage<F: Future>(task: NonNull<Header>) -> *mut Stage<F> {

@@ -8,13 +8,14 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
 use super::inbox::{Delivery, Shared};
 use super::outcome::{Giver, Outcome};
 use super::{JoinError, no_runtime, scheduler, spawn};
+use crate::sys::sync::atomic::{AtomicBool, Ordering};
+use crate::sys::sync::{Arc, Mutex};
 
 /// A runtime, for use from any thread: spawn on it, run a closure in it, stop it.
 ///

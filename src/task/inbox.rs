@@ -15,12 +15,12 @@
 
 use std::io;
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 
 use crate::sys::eventfd::EventFd;
 use crate::sys::fork::Origin;
 use crate::sys::guarded::Guarded;
+use crate::sys::sync::Arc;
+use crate::sys::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 
 /// The part of a loop that other threads may touch.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ pub(crate) enum Delivery {
 }
 
 impl Node {
-    pub(crate) const fn new(deliver: unsafe fn(NonNull<Node>, Delivery)) -> Self {
+    pub(crate) fn new(deliver: unsafe fn(NonNull<Node>, Delivery)) -> Self {
         Node { next: AtomicPtr::new(ptr::null_mut()), deliver }
     }
 }

@@ -1,14 +1,15 @@
 //! A result that crosses threads once: from the pool to a task, from a task to another thread.
 #![forbid(unsafe_code)]
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
 use super::JoinError;
+use crate::sys::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 /// The place that both sides share.
 #[derive(Debug)]
-pub(super) struct Outcome<T> {
+pub(crate) struct Outcome<T> {
     state: Mutex<State<T>>,
     arrived: Condvar,
 }
@@ -20,7 +21,7 @@ struct State<T> {
 }
 
 impl<T> Outcome<T> {
-    pub(super) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Outcome { state: Mutex::new(State { result: None, waiter: None }), arrived: Condvar::new() })
     }
 
@@ -29,7 +30,7 @@ impl<T> Outcome<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Result<T, JoinError>> {
+    pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<Result<T, JoinError>> {
         let waker = cx.waker().clone(); // code of the user: not under the lock
         let mut state = self.lock();
         if let Some(result) = state.result.take() {
@@ -41,7 +42,7 @@ impl<T> Outcome<T> {
         Poll::Pending
     }
 
-    pub(super) fn wait(&self) -> Result<T, JoinError> {
+    pub(crate) fn wait(&self) -> Result<T, JoinError> {
         let mut state = self.lock();
         loop {
             match state.result.take() {
@@ -51,30 +52,30 @@ impl<T> Outcome<T> {
         }
     }
 
-    pub(super) fn is_here(&self) -> bool {
+    pub(crate) fn is_here(&self) -> bool {
         self.lock().result.is_some()
     }
 }
 
 /// The side that gives the result. Dropped before, it gives what it was made with.
 #[derive(Debug)]
-pub(super) struct Giver<T> {
+pub(crate) struct Giver<T> {
     outcome: Arc<Outcome<T>>,
     otherwise: Option<JoinError>,
 }
 
 impl<T> Giver<T> {
-    pub(super) fn new(outcome: Arc<Outcome<T>>, otherwise: JoinError) -> Self {
+    pub(crate) fn new(outcome: Arc<Outcome<T>>, otherwise: JoinError) -> Self {
         Giver { outcome, otherwise: Some(otherwise) }
     }
 
-    pub(super) fn give(mut self, result: Result<T, JoinError>) {
+    pub(crate) fn give(mut self, result: Result<T, JoinError>) {
         self.otherwise = None;
         self.put(result);
     }
 
     /// Changes what a drop gives.
-    pub(super) fn otherwise(&mut self, error: JoinError) {
+    pub(crate) fn otherwise(&mut self, error: JoinError) {
         self.otherwise = Some(error);
     }
 

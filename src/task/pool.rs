@@ -9,10 +9,11 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::inbox::Shared;
+use crate::sys::sync::{Arc, Condvar, Mutex, MutexGuard, ThreadBuilder};
 
 /// What runs on a thread of the pool. Dropped without being called when the pool is closed first.
 type Work = Box<dyn FnOnce() + Send>;
@@ -87,7 +88,7 @@ impl Pool {
         state.threads += 1;
         drop(state);
         let (inner, keep_alive) = (self.inner.clone(), self.keep_alive);
-        let thread = std::thread::Builder::new().name("proactor-pool".into());
+        let thread = ThreadBuilder::new().name("proactor-pool".into());
         if thread.spawn(move || serve(&inner, keep_alive)).is_err() {
             let mut state = self.inner.lock();
             state.threads -= 1;

@@ -7,7 +7,6 @@ use std::future::Future;
 use std::io;
 use std::ptr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use super::ready::ReadyQueue;
 use super::{JoinHandle, TaskId};
 use crate::sys::context::{self, Context, Entered};
 use crate::sys::guarded::Guarded;
+use crate::sys::sync::{Arc, thread_local};
 
 thread_local! {
     static CURRENT: Context<Scheduler> = const { Context::new() };

@@ -8,13 +8,13 @@
 
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
 use super::cell::{CLONE, Header, Phase, TaskRef, free};
 use super::inbox::{Delivery, Node};
 use super::scheduler;
+use crate::sys::sync::Arc;
+use crate::sys::sync::atomic::Ordering;
 
 /// Who waits for something of this thread's loop: a task of it, by a home reference, or any waker.
 #[derive(Debug)]

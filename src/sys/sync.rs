@@ -1,0 +1,12 @@
+//! What threads meet at: atomics, locks, shared counts, thread-locals, and the release of memory that another
+//! thread may have used last.
+//!
+//! These are the standard library's, under the same names. `task/` takes them from here and from nowhere
+//! else, so that `tests/models` can compile the very files that ship against a model checker's, which tries
+//! every order in which threads can meet. What is never used by two threads at once need not come from here.
+#![forbid(unsafe_code)]
+
+pub(crate) use std::alloc::dealloc;
+pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard, atomic};
+pub(crate) use std::thread::{Builder as ThreadBuilder, LocalKey};
+pub(crate) use std::thread_local;
