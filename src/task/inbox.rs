@@ -8,7 +8,8 @@
 //! Sleeping: before the loop waits it announces `PARKED`, and looks into the inbox once more. Who pushes
 //! announces `AWAKE` afterwards, and if it finds `PARKED` there, signals the event descriptor. Both sides
 //! write first and read second, each with a read-modify-write, so that one of them sees the other: a wake-up
-//! can't fall between. A loop that is awake costs the waker no system call.
+//! can't fall between. The flag itself changes by read-modify-writes alone, so that each sees what was written
+//! before all earlier ones. A loop that is awake costs the waker no system call.
 //!
 //! When the runtime ends it closes the inbox: what lies in it is discarded and later pushes are refused. In a fork of
 //! the process it counts as closed.
@@ -136,7 +137,7 @@ impl Shared {
             .compare_exchange(ptr::null_mut(), ptr::null_mut(), Ordering::AcqRel, Ordering::Acquire)
             .is_ok();
         if !empty || (stoppable && self.stop.load(Ordering::Acquire)) {
-            self.park.store(AWAKE, Ordering::Release);
+            self.awake();
             return false;
         }
         true
@@ -144,9 +145,11 @@ impl Shared {
 
     /// The loop is awake again.
     pub(crate) fn awake(&self) {
-        // Only the loop sets PARKED, so that a plain store loses nothing: who swapped before it has
-        // signalled the descriptor for nothing, who swaps after it finds AWAKE.
-        self.park.store(AWAKE, Ordering::Release);
+        // A look suffices if a waker was first: only the loop sets PARKED.
+        if self.park.load(Ordering::Relaxed) == PARKED {
+            // Never a plain store: it would cut the next `park` off from who found AWAKE here before.
+            self.park.swap(AWAKE, Ordering::AcqRel);
+        }
     }
 
     /// Delivers what has arrived, in order of arrival. Called by the loop, once a turn: a load when empty.
