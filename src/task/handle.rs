@@ -149,7 +149,8 @@ struct CancelRequest {
 
 impl CancelRequest {
     fn ask(&self) {
-        self.asked.store(true, Ordering::Release);
+        // An exchange, as in `poll`: the two come one after the other.
+        self.asked.swap(true, Ordering::AcqRel);
         let waker = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(waker) = waker {
             waker.wake();
