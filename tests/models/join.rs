@@ -1,0 +1,128 @@
+//! Results and requests that cross threads: each arrives, whoever is first.
+
+use std::future::{pending, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+
+use loom::thread;
+
+use crate::kit::{Home, Model, block_on, join};
+use crate::sys::sync::Arc;
+use crate::task::outcome::{Giver, Outcome};
+use crate::task::{JoinError, RemoteHandle};
+
+pub(crate) fn models() -> Vec<Model> {
+    vec![
+        ("outcome_given_against_poll", given_against_poll),
+        ("outcome_given_against_wait", given_against_wait),
+        ("outcome_giver_dropped", giver_dropped),
+        ("join_across_threads", join_across_threads),
+        ("cancel_request_against_the_task", cancel_request_against_the_task),
+        ("cancel_requests_from_two_threads", cancel_requests_from_two_threads),
+        ("t25_remote_handle_while_the_runtime_goes", remote_handle_while_the_runtime_goes),
+        ("t25_remote_handle_after_the_runtime", remote_handle_after_the_runtime),
+    ]
+}
+
+fn given_against_poll() {
+    let outcome = Outcome::new();
+    let giver = Giver::new(outcome.clone(), JoinError::Cancelled);
+    let thread = thread::spawn(move || giver.give(Ok(Box::new(7))));
+    let result = block_on(poll_fn(|cx| outcome.poll(cx)));
+    assert_eq!(*result.unwrap(), 7);
+    join([thread]);
+}
+
+fn given_against_wait() {
+    let outcome = Outcome::new();
+    let giver = Giver::new(outcome.clone(), JoinError::Cancelled);
+    let thread = thread::spawn(move || giver.give(Ok(Box::new(7))));
+    let _ = outcome.is_here();
+    assert_eq!(*outcome.wait().unwrap(), 7);
+    join([thread]);
+}
+
+fn giver_dropped() {
+    let outcome = Outcome::<()>::new();
+    let mut giver = Giver::new(outcome.clone(), JoinError::RuntimeGone);
+    let thread = thread::spawn(move || {
+        giver.otherwise(JoinError::Cancelled);
+        drop(giver);
+    });
+    let result = block_on(poll_fn(|cx| outcome.poll(cx)));
+    assert!(matches!(result, Err(JoinError::Cancelled)), "{result:?}");
+    join([thread]);
+}
+
+/// From a thread onto a loop that sleeps, and back to the thread, which sleeps in turn.
+fn join_across_threads() {
+    let home = Home::new();
+    let handle = home.handle();
+    let thread = thread::spawn(move || {
+        let task = handle.spawn(|| async { Box::new(7) });
+        assert_eq!(*task.join().unwrap(), 7);
+        handle.stop();
+    });
+    home.run_forever();
+    join([thread]);
+}
+
+fn cancel_request_against_the_task() {
+    let home = Home::new();
+    let handle = home.handle();
+    let thread = thread::spawn(move || {
+        let task = handle.spawn(pending::<()>);
+        task.request_cancel();
+        let result = task.join();
+        assert!(matches!(result, Err(JoinError::Cancelled)), "{result:?}");
+        handle.stop();
+    });
+    home.run_forever();
+    join([thread]);
+}
+
+fn cancel_requests_from_two_threads() {
+    let home = Home::new();
+    let task = Arc::new(home.handle().spawn(pending::<()>));
+    let threads = [(); 2].map(|()| {
+        let task = task.clone();
+        thread::spawn(move || task.request_cancel())
+    });
+    home.run_until(false, || task.is_finished());
+    join(threads);
+    drop(home);
+    let result = Arc::try_unwrap(task).unwrap().join();
+    assert!(matches!(result, Err(JoinError::Cancelled)), "{result:?}");
+}
+
+/// Asked, polled once and dropped, on a thread of its own, while the runtime ends.
+fn remote_handle_while_the_runtime_goes() {
+    let home = Home::new();
+    let handle = home.handle();
+    let task = handle.spawn(pending::<()>);
+    let thread = thread::spawn(move || {
+        task.request_cancel();
+        let result = block_on(task);
+        assert!(matches!(result, Err(JoinError::Cancelled | JoinError::RuntimeGone)), "{result:?}");
+    });
+    home.turn();
+    drop(home);
+    join([thread]);
+}
+
+fn remote_handle_after_the_runtime() {
+    let home = Home::new();
+    let handle = home.handle();
+    let thread = thread::spawn(move || {
+        let task = handle.spawn(|| async { 7 });
+        let _ = handle.call_soon(|| ());
+        handle.stop();
+        match task.join() {
+            Ok(7) | Err(JoinError::Cancelled | JoinError::RuntimeGone) => {}
+            other => panic!("{other:?}"),
+        }
+    });
+    home.turn();
+    drop(home);
+    join([thread]);
+}

@@ -1,0 +1,158 @@
+//! What the models share: checking one, a loop for the home thread, and a thread that blocks on a future.
+
+use std::future::Future;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake};
+use std::time::{Duration, Instant};
+
+use loom::thread::JoinHandle as JoinThread;
+
+use crate::sys::context::Entered;
+use crate::sys::eventfd::EventFd;
+use crate::sys::memory;
+use crate::sys::sync::Arc;
+use crate::task::inbox::Shared;
+use crate::task::scheduler::{Scheduler, Step};
+use crate::task::{Handle, JoinHandle};
+
+/// A name and what one run does. All threads that it starts it joins, and it leaves nothing behind.
+pub(crate) type Model = (&'static str, fn());
+
+/// A thread is taken from the processor against its will at most so often in a run. What goes wrong between
+/// threads goes wrong with two such preemptions as a rule (Musuvathi and Qadeer, "Iterative context bounding",
+/// 2007); without a bound the runs would be too many.
+const PREEMPTIONS: usize = 3;
+
+/// Runs a model in every order.
+pub(crate) fn check((name, model): Model) {
+    let began = Instant::now();
+    let runs = std::sync::Arc::new(AtomicUsize::new(0));
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(PREEMPTIONS);
+    builder.max_branches = 10_000;
+    let count = runs.clone();
+    builder.check(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        memory::begin();
+        model();
+        memory::end();
+    });
+    eprintln!("{name}: {} runs in {:.1} s", runs.load(Ordering::Relaxed), began.elapsed().as_secs_f64());
+}
+
+/// The loop's thread: turns as in `runtime/core.rs`, with nothing but tasks and the inbox.
+pub(crate) struct Home {
+    scheduler: Rc<Scheduler>,
+    entered: Option<Entered<Scheduler>>,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        let scheduler = Scheduler::new(1, Duration::MAX).unwrap();
+        let entered = Some(scheduler.clone().enter());
+        Home { scheduler, entered }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        self.scheduler.shared()
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        Handle::new(self.shared().clone())
+    }
+
+    pub(crate) fn spawn<F: Future<Output: 'static> + 'static>(&self, future: F) -> JoinHandle<F::Output> {
+        self.scheduler.spawn(future, None)
+    }
+
+    /// Takes the inbox and runs what can go on.
+    pub(crate) fn turn(&self) {
+        self.shared().deliver();
+        for _ in 0..self.scheduler.ready_len() {
+            assert_ne!(self.scheduler.step(), Step::Root);
+        }
+    }
+
+    /// Turns, and sleeps between turns, until the task has ended.
+    pub(crate) fn run<T: 'static>(&self, mut task: JoinHandle<T>) -> T {
+        self.run_until(false, || task.is_finished());
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        match std::pin::Pin::new(&mut task).poll(&mut cx) {
+            Poll::Ready(outcome) => outcome.unwrap_or_else(|error| panic!("{error}")),
+            Poll::Pending => unreachable!("it has ended"),
+        }
+    }
+
+    /// As `run_forever` does.
+    pub(crate) fn run_forever(&self) {
+        self.run_until(true, || self.shared().take_stop());
+    }
+
+    pub(crate) fn run_until(&self, stoppable: bool, over: impl Fn() -> bool) {
+        loop {
+            self.turn();
+            if over() {
+                return;
+            }
+            if self.scheduler.is_ready() {
+                continue;
+            }
+            sleep(self.shared(), stoppable);
+        }
+    }
+
+    /// As `Core::shutdown` does, with nothing in the kernel. The thread stays, without a loop.
+    pub(crate) fn shut_down(&mut self) {
+        self.scheduler.cancel_all();
+        self.scheduler.pool.close();
+        self.shared().deliver();
+        self.scheduler.cancel_all();
+        self.shared().close();
+        self.scheduler.abandon_all();
+        self.entered = None;
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // A model that fails keeps its failure.
+        if self.entered.is_some() && !std::thread::panicking() {
+            self.shut_down();
+        }
+    }
+}
+
+pub(crate) fn join<const N: usize>(threads: [JoinThread<()>; N]) {
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+/// Sleeps as the loop does, if it may.
+pub(crate) fn sleep(shared: &Shared, stoppable: bool) {
+    if shared.park(stoppable) {
+        shared.eventfd.drain();
+        shared.awake();
+    }
+}
+
+/// Blocks this thread, which has no loop, until the future is ready.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    struct Thread(EventFd);
+    impl Wake for Thread {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.signal();
+        }
+    }
+    let thread = std::sync::Arc::new(Thread(EventFd::new().unwrap()));
+    let waker = thread.clone().into();
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread.0.drain(),
+        }
+    }
+}
