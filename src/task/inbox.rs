@@ -6,10 +6,10 @@
 //! leaves no room for the ABA problem.
 //!
 //! Sleeping: before the loop waits it announces `PARKED`, and looks into the inbox once more. Who pushes
-//! announces `AWAKE` afterwards, and if it finds `PARKED` there, signals the event descriptor. Both sides
-//! write first and read second, each with a read-modify-write, so that one of them sees the other: a wake-up
-//! can't fall between. The flag itself changes by read-modify-writes alone, so that each sees what was written
-//! before all earlier ones. A loop that is awake costs the waker no system call.
+//! announces `AWAKE` afterwards, and if it finds `PARKED` there, signals the event descriptor. This flag changes
+//! by exchanges alone. They come one after the other, and each sees what was written before all earlier ones:
+//! either the loop looks after a push and sees it, or the push finds `PARKED`. A wake-up can't fall between, and
+//! a loop that is awake costs the waker no system call.
 //!
 //! When the runtime ends it closes the inbox: what lies in it is discarded and later pushes are refused. In a fork of
 //! the process it counts as closed.
@@ -130,12 +130,8 @@ impl Shared {
     /// or a loop that can be stopped was asked to.
     #[must_use]
     pub(crate) fn park(&self, stoppable: bool) -> bool {
-        // A read-modify-write, and below one more by way of the failing exchange: see the file's head.
-        self.park.swap(PARKED, Ordering::AcqRel);
-        let empty = self
-            .head
-            .compare_exchange(ptr::null_mut(), ptr::null_mut(), Ordering::AcqRel, Ordering::Acquire)
-            .is_ok();
+        self.park.swap(PARKED, Ordering::AcqRel); // before the looks below: see the file's head
+        let empty = self.head.load(Ordering::Acquire).is_null();
         if !empty || (stoppable && self.stop.load(Ordering::Acquire)) {
             self.awake();
             return false;
@@ -147,7 +143,7 @@ impl Shared {
     pub(crate) fn awake(&self) {
         // A look suffices if a waker was first: only the loop sets PARKED.
         if self.park.load(Ordering::Relaxed) == PARKED {
-            // Never a plain store: it would cut the next `park` off from who found AWAKE here before.
+            // No plain store: the next `park` would not see what those wrote who found AWAKE before it.
             self.park.swap(AWAKE, Ordering::AcqRel);
         }
     }
