@@ -20,7 +20,8 @@ pub(crate) fn models() -> Vec<Model> {
         ("cancel_request_against_the_task", cancel_request_against_the_task),
         ("cancel_requests_from_two_threads", cancel_requests_from_two_threads),
         ("t25_remote_handle_while_the_runtime_goes", remote_handle_while_the_runtime_goes),
-        ("t25_remote_handle_after_the_runtime", remote_handle_after_the_runtime),
+        ("t25_remote_handle_dropped_while_the_runtime_goes", remote_handle_dropped_while_the_runtime_goes),
+        ("t25_spawn_while_the_runtime_goes", spawn_while_the_runtime_goes),
     ]
 }
 
@@ -110,7 +111,21 @@ fn remote_handle_while_the_runtime_goes() {
     join([thread]);
 }
 
-fn remote_handle_after_the_runtime() {
+/// Nobody asks for the result.
+fn remote_handle_dropped_while_the_runtime_goes() {
+    let home = Home::new();
+    let task = home.handle().spawn(pending::<()>);
+    let thread = thread::spawn(move || {
+        task.request_cancel();
+        drop(task);
+    });
+    home.turn();
+    drop(home);
+    join([thread]);
+}
+
+/// Too early, or too late.
+fn spawn_while_the_runtime_goes() {
     let home = Home::new();
     let handle = home.handle();
     let thread = thread::spawn(move || {

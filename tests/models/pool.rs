@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::kit::Model;
-use crate::sys::sync::atomic::{AtomicUsize, Ordering};
+use crate::sys::sync::atomic::{AtomicBool, Ordering};
 use crate::sys::sync::{Arc, Condvar, Mutex};
 use crate::task::inbox::Shared;
 use crate::task::pool::Pool;
@@ -14,6 +14,7 @@ pub(crate) fn models() -> Vec<Model> {
     vec![
         ("pool_withdraw_against_begin", withdraw_against_begin),
         ("pool_jobs_in_a_row", jobs_in_a_row),
+        ("pool_jobs_that_need_each_other", jobs_that_need_each_other),
         ("pool_close_against_jobs", close_against_jobs),
     ]
 }
@@ -24,21 +25,20 @@ fn pool(threads: usize) -> Pool {
 
 fn withdraw_against_begin() {
     let pool = pool(1);
-    let begun = Arc::new(AtomicUsize::new(0));
-    for tag in 0..2 {
-        let begun = begun.clone();
-        pool.submit(tag, move || {
-            begun.fetch_add(1, Ordering::Relaxed);
-        });
+    let begun: [Arc<AtomicBool>; 2] = Default::default();
+    for (tag, begun) in begun.iter().cloned().enumerate() {
+        pool.submit(tag as u64, move || assert!(!begun.swap(true, Ordering::Relaxed), "begun twice"));
     }
-    let withdrawn = usize::from(pool.withdraw(1)) + usize::from(pool.withdraw(0));
-    // What was not withdrawn is begun; wait for it as a loop does, for its report.
-    while begun.load(Ordering::Relaxed) + withdrawn < 2 {
-        loom::thread::yield_now();
+    let withdrawn = [0, 1].map(|tag| pool.withdraw(tag));
+    for (withdrawn, begun) in withdrawn.into_iter().zip(&begun) {
+        // What was not withdrawn is begun, now or soon.
+        while !withdrawn && !begun.load(Ordering::Relaxed) {
+            loom::thread::yield_now();
+        }
+        assert_ne!(withdrawn, begun.load(Ordering::Relaxed));
     }
-    assert!(!pool.withdraw(0) && !pool.withdraw(1));
+    assert!(!pool.withdraw(0) && !pool.withdraw(1), "there is nothing left to withdraw");
     pool.close();
-    assert_eq!(begun.load(Ordering::Relaxed) + withdrawn, 2);
 }
 
 /// Jobs done, for a thread that waits for them.
@@ -51,7 +51,7 @@ struct Done {
 impl Done {
     fn one(&self) {
         *self.count.lock().unwrap() += 1;
-        self.more.notify_one();
+        self.more.notify_all();
     }
 
     fn wait_for(&self, target: usize) {
@@ -76,6 +76,23 @@ fn jobs_in_a_row() {
     let done_here = done.clone();
     pool.submit(4, move || done_here.one());
     done.wait_for(4);
+    pool.close();
+}
+
+/// An idle thread counts for one job only: the other gets a thread of its own.
+fn jobs_that_need_each_other() {
+    let pool = pool(2);
+    let done = Arc::new(Done::default());
+    for job in 1..=3 {
+        let done = done.clone();
+        pool.submit(job, move || {
+            if job == 2 {
+                done.wait_for(2); // by the first and the third
+            }
+            done.one();
+        });
+    }
+    done.wait_for(3);
     pool.close();
 }
 
