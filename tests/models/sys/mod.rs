@@ -4,6 +4,8 @@
 #[path = "../../../src/sys/context.rs"]
 pub(crate) mod context;
 pub(crate) mod eventfd;
+#[path = "../../../src/sys/fork.rs"]
+pub(crate) mod fork;
 #[path = "../../../src/sys/guarded.rs"]
 pub(crate) mod guarded;
 pub(crate) mod memory;
