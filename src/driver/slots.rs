@@ -71,7 +71,7 @@ struct Slot {
     next_free: Cell<u32>,
     life: Cell<Life>,
     holder: Cell<Holder>,
-    /// Whether the owner waits for this operation before it ends.
+    /// Whether the owner waits for this operation before it ends: until it is done, or has been taken apart.
     counted: Cell<bool>,
 }
 
@@ -239,6 +239,11 @@ impl Slots {
         match slot.life.get().on(event, vtable.kind) {
             Ok((life, action)) => {
                 slot.life.set(life);
+                if life == Life::Done {
+                    // Nobody has pointers into it any more. Who holds its future takes the result when it
+                    // likes, and need not be the task that began it.
+                    discount(slot);
+                }
                 Some(action)
             }
             Err(impossible) => panic!("driver: {} got an impossible event: {impossible:?}", vtable.name),
@@ -254,11 +259,7 @@ impl Slots {
     pub(crate) fn give_to_pool(&self, key: Key) {
         if let Some(slot) = self.find(key) {
             slot.holder.set(Holder::Pool);
-            if slot.counted.replace(false) {
-                let owner = slot.owner.take();
-                owner.iter().for_each(TaskRef::op_ended);
-                slot.owner.set(owner);
-            }
+            discount(slot);
         }
     }
 
@@ -412,6 +413,15 @@ impl Drop for Slots {
             // SAFETY: spare boxes have this layout and hold nothing.
             unsafe { std::alloc::dealloc(memory.as_ptr(), COMMON_BOX) };
         }
+    }
+}
+
+/// The owner does not wait for the operation any more.
+fn discount(slot: &Slot) {
+    if slot.counted.replace(false) {
+        let owner = slot.owner.take();
+        owner.iter().for_each(TaskRef::op_ended);
+        slot.owner.set(owner);
     }
 }
 

@@ -21,6 +21,7 @@ mod kit;
 mod buffers;
 mod cancel;
 mod data;
+mod drops;
 mod embed;
 mod files;
 mod harness;
@@ -54,6 +55,7 @@ fn tests() -> Vec<Test> {
         buffers::tests(),
         pool::tests(),
         cancel::tests(),
+        drops::tests(),
         embed::tests(),
         misuse::tests(),
         limits::tests(),
