@@ -313,6 +313,69 @@ fn an_orphan_keeps_its_slot_until_its_own_completion() {
     assert_eq!(bench.slots.live() - bench.own(), 0);
 }
 
+/// Whether two keys name the same place.
+fn same_slot(a: Key, b: Key) -> bool {
+    a.pack() as u32 == b.pack() as u32
+}
+
+#[test]
+fn t11_a_cancel_that_waits_for_room_is_given_up_with_its_operation() {
+    let mut bench = Bench::new(1);
+    let stale = bench.submit::<SINGLE>();
+    bench.visit();
+    let _filler = bench.submit::<SINGLE>(); // the queue is full now, and the kernel takes nothing
+    bench.ring.kernel.submitted.clear();
+    bench.ring.kernel.errors = vec![libc::EAGAIN; 100];
+    bench.abandon(stale);
+    bench.complete(stale, 5, 0);
+    bench.visit();
+    assert_eq!(bench.log.take(), ["abandoned with 5"]);
+    let next = bench.submit::<SINGLE>();
+    assert!(same_slot(stale, next) && stale != next);
+    bench.ring.kernel.errors.clear();
+    for _ in 0..4 {
+        bench.visit();
+    }
+    let submitted = std::mem::take(&mut bench.ring.kernel.submitted);
+    assert!(submitted.contains(&next.pack()));
+    assert!(submitted.iter().all(|user_data| user_data & CANCEL == 0), "there is nothing to cancel");
+    bench.complete(next, 7, 0);
+    bench.visit();
+    assert_eq!(bench.claim::<SINGLE>(next), Some(7));
+}
+
+#[test]
+fn t11_a_cancel_that_comes_late_names_nobody() {
+    for answer in [0, -libc::ENOENT, -libc::EALREADY] {
+        let mut bench = Bench::new(8);
+        let stale = bench.submit::<SINGLE>();
+        bench.visit();
+        bench.ring.kernel.submitted.clear();
+        // The cancel is in the queue when the operation's completion is taken, and its slot used again.
+        bench.ring.kernel.errors = vec![libc::EAGAIN];
+        bench.abandon(stale);
+        bench.complete(stale, 5, 0);
+        bench.visit();
+        let next = bench.submit::<SINGLE>();
+        assert!(same_slot(stale, next) && stale != next);
+        bench.visit();
+        assert_eq!(bench.ring.kernel.submitted, [CANCEL | stale.pack(), next.pack()]);
+        // Neither the cancel's own completion nor a second one of what it was for means the next operation.
+        let late = [(CANCEL | stale.pack(), answer), (stale.pack(), 9), (stale.pack(), -libc::ECANCELED)];
+        for (user_data, result) in late {
+            let completion = Completion::new(result);
+            bench.ring.kernel.arrived.push(Reaped { user_data, completion });
+            bench.visit();
+            assert_eq!(bench.slots.life(next), Some(Life::InFlight));
+        }
+        // Its own cancel does.
+        bench.ring.kernel.submitted.clear();
+        bench.abandon(next);
+        bench.visit();
+        assert_eq!(bench.ring.kernel.submitted, [CANCEL | next.pack()]);
+    }
+}
+
 #[test]
 fn multishot_hands_over_items_until_the_last() {
     let mut bench = Bench::new(8);

@@ -1,6 +1,6 @@
 //! Futures dropped, forgotten and moved at any time; ends in the middle of things.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::{Future, pending};
 use std::io::{Read, Write};
 use std::pin::pin;
@@ -8,13 +8,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proactor::fs::File;
 use proactor::net::TcpStream;
 use proactor::task::JoinHandle;
-use proactor::time::{Elapsed, timeout, timeout_at};
-use proactor::{Config, Runtime, spawn, yield_now};
+use proactor::time::timeout;
+use proactor::{Runtime, spawn, yield_now};
 
 use crate::kit::*;
 
@@ -22,13 +22,9 @@ tests! {
     a_dropped_read_loses_no_bytes,
     a_dropped_write_keeps_its_buffer_alive,
     a_dropped_file_read_keeps_its_buffer_alive,
-    a_forgotten_read_ends_with_its_runtime,
     shutdown_ends_a_thousand_reads,
     shutdown_without_time_ends_reads,
-    two_thousand_timeouts_in_one_tick,
     a_panic_in_a_closure_keeps_nothing_behind_it,
-    a_buffer_whose_drop_spawns,
-    a_buffer_whose_drop_panics,
     a_task_whose_read_was_moved_away_ends,
     a_spawn_in_a_drop_during_shutdown_that_leaves_an_operation,
     a_runtime_may_be_dropped_by_a_panic,
@@ -107,26 +103,6 @@ fn a_dropped_file_read_keeps_its_buffer_alive<R: Runtime>() {
     end(runtime);
 }
 
-fn a_forgotten_read_ends_with_its_runtime<R: Runtime>() {
-    let runtime = R::new().unwrap();
-    let mut peer = runtime.block_on(async {
-        let (stream, peer) = half_pair();
-        for wait in [true, false] {
-            let mut read = stream.read(Tombstone::new(1));
-            assert!(poll_once(&mut read).await.is_pending());
-            std::mem::forget(read);
-            if wait {
-                turns(2).await;
-            }
-        }
-        peer
-    });
-    end(runtime);
-    // Nothing is received any more: whatever writes into that page now would be a fault.
-    peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let _ = peer.write_all(b"late");
-}
-
 fn shutdown_ends_a_thousand_reads<R: Runtime>() {
     let runtime = R::new().unwrap();
     let pairs = 500.min(descriptor_limit() / 8);
@@ -164,33 +140,6 @@ fn shutdown_without_time_ends_reads<R: Runtime>() {
     }
 }
 
-fn two_thousand_timeouts_in_one_tick<R: Runtime>() {
-    alone(|| {
-        let before = descriptors();
-        let count = 2_000.min(descriptor_limit().saturating_sub(100) / 2);
-        let runtime = R::with_config(&Config::new().ring_entries(64)).unwrap();
-        runtime.block_on(async {
-            let pairs: Vec<_> = (0..count).map(|_| half_pair()).collect();
-            let deadline = Instant::now() + Duration::from_millis(50);
-            let tasks = pairs.into_iter().map(|(stream, peer)| {
-                spawn(async move {
-                    let read = timeout_at(deadline, stream.read(Vec::with_capacity(100))).await;
-                    assert_eq!(read.map(|_| ()), Err(Elapsed));
-                    peer
-                })
-            });
-            let tasks: Vec<_> = tasks.collect();
-            let peers = join_all(tasks).await;
-            until(|| runtime.report().live.ops == 0).await;
-            for peer in peers {
-                assert_eq!(peer.unwrap().read(&mut [0; 1]).unwrap(), 0, "its stream is closed");
-            }
-        });
-        end(runtime);
-        assert_eq!(descriptors(), before);
-    });
-}
-
 fn a_panic_in_a_closure_keeps_nothing_behind_it<R: Runtime>() {
     let runtime = R::new().unwrap();
     let signal = Signal::default();
@@ -207,57 +156,6 @@ fn a_panic_in_a_closure_keeps_nothing_behind_it<R: Runtime>() {
     assert_eq!(panic_of(|| runtime.block_on(pending::<()>())), "expected: the closure");
     runtime.block_on(task).unwrap();
     assert!(ran.load(Ordering::SeqCst));
-    end(runtime);
-}
-
-fn a_buffer_whose_drop_spawns<R: Runtime>() {
-    run::<R>(async {
-        for wait in [true, false] {
-            let (stream, _peer) = half_pair();
-            let ran = Signal::default();
-            let runs = ran.clone();
-            let acts = move || {
-                let runs = runs.clone();
-                drop(spawn(async move {
-                    turns(1).await;
-                    runs.set();
-                }));
-            };
-            let mut read = stream.read(Acts(Vec::with_capacity(10), acts));
-            assert!(poll_once(&mut read).await.is_pending());
-            if wait {
-                turns(2).await;
-            }
-            drop(read);
-            ran.await;
-        }
-    });
-}
-
-fn a_buffer_whose_drop_panics<R: Runtime>() {
-    let runtime = R::new().unwrap();
-    let dropped = Rc::new(Cell::new(0));
-    let (other, mut other_peer) = runtime.block_on(async { half_pair() });
-    let reading = runtime.spawn(async move { other.read_exact([0; 3]).await.unwrap().1 });
-    runtime.block_on(turns(2));
-    let counts = dropped.clone();
-    let message = panic_of(|| {
-        runtime.block_on(async {
-            let (stream, _peer) = half_pair();
-            let acts = move || {
-                counts.set(counts.get() + 1);
-                panic!("expected: the drop");
-            };
-            let mut read = stream.read(Acts(Vec::with_capacity(10), acts));
-            assert!(poll_once(&mut read).await.is_pending());
-            turns(2).await;
-            drop(read);
-            pending::<()>().await;
-        });
-    });
-    assert_eq!((message.as_str(), dropped.get()), ("expected: the drop", 1));
-    other_peer.write_all(b"abc").unwrap();
-    assert_eq!(runtime.block_on(reading).unwrap(), *b"abc");
     end(runtime);
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use proactor::fs::{self, File, OpenOptions};
-use proactor::{Config, Feature, Runtime, yield_now};
+use proactor::{Config, Feature, Runtime};
 
 use crate::kit::*;
 
@@ -41,7 +41,6 @@ tests! {
     direct_io_works_with_aligned_buffers,
     a_full_device_is_told,
     a_folder_is_no_file,
-    a_dropped_open_leaks_no_descriptor,
     whole_files_are_read_and_written,
     a_file_of_unknown_length_is_read_to_its_end,
     close_closes,
@@ -435,30 +434,6 @@ fn a_folder_is_no_file<R: Runtime>() {
         assert_eq!(opened.read_at(vec![0; 3], 0).await.unwrap_err().kind(), ErrorKind::IsADirectory);
         let error = File::open(folder.file("file", b"").join("below")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotADirectory);
-    });
-}
-
-fn a_dropped_open_leaks_no_descriptor<R: Runtime>() {
-    alone(|| {
-        let folder = TempDir::new();
-        let path = folder.file("file", b"text");
-        let runtime = R::new().unwrap();
-        runtime.block_on(async {
-            let before = descriptors();
-            for number in 0..128 {
-                let mut open = File::open(&path);
-                assert!(poll_once(&mut open).await.is_pending());
-                match number % 3 {
-                    0 => {}
-                    1 => yield_now().await,
-                    _ => turns(3).await, // its result may be here by now
-                }
-                drop(open);
-            }
-            until(|| runtime.report().live.ops == 0).await;
-            assert_eq!(descriptors(), before);
-        });
-        end(runtime);
     });
 }
 
