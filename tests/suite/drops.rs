@@ -477,7 +477,7 @@ async fn drop_at(stage: usize, future: impl Future + 'static) {
         _ => unreachable!(),
     }
     drop(future);
-    if stage % 2 == 0 {
+    if stage.is_multiple_of(2) {
         yield_now().await;
     }
 }
@@ -1481,7 +1481,7 @@ impl Wake for Woken {
 fn t19_a_buffer_whose_drop_panics<R: Runtime>() {
     for moment in MOMENTS {
         // Other operations end in the same visit, and others are dropped; none of them is lost.
-        let all: Rc<RefCell<Vec<(Ends, Pending, Arc<Woken>)>>> = Rc::default();
+        let all = RefCell::new(Vec::<(Ends, Pending, Arc<Woken>)>::new());
         let (watches, dropped) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
         let begin = async || {
             let canary = |watches: &RefCell<Vec<CanaryWatch>>| {
