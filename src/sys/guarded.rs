@@ -13,24 +13,59 @@ pub(crate) struct Guarded {
 impl Guarded {
     pub(crate) fn run(&mut self, work: impl FnOnce()) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
-            self.panic.get_or_insert(panic);
+            match &self.panic {
+                None => self.panic = Some(panic),
+                Some(_) => discard(panic),
+            }
         }
     }
 
     /// Goes on with the first panic, if there was one. While another one unwinds already it ends here: a
     /// second would abort the process, and the panic hook has reported it.
     pub(crate) fn finish(self) {
-        if let Some(panic) = self.panic
-            && !std::thread::panicking()
-        {
-            resume_unwind(panic);
+        match self.panic {
+            Some(panic) if !std::thread::panicking() => resume_unwind(panic),
+            panic => panic.into_iter().for_each(discard),
         }
+    }
+}
+
+/// Runs code of the user whose panic concerns nobody: it ends here, and the panic hook has reported it.
+pub(crate) fn contain(work: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+        discard(panic);
+    }
+}
+
+/// Drops what somebody panicked with, which is code of the user as well. What that panics with is lost: its
+/// drop may panic for ever.
+fn discard(payload: Box<dyn Any + Send>) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(panic);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn payloads_that_panic_in_their_drop_are_contained() {
+        struct Panics;
+        impl Drop for Panics {
+            fn drop(&mut self) {
+                resume_unwind(Box::new(Panics));
+            }
+        }
+        contain(|| resume_unwind(Box::new(Panics)));
+        let result = catch_unwind(|| {
+            let mut guarded = Guarded::default();
+            guarded.run(|| resume_unwind(Box::new(1)));
+            guarded.run(|| resume_unwind(Box::new(Panics)));
+            guarded.finish();
+        });
+        assert_eq!(*result.unwrap_err().downcast::<i32>().unwrap(), 1);
+    }
 
     #[test]
     fn all_runs_and_the_first_panic_goes_on() {

@@ -13,7 +13,6 @@
 //! wakers of a task together: the first clone takes a count of it, the last one gives it back.
 
 use std::alloc::Layout;
-use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::future::Future;
@@ -27,6 +26,7 @@ use std::task::{Context, Poll, RawWaker, Waker};
 use super::inbox::{Home, Node, Shared};
 use super::waker::{self, WAKER, Waiter, wake_ref};
 use super::{JoinError, Panic, TaskId};
+use crate::sys::guarded::contain;
 use crate::sys::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sys::sync::{Arc, dealloc};
 
@@ -237,7 +237,7 @@ impl TaskRef {
     pub(super) fn clear(&self) {
         // SAFETY: on the home thread; not being polled, since only the scheduler and the handle of an
         // ended task call this.
-        let _ = catch_unwind(AssertUnwindSafe(|| unsafe { (self.header().vtable.clear)(self.0) }));
+        contain(|| unsafe { (self.header().vtable.clear)(self.0) });
     }
 
     /// Takes the outcome, if the task has ended.
@@ -371,17 +371,12 @@ unsafe fn settle<F: Future>(stage: *mut Stage<F>, outcome: Result<F::Output, Joi
         let outcome = match dropped {
             Ok(()) => outcome,
             Err(panic) => {
-                discard(outcome);
+                contain(|| drop(outcome)); // its destructor may panic as well
                 Err(JoinError::Panicked(Panic::new(panic)))
             }
         };
         std::ptr::write(stage, Stage::Outcome(outcome));
     }
-}
-
-/// Drops a value whose destructor may panic as well.
-fn discard<T>(value: T) {
-    let _: Result<(), Box<dyn Any + Send>> = catch_unwind(AssertUnwindSafe(|| drop(value)));
 }
 
 unsafe fn take<F: Future>(task: NonNull<Header>, target: *mut ()) {
