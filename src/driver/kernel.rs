@@ -158,7 +158,7 @@ impl Uring {
             match attempt.failed(error.raw_os_error().unwrap_or(libc::EIO)) {
                 Next::Try(next) => attempt = next,
                 Next::WaitAndTry(pause, next) => {
-                    std::thread::sleep(pause);
+                    sys::pause(pause);
                     attempt = next;
                 }
                 Next::GiveUp => return Err(refuse(Stage::Setup, error)),

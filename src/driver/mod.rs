@@ -293,14 +293,22 @@ impl Driver {
         self.slots.live() - usize::from(self.own().is_some())
     }
 
-    /// Asks for the end of everything that is in flight.
+    /// Operations that have begun since the runtime was made, the driver's own included.
+    pub(crate) fn begun(&self) -> u64 {
+        self.slots.placed()
+    }
+
+    /// Asks for the end of everything that is in flight. Who waits for what ends at once is woken, which may
+    /// be code of the user.
     pub(crate) fn cancel_all(&self) {
         let own = self.own();
+        let mut guarded = Guarded::default();
         for key in self.slots.keys().into_iter().filter(|key| own != Some(*key)) {
             if matches!(self.slots.life(key), Some(Life::Queued | Life::InFlight)) {
-                self.cancel(key);
+                guarded.run(|| self.cancel(key));
             }
         }
+        guarded.finish();
     }
 
     /// Operations into which somebody else still has pointers, less the driver's own.
@@ -408,13 +416,15 @@ pub(crate) fn descriptor_closed() {
 }
 
 /// An object that holds a port or is being closed goes, while operations of dropped futures may still share
-/// it: has the kernel end these now, if this is the thread's runtime.
+/// it: has the kernel end these now, if this is the thread's runtime. One that is being shut down ends all of
+/// them together.
 pub(crate) fn flush_for<T>(shared: &Rc<T>, descriptor: &Descriptor) {
     if Rc::strong_count(shared) == 1 {
         return;
     }
     if let Some(driver) = current()
         && std::ptr::addr_eq(descriptor.home(), Rc::as_ptr(&driver))
+        && !driver.scheduler.is_closed()
     {
         driver.flush();
     }

@@ -218,7 +218,7 @@ impl<K: Kernel> Ring<K> {
             Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EBUSY | libc::ENOMEM)) => {
                 self.refusals += 1;
                 if self.refusals > FREE_REFUSALS {
-                    std::thread::sleep(REFUSAL_PAUSE);
+                    crate::sys::pause(REFUSAL_PAUSE);
                 }
                 Ok(())
             }

@@ -120,6 +120,8 @@ pub(crate) struct Slots {
     chunks: RefCell<Vec<Box<[Slot; CHUNK]>>>,
     free: Cell<u32>,
     live: Cell<usize>,
+    /// Operations that were ever placed.
+    placed: Cell<u64>,
     spare: RefCell<Vec<NonNull<u8>>>,
 }
 
@@ -129,6 +131,7 @@ impl Slots {
             chunks: RefCell::default(),
             free: Cell::new(NONE),
             live: Cell::new(0),
+            placed: Cell::new(0),
             spare: RefCell::default(),
         }
     }
@@ -136,6 +139,11 @@ impl Slots {
     /// Operations that occupy a slot.
     pub(crate) fn live(&self) -> usize {
         self.live.get()
+    }
+
+    /// Operations that were ever placed.
+    pub(crate) fn placed(&self) -> u64 {
+        self.placed.get()
     }
 
     fn slot(&self, index: u32) -> &Slot {
@@ -184,6 +192,7 @@ impl Slots {
         let slot = self.slot(index);
         self.free.set(slot.next_free.get());
         self.live.set(self.live.get() + 1);
+        self.placed.set(self.placed.get() + 1);
         slot.vtable.set(Some(Erased::<O>::VTABLE));
         let target = match Erased::<O>::BOXED {
             None => payload(slot),

@@ -28,8 +28,6 @@ use crate::time::{Timers, now};
 
 /// After this time in ready tasks the kernel is visited, whatever the budget says.
 const KERNEL_INTERVAL: Duration = Duration::from_micros(200);
-/// What a shutdown sleeps between two looks at jobs of the pool, which report nowhere any more.
-const POOL_POLL: Duration = Duration::from_millis(1);
 
 pub struct Core {
     scheduler: Rc<Scheduler>,
@@ -325,29 +323,33 @@ impl Core {
         };
         let features =
             Feature::ALL.iter().map(|feature| FeatureReport { feature: *feature, state: state(*feature) });
-        let stats = &self.driver.stats;
         Report {
             backend: self.backend,
             reason: self.reason.clone(),
             setup_flags,
             ring_entries,
             features: features.collect(),
-            stats: Stats {
-                turns: self.turns.get(),
-                polls: self.polls.get(),
-                kernel_visits: stats.kernel_visits.get(),
-                calls: stats.calls.get(),
-                submissions: stats.submissions.get(),
-                completions: stats.completions.get(),
-                cancels: stats.cancels.get(),
-                overflows: stats.overflows.get(),
-                full_queues: stats.full_queues.get(),
-            },
+            stats: self.stats(),
             live: Live {
                 tasks: self.scheduler.live_tasks(),
                 ops: self.driver.live_operations(),
                 timers: self.timers.live(),
             },
+        }
+    }
+
+    fn stats(&self) -> Stats {
+        let stats = &self.driver.stats;
+        Stats {
+            turns: self.turns.get(),
+            polls: self.polls.get(),
+            kernel_visits: stats.kernel_visits.get(),
+            calls: stats.calls.get(),
+            submissions: stats.submissions.get(),
+            completions: stats.completions.get(),
+            cancels: stats.cancels.get(),
+            overflows: stats.overflows.get(),
+            full_queues: stats.full_queues.get(),
         }
     }
 
@@ -363,15 +365,20 @@ impl Core {
         let deadline = now().checked_add(deadline);
         let left = || deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(now()));
         let tasks = self.scheduler.live_tasks();
-        guarded.run(|| self.scheduler.cancel_all());
+        self.scheduler.cancel_all();
+        guarded.run(|| self.scheduler.run_cancelled());
         guarded.run(|| self.timers.close());
         // What the pool has not begun reports as cancelled; the reports come home through the inbox.
         guarded.run(|| self.scheduler.pool.close());
         let mut progress = true;
+        let mut cancelled = None;
         loop {
             guarded.run(|| self.scheduler.shared().deliver());
-            guarded.run(|| self.scheduler.cancel_all());
-            self.driver.cancel_all(); // destructors may have begun more
+            guarded.run(|| self.scheduler.run_cancelled());
+            // Once, and again when destructors have begun more: it looks at every operation.
+            if cancelled.replace(self.driver.begun()) != Some(self.driver.begun()) {
+                guarded.run(|| self.driver.cancel_all());
+            }
             let before = self.driver.stats.completions.get();
             let mut visit = |park| {
                 let mut visited = Ok(());
@@ -381,9 +388,11 @@ impl Core {
             if !visit(Park::No) {
                 break;
             }
-            let idle = !self.scheduler.is_ready() && !self.driver.has_work();
-            if idle && self.driver.in_flight() == 0 && self.scheduler.live_tasks() == 0 {
-                break;
+            let idle = !self.scheduler.is_ready()
+                && !self.driver.has_work()
+                && cancelled == Some(self.driver.begun());
+            if idle && self.driver.in_flight() == 0 {
+                break; // a task that is left waits for a result that nobody takes: its future was given away
             }
             let time = left();
             if time.is_zero() && !progress {
@@ -399,15 +408,12 @@ impl Core {
             progress = self.driver.stats.completions.get() > before;
         }
         let ops_leaked = self.driver.in_flight();
-        while self.scheduler.pool.running() > 0 && !left().is_zero() {
-            std::thread::sleep(POOL_POLL.min(left()));
-        }
-        let jobs_leaked = self.scheduler.pool.running();
+        let jobs_leaked = self.scheduler.pool.wait_closed(left());
         guarded.run(|| self.scheduler.shared().close());
         guarded.run(|| self.driver.close());
         guarded.run(|| self.scheduler.abandon_all());
         guarded.finish();
-        Shutdown { tasks, ops_leaked, jobs_leaked }
+        Shutdown { tasks, ops_leaked, jobs_leaked, stats: self.stats() }
     }
 }
 

@@ -68,7 +68,7 @@ pub struct FeatureReport {
     pub state: FeatureState,
 }
 
-/// What a runtime has done since it was made; part of [`Report`].
+/// What a runtime has done since it was made; part of [`Report`] and [`Shutdown`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -112,7 +112,7 @@ pub struct Live {
     pub timers: usize,
 }
 
-/// What a shutdown left behind; all zero when it ended in time.
+/// What a shutdown cancelled and left behind, and what the runtime did in its life.
 ///
 /// # Examples
 /// ```
@@ -131,6 +131,8 @@ pub struct Shutdown {
     pub ops_leaked: usize,
     /// Jobs of the blocking pool that were still running at the deadline.
     pub jobs_leaked: usize,
+    /// What the runtime has done in all, its end included.
+    pub stats: Stats,
 }
 
 impl fmt::Display for Report {

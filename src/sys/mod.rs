@@ -1,7 +1,7 @@
 //! What the crate needs of the operating system below the drivers: one system call as a value, an
-//! event counter, telling a process from its fork, the kernel's version, the slot in which a thread keeps its current
-//! loop, a way to run code of the user to its end although some of it panics, and the seam at which models replace
-//! atomics and locks.
+//! event counter, a pause, telling a process from its fork, the kernel's version, the slot in which a thread keeps its
+//! current loop, a way to run code of the user to its end although some of it panics, and the seam at which models
+//! replace atomics and locks.
 //!
 //! Nothing here knows of operations, tasks or buffers.
 
@@ -13,10 +13,22 @@ pub(crate) mod guarded;
 pub(crate) mod sync;
 
 use std::io;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 /// The answer of a C library call as an `io::Result`: a negative one is the thread's `errno`.
 pub(crate) fn check(answer: libc::c_int) -> io::Result<libc::c_int> {
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(answer) }
+}
+
+/// Lets time pass, whatever signals come.
+///
+/// Not by sleep(3) of whatever kind: it waits for a length of time, begins anew with what is left after each
+/// signal, and the timer's slack is added each time, so that it never returns when signals come fast enough.
+/// A condition is waited for until a point in time.
+pub(crate) fn pause(time: Duration) {
+    let (nobody, never) = (Mutex::new(()), Condvar::new());
+    let _ = never.wait_timeout_while(nobody.lock().unwrap_or_else(PoisonError::into_inner), time, |()| true);
 }
 
 /// The running kernel's release string, as `uname -r` prints it.
@@ -34,7 +46,29 @@ pub(crate) fn kernel_version(release: &str) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::kernel_version;
+    use super::*;
+
+    #[test]
+    fn t21_a_pause_ends_under_a_storm_of_signals() {
+        extern "C" fn nothing(_: i32) {}
+        // SAFETY: a handler that lives for ever and does nothing, for a signal that nobody else uses here.
+        unsafe {
+            libc::signal(libc::SIGRTMIN() + 7, nothing as extern "C" fn(i32) as usize);
+        }
+        // SAFETY: pthread_self(3) takes nothing.
+        let target = unsafe { libc::pthread_self() };
+        let over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    // SAFETY: the thread waits for this one to end.
+                    unsafe { libc::pthread_kill(target, libc::SIGRTMIN() + 7) };
+                }
+            });
+            pause(Duration::from_millis(20));
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+    }
 
     #[test]
     fn kernel_versions_are_read_from_release_strings() {

@@ -8,11 +8,11 @@
 //! in a system call. That is why a shutdown may have to leave jobs behind.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::inbox::Shared;
+use crate::sys::guarded::contain;
 use crate::sys::sync::{Arc, Condvar, Mutex, MutexGuard, ThreadBuilder};
 
 /// What runs on a thread of the pool. Dropped without being called when the pool is closed first.
@@ -37,6 +37,8 @@ struct Inner {
     state: Mutex<State>,
     /// A job has come, or the pool has closed.
     work: Condvar,
+    /// The last job has ended, and the pool is closed.
+    ended: Condvar,
 }
 
 #[derive(Default)]
@@ -67,7 +69,7 @@ impl Inner {
 
 impl Pool {
     pub(crate) fn new(max_threads: usize, keep_alive: Duration, shared: Arc<Shared>) -> Self {
-        let inner = Arc::new(Inner { state: Mutex::default(), work: Condvar::new() });
+        let inner = Arc::new(Inner { state: Mutex::default(), work: Condvar::new(), ended: Condvar::new() });
         Pool { inner, max_threads, keep_alive, shared }
     }
 
@@ -120,9 +122,14 @@ impl Pool {
         drop(orphans);
     }
 
-    /// Jobs that are running now.
-    pub(crate) fn running(&self) -> usize {
-        self.lock().map_or(0, |state| state.running)
+    /// Waits until all jobs of a closed pool have ended, for `timeout` at most; gives how many have not.
+    pub(crate) fn wait_closed(&self, timeout: Duration) -> usize {
+        let Some(state) = self.lock() else { return 0 };
+        // A wait that signals may interrupt without end: sleep(3) begins anew each time, and never returns
+        // when they come fast enough.
+        let runs = |state: &mut State| state.running > 0;
+        let waited = self.inner.ended.wait_timeout_while(state, timeout, runs);
+        waited.unwrap_or_else(PoisonError::into_inner).0.running
     }
 
     /// The state; none in a fork of the process, where the threads are missing and one of them may have left it
@@ -139,9 +146,12 @@ fn serve(inner: &Inner, keep_alive: Duration) {
             state.running += 1;
             drop(state);
             // Jobs report panics themselves; this only keeps the thread and its count.
-            let _ = catch_unwind(AssertUnwindSafe(job.work));
+            contain(job.work);
             state = inner.lock();
             state.running -= 1;
+            if state.closed && state.running == 0 {
+                inner.ended.notify_all();
+            }
             continue;
         }
         if state.closed {
@@ -184,7 +194,7 @@ mod tests {
         receive.recv().unwrap();
         receive.recv().unwrap();
         assert_eq!(pool.inner.lock().threads, 2);
-        assert_eq!(pool.running(), 2);
+        assert_eq!(pool.inner.lock().running, 2);
         assert!(pool.withdraw(5), "it has not begun");
         assert!(!pool.withdraw(0) && !pool.withdraw(5));
         drop(open);

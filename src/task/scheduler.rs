@@ -28,6 +28,9 @@ thread_local! {
 /// Operations that one poll may complete on the spot before it has to let others run: calls of the selector
 /// on descriptors that are ready, and what had arrived earlier.
 const INLINE_OPERATIONS: u32 = 64;
+/// Generations of tasks that destructors may spawn, each in the destructor of the one before, while all are
+/// being cancelled.
+const LAST_GENERATIONS: u32 = 100_000;
 
 pub(crate) struct Scheduler {
     home: Rc<Home>,
@@ -38,6 +41,8 @@ pub(crate) struct Scheduler {
     current: Cell<*const Header>,
     inline_left: Cell<u32>,
     closed: Cell<bool>,
+    /// Destructors spawn without end: what they spawn is no longer dropped.
+    endless: Cell<bool>,
     next_id: Cell<u64>,
     pub(crate) pool: Pool,
 }
@@ -64,6 +69,7 @@ impl Scheduler {
             current: Cell::new(ptr::null()),
             inline_left: Cell::new(INLINE_OPERATIONS),
             closed: Cell::new(false),
+            endless: Cell::new(false),
             next_id: Cell::new(1),
         }))
     }
@@ -83,15 +89,17 @@ impl Scheduler {
     {
         let id = TaskId(self.next_id.get());
         self.next_id.set(id.0 + 1);
-        let task = TaskRef::new(future, &self.home, id, name);
+        let task = if self.endless.get() {
+            std::mem::forget(future); // dropping it would spawn the next
+            TaskRef::new(std::future::pending::<F::Output>(), &self.home, id, name)
+        } else {
+            TaskRef::new(future, &self.home, id, name)
+        };
         let index = self.tasks.borrow_mut().insert(task.clone());
         task.header().index.set(u32::try_from(index).expect("fewer than 2^32 tasks"));
-        if self.closed.get() {
-            // The runtime is being shut down: the future is dropped at once, the handle says so.
-            task.header().cancels.set(1);
-            self.run(&task);
-            return JoinHandle::new(task);
-        }
+        // While the runtime is being shut down the future is dropped unpolled, and the handle says so; not
+        // here, inside the destructor that spawns, which may be one of a long chain.
+        task.header().cancels.set(u32::from(self.closed.get()));
         let handle = JoinHandle::new(task.clone());
         task.schedule();
         handle
@@ -155,8 +163,7 @@ impl Scheduler {
         self.tasks.borrow().len()
     }
 
-    /// Cancels every task, and refuses new ones. Call it again after visits to the kernel until it
-    /// answers zero: tasks end when their operations are reaped. Destructors of futures run in here.
+    /// Cancels every task, and from now on every new one. They end in [`run_cancelled`](Self::run_cancelled).
     pub(crate) fn cancel_all(&self) {
         self.closed.set(true);
         let tasks: Vec<TaskRef> = self.tasks.borrow().iter().map(|(_, task)| task.clone()).collect();
@@ -165,15 +172,34 @@ impl Scheduler {
             cancels.set(cancels.get().max(1));
             task.schedule();
         }
-        while self.step() != Step::Empty {}
+    }
+
+    /// Runs tasks that have been cancelled, and those that they spawn: destructors of futures run in here. Call
+    /// it again after visits to the kernel: tasks end when their operations are reaped.
+    pub(crate) fn run_cancelled(&self) {
+        let mut generations = 0;
+        while self.is_ready() {
+            for _ in 0..self.ready_len() {
+                self.step();
+            }
+            generations += 1;
+            self.endless.set(self.endless.get() || generations == LAST_GENERATIONS);
+        }
     }
 
     /// After the last visit to the kernel: tasks whose operations were never reaped end all the same.
     pub(crate) fn abandon_all(&self) {
-        let tasks: Vec<TaskRef> = self.tasks.borrow_mut().drain().collect();
         let mut guarded = Guarded::default(); // who waits for them may be woken by code of the user
-        tasks.iter().for_each(|task| guarded.run(|| task.complete()));
-        while self.ready.pop().is_some() {}
+        loop {
+            while self.is_ready() {
+                guarded.run(|| self.run_cancelled()); // what has been spawned since
+            }
+            let tasks: Vec<TaskRef> = self.tasks.borrow_mut().drain().collect();
+            if tasks.is_empty() {
+                break;
+            }
+            tasks.iter().for_each(|task| guarded.run(|| task.complete()));
+        }
         self.root.complete();
         guarded.finish();
     }
