@@ -1,20 +1,16 @@
 //! Futures dropped, forgotten and moved at any time; ends in the middle of things.
 
 use std::cell::RefCell;
-use std::future::{Future, pending};
-use std::io::{Read, Write};
-use std::pin::pin;
+use std::future::pending;
+use std::io::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Waker};
 use std::time::Duration;
 
 use proactor::fs::File;
-use proactor::net::TcpStream;
-use proactor::task::JoinHandle;
 use proactor::time::timeout;
-use proactor::{Runtime, spawn, yield_now};
+use proactor::{Runtime, spawn};
 
 use crate::kit::*;
 
@@ -22,12 +18,8 @@ tests! {
     a_dropped_read_loses_no_bytes,
     a_dropped_write_keeps_its_buffer_alive,
     a_dropped_file_read_keeps_its_buffer_alive,
-    shutdown_ends_a_thousand_reads,
-    shutdown_without_time_ends_reads,
     a_panic_in_a_closure_keeps_nothing_behind_it,
     a_task_whose_read_was_moved_away_ends,
-    a_spawn_in_a_drop_during_shutdown_that_leaves_an_operation,
-    a_runtime_may_be_dropped_by_a_panic,
 }
 
 fn a_dropped_read_loses_no_bytes<R: Runtime>() {
@@ -103,43 +95,6 @@ fn a_dropped_file_read_keeps_its_buffer_alive<R: Runtime>() {
     end(runtime);
 }
 
-fn shutdown_ends_a_thousand_reads<R: Runtime>() {
-    let runtime = R::new().unwrap();
-    let pairs = 500.min(descriptor_limit() / 8);
-    runtime.block_on(async {
-        for _ in 0..pairs {
-            let (a, b) = pair().await;
-            for stream in [a, b] {
-                drop(spawn(async move { stream.read(Vec::with_capacity(100)).await.map(|_| ()) }));
-            }
-        }
-        turns(3).await;
-    });
-    assert!(runtime.report().live.ops >= 2 * pairs);
-    let left = runtime.shutdown(Duration::from_secs(30));
-    assert_eq!((left.tasks, left.ops_leaked, left.jobs_leaked), (2 * pairs, 0, 0));
-}
-
-fn shutdown_without_time_ends_reads<R: Runtime>() {
-    let runtime = R::new().unwrap();
-    let peers: Vec<_> = runtime.block_on(async {
-        let peers = (0..100).map(|_| {
-            let (stream, peer) = half_pair();
-            drop(spawn(async move { stream.read(Tombstone::new(1)).await.map(|_| ()) }));
-            peer
-        });
-        let peers = peers.collect();
-        turns(3).await;
-        peers
-    });
-    let left = runtime.shutdown(Duration::ZERO);
-    assert_eq!((left.tasks, left.ops_leaked, left.jobs_leaked), (100, 0, 0));
-    for mut peer in peers {
-        peer.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        assert_eq!(peer.read(&mut [0; 1]).unwrap(), 0, "the streams are closed");
-    }
-}
-
 fn a_panic_in_a_closure_keeps_nothing_behind_it<R: Runtime>() {
     let runtime = R::new().unwrap();
     let signal = Signal::default();
@@ -178,70 +133,5 @@ fn a_task_whose_read_was_moved_away_ends<R: Runtime>() {
         assert!(ended.expect("it waits for nobody else's operation").unwrap_err().is_cancelled());
         peer.write_all(b"abc").unwrap();
         assert_eq!(second.await.unwrap().0, b"abc");
-    });
-}
-
-/// Starts a read when it is dropped, and a task that holds it.
-struct ReadsInDrop(Option<TcpStream>, Rc<RefCell<Option<JoinHandle<()>>>>);
-
-impl Drop for ReadsInDrop {
-    fn drop(&mut self) {
-        let stream = self.0.take().unwrap();
-        let mut read = stream.read(Tombstone::new(1));
-        assert!(pin!(&mut read).poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        *self.1.borrow_mut() = Some(spawn(async move {
-            let _kept = (read, stream);
-            pending::<()>().await;
-        }));
-    }
-}
-
-fn a_spawn_in_a_drop_during_shutdown_that_leaves_an_operation<R: Runtime>() {
-    let runtime = R::new().unwrap();
-    let handle = Rc::new(RefCell::new(None));
-    let keeps = handle.clone();
-    let _peer = runtime.block_on(async move {
-        let (stream, peer) = half_pair();
-        drop(spawn(async move {
-            let _guard = ReadsInDrop(Some(stream), keeps);
-            pending::<()>().await;
-        }));
-        yield_now().await;
-        peer
-    });
-    end(runtime);
-    let handle = handle.borrow_mut().take().unwrap();
-    assert!(handle.is_finished());
-    assert!(!handle.request_cancel());
-    run::<R>(async move { assert!(handle.await.unwrap_err().is_cancelled()) });
-}
-
-fn a_runtime_may_be_dropped_by_a_panic<R: Runtime>() {
-    /// Panics when it is dropped, unless that would end the process.
-    struct Panics;
-    impl Drop for Panics {
-        fn drop(&mut self) {
-            if !std::thread::panicking() {
-                panic!("expected: the drop");
-            }
-        }
-    }
-    // Alone, because it would end the process if it went wrong.
-    alone(|| {
-        let message = panic_of(|| {
-            let runtime = R::new().unwrap();
-            let _peer = runtime.block_on(async {
-                let (stream, peer) = half_pair();
-                drop(spawn(async move { stream.read(Tombstone::new(1)).await.map(|_| ()) }));
-                drop(spawn(async {
-                    let _panics = Panics;
-                    pending::<()>().await;
-                }));
-                turns(2).await;
-                peer
-            });
-            panic!("expected: the first");
-        });
-        assert_eq!(message, "expected: the first");
     });
 }

@@ -25,8 +25,10 @@ mod drops;
 mod embed;
 mod files;
 mod harness;
+mod lifetimes;
 mod limits;
 mod misuse;
+mod panics;
 mod pool;
 mod rings;
 mod runtime;
@@ -56,6 +58,8 @@ fn tests() -> Vec<Test> {
         pool::tests(),
         cancel::tests(),
         drops::tests(),
+        lifetimes::tests(),
+        panics::tests(),
         embed::tests(),
         misuse::tests(),
         limits::tests(),

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use proactor::fs::File;
-use proactor::net::TcpStream;
 use proactor::{
     Auto, Backend, Config, Feature, FeatureState, Proactor, Runtime, Selector, random, spawn, yield_now,
 };
@@ -41,8 +40,6 @@ tests! {
     runtimes_on_several_threads_do_not_meet,
     a_shutdown_tells_what_it_cancelled,
     a_drop_ends_all_tasks,
-    a_runtime_may_be_dropped_in_a_panic,
-    a_thousand_runtimes_leave_nothing_open,
 }
 
 fn block_on_gives_the_value_of_a_future_that_borrows<R: Runtime>() {
@@ -386,40 +383,4 @@ fn a_drop_ends_all_tasks<R: Runtime>() {
     assert_eq!(dropped.get(), 0);
     drop(runtime);
     assert_eq!(dropped.get(), 2);
-}
-
-fn a_runtime_may_be_dropped_in_a_panic<R: Runtime>() {
-    let message = panic_of(|| {
-        let runtime = R::new().unwrap();
-        let task = runtime.spawn(async {
-            let (stream, _peer) = half_pair();
-            let _ = stream.read(Vec::with_capacity(1)).await;
-        });
-        runtime.block_on(turns(2));
-        drop(task);
-        panic!("the runtime goes with it");
-    });
-    assert_eq!(message, "the runtime goes with it");
-}
-
-fn a_thousand_runtimes_leave_nothing_open<R: Runtime>() {
-    alone(|| {
-        let one = || {
-            let runtime = R::new().unwrap();
-            let mut kept = None;
-            runtime.block_on(async {
-                let (stream, _peer): (TcpStream, _) = half_pair();
-                let mut read = stream.read(Vec::with_capacity(1));
-                assert!(poll_once(&mut read).await.is_pending());
-                kept = Some((stream, read));
-            });
-            // In flight at the end of the runtime, and still there after it.
-            drop(runtime);
-            drop(kept);
-        };
-        one();
-        let before = descriptors();
-        (0..1_000).for_each(|_| one());
-        assert_eq!(descriptors(), before);
-    });
 }

@@ -6,7 +6,7 @@ use std::future::{Future, pending, poll_fn};
 use std::io::Write;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -34,15 +34,9 @@ tests! {
     a_cancel_waits_until_operations_are_reaped,
     a_dropped_cancel_leaves_the_request_standing,
     a_cancelled_task_with_tasks_of_its_own_leaves_them_running,
-    a_panic_ends_only_its_task,
-    the_payload_of_a_panic_comes_back,
-    a_panic_in_the_drop_of_a_cancelled_future_is_its_outcome,
-    a_panic_in_the_drop_of_an_output_nobody_wants_is_contained,
     a_thread_wakes_a_task,
     every_wake_of_a_storm_is_seen,
     a_waker_that_outlives_its_task_does_nothing,
-    a_waker_that_outlives_its_runtime_does_nothing,
-    wakers_may_fire_while_their_runtime_ends,
     a_task_woken_many_times_in_a_turn_is_polled_once,
     a_join_handle_can_move_between_tasks,
     a_handle_spawns_from_another_thread,
@@ -50,7 +44,6 @@ tests! {
     a_remote_handle_cancels,
     a_dropped_remote_handle_detaches,
     a_panic_reaches_the_remote_handle,
-    a_remote_spawn_whose_runtime_ends_is_cancelled,
     a_handle_after_its_runtime_says_that_it_has_gone,
     call_soon_runs_closures_in_order,
     a_closure_that_never_ran_is_dropped_with_the_runtime,
@@ -62,7 +55,6 @@ tests! {
     a_reader_of_a_socket_that_is_always_ready_starves_nobody,
     a_hundred_thousand_tasks,
     a_deep_chain_of_joins,
-    a_spawn_in_a_drop_during_shutdown_ends,
     a_join_handle_that_outlives_its_runtime_is_cancelled,
     a_task_that_ignores_its_cancellation_in_drop_is_still_gone,
 }
@@ -288,70 +280,6 @@ fn a_cancelled_task_with_tasks_of_its_own_leaves_them_running<R: Runtime>() {
     });
 }
 
-fn a_panic_ends_only_its_task<R: Runtime>() {
-    run::<R>(async {
-        let other = spawn(async {
-            turns(3).await;
-            "unharmed"
-        });
-        let failed = spawn(async {
-            yield_now().await;
-            panic!("expected: {}", 42);
-        });
-        let error = failed.await.map(|()| ()).unwrap_err();
-        assert!(error.is_panic() && !error.is_cancelled());
-        assert_eq!(error.to_string(), "the task panicked: expected: 42");
-        match error {
-            JoinError::Panicked(panic) => assert_eq!(panic.message(), "expected: 42"),
-            other => panic!("{other}"),
-        }
-        assert_eq!(other.await.unwrap(), "unharmed");
-    });
-}
-
-fn the_payload_of_a_panic_comes_back<R: Runtime>() {
-    run::<R>(async {
-        let failed = spawn(async { std::panic::resume_unwind(Box::new(42_u64)) });
-        let payload = failed.await.map(|()| ()).unwrap_err().into_panic();
-        assert_eq!(*payload.downcast::<u64>().unwrap(), 42);
-    });
-}
-
-struct PanicsInDrop;
-
-impl Drop for PanicsInDrop {
-    fn drop(&mut self) {
-        panic!("expected: in drop");
-    }
-}
-
-fn a_panic_in_the_drop_of_a_cancelled_future_is_its_outcome<R: Runtime>() {
-    run::<R>(async {
-        let task = spawn(async {
-            let _guard = PanicsInDrop;
-            pending::<()>().await;
-        });
-        yield_now().await;
-        match task.cancel().await {
-            Err(JoinError::Panicked(panic)) => assert_eq!(panic.message(), "expected: in drop"),
-            other => panic!("{other:?}"),
-        }
-        assert_eq!(spawn(async { 1 }).await.unwrap(), 1);
-    });
-}
-
-fn a_panic_in_the_drop_of_an_output_nobody_wants_is_contained<R: Runtime>() {
-    run::<R>(async {
-        drop(spawn(async { PanicsInDrop }));
-        turns(2).await;
-        // The same, with the output there before the handle goes.
-        let task = spawn(async { PanicsInDrop });
-        until(|| task.is_finished()).await;
-        drop(task);
-        assert_eq!(spawn(async { 1 }).await.unwrap(), 1);
-    });
-}
-
 fn a_thread_wakes_a_task<R: Runtime>() {
     run::<R>(async {
         for _ in 0..200 {
@@ -404,58 +332,6 @@ fn a_waker_that_outlives_its_task_does_nothing<R: Runtime>() {
         waker.wake();
         turns(2).await;
     });
-}
-
-fn a_waker_that_outlives_its_runtime_does_nothing<R: Runtime>() {
-    let runtime = R::new().unwrap();
-    let waker = runtime.block_on(async { spawn(my_waker()).await.unwrap() });
-    let root = runtime.block_on(my_waker());
-    // One of a task that is cut off in the middle of its life.
-    let cell: Rc<RefCell<Option<Waker>>> = Rc::default();
-    let other = cell.clone();
-    drop(runtime.spawn(poll_fn(move |cx| {
-        *other.borrow_mut() = Some(cx.waker().clone());
-        Poll::<()>::Pending
-    })));
-    runtime.block_on(turns(1));
-    end(runtime);
-    let cut_off = cell.borrow_mut().take().unwrap();
-    for waker in [waker, root, cut_off] {
-        (0..100_000).for_each(|_| waker.wake_by_ref());
-        thread(move || (0..100_000).for_each(|_| waker.clone().wake())).join();
-    }
-}
-
-fn wakers_may_fire_while_their_runtime_ends<R: Runtime>() {
-    for _ in 0..20 {
-        let runtime = R::new().unwrap();
-        let cell: Rc<RefCell<Vec<Waker>>> = Rc::default();
-        for _ in 0..8 {
-            let cell = cell.clone();
-            drop(runtime.spawn(poll_fn(move |cx| {
-                cell.borrow_mut().push(cx.waker().clone());
-                Poll::<()>::Pending
-            })));
-        }
-        runtime.block_on(turns(1));
-        let wakers = cell.take();
-        let over = Arc::new(AtomicBool::new(false));
-        let begun = Signal::default();
-        let firing = thread({
-            let (over, begun) = (over.clone(), begun.clone());
-            move || {
-                while !over.load(Ordering::Relaxed) {
-                    wakers.iter().for_each(Waker::wake_by_ref);
-                    begun.set();
-                }
-                wakers.into_iter().for_each(Waker::wake);
-            }
-        });
-        runtime.block_on(begun);
-        end(runtime);
-        over.store(true, Ordering::Relaxed);
-        firing.join();
-    }
 }
 
 fn a_task_woken_many_times_in_a_turn_is_polled_once<R: Runtime>() {
@@ -583,18 +459,6 @@ fn a_panic_reaches_the_remote_handle<R: Runtime>() {
         }
     });
     end(runtime);
-}
-
-fn a_remote_spawn_whose_runtime_ends_is_cancelled<R: Runtime>() {
-    let runtime = R::new().unwrap();
-    let (handle, late) = (runtime.handle(), runtime.handle());
-    let begun = handle.spawn(pending::<()>);
-    runtime.block_on(turns(2));
-    let never_taken = late.spawn(pending::<()>);
-    end(runtime);
-    assert!(matches!(begun.join(), Err(JoinError::Cancelled)));
-    let answer = never_taken.join();
-    assert!(matches!(answer, Err(JoinError::Cancelled | JoinError::RuntimeGone)), "{answer:?}");
 }
 
 fn a_handle_after_its_runtime_says_that_it_has_gone<R: Runtime>() {
@@ -772,38 +636,6 @@ fn a_deep_chain_of_joins<R: Runtime>() {
         signal.set();
         last.await.unwrap();
     });
-}
-
-/// Spawns a task that holds the next one when it is dropped.
-struct Respawns {
-    left: u32,
-    drops: Rc<Cell<u32>>,
-}
-
-impl Drop for Respawns {
-    fn drop(&mut self) {
-        self.drops.set(self.drops.get() + 1);
-        if self.left > 0 {
-            let next = Respawns { left: self.left - 1, drops: self.drops.clone() };
-            drop(spawn(async move {
-                let _next = next;
-                pending::<()>().await;
-            }));
-        }
-    }
-}
-
-fn a_spawn_in_a_drop_during_shutdown_ends<R: Runtime>() {
-    let drops = Rc::new(Cell::new(0));
-    let first = Respawns { left: 100, drops: drops.clone() };
-    let runtime = R::new().unwrap();
-    drop(runtime.spawn(async move {
-        let _first = first;
-        pending::<()>().await;
-    }));
-    runtime.block_on(yield_now());
-    end(runtime);
-    assert_eq!(drops.get(), 101);
 }
 
 fn a_join_handle_that_outlives_its_runtime_is_cancelled<R: Runtime>() {

@@ -138,20 +138,21 @@ impl CanaryWatch {
 
     /// Whether these bytes lie at the buffer's start, whoever has put them there.
     pub(crate) fn holds(&self, bytes: &[u8]) -> bool {
-        self.memory.iter().zip(bytes).all(|(cell, byte)| Self::byte(cell) == *byte)
+        bytes.iter().enumerate().all(|(place, byte)| self.byte(place) == *byte)
     }
 
-    /// A byte, read in a way that the compiler can't foresee: the kernel writes behind its back.
-    fn byte(cell: &Cell<u8>) -> u8 {
+    /// What lies in the memory now.
+    pub(crate) fn byte(&self, place: usize) -> u8 {
+        // Read in a way that the compiler can't foresee: the kernel writes behind its back.
         // SAFETY: the reference is to live memory.
-        unsafe { cell.as_ptr().read_volatile() }
+        unsafe { self.memory[place].as_ptr().read_volatile() }
     }
 
     /// Nobody has written into the memory since the drop.
     #[track_caller]
     pub(crate) fn assert_untouched(&self) {
         assert!(self.is_dropped(), "the buffer is still somebody's");
-        let written = self.memory.iter().position(|cell| Self::byte(cell) != Canary::SONG);
+        let written = (0..self.memory.len()).find(|place| self.byte(*place) != Canary::SONG);
         assert_eq!(written, None, "somebody wrote into a buffer that had been dropped");
     }
 }

@@ -5,8 +5,9 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use proactor::{Runtime, yield_now};
@@ -122,6 +123,22 @@ pub(crate) async fn race<A: Future, B: Future>(a: A, b: B) -> Result<A::Output, 
 /// The waker of the task that asks.
 pub(crate) async fn my_waker() -> Waker {
     poll_fn(|cx| Poll::Ready(cx.waker().clone())).await
+}
+
+/// A waker's work: notes that it was woken.
+#[derive(Debug, Default)]
+pub(crate) struct Noted(AtomicBool);
+
+impl Noted {
+    pub(crate) fn is_woken(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Noted {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// Something that another thread says once, and a task waits for.
