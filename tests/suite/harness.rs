@@ -1,5 +1,6 @@
 //! The tools that catch faults, caught at work: a detector that can't fail proves nothing.
 
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::os::fd::AsRawFd;
 
@@ -14,6 +15,7 @@ tests! {
     a_canary_shows_a_late_write,
     the_watchdog_says_where_a_test_hangs,
     a_process_of_its_own_is_under_its_limits,
+    every_case_has_its_tests,
 }
 
 fn a_tombstone_turns_a_late_write_into_a_fault<R: Runtime>() {
@@ -69,4 +71,25 @@ fn a_process_of_its_own_is_under_its_limits<R: Runtime>() {
         assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EXDEV));
         assert!(!descriptors().is_empty());
     });
+}
+
+/// `tests/CASES.md` says which backends a case is about; there is a test of the case on each of them, and no
+/// test of a case that is not listed.
+fn every_case_has_its_tests<R: Runtime>() {
+    let rows = include_str!("../CASES.md").lines().filter(|line| line.starts_with("| t"));
+    let listed: BTreeSet<&str> = rows
+        .filter_map(|row| {
+            let mut cells = row.split('|').map(str::trim).skip(1);
+            let (case, backends) = (cells.next()?, cells.next()?);
+            assert!(["both", "proactor", "selector", "unit"].contains(&backends), "{row}");
+            (backends == "both" || backends == R::NAME).then_some(case)
+        })
+        .collect();
+    let is_case = |word: &&str| word.len() == 3 && word.starts_with('t') && word[1..].parse::<u8>().is_ok();
+    let tests = crate::tests();
+    let on_this_backend =
+        tests.iter().filter(|test| if is_proactor::<R>() { test.proactor } else { test.selector }.is_some());
+    let tested: BTreeSet<&str> =
+        on_this_backend.filter_map(|test| test.name.split('_').next().filter(is_case)).collect();
+    assert_eq!(tested, listed);
 }
