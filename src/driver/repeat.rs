@@ -50,7 +50,10 @@ impl<B, T: Transfer<B>> Repeat<B, T> {
     fn new(transfer: T, mut buf: B, goal: Goal, limit: usize) -> Self {
         let total = T::total(&buf);
         let asked = T::covers(&mut buf, 0, limit);
-        let step = Submission::new(transfer.step(buf, 0, limit));
+        let step = transfer.step(buf, 0, limit);
+        // All of nothing is there already: as in the standard library, the kernel is not asked.
+        let nothing = goal == Goal::All && total == 0;
+        let step = if nothing { Submission::settled(step, 0) } else { Submission::new(step) };
         Repeat { step, goal, limit, done: 0, asked, total, cancelled: false }
     }
 

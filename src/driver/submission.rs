@@ -22,8 +22,8 @@ pub(crate) struct Submission<O: Op> {
 enum State<O> {
     /// Not begun.
     Here(O),
-    /// Not begun, and not to begin.
-    Cancelled(O),
+    /// Not begun, and not to begin: its result is known.
+    Settled(O, Completion),
     /// In its slot.
     Placed(Key, Rc<Driver>),
     /// Its output was given, or it is being polled.
@@ -38,6 +38,11 @@ impl<O: Op> Submission<O> {
         Submission { state: State::Here(op) }
     }
 
+    /// One whose result is known beforehand, for which nobody is asked.
+    pub(crate) fn settled(op: O, result: i32) -> Self {
+        Submission { state: State::Settled(op, Completion::new(result)) }
+    }
+
     /// Asks for the operation's end. The future goes on, and gives what became of it.
     pub(crate) fn request_cancel(&mut self) {
         self.state = match std::mem::replace(&mut self.state, State::Over) {
@@ -45,7 +50,7 @@ impl<O: Op> Submission<O> {
                 if let Some(pass) = op.pass() {
                     pass.withdraw(); // and whoever polls this future sees it end
                 }
-                State::Cancelled(op)
+                State::Settled(op, Completion::CANCELED)
             }
             State::Placed(key, driver) => {
                 driver.cancel(key);
@@ -77,7 +82,7 @@ impl<O: Op> Future for Submission<O> {
                 }
                 Poll::Pending
             }
-            State::Cancelled(op) => Poll::Ready(op.complete(Completion::CANCELED)),
+            State::Settled(op, completion) => Poll::Ready(op.complete(completion)),
             State::Placed(..) | State::Over => panic!("{}: polled after it had given its result", O::NAME),
         }
     }

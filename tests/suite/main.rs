@@ -21,6 +21,7 @@ mod kit;
 mod buffers;
 mod cancel;
 mod data;
+mod differential;
 mod drops;
 mod embed;
 mod files;
@@ -64,6 +65,7 @@ fn tests() -> Vec<Test> {
         misuse::tests(),
         limits::tests(),
         data::tests(),
+        differential::tests(),
         wakes::tests(),
         rings::tests(),
         selector::tests(),

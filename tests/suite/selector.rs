@@ -188,29 +188,46 @@ fn move_to(number: i32, stream: std::net::TcpStream) -> std::net::TcpStream {
     }
 }
 
+/// The numbers that the process's one epoll set watches.
+fn watched() -> Vec<String> {
+    let is_set = |fd: &i32| {
+        let link = std::fs::read_link(format!("/proc/self/fd/{fd}"));
+        link.is_ok_and(|link| link.to_string_lossy().contains("[eventpoll]"))
+    };
+    let sets: Vec<i32> = (0..64).filter(is_set).collect();
+    let [set] = sets[..] else { panic!("{} epoll sets", sets.len()) };
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{set}")).unwrap();
+    info.lines().filter(|line| line.starts_with("tfd:")).map(str::to_owned).collect()
+}
+
 fn t68_a_duplicate_reports_nothing_after_the_close<R: Runtime>() {
-    let runtime = R::new().unwrap();
-    runtime.block_on(async {
-        let (stream, mut peer) = half_pair();
-        let mut read = stream.read([0; 1]);
-        assert!(poll_once(&mut read).await.is_pending()); // it is watched from here on
-        let duplicate = stream.as_fd().try_clone_to_owned().unwrap();
-        drop((read, stream));
-        turns(2).await;
-        let events = || runtime.report().stats.completions;
-        let before = events();
-        for _ in 0..20 {
-            peer.write_all(b"x").unwrap();
-            turns(2).await;
-        }
-        assert_eq!(events(), before, "the duplicate keeps the registration alive");
-        // The duplicate is a stream like any other.
-        let stream = TcpStream::from_std(duplicate.into()).unwrap();
-        assert_eq!(stream.read_exact([0; 20]).await.unwrap().1, [b'x'; 20]);
-        let mut read = stream.read([0; 1]);
-        assert!(poll_once(&mut read).await.is_pending());
-        peer.write_all(b"y").unwrap();
-        assert_eq!(read.await.unwrap(), (1, *b"y"));
+    // Alone, to look into the epoll set.
+    alone(|| {
+        let runtime = R::new().unwrap();
+        let at_first = watched();
+        runtime.block_on(async {
+            let (stream, mut peer) = half_pair();
+            let mut read = stream.read([0; 1]);
+            assert!(poll_once(&mut read).await.is_pending()); // it is watched from here on
+            assert_eq!(watched().len(), at_first.len() + 1);
+            let duplicate = stream.as_fd().try_clone_to_owned().unwrap();
+            drop((read, stream));
+            assert_eq!(watched(), at_first, "a duplicate would keep what is not taken out before the close");
+            let events = || runtime.report().stats.completions;
+            let before = events();
+            for _ in 0..20 {
+                peer.write_all(b"x").unwrap();
+                turns(1).await;
+            }
+            assert_eq!(events(), before);
+            // The duplicate is a stream like any other.
+            let stream = TcpStream::from_std(duplicate.into()).unwrap();
+            assert_eq!(stream.read_exact([0; 20]).await.unwrap().1, [b'x'; 20]);
+            let mut read = stream.read([0; 1]);
+            assert!(poll_once(&mut read).await.is_pending());
+            peer.write_all(b"y").unwrap();
+            assert_eq!(read.await.unwrap(), (1, *b"y"));
+        });
+        end(runtime);
     });
-    end(runtime);
 }
