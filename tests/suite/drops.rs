@@ -221,7 +221,8 @@ fn t02_a_dropped_receive_touches_no_freed_buffer_and_takes_no_byte<R: Runtime>()
         runtime.block_on(async {
             for kind in RECEIVES {
                 let ends = kind.ends();
-                for round in 0..rounds(4, 3_000) {
+                // Every tombstone is a mapping for good, and a process may have some 65,000.
+                for round in 0..rounds(4, 200) {
                     for order in ORDERS {
                         let message = format!("{round} {order:?}").into_bytes();
                         // Its pages are gone with it: the kernel would get a fault.
@@ -1036,7 +1037,7 @@ fn t18_a_read_means_the_file_that_had_the_number<R: Runtime>() {
         for config in queues::<R>() {
             let runtime = R::with_config(&config).unwrap();
             runtime.block_on(async {
-                for _ in 0..rounds(20, 20_000) {
+                for _ in 0..rounds(20, 3_000) {
                     let file = File::open(&path).await.unwrap();
                     let number = file.as_raw_fd();
                     turns(1).await;
