@@ -274,7 +274,7 @@ fn t03_a_forgotten_receive_keeps_its_buffer<R: Runtime>() {
                         canary
                     });
                     assert!(poll_once(&mut receive).await.is_pending());
-                    std::mem::forget(receive);
+                    forget(receive);
                     let other = kind.ends();
                     let mut tombstone = kind.begin(&other, || Tombstone::new(1));
                     assert!(poll_once(&mut tombstone).await.is_pending());
@@ -322,11 +322,11 @@ fn t03_a_forgotten_file_read_keeps_its_buffer<R: Runtime>() {
                 let (canary, watch) = Canary::new(content.len());
                 let mut read = file.read_at(canary, 0);
                 assert!(poll_once(&mut read).await.is_pending());
-                std::mem::forget(read);
+                forget(read);
                 watches.push(watch);
                 let mut read = file.read_at(Tombstone::new(256), 0);
                 assert!(poll_once(&mut read).await.is_pending());
-                std::mem::forget(read);
+                forget(read);
             }
             if submitted {
                 until(|| watches.iter().all(|watch| watch.holds(&content))).await;
@@ -347,10 +347,10 @@ fn t03_a_forgotten_accept_ends_with_its_runtime<R: Runtime>() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut accept = listener.accept();
         assert!(poll_once(&mut accept).await.is_pending());
-        std::mem::forget(accept);
+        forget(accept);
         turns(2).await;
         let address = listener.local_addr().unwrap();
-        std::mem::forget(listener);
+        forget(listener);
         address
     });
     assert_eq!(runtime.report().live.ops, 1);

@@ -317,7 +317,7 @@ fn t21_shutdown_goes_on_under_a_storm_of_signals<R: Runtime>() {
 const LONG_READ: usize = 1 << 20;
 
 fn t22_a_read_that_nothing_stops_is_leaked<R: Runtime>() {
-    alone(|| {
+    Alone::new().leaks().run(|| {
         for by_drop in [false, true] {
             let mut memory = memory_file();
             memory.write_all(&vec![7; LONG_READ]).unwrap();
@@ -368,7 +368,7 @@ fn memory_file() -> std::fs::File {
 }
 
 fn t22_a_call_that_nothing_stops_is_leaked<R: Runtime>() {
-    alone(|| {
+    Alone::new().leaks().run(|| {
         let folder = TempDir::new();
         let fifo = make_fifo(&folder);
         for by_drop in [false, true] {
@@ -927,7 +927,7 @@ fn one_life<R: Runtime>(busy: bool) {
 
 fn t28_a_thread_may_end_with_a_leaked_runtime<R: Runtime>() {
     // Alone: what is leaked stays.
-    alone(|| {
+    Alone::new().leaks().run(|| {
         let dropped = Arc::new(AtomicUsize::new(0));
         let runtime = R::new().unwrap(); // another one, from before
         for begun_elsewhere in [false, true] {
@@ -948,7 +948,7 @@ fn t28_a_thread_may_end_with_a_leaked_runtime<R: Runtime>() {
                     peer
                 });
                 let handle = runtime.handle();
-                std::mem::forget(runtime);
+                forget(runtime);
                 if begun_elsewhere {
                     // The thread goes on with a runtime that ends as it should.
                     run::<R>(turns(2));
@@ -1116,7 +1116,7 @@ fn t30_a_spawn_in_a_drop_during_shutdown_ends<R: Runtime>() {
 
 fn t30_an_endless_chain_of_spawns_in_drops_ends<R: Runtime>() {
     // Alone: it would end the process if it went wrong.
-    alone(|| {
+    Alone::new().leaks().run(|| {
         let (runtime, drops) = with_chain::<R>(u32::MAX);
         let other = runtime.spawn(pending::<()>());
         let left = runtime.shutdown(Duration::from_secs(30));

@@ -228,7 +228,7 @@ fn t32_a_payload_whose_drop_panics_is_contained<R: Runtime>() {
         let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             runtime.block_on(pending::<()>());
         }));
-        std::mem::forget(panic.unwrap_err().downcast::<PanicsInDrop>().unwrap());
+        forget(panic.unwrap_err().downcast::<PanicsInDrop>().unwrap());
         reads.assert_delivered(&runtime);
         end(runtime);
     });

@@ -130,7 +130,7 @@ fn t67_a_buffer_outlives_a_read_that_a_thread_has_begun<R: Runtime>() {
 
 fn t67_a_runtime_ends_while_a_job_runs<R: Runtime>() {
     // Alone, to see what the thread of the pool is doing.
-    alone(|| {
+    Alone::new().leaks().run(|| {
         let runtime = R::new().unwrap();
         let folder = TempDir::new();
         let fifo = fifo(&folder);

@@ -113,7 +113,7 @@ impl Canary {
 }
 
 /// Forgets a value, like `mem::forget`, but in a place where a leak detector finds that it was meant.
-pub(crate) fn forget<T: 'static>(value: T) {
+pub(crate) fn forget<T>(value: T) {
     keep(Box::into_raw(Box::new(value)).addr());
 }
 

@@ -3,7 +3,6 @@
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use proactor::net::{TcpListener, TcpStream};
@@ -106,11 +105,7 @@ pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
     pub(crate) fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("proactor-suite-{}-{number}", std::process::id()));
-        std::fs::create_dir(&path).unwrap();
-        TempDir(path)
+        TempDir(nix::unistd::mkdtemp(&std::env::temp_dir().join("proactor-suite-XXXXXX")).unwrap())
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -118,6 +118,11 @@ impl Alone {
         self
     }
 
+    /// Leaves memory behind on purpose, which a leak detector is not to report.
+    pub(crate) fn leaks(self) -> Self {
+        self.env("ASAN_OPTIONS", "detect_leaks=0")
+    }
+
     /// The process is to be ended by this signal.
     pub(crate) fn killed_by(mut self, signal: i32) -> Self {
         self.killed_by = Some(signal);
