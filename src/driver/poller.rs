@@ -285,3 +285,67 @@ impl AsFd for Poller {
         self.epoll.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::rc::Weak;
+
+    use super::*;
+    use crate::driver::Driver;
+    use crate::op::fd::Registry;
+
+    /// A descriptor of no runtime: nobody takes it out of the set when it is closed.
+    fn descriptor(stream: UnixStream) -> Descriptor {
+        let home: Weak<dyn Registry> = Weak::<Driver>::new();
+        Descriptor::new(stream.into(), home)
+    }
+
+    fn key(number: u64) -> Key {
+        Key::unpack(1 << 32 | number)
+    }
+
+    #[test]
+    fn t68_a_late_event_meets_nobody_although_number_and_place_are_used_again() {
+        let mut poller = Poller::new(Shared::new().unwrap(), FeatureSet::default()).unwrap();
+        let (slots, stats, mut deferred) = (Slots::new(), Stats::default(), Deferred::default());
+        for round in 0..10 {
+            let (ours, closed_peer) = UnixStream::pair().unwrap();
+            let twin = ours.try_clone().unwrap();
+            let closed = descriptor(ours);
+            let number = closed.raw();
+            poller.watch(&closed, Direction::Read, key(round), &slots, &stats).unwrap();
+            let token = closed.token().unwrap();
+            // The kernel is not told, as if somebody had closed the number before: with a twin of the file
+            // about, the set goes on reporting it, and nothing but the token tells that it is late.
+            poller.forget(token, -1, &stats);
+            drop(closed);
+            let (ours, peer) = UnixStream::pair().unwrap();
+            // SAFETY: dup3(2) takes plain numbers, and the one that it gives is nobody's.
+            let again = unsafe {
+                assert_eq!(libc::dup3(ours.as_raw_fd(), number, libc::O_CLOEXEC), number);
+                UnixStream::from(OwnedFd::from_raw_fd(number))
+            };
+            let opened = descriptor(again);
+            poller.watch(&opened, Direction::Read, key(round), &slots, &stats).unwrap();
+            let next = opened.token().unwrap();
+            assert_eq!(next as u32, token as u32, "the same place");
+            assert_ne!(next, token);
+            // Only the closed one gets something, and then both do, in one batch.
+            io::Write::write_all(&mut &closed_peer, b"late").unwrap();
+            let before = stats.completions.get();
+            poller.visit(Park::No, &slots, &stats, &mut deferred).unwrap();
+            assert!(!poller.may_be_ready(&opened, Direction::Read), "it was taken for another's event");
+            // (The new one can be written to, which is its one event.)
+            assert_eq!(stats.completions.get() - before, 1);
+            io::Write::write_all(&mut &closed_peer, b"late").unwrap();
+            io::Write::write_all(&mut &peer, b"now").unwrap();
+            poller.visit(Park::No, &slots, &stats, &mut deferred).unwrap();
+            assert!(poller.may_be_ready(&opened, Direction::Read));
+            assert_eq!(stats.completions.get() - before, 2);
+            drop(twin);
+            poller.forget(next, number, &stats);
+        }
+        assert!(poller.registrations.is_empty());
+    }
+}
