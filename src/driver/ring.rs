@@ -5,7 +5,8 @@
 //!
 //! Facts that shape this file: a full completion queue loses nothing (NODROP), but waiting while completions
 //! lie in it is a busy loop, so it is emptied before each wait; what overflowed is brought by further
-//! enters. A cancel answers 0, ENOENT or EALREADY, before or after the operation's own completion, and its
+//! enters. Without SUBMIT_ALL the kernel stops at an entry that it refuses, and leaves those behind it in the
+//! queue. A cancel answers 0, ENOENT or EALREADY, before or after the operation's own completion, and its
 //! answer means nothing: only the operation's own completion counts. An enter that fails leaves its entries
 //! in the queue, and what they point to in use.
 //!
@@ -197,8 +198,9 @@ impl<K: Kernel> Ring<K> {
             self.enter(want, timeout, stats)?;
             self.take(slots, stats, deferred);
         }
-        // Bring what overflowed, and make room for what waits; each round moves some of it.
-        while self.kernel.overflowed() || !settled(self) {
+        // Bring what overflowed, make room for what waits, and go on behind an entry at which the kernel has
+        // stopped; each round moves some of it.
+        while self.kernel.overflowed() || !settled(self) || self.kernel.unsubmitted() > 0 {
             stats.overflows.add(u64::from(self.kernel.overflowed()));
             self.feed(slots, stats);
             let before = self.kernel.unsubmitted();

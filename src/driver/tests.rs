@@ -1,11 +1,11 @@
-//! The ring over a scripted kernel: what a healthy kernel does rarely or never.
+//! The ring over a scripted kernel: what a healthy kernel does rarely or never. And over the real one: what no
+//! operation of the crate asks of it.
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
-
-use io_uring::squeue;
 
 use super::feature::{Feature, FeatureSet};
 use super::kernel::{Kernel, Reaped, Uring};
@@ -524,54 +524,160 @@ fn t40_the_read_of_the_event_descriptor_is_made_again_whatever_ended_it() {
     }
 }
 
-/// The ring over the real kernel; `None`, with a note, where that refuses.
-fn real_ring(entries: u32, masked: FeatureSet) -> Option<Ring<Uring>> {
-    match Uring::open(entries, masked, None) {
-        Ok((uring, granted)) => {
-            Some(Ring::new(uring, Shared::new().unwrap(), granted.features.has(Feature::CqeSkip)))
+#[test]
+fn t43_forty_refusals_in_a_row_lose_nothing() {
+    // More than a ring takes without a pause, for entries and for cancels.
+    let mut bench = Bench::new(4);
+    for errno in [libc::EAGAIN, libc::EBUSY, libc::ENOMEM] {
+        bench.ring.kernel.submitted.clear();
+        bench.ring.kernel.errors = vec![errno; 40];
+        let keys: Vec<_> = (0..20).map(|_| bench.submit::<SINGLE>()).collect();
+        for _ in 0..50 {
+            bench.visit();
         }
-        Err(refused) => {
-            assert!(std::env::var_os("PROACTOR_REQUIRE_URING").is_none(), "{refused}");
+        assert_eq!(bench.ring.kernel.errors, [0; 0], "it has tried that often");
+        let submitted: Vec<_> = keys.iter().map(|key| key.pack()).collect();
+        assert_eq!(bench.ring.kernel.submitted, submitted);
+        bench.ring.kernel.submitted.clear();
+        bench.ring.kernel.errors = vec![errno; 40];
+        keys.iter().for_each(|key| bench.abandon(*key));
+        for _ in 0..50 {
+            bench.visit();
+        }
+        let cancels: Vec<_> = keys.iter().map(|key| CANCEL | key.pack()).collect();
+        assert_eq!(bench.ring.kernel.submitted, cancels);
+        for key in &keys {
+            bench.complete(*key, -libc::ECANCELED, 0);
+        }
+        bench.visit();
+        assert_eq!(bench.log.take().len(), keys.len());
+    }
+}
+
+#[test]
+fn t40_a_wait_begins_only_when_the_read_of_the_wake_up_is_with_the_kernel() {
+    let mut bench = Bench::new(8);
+    for result in [-libc::ECANCELED, -libc::EINTR, -libc::EAGAIN, -libc::EIO, 8] {
+        let ended = bench.ring.own_operation().unwrap();
+        bench.complete(ended, result, 0);
+        bench.visit();
+        // A wait now: the read was begun anew, and is handed over with it.
+        let waits = bench.ring.kernel.waits;
+        bench.ring.visit(Park::Forever, &bench.slots, &bench.stats, &mut bench.deferred).unwrap();
+        let own = bench.ring.own_operation().unwrap();
+        assert_ne!(own, ended);
+        assert_eq!(bench.ring.kernel.waits, waits + 1);
+        assert_eq!(bench.ring.kernel.submitted, [own.pack()], "{result}");
+        bench.ring.kernel.submitted.clear();
+    }
+    // No room for it: then there is no wait either.
+    let ended = bench.ring.own_operation().unwrap();
+    bench.complete(ended, 8, 0);
+    bench.visit();
+    bench.ring.kernel.room = 0;
+    let waits = bench.ring.kernel.waits;
+    bench.ring.visit(Park::Forever, &bench.slots, &bench.stats, &mut bench.deferred).unwrap();
+    assert_eq!(bench.ring.kernel.waits, waits);
+    bench.ring.kernel.room = 8;
+    bench.visit();
+}
+
+/// The ring over the real kernel.
+struct Real {
+    ring: Ring<Uring>,
+    shared: Arc<Shared>,
+    slots: Slots,
+    stats: Stats,
+    deferred: Deferred,
+}
+
+impl Real {
+    /// `None`, with the reason printed, where the kernel refuses it.
+    fn new(masked: FeatureSet) -> Option<Self> {
+        let opened = Uring::open(64, masked, None);
+        let required = std::env::var_os("PROACTOR_REQUIRE_URING").is_some_and(|value| value == "1");
+        if let (Err(refused), false) = (&opened, required) {
             eprintln!("not tested: {refused}");
-            None
+            return None;
+        }
+        let (uring, granted) = opened.unwrap();
+        assert!(granted.features.iter().all(|feature| !masked.has(feature)));
+        let shared = Shared::new().unwrap();
+        let ring = Ring::new(uring, shared.clone(), true);
+        Some(Real {
+            ring,
+            shared,
+            slots: Slots::new(),
+            stats: Stats::default(),
+            deferred: Deferred::default(),
+        })
+    }
+
+    fn visit(&mut self, park: Park) {
+        self.ring.visit(park, &self.slots, &self.stats, &mut self.deferred).unwrap();
+    }
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        self.ring.disarm_wake(&self.slots, &self.stats, &mut self.deferred);
+    }
+}
+
+#[test]
+fn t50_bad_entries_in_a_batch_strand_nothing() {
+    for masked in [FeatureSet::default(), FeatureSet::default().with(Feature::SubmitAll)] {
+        let Some(mut real) = Real::new(masked) else { return };
+        // Bad ones first, last, alone and in a row: a flag that the operation does not know, and credentials
+        // that nobody has registered.
+        let entries = (0..30).map(|number| {
+            let good = io_uring::opcode::Nop::new().build();
+            match number % 7 {
+                0 | 3 => (good.flags(io_uring::squeue::Flags::BUFFER_SELECT), -libc::EOPNOTSUPP),
+                1 | 5 => (good.personality(999), -libc::EINVAL),
+                _ => (good, 0),
+            }
+        });
+        let (log, mut keys) = (Log::default(), Vec::new());
+        for (entry, result) in entries {
+            let key = real.slots.place(Probe::<SINGLE>(log.clone(), [1; 40]), None, None);
+            real.ring.submit(key, entry, &real.slots, &real.stats);
+            keys.push((key, result));
+        }
+        real.visit(Park::No);
+        for (key, result) in keys {
+            // SAFETY: placed with this type.
+            let claimed = unsafe { real.slots.claim::<Probe<SINGLE>>(key) };
+            let answer = claimed.map(|(op, completion, _)| op.complete(completion));
+            assert_eq!(answer, Some(result), "one visit has handed over everything ({masked:?})");
         }
     }
 }
 
 #[test]
-fn t50_a_bad_entry_in_a_batch_does_not_strand_the_rest() {
-    // Without SUBMIT_ALL the kernel stops at the bad entry and leaves the others in the queue.
-    for masked in [FeatureSet::default(), FeatureSet::default().with(Feature::SubmitAll)] {
-        for (entries, bad) in [(64, &[3][..]), (64, &[0, 1, 2, 8, 19]), (4, &[0, 3, 4, 5, 19])] {
-            let Some(mut ring) = real_ring(entries, masked) else { return };
-            let (slots, stats, mut deferred) = (Slots::new(), Stats::default(), Deferred::default());
-            let log = Log::default();
-            let keys: Vec<Key> = (0..20)
-                .map(|number| {
-                    let key = slots.place(Probe::<SINGLE>(log.clone(), [0; 40]), None, None);
-                    let entry = io_uring::opcode::Nop::new().build();
-                    let is_bad = bad.contains(&number);
-                    // A NOP takes no provided buffer.
-                    let flags = if is_bad { squeue::Flags::BUFFER_SELECT } else { squeue::Flags::empty() };
-                    ring.submit(key, entry.flags(flags), &slots, &stats);
-                    key
-                })
-                .collect();
-            let done =
-                |slots: &Slots| keys.iter().filter(|key| slots.life(**key) == Some(Life::Done)).count();
-            // A wait without end is none while there is something to submit or to take.
-            while done(&slots) < keys.len() {
-                ring.visit(Park::Forever, &slots, &stats, &mut deferred).unwrap();
-            }
-            assert!(stats.kernel_visits.get() < 100, "{} visits", stats.kernel_visits.get());
-            for (number, key) in keys.iter().enumerate() {
-                // SAFETY: placed with this type.
-                let (op, completion, _) = unsafe { slots.claim::<Probe<SINGLE>>(*key) }.unwrap();
-                let result = op.complete(completion);
-                assert_eq!(result < 0, bad.contains(&number), "entry {number} answered {result}");
-            }
-            ring.disarm_wake(&slots, &stats, &mut deferred);
-            assert_eq!(slots.live(), 0);
+fn t40_a_wake_arrives_after_the_read_of_it_was_cancelled() {
+    let Some(mut real) = Real::new(FeatureSet::default()) else { return };
+    for _ in 0..20 {
+        real.visit(Park::No);
+        let ended = real.ring.own_operation().unwrap();
+        let cancel = io_uring::opcode::AsyncCancel::new(ended.pack()).build().user_data(CANCEL);
+        // SAFETY: a cancel points to nothing.
+        assert!(unsafe { real.ring.kernel.push(&cancel) });
+        while real.ring.own_operation() == Some(ended) {
+            real.visit(Park::No);
         }
+        assert!(real.shared.park(true));
+        let shared = real.shared.clone();
+        let waking = std::thread::spawn(move || shared.post(|_| ()).is_ok());
+        // The time is there to end a wait that nobody ends.
+        let before = real.stats.completions.get();
+        while real.stats.completions.get() == before {
+            let began = std::time::Instant::now();
+            real.visit(Park::For(Duration::from_secs(20)));
+            assert!(began.elapsed() < Duration::from_secs(20), "the wake did not arrive");
+        }
+        real.shared.awake();
+        assert!(waking.join().unwrap());
+        real.shared.deliver();
     }
 }

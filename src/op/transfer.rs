@@ -49,3 +49,20 @@ impl Window {
         self.len as u32 // `new` limits it
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Window;
+
+    #[test]
+    fn t61_a_window_is_cut_to_what_the_kernel_takes() {
+        let window = |total, done, limit| {
+            (Window::new(total, done, limit).start, Window::new(total, done, limit).len32())
+        };
+        assert_eq!(window((4 << 30) + 1, 0, usize::MAX), (0, 0x7fff_f000));
+        assert_eq!(window(1 << 40, 5 << 30, usize::MAX), (5 << 30, 0x7fff_f000));
+        assert_eq!(window((4 << 30) + 1, 4 << 30, usize::MAX), (4 << 30, 1));
+        assert_eq!(window(5 << 30, 3, 1 << 20), (3, 1 << 20));
+        assert_eq!(window(7, 7, usize::MAX), (7, 0));
+    }
+}
