@@ -63,6 +63,9 @@ mod tests {
                 while !over.load(std::sync::atomic::Ordering::Relaxed) {
                     // SAFETY: the thread waits for this one to end.
                     unsafe { libc::pthread_kill(target, libc::SIGRTMIN() + 7) };
+                    // So fast that no sleep(3) ever ends, and not so fast that the thread does nothing but
+                    // handle signals.
+                    (0..300).for_each(|_| std::hint::spin_loop());
                 }
             });
             pause(Duration::from_millis(20));

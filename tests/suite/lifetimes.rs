@@ -900,7 +900,9 @@ fn t27_a_thousand_runtimes_leave_nothing<R: Runtime>() {
                 assert_eq!(descriptors(), open);
                 assert_eq!(threads(), threads_before);
                 let grown = resident_bytes().saturating_sub(before);
-                assert!(grown < 512 << 10, "{grown} bytes more than before a thousand runtimes");
+                // The address sanitizer keeps what was freed for a while.
+                let allowed = if std::env::var_os("ASAN_OPTIONS").is_some() { 64 << 20 } else { 512 << 10 };
+                assert!(grown < allowed, "{grown} bytes more than before a thousand runtimes");
             });
         }
     }

@@ -187,7 +187,7 @@ fn t32_a_panic_in_the_drop_of_an_output_nobody_wants_is_contained<R: Runtime>() 
 
 fn t32_a_payload_whose_drop_panics_is_contained<R: Runtime>() {
     // Alone: what is not contained may end the process.
-    alone(|| {
+    Alone::new().leaks().run(|| {
         let runtime = R::new().unwrap();
         let kept = runtime.block_on(async {
             drop(spawn(panics_twice()));
