@@ -310,7 +310,7 @@ async fn streams_of_ours(wishes: &[Wish]) -> Vec<Seen> {
             }
             Deed::End => seen(stream.shutdown(Shutdown::Write).await.map(|()| Count(0))),
             Deed::Abandon { room, turns: count, cancel, sent } => {
-                let mut read = stream.read(Tombstone::new(room.div_ceil(Tombstone::PAGE)));
+                let mut read = stream.read(Vec::with_capacity(room));
                 assert!(poll_once(&mut read).await.is_pending());
                 turns(count / 2).await;
                 peer.write_all(&sent).unwrap();
@@ -614,7 +614,7 @@ async fn files_of_ours(steps: &[FileStep]) -> Vec<Seen> {
             FileStep::Len => seen(file.metadata().await.map(|metadata| Count(metadata.len()))),
             FileStep::Sync => seen(file.sync_data().await.map(|()| Count(0))),
             FileStep::Abandon { room, turns: count, cancel } => {
-                let mut read = file.read_at(Tombstone::new(room.div_ceil(Tombstone::PAGE)), 0);
+                let mut read = file.read_at(Vec::with_capacity(room), 0);
                 assert!(poll_once(&mut read).await.is_pending());
                 turns(count).await;
                 if cancel {

@@ -43,6 +43,12 @@ pub(crate) fn is_in_call(name: &str, call: i64) -> bool {
     })
 }
 
+/// Whether the process runs under the address sanitizer.
+pub(crate) fn is_sanitized() -> bool {
+    // SAFETY: dlsym(3) is given a string that ends.
+    !unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__asan_init".as_ptr()) }.is_null()
+}
+
 /// Bytes of memory that the process has resident.
 pub(crate) fn resident_bytes() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
