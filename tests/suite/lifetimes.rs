@@ -2,12 +2,9 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::ffi::CString;
 use std::future::{Future, pending, poll_fn};
 use std::io::{Read, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -234,15 +231,6 @@ impl Drop for SaysInDrop {
     }
 }
 
-/// A pipe with a name: opening one side waits for the other.
-fn make_fifo(folder: &TempDir) -> PathBuf {
-    let path = folder.path("fifo");
-    let name = CString::new(path.as_os_str().as_bytes()).unwrap();
-    // SAFETY: the name is a string that ends, and lives until the call has returned.
-    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
-    path
-}
-
 fn t21_shutdown_goes_on_under_a_storm_of_signals<R: Runtime>() {
     alone(|| {
         count_signals();
@@ -261,7 +249,7 @@ fn t21_shutdown_goes_on_under_a_storm_of_signals<R: Runtime>() {
         });
         after_signals(1);
         let folder = TempDir::new();
-        let fifo = make_fifo(&folder);
+        let fifo = folder.fifo();
         let before = descriptors();
         for _ in 0..rounds(20, 2_000) {
             let runtime = R::new().unwrap();
@@ -372,7 +360,7 @@ fn memory_file() -> std::fs::File {
 fn t22_a_call_that_nothing_stops_is_leaked<R: Runtime>() {
     Alone::new().leaks().run(|| {
         let folder = TempDir::new();
-        let fifo = make_fifo(&folder);
+        let fifo = folder.fifo();
         for by_drop in [false, true] {
             let config = Config::new().shutdown_deadline(Duration::ZERO);
             let runtime = R::with_config(&config).unwrap();

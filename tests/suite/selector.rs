@@ -7,7 +7,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::stat::Mode;
 use proactor::fs::File;
 use proactor::net::TcpStream;
 use proactor::{Config, Runtime, spawn};
@@ -45,13 +44,6 @@ fn t67_files_go_by_way_of_the_pool_however_small_it_is<R: Runtime>() {
     });
 }
 
-/// A FIFO: whoever opens it for reading waits until somebody opens it for writing.
-fn fifo(folder: &TempDir) -> std::path::PathBuf {
-    let path = folder.path("fifo");
-    nix::unistd::mkfifo(&path, Mode::from_bits_truncate(0o600)).unwrap();
-    path
-}
-
 /// Opens the writing end, once there is a reader who waits.
 fn open_for_writing(path: &Path) -> std::fs::File {
     loop {
@@ -71,7 +63,7 @@ fn t67_a_read_is_cancelled_while_the_pool_is_full<R: Runtime>() {
         let folder = TempDir::new();
         let content = pattern(Tombstone::PAGE);
         let file = File::open(folder.file("file", &content)).await.unwrap();
-        let fifo = fifo(&folder);
+        let fifo = folder.fifo();
         let blocks = spawn({
             let fifo = fifo.clone();
             async move { File::open(fifo).await.map(drop) }
@@ -133,7 +125,7 @@ fn t67_a_runtime_ends_while_a_job_runs<R: Runtime>() {
     Alone::new().leaks().run(|| {
         let runtime = R::new().unwrap();
         let folder = TempDir::new();
-        let fifo = fifo(&folder);
+        let fifo = folder.fifo();
         let opening = fifo.clone();
         drop(runtime.spawn(async move { File::open(opening).await.map(drop) }));
         runtime.block_on(until(|| is_in_call("proactor-pool", libc::SYS_openat)));
@@ -190,12 +182,7 @@ fn move_to(number: i32, stream: std::net::TcpStream) -> std::net::TcpStream {
 
 /// The numbers that the process's one epoll set watches.
 fn watched() -> Vec<String> {
-    let is_set = |fd: &i32| {
-        let link = std::fs::read_link(format!("/proc/self/fd/{fd}"));
-        link.is_ok_and(|link| link.to_string_lossy().contains("[eventpoll]"))
-    };
-    let sets: Vec<i32> = (0..64).filter(is_set).collect();
-    let [set] = sets[..] else { panic!("{} epoll sets", sets.len()) };
+    let set = only_descriptor("[eventpoll]");
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{set}")).unwrap();
     info.lines().filter(|line| line.starts_with("tfd:")).map(str::to_owned).collect()
 }

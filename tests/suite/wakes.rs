@@ -283,12 +283,7 @@ fn t40_a_full_event_counter_does_not_keep_a_wake_away<R: Runtime>() {
     // Alone, to find the loop's event descriptor among those of the process.
     alone(|| {
         let runtime = R::new().unwrap();
-        let is_event = |fd: &i32| {
-            let link = std::fs::read_link(format!("/proc/self/fd/{fd}"));
-            link.is_ok_and(|link| link.to_string_lossy().contains("[eventfd]"))
-        };
-        let events: Vec<i32> = (0..64).filter(is_event).collect();
-        let [event] = events[..] else { panic!("{} event descriptors", events.len()) };
+        let event = only_descriptor("[eventfd]");
         runtime.block_on(async {
             let asked = Arc::new(AtomicU64::new(0));
             for round in 1..=rounds(300, 100_000) as u64 {

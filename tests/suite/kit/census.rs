@@ -14,6 +14,17 @@ pub(crate) fn descriptors() -> Vec<String> {
     links
 }
 
+/// The number of the one descriptor of the process whose link has this in it.
+pub(crate) fn only_descriptor(kind: &str) -> i32 {
+    let is_it = |fd: &i32| {
+        let link = std::fs::read_link(format!("/proc/self/fd/{fd}"));
+        link.is_ok_and(|link| link.to_string_lossy().contains(kind))
+    };
+    let found: Vec<i32> = (0..64).filter(is_it).collect();
+    let [fd] = found[..] else { panic!("{} descriptors of {kind}", found.len()) };
+    fd
+}
+
 /// Descriptors that this process may have.
 pub(crate) fn descriptor_limit() -> usize {
     let (soft, _) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).unwrap();

@@ -112,6 +112,13 @@ impl TempDir {
         self.0.join(name)
     }
 
+    /// A FIFO: whoever opens one side waits until somebody opens the other.
+    pub(crate) fn fifo(&self) -> PathBuf {
+        let path = self.path("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR).unwrap();
+        path
+    }
+
     /// A file with this content.
     pub(crate) fn file(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.path(name);
