@@ -96,7 +96,9 @@ enum Wish {
     End,
     Abandon { room: usize, turns: usize, cancel: bool },
     AbandonWhileSending { room: usize, sent: usize, turns: usize },
-    Reset,
+    ReadWhileSending { room: usize, sent: usize, turns: usize },
+    ReadWhileEnding { room: usize, turns: usize },
+    Reset { under_a_read: bool },
 }
 
 /// A wish that has been found to be possible.
@@ -121,8 +123,18 @@ enum Deed {
         cancel: bool,
         sent: Vec<u8>,
     },
-    /// The peer resets; a read and two writes see that.
-    Reset,
+    /// Begins a read for which nothing is there, lets the peer send, or end if there is nothing to send, and awaits
+    /// the read.
+    ReadWhile {
+        room: usize,
+        expected: usize,
+        turns: usize,
+        sent: Vec<u8>,
+    },
+    /// The peer resets, before a read or under it; that, a write and another read see it.
+    Reset {
+        under_a_read: bool,
+    },
 }
 
 fn stream_wishes() -> impl Strategy<Value = Vec<Wish>> {
@@ -139,7 +151,10 @@ fn stream_wishes() -> impl Strategy<Value = Vec<Wish>> {
             .prop_map(|(room, turns, cancel)| Wish::Abandon { room, turns, cancel }),
         5 => (1..4_000_usize, 1..4_000_usize, 0..3_usize)
             .prop_map(|(room, sent, turns)| Wish::AbandonWhileSending { room, sent, turns }),
-        1 => Just(Wish::Reset),
+        3 => (1..4_000_usize, 1..4_000_usize, 0..3_usize)
+            .prop_map(|(room, sent, turns)| Wish::ReadWhileSending { room, sent, turns }),
+        1 => (1..4_000_usize, 0..3_usize).prop_map(|(room, turns)| Wish::ReadWhileEnding { room, turns }),
+        1 => any::<bool>().prop_map(|under_a_read| Wish::Reset { under_a_read }),
     ];
     vec(wish, 1..30)
 }
@@ -185,8 +200,17 @@ fn resolve_stream(wishes: &[Wish]) -> Vec<Deed> {
                 unread += sent;
                 Deed::Abandon { room, turns, cancel: false, sent: numbered(&mut numbers, sent) }
             }
-            Wish::Reset if quiet && unreceived == 0 => {
-                deeds.push(Deed::Reset);
+            Wish::ReadWhileSending { room, sent, turns } if quiet => {
+                let expected = room.min(sent);
+                unread += sent - expected;
+                Deed::ReadWhile { room, expected, turns, sent: numbered(&mut numbers, sent) }
+            }
+            Wish::ReadWhileEnding { room, turns } if quiet => {
+                peer_ended = true;
+                Deed::ReadWhile { room, expected: 0, turns, sent: Vec::new() }
+            }
+            Wish::Reset { under_a_read } if quiet && unreceived == 0 => {
+                deeds.push(Deed::Reset { under_a_read });
                 return deeds; // nothing can follow
             }
             _ => continue,
@@ -217,6 +241,30 @@ fn peer_does(peer: &mut std::net::TcpStream, deed: &Deed) -> Option<Seen> {
     }
 }
 
+/// What the peer does while a read is in flight.
+fn peer_sends_or_ends(peer: &mut std::net::TcpStream, sent: &[u8]) {
+    if sent.is_empty() {
+        peer.shutdown(Shutdown::Write).unwrap();
+    } else {
+        peer.write_all(sent).unwrap();
+    }
+}
+
+/// Reads until so many bytes have come.
+fn read_theirs(stream: &mut std::net::TcpStream, room: usize, expected: usize) -> Seen {
+    let mut bytes = vec![0; room];
+    let mut count = 0;
+    seen(loop {
+        match stream.read(&mut bytes[count..]) {
+            Ok(part) => count += part,
+            Err(error) => break Err(error),
+        }
+        if count >= expected {
+            break Ok(Bytes(bytes[..count].to_vec()));
+        }
+    })
+}
+
 fn streams_of_std(wishes: &[Wish]) -> Vec<Seen> {
     let (mut stream, mut peer) = std_pair();
     let mut all = Vec::new();
@@ -224,18 +272,10 @@ fn streams_of_std(wishes: &[Wish]) -> Vec<Seen> {
         all.push(match &deed {
             // recv(2) of no bytes waits for some; ours answers at once.
             Deed::Read { room: 0, .. } => Bytes(vec![]),
-            Deed::Read { room, expected, .. } => {
-                let mut bytes = vec![0; *room];
-                let mut count = 0;
-                seen(loop {
-                    match stream.read(&mut bytes[count..]) {
-                        Ok(part) => count += part,
-                        Err(error) => break Err(error),
-                    }
-                    if count >= *expected {
-                        break Ok(Bytes(bytes[..count].to_vec()));
-                    }
-                })
+            Deed::Read { room, expected, .. } => read_theirs(&mut stream, *room, *expected),
+            Deed::ReadWhile { room, expected, sent, .. } => {
+                peer_sends_or_ends(&mut peer, sent);
+                read_theirs(&mut stream, *room, *expected)
             }
             Deed::ReadExact(len) => {
                 let mut bytes = vec![0; *len];
@@ -248,7 +288,7 @@ fn streams_of_std(wishes: &[Wish]) -> Vec<Seen> {
                 peer.write_all(sent).unwrap();
                 Count(0)
             }
-            Deed::Reset => {
+            Deed::Reset { .. } => {
                 reset(peer);
                 await_failure(stream.as_fd());
                 all.push(seen(stream.read(&mut [0; 8]).map(|count| Count(count as u64))));
@@ -321,15 +361,40 @@ async fn streams_of_ours(wishes: &[Wish]) -> Vec<Seen> {
                 }
                 Count(0)
             }
-            Deed::Reset => {
+            Deed::ReadWhile { room, expected, turns: count, sent } => {
+                let mut read = stream.read(Vec::with_capacity(room));
+                assert!(poll_once(&mut read).await.is_pending());
+                turns(count / 2).await;
+                peer_sends_or_ends(&mut peer, &sent);
+                turns(count.div_ceil(2)).await;
+                match read.await {
+                    Ok((_, mut bytes)) if bytes.len() < expected => {
+                        let (room, expected) = (room - bytes.len(), expected - bytes.len());
+                        match read_ours(&stream, room, expected, None).await {
+                            Bytes(rest) => {
+                                bytes.extend(rest);
+                                Bytes(bytes)
+                            }
+                            failed => failed,
+                        }
+                    }
+                    Ok((_, bytes)) => Bytes(bytes),
+                    Err(error) => kind(error),
+                }
+            }
+            Deed::Reset { under_a_read } => {
+                let counted = |result: Result<(usize, [u8; 8]), _>| {
+                    result.map_or_else(kind, |(count, _)| Count(count as u64))
+                };
+                let mut read = stream.read([0; 8]);
+                if under_a_read {
+                    assert!(poll_once(&mut read).await.is_pending());
+                }
                 reset(peer);
                 await_failure(stream.as_fd());
-                let read = || async {
-                    stream.read([0; 8]).await.map_or_else(kind, |(count, _)| Count(count as u64))
-                };
-                all.push(read().await);
+                all.push(counted(read.await));
                 all.push(stream.write("x").await.map_or_else(kind, |(count, _)| Count(count as u64)));
-                all.push(read().await);
+                all.push(counted(stream.read([0; 8]).await));
                 return all;
             }
             deed => peer_does(&mut peer, &deed).expect("the peer's"),

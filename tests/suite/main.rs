@@ -20,7 +20,10 @@ mod kit;
 
 mod buffers;
 mod cancel;
+mod completions;
 mod data;
+mod descriptors;
+mod destructors;
 mod differential;
 mod drops;
 mod embed;
@@ -34,6 +37,7 @@ mod pool;
 mod rings;
 mod runtime;
 mod selector;
+mod shutdown;
 mod tasks;
 mod tcp;
 mod time;
@@ -59,6 +63,10 @@ fn tests() -> Vec<Test> {
         pool::tests(),
         cancel::tests(),
         drops::tests(),
+        completions::tests(),
+        descriptors::tests(),
+        destructors::tests(),
+        shutdown::tests(),
         lifetimes::tests(),
         panics::tests(),
         embed::tests(),

@@ -1,7 +1,10 @@
 //! What is used wrongly says so, and how to do it; nothing hangs.
 
-use std::future::Future;
+use std::cell::RefCell;
+use std::future::{Future, pending};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::mpsc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -9,7 +12,7 @@ use proactor::fs::File;
 use proactor::net::{TcpListener, TcpStream, UdpSocket};
 use proactor::task::{Handle, JoinError, RuntimeGone};
 use proactor::time::sleep;
-use proactor::{Runtime, spawn, spawn_blocking, yield_now};
+use proactor::{Budget, Embed, Runtime, Wait, spawn, spawn_blocking, yield_now};
 
 use crate::kit::*;
 
@@ -24,6 +27,10 @@ tests! {
     a_handle_after_its_runtime_says_so,
     a_future_polled_after_its_result_panics,
     a_join_handle_polled_after_its_result_panics,
+    t29_a_loop_inside_a_loop_panics_with_the_cure,
+    t29_a_second_runtime_inside_the_first_panics_with_the_cure,
+    t29_a_loop_inside_a_task_panics_with_the_cure,
+    t29_a_loop_inside_code_that_a_loop_calls_panics_with_the_cure,
 }
 
 #[track_caller]
@@ -198,4 +205,88 @@ fn a_join_handle_polled_after_its_result_panics<R: Runtime>() {
         let message = polled(&mut task);
         assert!(message.contains("polled after"), "{message}");
     });
+}
+
+#[track_caller]
+fn names_the_loop(what: &str, message: &str) {
+    assert!(message.starts_with(what), "{message}");
+    assert!(message.contains("already runs on this thread") && message.contains("`.await`"), "{message}");
+    assert!(message.contains("`spawn`") && message.contains("another thread"), "{message}");
+}
+
+fn t29_a_loop_inside_a_loop_panics_with_the_cure<R: Embed>() {
+    let runtime = R::new().unwrap();
+    runtime.block_on(async {
+        names_the_loop("block_on", &panic_of(|| runtime.block_on(async {})));
+        names_the_loop("run_forever", &panic_of(|| runtime.run_forever()));
+        names_the_loop("turn", &panic_of(|| runtime.turn(Wait::Poll, Budget::default())));
+        names_the_loop("block_on", &panic_of(|| proactor::run(async {})));
+        sleep(Duration::from_micros(1)).await;
+        turns(2).await;
+    });
+    end(runtime);
+}
+
+fn t29_a_second_runtime_inside_the_first_panics_with_the_cure<R: Runtime>() {
+    run::<R>(async {
+        let second = R::new().unwrap();
+        names_the_loop("block_on", &panic_of(|| second.block_on(async {})));
+        names_the_loop("run_forever", &panic_of(|| second.run_forever()));
+        end(second);
+        turns(2).await;
+    });
+}
+
+fn t29_a_loop_inside_a_task_panics_with_the_cure<R: Runtime>() {
+    run::<R>(async {
+        let error = spawn(async { panic_of(|| proactor::run(async {})) }).await.unwrap();
+        names_the_loop("block_on", &error);
+        // A thread of the pool is another thread.
+        assert_eq!(spawn_blocking(|| R::new().unwrap().block_on(async { 7 })).await.unwrap(), 7);
+    });
+}
+
+/// Runs a loop when it is dropped, and keeps what that says.
+struct RunsInDrop(Rc<RefCell<Vec<String>>>);
+
+impl Drop for RunsInDrop {
+    fn drop(&mut self) {
+        let message = panic_of(|| proactor::run(async {}));
+        self.0.borrow_mut().push(message);
+    }
+}
+
+fn t29_a_loop_inside_code_that_a_loop_calls_panics_with_the_cure<R: Runtime>() {
+    let messages: Rc<RefCell<Vec<String>>> = Rc::default();
+    let runtime = R::new().unwrap();
+    let (say, hear) = mpsc::channel();
+    runtime.handle().call_soon(move || say.send(panic_of(|| proactor::run(async {}))).unwrap()).unwrap();
+    runtime.block_on(async {
+        // The destructors of a future, and of a buffer that the kernel gives back.
+        let guard = RunsInDrop(messages.clone());
+        let task = spawn(async move {
+            let _guard = guard;
+            pending::<()>().await;
+        });
+        let (stream, _peer) = half_pair();
+        let guard = RunsInDrop(messages.clone());
+        let mut read = stream.read(Acts(Vec::with_capacity(16), move || drop(RunsInDrop(guard.0.clone()))));
+        assert!(poll_once(&mut read).await.is_pending());
+        turns(2).await;
+        assert!(task.cancel().await.is_err());
+        drop(read);
+        until(|| messages.borrow().len() == 3).await;
+    });
+    // And at the end.
+    let guard = RunsInDrop(messages.clone());
+    drop(runtime.spawn(async move {
+        let _guard = guard;
+        pending::<()>().await;
+    }));
+    runtime.block_on(turns(1));
+    end(runtime);
+    assert_eq!(messages.borrow().len(), 4);
+    messages.borrow().iter().for_each(|message| names_the_loop("block_on", message));
+    names_the_loop("block_on", &hear.recv().unwrap());
+    assert_eq!(proactor::run(async { 7 }), 7, "outside it may");
 }

@@ -142,7 +142,7 @@ fn t38_a_storm_of_wakes_loses_none<R: Runtime>() {
     run::<R>(async {
         const THREADS: usize = 8;
         const TASKS: usize = 16;
-        let count = rounds(4_000, 1_000_000);
+        let count = rounds(200_000, 20_000_000);
         let sent: Arc<Vec<AtomicUsize>> = Arc::new((0..TASKS).map(|_| AtomicUsize::new(0)).collect());
         let begun = Rc::new(RefCell::new(Vec::new()));
         let tasks = (0..TASKS).map(|index| {

@@ -5,6 +5,7 @@
 //! | `mod.rs` | the registry: a test is a function, once per backend that it names |
 //! | `running.rs` | futures on runtimes, side by side, beside threads |
 //! | `peers.rs` | sockets, bytes and files to talk to |
+//! | `receives.rs` | receives of every kind, on sockets with a peer of the standard library |
 //! | `buffers.rs` | tombstones, canaries, and buffers that act when they are dropped |
 //! | `census.rs` | what a process has open, and what a runtime keeps alive |
 //! | `process.rs` | processes of their own: under limits, as another user, behind a filter of system calls |
@@ -14,6 +15,7 @@ mod buffers;
 mod census;
 mod peers;
 mod process;
+mod receives;
 mod running;
 mod watchdog;
 
@@ -21,6 +23,7 @@ pub(crate) use buffers::*;
 pub(crate) use census::*;
 pub(crate) use peers::*;
 pub(crate) use process::*;
+pub(crate) use receives::*;
 pub(crate) use running::*;
 pub(crate) use watchdog::{LIMIT_VARIABLE, Watchdog};
 

@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use proactor::net::{TcpListener, TcpStream};
+use proactor::net::{TcpListener, TcpStream, UdpSocket};
 
 use super::running::{Thread, thread};
 
@@ -141,4 +141,10 @@ pub(crate) fn file_position(file: &impl AsRawFd) -> i64 {
 
 pub(crate) fn read_file(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap()
+}
+
+/// A socket for which nothing comes. It has no port, of which there are not enough for all the tests at once.
+pub(crate) fn silent_socket() -> UdpSocket {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
+    UdpSocket::from_std(socket.into()).unwrap()
 }
