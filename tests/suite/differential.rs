@@ -568,7 +568,10 @@ fn file_steps() -> impl Strategy<Value = Vec<FileStep>> {
     // The name with a zero byte is none that any system takes.
     let names =
         vec!["file", "file", "file", "other", "missing", "folder", "folder/new", "file/below", "ze\0ro", ""];
-    let open = (0..64_u8, proptest::sample::select(names)).prop_map(|(how, name)| F::Open(How(how), name));
+    // Half of them as programs open files, the others in any way that there is.
+    let usual = vec![0b1, 0b10, 0b11, 0b101, 0b1010, 0b1011, 0b1_0011, 0b1_1010, 0b1_0101, 0b10_0010];
+    let how = prop_oneof![proptest::sample::select(usual), 0..64_u8];
+    let open = (how, proptest::sample::select(names)).prop_map(|(how, name)| F::Open(How(how), name));
     let step = prop_oneof![
         5 => open,
         4 => (some(), place()).prop_map(|(len, at)| F::Read(len, at)),
