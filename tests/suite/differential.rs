@@ -54,7 +54,7 @@ fn compare<S: Debug>(
     theirs: impl Fn(&[S]) -> Vec<Seen>,
 ) {
     let config = Config {
-        cases: rounds(60, 20_000) as u32,
+        cases: rounds(500, 20_000) as u32,
         failure_persistence: None,
         max_shrink_iters: 2_000,
         ..Config::default()
