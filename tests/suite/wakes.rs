@@ -141,8 +141,9 @@ fn t37_wakes_by_the_holder_of_a_lock_do_not_block<R: Runtime>() {
 fn t38_a_storm_of_wakes_loses_none<R: Runtime>() {
     run::<R>(async {
         const THREADS: usize = 8;
-        const TASKS: usize = 16;
-        let count = rounds(200_000, 20_000_000);
+        // So many that at any time some are in the inbox, and others on their way into it.
+        const TASKS: usize = 1_000;
+        let count = rounds(1_000, 200_000);
         let sent: Arc<Vec<AtomicUsize>> = Arc::new((0..TASKS).map(|_| AtomicUsize::new(0)).collect());
         let begun = Rc::new(RefCell::new(Vec::new()));
         let tasks = (0..TASKS).map(|index| {
@@ -150,8 +151,8 @@ fn t38_a_storm_of_wakes_loses_none<R: Runtime>() {
             spawn(async move {
                 let waker = my_waker().await;
                 begun.borrow_mut().push((index, waker));
-                // Each thread wakes each task `count / TASKS` times; the last wake-up must be heard.
-                let expected = THREADS * (count / TASKS);
+                // Each thread wakes each task `count` times; the last wake-up must be heard.
+                let expected = THREADS * count;
                 let complete = || sent[index].load(Ordering::Acquire) == expected;
                 poll_fn(|_| if complete() { Poll::Ready(()) } else { Poll::Pending }).await;
             })
@@ -162,7 +163,7 @@ fn t38_a_storm_of_wakes_loses_none<R: Runtime>() {
         let threads = (0..THREADS).map(|_| {
             let (sent, wakers) = (sent.clone(), wakers.clone());
             thread(move || {
-                for _ in 0..count / TASKS {
+                for _ in 0..count {
                     for (index, waker) in &wakers {
                         sent[*index].fetch_add(1, Ordering::Release);
                         // Also by clones, which come and go on all threads at once.
