@@ -190,9 +190,6 @@ fn t55_a_filter_that_refuses_the_ring_is_named<R: Runtime>() {
     }
 }
 
-/// A user of its own: the memory of rings is counted per user.
-const LIMITED: u32 = 64_053;
-
 async fn everyday() {
     let (a, b) = pair().await;
     let echoing = spawn(echo(b));
@@ -204,7 +201,7 @@ async fn everyday() {
 }
 
 fn t53_little_memory_for_rings_gives_small_rings_and_then_none<R: Runtime>() {
-    Alone::new().limit(Resource::RLIMIT_MEMLOCK, 64 << 10).user(LIMITED).run(|| {
+    Alone::new().limit(Resource::RLIMIT_MEMLOCK, 64 << 10).nobody().run(|| {
         let before = descriptors();
         let config = Config::new().ring_entries(4_096);
         let mut rings = Vec::new();
@@ -236,7 +233,7 @@ fn t53_little_memory_for_rings_gives_small_rings_and_then_none<R: Runtime>() {
         rings.drain(..).for_each(end);
         assert_eq!(descriptors(), before);
         // The kernel gives the memory back a while after the rings were closed: the attempts wait for it.
-        if nix::unistd::getuid().as_raw() == LIMITED {
+        if has_user_of_its_own() {
             let again = R::with_config(&config).unwrap();
             again.block_on(everyday());
             end(again);
@@ -245,7 +242,7 @@ fn t53_little_memory_for_rings_gives_small_rings_and_then_none<R: Runtime>() {
 }
 
 fn t54_rings_are_made_right_after_many_were_closed<R: Runtime>() {
-    Alone::new().limit(Resource::RLIMIT_MEMLOCK, 8 << 20).user(LIMITED + 1).run(|| {
+    Alone::new().limit(Resource::RLIMIT_MEMLOCK, 8 << 20).nobody().run(|| {
         // Some 60 rings of this size fit under the limit at a time.
         let config = Config::new().ring_entries(1_024);
         for _ in 0..rounds(400, 4_000) {

@@ -46,24 +46,31 @@ pub(crate) fn prepare_process() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     if let Ok(user) = std::env::var(USER_VARIABLE) {
-        become_user(user.parse().expect("SUITE_USER is the number of a user"));
+        become_user(Uid::from_raw(user.parse().expect("SUITE_USER is the number of a user")));
     }
 }
 
 /// Gives root's privileges up for good; who is an ordinary user already stays who he is.
-fn become_user(id: u32) {
+fn become_user(user: Uid) {
     if !getuid().is_root() {
         return;
     }
     setgroups(&[]).unwrap();
-    setgid(Gid::from_raw(id)).unwrap();
-    setuid(Uid::from_raw(id)).unwrap();
+    setgid(Gid::from_raw(user.as_raw())).unwrap();
+    setuid(user).unwrap();
     // What a change of the user has reset: /proc/self stays readable.
     nix::sys::prctl::set_dumpable(true).unwrap();
 }
 
-/// The user that owns nothing, and to whom all limits apply.
-const NOBODY: u32 = 65534;
+/// The number of an ordinary user whom nobody else is: the kernel counts the memory of rings, and more, per user.
+fn user_of_its_own() -> Uid {
+    Uid::from_raw(20_000 + std::process::id() % 40_000)
+}
+
+/// Whether this process has been given a user of its own. It has not if an ordinary user runs the tests.
+pub(crate) fn has_user_of_its_own() -> bool {
+    getuid() == user_of_its_own()
+}
 
 /// A process for one test.
 #[derive(Clone, Debug, Default)]
@@ -72,7 +79,7 @@ pub(crate) struct Alone {
     case: String,
     variables: Vec<(String, String)>,
     limits: Vec<(Resource, u64)>,
-    user: Option<u32>,
+    nobody: bool,
     /// System calls that fail, and the `errno` with which.
     refused: Option<(Vec<i64>, i32)>,
     killed_by: Option<i32>,
@@ -100,14 +107,10 @@ impl Alone {
         self
     }
 
-    /// As an ordinary user without any privilege.
-    pub(crate) fn nobody(self) -> Self {
-        self.user(NOBODY)
-    }
-
-    /// As this ordinary user: the kernel counts some things per user. Who is one already stays who he is.
-    pub(crate) fn user(mut self, id: u32) -> Self {
-        self.user = Some(id);
+    /// As an ordinary user without any privilege, of whom this is the only process. Who is an ordinary user already
+    /// stays who he is.
+    pub(crate) fn nobody(mut self) -> Self {
+        self.nobody = true;
         self
     }
 
@@ -161,8 +164,8 @@ impl Alone {
         for (resource, value) in &self.limits {
             setrlimit(*resource, *value, *value).unwrap();
         }
-        if let Some(id) = self.user {
-            become_user(id);
+        if self.nobody {
+            become_user(user_of_its_own());
             end_with_parent(); // a change of the user has reset that as well
         }
         if let Some((calls, errno)) = &self.refused {

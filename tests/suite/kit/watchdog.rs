@@ -7,7 +7,7 @@ use std::backtrace::Backtrace;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::panic::{catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use nix::unistd::gettid;
@@ -39,7 +39,9 @@ impl Watchdog {
         print_stacks_when_asked();
         let watchdog = Watchdog { running: Arc::default() };
         let running = watchdog.running.clone();
+        let (begun, begins) = mpsc::channel();
         let thread = std::thread::Builder::new().name("watchdog".into()).spawn(move || {
+            let _ = begun.send(());
             loop {
                 std::thread::sleep(Duration::from_millis(200));
                 let running = running.lock().unwrap();
@@ -54,6 +56,7 @@ impl Watchdog {
             }
         });
         thread.expect("the watchdog's thread starts");
+        begins.recv().expect("it runs, and bears its name"); // by which tests that count threads leave it out
         watchdog
     }
 
