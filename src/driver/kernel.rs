@@ -13,6 +13,7 @@
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use io_uring::{IoUring, Probe, opcode};
@@ -149,7 +150,7 @@ impl Uring {
                 .ok()
                 .and_then(|value| value.trim().parse().ok()),
         };
-        let mut attempt = Attempt::first(entries, masked);
+        let mut attempt = Attempt::first(entries, masked, CLOSED.load(Ordering::Relaxed));
         let ring = loop {
             let error = match build(attempt) {
                 Ok(ring) => break ring,
@@ -274,8 +275,12 @@ impl Uring {
     }
 }
 
+/// Whether this process has closed a ring, whose memory the kernel gives back when it gets round to it.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
 impl Drop for Uring {
     fn drop(&mut self) {
+        CLOSED.store(true, Ordering::Relaxed);
         if let Some(index) = self.registered {
             // The registration would keep the ring and its memory until the thread ends.
             let _ = self.register_descriptor(UNREGISTER_RING_FDS, index, 0);

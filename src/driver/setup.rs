@@ -2,7 +2,8 @@
 //!
 //! The first attempt asks for everything. EINVAL: the kernel does not know a flag; the newest group of
 //! flags goes first. ENOMEM: on kernels that charge ring memory against RLIMIT_MEMLOCK, memory of rings
-//! closed a moment ago comes back late, so wait and try again; then halve the ring, down to 64 entries.
+//! closed a moment ago comes back late, so wait and try again, for longer if this process has closed some;
+//! then halve the ring, down to 64 entries.
 //! Everything else is a refusal.
 #![forbid(unsafe_code)]
 
@@ -15,8 +16,10 @@ use super::feature::{Feature, FeatureSet};
 /// The largest ring that the kernel makes.
 pub(crate) const MAX_ENTRIES: u32 = 32_768;
 const MIN_ENTRIES: u32 = 64;
-/// 1, 2, 4, … ms: 127 ms in all.
+/// 1, 2, 4, … ms: 127 ms in all, in case another process of the user has closed rings.
 const MEMORY_RETRIES: u32 = 7;
+/// The same when this process has: 2 s in all. Two busy cores have taken more than 127 ms to give memory back.
+const MEMORY_RETRIES_WHEN_DUE: u32 = 11;
 
 /// Flags that came with one kernel, newest first; a group is dropped as a whole.
 const GROUPS: [&[Feature]; 4] = [
@@ -31,6 +34,7 @@ const GROUPS: [&[Feature]; 4] = [
 pub(crate) struct Attempt {
     pub(crate) entries: u32,
     pub(crate) flags: FeatureSet,
+    memory_retries: u32,
     waited: u32,
 }
 
@@ -43,9 +47,12 @@ pub(crate) enum Next {
 }
 
 impl Attempt {
-    pub(crate) fn first(entries: u32, masked: FeatureSet) -> Self {
+    /// `memory_is_due` says that this process has closed rings.
+    pub(crate) fn first(entries: u32, masked: FeatureSet, memory_is_due: bool) -> Self {
         let wanted = GROUPS.iter().flat_map(|group| group.iter().copied());
-        Attempt { entries, flags: usable(wanted.filter(|flag| !masked.has(*flag)).collect()), waited: 0 }
+        let flags = usable(wanted.filter(|flag| !masked.has(*flag)).collect());
+        let memory_retries = if memory_is_due { MEMORY_RETRIES_WHEN_DUE } else { MEMORY_RETRIES };
+        Attempt { entries, flags, memory_retries, waited: 0 }
     }
 
     /// What the failure of this attempt with `errno` means for the next.
@@ -61,7 +68,7 @@ impl Attempt {
                     }
                 }
             }
-            libc::ENOMEM if self.waited < MEMORY_RETRIES => {
+            libc::ENOMEM if self.waited < self.memory_retries => {
                 let pause = Duration::from_millis(1 << self.waited);
                 Next::WaitAndTry(pause, Attempt { waited: self.waited + 1, ..self })
             }
@@ -166,7 +173,7 @@ mod tests {
 
     #[test]
     fn einval_drops_the_newest_flags_group_by_group() {
-        let mut attempt = Attempt::first(256, FeatureSet::default());
+        let mut attempt = Attempt::first(256, FeatureSet::default(), false);
         let expected: [&[Feature]; 5] = [
             &[SubmitAll, CoopTaskrun, SingleIssuer, DeferTaskrun, NoSqarray],
             &[SubmitAll, CoopTaskrun, SingleIssuer, DeferTaskrun],
@@ -186,28 +193,30 @@ mod tests {
 
     #[test]
     fn enomem_waits_then_halves_then_gives_up() {
-        let mut attempt = Attempt::first(200, FeatureSet::default());
-        let (mut waited, mut sizes) = (Duration::ZERO, vec![200]);
-        loop {
-            match attempt.failed(libc::ENOMEM) {
-                Next::WaitAndTry(pause, next) => {
-                    waited += pause;
-                    attempt = next;
+        for (memory_is_due, patience_ms) in [(false, 127), (true, 2_047)] {
+            let mut attempt = Attempt::first(200, FeatureSet::default(), memory_is_due);
+            let (mut waited, mut sizes) = (Duration::ZERO, vec![200]);
+            loop {
+                match attempt.failed(libc::ENOMEM) {
+                    Next::WaitAndTry(pause, next) => {
+                        waited += pause;
+                        attempt = next;
+                    }
+                    Next::Try(next) => {
+                        sizes.push(next.entries);
+                        attempt = next;
+                    }
+                    Next::GiveUp => break,
                 }
-                Next::Try(next) => {
-                    sizes.push(next.entries);
-                    attempt = next;
-                }
-                Next::GiveUp => break,
             }
+            assert_eq!(waited, Duration::from_millis(patience_ms));
+            assert_eq!(sizes, [200, 100, 64]);
         }
-        assert_eq!(waited, Duration::from_millis(127));
-        assert_eq!(sizes, [200, 100, 64]);
     }
 
     #[test]
     fn every_other_error_is_a_refusal_at_once() {
-        let attempt = Attempt::first(256, FeatureSet::default());
+        let attempt = Attempt::first(256, FeatureSet::default(), false);
         for errno in [libc::EPERM, libc::ENOSYS, libc::EMFILE, libc::EFAULT, libc::EACCES] {
             assert_eq!(attempt.failed(errno), Next::GiveUp);
         }
@@ -217,9 +226,9 @@ mod tests {
     fn masked_flags_are_never_asked_for() {
         for feature in GROUPS.iter().flat_map(|group| group.iter()) {
             let masked = FeatureSet::default().with(*feature);
-            assert!(!Attempt::first(256, masked).flags.has(*feature));
+            assert!(!Attempt::first(256, masked, false).flags.has(*feature));
         }
-        let without_issuer = Attempt::first(256, FeatureSet::default().with(SingleIssuer));
+        let without_issuer = Attempt::first(256, FeatureSet::default().with(SingleIssuer), false);
         assert!(!without_issuer.flags.has(DeferTaskrun), "the kernel refuses one without the other");
     }
 
