@@ -670,7 +670,7 @@ fn close_gives_ok_and_the_peer_sees_the_end<R: Runtime>() {
         stream.write_all("done").await.unwrap();
         stream.close().await.unwrap();
         assert_eq!(reading(peer).ended().await, b"done");
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind((own_host(), 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         listener.close().await.unwrap();
         let error = std::net::TcpStream::connect(address).unwrap_err();
@@ -723,7 +723,7 @@ fn a_stream_whose_read_was_dropped_ends_when_it_is_dropped<R: Runtime>() {
 fn a_listener_whose_accept_was_dropped_frees_its_port<R: Runtime>() {
     run::<R>(async {
         for count in 0..4 {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind((own_host(), 0)).await.unwrap();
             let address = listener.local_addr().unwrap();
             let mut accept = listener.accept();
             assert!(poll_once(&mut accept).await.is_pending());
@@ -741,7 +741,7 @@ fn a_listener_whose_accept_was_dropped_frees_its_port<R: Runtime>() {
 
 fn a_listener_closes_after_a_dropped_accept<R: Runtime>() {
     run::<R>(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind((own_host(), 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut accept = listener.accept();
         assert!(poll_once(&mut accept).await.is_pending());

@@ -144,7 +144,8 @@ fn a_connected_socket_knows_its_peer<R: Runtime>() {
 
 fn a_connected_socket_hears_of_a_refusal<R: Runtime>() {
     run::<R>(async {
-        let (ours, peer) = ours_and_peer().await;
+        let ours = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let peer = std::net::UdpSocket::bind((own_host(), 0)).unwrap();
         ours.connect(peer.local_addr().unwrap()).await.unwrap();
         drop(peer);
         ours.send("anyone?").await.unwrap();
@@ -267,7 +268,7 @@ fn a_socket_of_the_standard_library_is_taken_over<R: Runtime>() {
 fn a_socket_whose_receive_was_dropped_frees_its_port<R: Runtime>() {
     run::<R>(async {
         for count in 0..4 {
-            let ours = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let ours = UdpSocket::bind((own_host(), 0)).await.unwrap();
             let address = ours.local_addr().unwrap();
             let mut receive = ours.recv_from([0; 64]);
             assert!(poll_once(&mut receive).await.is_pending());
@@ -282,7 +283,7 @@ fn a_socket_whose_receive_was_dropped_frees_its_port<R: Runtime>() {
 
 fn close_frees_the_port<R: Runtime>() {
     run::<R>(async {
-        let ours = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let ours = UdpSocket::bind((own_host(), 0)).await.unwrap();
         let address = ours.local_addr().unwrap();
         ours.close().await.unwrap();
         std::net::UdpSocket::bind(address).unwrap();

@@ -1,10 +1,12 @@
 //! What tests talk to: sockets, bytes and files.
 
 use std::io::{Read, Write};
+use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::unistd::gettid;
 use proactor::net::{TcpListener, TcpStream, UdpSocket};
 
 use super::running::{Thread, thread};
@@ -66,6 +68,13 @@ pub(crate) fn read_to_end(mut peer: std::net::TcpStream) -> Vec<u8> {
 /// Closes a connection by a reset.
 pub(crate) fn reset(peer: std::net::TcpStream) {
     socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+/// An address of loopback that no other thread uses, for tests in which a port is given up and then looked at: on
+/// 127.0.0.1 another test, of this run or of one beside it, may have it by then.
+pub(crate) fn own_host() -> Ipv4Addr {
+    let [_, a, b, c] = gettid().as_raw().to_be_bytes();
+    Ipv4Addr::new(127, 128 | a, b, c)
 }
 
 /// An address on which nobody listens, for as long as the socket is kept.
