@@ -1,13 +1,15 @@
 //! Buffers that show who touches them after their end, and buffers that act at their end.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Mutex;
 
 use proactor::buf::{IoBuf, IoBufMut};
 
-/// A buffer of whole pages that becomes inaccessible for good when it is dropped: the kernel, or whoever
-/// uses it afterwards, gets a fault instead of memory that somebody else has by then.
+/// A buffer of whole pages that becomes inaccessible when it is dropped: the kernel, or whoever uses it
+/// afterwards, gets a fault instead of memory that somebody else has by then. It stays so until ten thousand others
+/// have been dropped: a process has room for some 65,000 mappings.
 #[derive(Debug)]
 pub(crate) struct Tombstone {
     address: *mut u8,
@@ -17,6 +19,7 @@ pub(crate) struct Tombstone {
 
 impl Tombstone {
     pub(crate) const PAGE: usize = 4096;
+    const KEPT: usize = 10_000;
 
     pub(crate) fn new(pages: usize) -> Self {
         let size = pages * Self::PAGE;
@@ -50,9 +53,18 @@ impl std::ops::Deref for Tombstone {
 
 impl Drop for Tombstone {
     fn drop(&mut self) {
-        // SAFETY: the mapping is ours; its addresses are never given back, so nobody gets them again.
+        static DROPPED: Mutex<VecDeque<(usize, usize)>> = Mutex::new(VecDeque::new());
+        // SAFETY: the mapping is ours.
         let locked = unsafe { libc::mprotect(self.address.cast(), self.size, libc::PROT_NONE) };
         assert_eq!(locked, 0);
+        let mut dropped = DROPPED.lock().unwrap();
+        dropped.push_back((self.address.addr(), self.size));
+        if dropped.len() > Self::KEPT
+            && let Some((address, size)) = dropped.pop_front()
+        {
+            // SAFETY: it was the mapping of a value that was dropped long ago.
+            unsafe { libc::munmap(std::ptr::without_provenance_mut(address), size) };
+        }
     }
 }
 
