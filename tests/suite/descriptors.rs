@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 
 use proactor::fs::File;
 use proactor::net::{TcpListener, TcpStream, UdpSocket};
-use proactor::{Config, Fault, Runtime, yield_now};
+use proactor::{Config, Runtime, yield_now};
 
 use crate::kit::*;
 
@@ -245,9 +245,8 @@ fn t07_dropped_connects_and_binds_leave_no_descriptor<R: Runtime>() {
 
 /// Settings under which an entry lies in the queue, or in the backlog because the kernel refuses enters.
 fn queues<R: Runtime>() -> Vec<Config> {
-    let refusing = Fault { every: 2, errno: libc::EAGAIN, after_submission: false };
     let mut configs = deliveries::<R>(&Config::new());
-    configs.push(Config::new().ring_entries(8).fault(refusing));
+    configs.push(Config::new().ring_entries(8).fault(REFUSING));
     configs
 }
 

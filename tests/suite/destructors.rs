@@ -9,7 +9,7 @@ use std::task::{Context, Wake, Waker};
 
 use proactor::fs::File;
 use proactor::io::nop;
-use proactor::{Config, Fault, Runtime, spawn};
+use proactor::{Config, Runtime, spawn};
 
 use crate::kit::*;
 
@@ -93,9 +93,8 @@ fn act_at<R: Runtime, T>(
     finish: impl AsyncFnOnce(),
     attempt: &mut dyn FnMut(&mut dyn FnMut()),
 ) {
-    let refusing = Fault { every: 2, errno: libc::EAGAIN, after_submission: false };
     let config = match moment {
-        Moment::Backlog => Config::new().ring_entries(8).fault(refusing),
+        Moment::Backlog => Config::new().ring_entries(8).fault(REFUSING),
         _ => Config::new(),
     };
     let mut runtime = Some(R::with_config(&config).unwrap());

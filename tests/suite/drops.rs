@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use proactor::fs::{File, OpenOptions};
 use proactor::net::{TcpListener, UdpSocket};
 use proactor::time::{Elapsed, timeout_at};
-use proactor::{Config, Fault, Runtime, spawn};
+use proactor::{Config, Runtime, spawn};
 
 use crate::kit::*;
 
@@ -226,11 +226,10 @@ fn t03_a_forgotten_accept_ends_with_its_runtime<R: Runtime>() {
 
 fn t09_a_receive_dropped_before_its_submission<R: Runtime>() {
     const COUNT: usize = 40;
-    let refusing = Fault { every: 2, errno: libc::EAGAIN, after_submission: false };
     let room = Config::new();
     let crowded = Config::new().ring_entries(8);
     // With a kernel that refuses every other enter the queue stays full, and the backlog begins.
-    for (config, refused) in [(room, false), (crowded.clone(), false), (crowded.fault(refusing), true)] {
+    for (config, refused) in [(room, false), (crowded.clone(), false), (crowded.fault(REFUSING), true)] {
         let runtime = R::with_config(&config).unwrap();
         runtime.block_on(async {
             for round in 0..rounds(RECEIVES.len(), 4 * RECEIVES.len()) {
@@ -282,8 +281,7 @@ fn t09_a_receive_dropped_before_its_submission<R: Runtime>() {
 fn t09_an_open_or_write_dropped_before_its_submission<R: Runtime>() {
     const COUNT: usize = 40;
     alone(|| {
-        let refusing = Fault { every: 2, errno: libc::EAGAIN, after_submission: false };
-        let runtime = R::with_config(&Config::new().ring_entries(8).fault(refusing)).unwrap();
+        let runtime = R::with_config(&Config::new().ring_entries(8).fault(REFUSING)).unwrap();
         runtime.block_on(async {
             let before = descriptors();
             for _ in 0..rounds(10, 1_000) {

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use proactor::buf::IoBufMut;
 use proactor::io::nop;
 use proactor::net::{TcpStream, UdpSocket};
-use proactor::{Config, Feature, Runtime};
+use proactor::{Config, Fault, Feature, Runtime};
 
 use super::peers::half_pair;
 use super::running::{is_proactor, poll_once, until};
@@ -120,6 +120,9 @@ impl Receive {
         }
     }
 }
+
+/// A kernel that refuses every second enter for now: with a small queue, entries wait in the backlog.
+pub(crate) const REFUSING: Fault = Fault { every: 2, errno: libc::EAGAIN, after_submission: false };
 
 /// Operations in front of the next, so that this lies in the backlog if the kernel refuses enters.
 pub(crate) async fn in_front() -> Vec<Pending> {
