@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use super::poller::Poller;
 use super::slot::{Action, Event, Life};
-use super::slots::{Holder, Key, foreign_waker};
+use super::slots::{Holder, Key, Occupied, foreign_waker};
 use super::{Driver, Machine, with};
 use crate::op::{Completion, Op, Wait, would_block};
 use crate::sys::call::Call;
@@ -50,7 +50,7 @@ impl Driver {
         }
         match (self.machine(O::OPCODE), op.wait()) {
             (Machine::None, _) => Started::Done(op.complete(Completion::CANCELED)),
-            (Machine::Ring, _) => Started::Pending(self.submit(op, cx)),
+            (Machine::Ring, _) => self.submit(op, cx),
             // The selector, or an operation that this kernel's ring does not know.
             (Machine::Calls, Wait::Now) => {
                 self.scheduler.count_inline();
@@ -58,22 +58,24 @@ impl Driver {
                 Started::Done(op.complete(Completion::new(result)))
             }
             (Machine::Calls, Wait::Pool) => {
-                let key = self.place(op, cx);
-                self.submit_job(key);
-                Started::Pending(key)
+                let placed = self.place(op, cx);
+                self.submit_job(placed);
+                Started::Pending(placed.key())
             }
             (Machine::Calls, Wait::Ready(..)) => self.call_or_watch(op, cx),
         }
     }
 
-    fn place<O: Op>(&self, op: O, cx: &Context<'_>) -> Key {
+    #[inline]
+    fn place<O: Op>(&self, op: O, cx: &Context<'_>) -> Occupied<'_> {
         let owner = self.scheduler.current_task();
         let waker = foreign_waker(owner.as_ref(), cx);
         self.slots.place(op, owner, waker)
     }
 
     /// Places an operation and queues its entry.
-    fn submit<O: Op>(&self, op: O, cx: &Context<'_>) -> Key {
+    #[inline]
+    fn submit<O: Op>(&self, op: O, cx: &Context<'_>) -> Started<O> {
         /// A buffer of the user may panic when it is asked for its pointer.
         struct Unplace<'a>(&'a Driver, Key);
         impl Drop for Unplace<'_> {
@@ -81,15 +83,25 @@ impl Driver {
                 self.0.abandon(self.1);
             }
         }
-        let key = self.place(op, cx);
-        let unplace = Unplace(self, key);
+        let placed = self.place(op, cx);
+        let unplace = Unplace(self, placed.key());
         // SAFETY: it was placed with this type two lines above, and nobody else refers to it.
-        let entry = unsafe { self.slots.get::<O>(key).map(|mut op| op.as_mut().entry()) };
+        let entry = unsafe { placed.get::<O>().as_mut() }.entry();
         std::mem::forget(unplace);
-        if let Some(entry) = entry {
-            self.with_ring(|ring| ring.submit(key, entry, &self.slots, &self.stats));
+        match self.with_ring(|ring| ring.submit(placed, entry, &self.stats)) {
+            Some(()) => Started::Pending(placed.key()),
+            // This process is a fork, and has just found out that the ring is not its own.
+            None => self.end(placed, -libc::ECANCELED),
         }
-        key
+    }
+
+    /// Ends an operation that has just been placed.
+    #[cold]
+    fn end<O: Op>(&self, placed: Occupied<'_>, result: i32) -> Started<O> {
+        finish_queued(placed, result);
+        // SAFETY: the callers have placed it with this type.
+        let (op, completion, _) = unsafe { placed.claim::<O>() }.expect("it is done");
+        Started::Done(op.complete(completion))
     }
 
     /// Makes the call if the descriptor may be ready; places the operation and has the descriptor watched
@@ -98,17 +110,13 @@ impl Driver {
         if let Some(result) = self.try_call(&mut op) {
             return Started::Done(op.complete(Completion::new(result)));
         }
-        let key = self.place(op, cx);
+        let placed = self.place(op, cx);
         // SAFETY: it was placed with this type in the line above, and nobody else refers to it.
-        let watched = unsafe { self.slots.get::<O>(key).map(|op| self.watch(op.as_ref(), key)) };
-        if let Some(Err(error)) = watched {
-            self.finish_queued(key, -error.raw_os_error().unwrap_or(libc::EIO));
-            // SAFETY: as above.
-            if let Some((op, completion, _)) = unsafe { self.slots.claim::<O>(key) } {
-                return Started::Done(op.complete(completion));
-            }
+        let watched = self.watch(unsafe { placed.get::<O>().as_ref() }, placed.key());
+        match watched {
+            Ok(()) => Started::Pending(placed.key()),
+            Err(error) => self.end(placed, -error.raw_os_error().unwrap_or(libc::EIO)),
         }
-        Started::Pending(key)
     }
 
     /// The selector's call, if the descriptor may be ready and answers anything but "not yet".
@@ -135,29 +143,34 @@ impl Driver {
     }
 
     /// Goes on with an operation in its slot.
+    #[inline]
     pub(super) fn poll<O: Op>(&self, key: Key, cx: &mut Context<'_>) -> Poll<O::Output> {
-        if self.slots.life(key) == Some(Life::Queued) {
-            // It waits in the ring's backlog, or for readiness: then this makes the call if there may be some.
-            // SAFETY: the future knows with which type it was placed; nobody else refers to it.
-            let op = unsafe { self.slots.get::<O>(key).map(|mut op| op.as_mut()) };
-            if let Some(op) = op
-                && self.with_poller(op, Poller::may_be_ready) == Some(true)
-            {
-                if self.scheduler.inline_exhausted() {
-                    cx.waker().wake_by_ref();
-                } else if let Some(result) = self.try_call(op) {
-                    self.finish_queued(key, result);
-                } else if let Err(error) = self.watch(op, key) {
-                    self.finish_queued(key, -error.raw_os_error().unwrap_or(libc::EIO));
-                }
-            }
+        let Some(operation) = self.slots.find(key) else { return Poll::Pending }; // its future keeps it
+        if operation.life() == Life::Queued {
+            self.poll_queued::<O>(operation, cx);
         }
-        // SAFETY: as above.
-        if let Some((op, completion, _)) = unsafe { self.slots.claim::<O>(key) } {
+        // SAFETY: the future knows with which type it was placed.
+        if let Some((op, completion, _)) = unsafe { operation.claim::<O>() } {
             return Poll::Ready(op.complete(completion));
         }
-        drop(self.slots.set_waker(key, cx));
+        drop(operation.set_waker(cx));
         Poll::Pending
+    }
+
+    /// It waits in the ring's backlog, or for readiness: then this makes the call if there may be some.
+    fn poll_queued<O: Op>(&self, operation: Occupied<'_>, cx: &mut Context<'_>) {
+        // SAFETY: the future knows with which type it was placed; nobody else refers to it.
+        let op = unsafe { operation.get::<O>().as_mut() };
+        if self.with_poller(op, Poller::may_be_ready) != Some(true) {
+            return;
+        }
+        if self.scheduler.inline_exhausted() {
+            cx.waker().wake_by_ref();
+        } else if let Some(result) = self.try_call(op) {
+            finish_queued(operation, result);
+        } else if let Err(error) = self.watch(op, operation.key()) {
+            finish_queued(operation, -error.raw_os_error().unwrap_or(libc::EIO));
+        }
     }
 
     fn call<O: Op>(&self, op: &mut O) -> i32 {
@@ -165,18 +178,11 @@ impl Driver {
         op.call().run_through_signals()
     }
 
-    /// An operation that waited for readiness has its result.
-    fn finish_queued(&self, key: Key, result: i32) {
-        let _ = self.slots.apply(key, Event::Push);
-        let _ = self.slots.apply(key, Event::Last);
-        self.slots.keep(key, Completion::new(result));
-    }
-
     /// Hands an operation's call to the pool; the report comes home through the inbox.
-    fn submit_job(&self, key: Key) {
-        let Some(call) = self.slots.call(key) else { return };
-        self.slots.give_to_pool(key);
-        let _ = self.slots.apply(key, Event::Push);
+    fn submit_job(&self, placed: Occupied<'_>) {
+        let (key, call) = (placed.key(), placed.call());
+        placed.give_to_pool();
+        placed.apply(Event::Push);
         self.stats.submissions.add(1);
         self.stats.calls.add(1);
         let pool = &self.scheduler.pool;
@@ -187,17 +193,20 @@ impl Driver {
     /// A job has reported.
     fn job_done(&self, key: Key, result: i32) {
         self.stats.completions.add(1);
-        self.deferred.borrow_mut().deliver(key, Event::Last, Completion::new(result), &self.slots);
+        if let Some(operation) = self.slots.find(key) {
+            self.deferred.borrow_mut().deliver(operation, Event::Last, Completion::new(result));
+        }
         self.settle();
     }
 
     /// Asks for an operation's end; its future goes on waiting for the result.
     pub(super) fn cancel(&self, key: Key) {
-        match self.slots.apply(key, Event::Cancel) {
-            Some(Action::SendCancel) => self.send_cancel(key),
-            Some(Action::CancelledAndWake) => {
-                self.slots.keep(key, Completion::CANCELED);
-                if let Some(waiter) = self.slots.wake(key) {
+        let Some(operation) = self.slots.find(key) else { return };
+        match operation.apply(Event::Cancel) {
+            Action::SendCancel => self.send_cancel(operation),
+            Action::CancelledAndWake => {
+                operation.keep(Completion::CANCELED);
+                if let Some(waiter) = operation.wake() {
                     waiter.wake();
                 }
             }
@@ -207,25 +216,33 @@ impl Driver {
 
     /// An operation's future has gone.
     pub(super) fn abandon(&self, key: Key) {
-        match self.slots.apply(key, Event::Abandon) {
-            Some(Action::SendCancel) => self.send_cancel(key),
-            Some(Action::ReclaimCancelled) => {
-                self.slots.keep(key, Completion::CANCELED);
-                self.slots.take_apart(key);
+        let Some(operation) = self.slots.find(key) else { return };
+        match operation.apply(Event::Abandon) {
+            Action::SendCancel => self.send_cancel(operation),
+            Action::ReclaimCancelled => {
+                operation.keep(Completion::CANCELED);
+                operation.take_apart();
             }
-            Some(Action::Reclaim) => self.slots.take_apart(key),
+            Action::Reclaim => operation.take_apart(),
             _ => {}
         }
     }
 
-    fn send_cancel(&self, key: Key) {
-        if self.slots.holder(key) == Some(Holder::Pool) {
+    fn send_cancel(&self, operation: Occupied<'_>) {
+        let key = operation.key();
+        match operation.holder() {
             // One that has not begun is dropped, and reports so; nothing can stop one that has.
-            self.scheduler.pool.withdraw(key.pack());
-        } else {
-            self.with_ring(|ring| ring.cancel(key));
+            Holder::Pool => drop(self.scheduler.pool.withdraw(key.pack())),
+            Holder::Kernel => drop(self.with_ring(|ring| ring.cancel(key))),
         }
     }
+}
+
+/// An operation that waited for readiness has its result.
+fn finish_queued(operation: Occupied<'_>, result: i32) {
+    operation.apply(Event::Push);
+    operation.apply(Event::Last);
+    operation.keep(Completion::new(result));
 }
 
 /// Carries a job's result home when it is dropped, so that a job which never ran reports as well.

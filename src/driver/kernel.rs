@@ -42,8 +42,8 @@ pub(crate) trait Kernel {
     /// `timeout` at most; forever without one. Interruption and the end of the time are no errors.
     fn enter(&mut self, want: u32, timeout: Option<Duration>) -> io::Result<()>;
 
-    /// Moves the completions that have arrived to the end of `into`.
-    fn reap(&mut self, into: &mut Vec<Reaped>);
+    /// Takes the completions that have arrived out of their queue.
+    fn reap(&mut self, take: impl FnMut(Reaped));
 
     /// Whether an enter would bring completions at once: some overflowed, or wait to be made.
     fn has_work(&mut self) -> bool;
@@ -89,7 +89,23 @@ pub(crate) struct Uring {
 pub(crate) struct Granted {
     pub(crate) entries: u32,
     pub(crate) features: FeatureSet,
-    opcodes: Vec<bool>,
+    pub(crate) opcodes: Opcodes,
+}
+
+/// The operations that a ring knows, a bit each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Opcodes([u64; 4]);
+
+impl Opcodes {
+    #[inline]
+    pub(crate) fn has(self, code: u8) -> bool {
+        self.0[usize::from(code / 64)] & 1 << (code % 64) != 0
+    }
+
+    fn set(&mut self, code: u8, known: bool) {
+        self.0[usize::from(code / 64)] &= !(1 << (code % 64));
+        self.0[usize::from(code / 64)] |= u64::from(known) << (code % 64);
+    }
 }
 
 impl Granted {
@@ -98,10 +114,6 @@ impl Granted {
         let later = [Feature::RegisteredRing, Feature::CqeSkip, Feature::Ftruncate];
         let chosen = self.features.iter().filter(|feature| !later.contains(feature)).map(Feature::name);
         ["CLAMP", "CQSIZE"].into_iter().chain(chosen).collect()
-    }
-
-    pub(crate) fn has_opcode(&self, code: u8) -> bool {
-        self.opcodes.get(usize::from(code)).copied().unwrap_or(false)
     }
 }
 
@@ -179,10 +191,11 @@ impl Uring {
         }
         let mut probe = Probe::new();
         ring.submitter().register_probe(&mut probe).map_err(|error| refuse(Stage::Register, error))?;
-        let mut opcodes: Vec<bool> = (0..=u8::MAX).map(|code| probe.is_supported(code)).collect();
+        let mut opcodes = Opcodes::default();
+        (0..=u8::MAX).for_each(|code| opcodes.set(code, probe.is_supported(code)));
         if masked.has(Feature::Ftruncate) {
-            opcodes[usize::from(opcode::Ftruncate::CODE)] = false;
-        } else if opcodes[usize::from(opcode::Ftruncate::CODE)] {
+            opcodes.set(opcode::Ftruncate::CODE, false);
+        } else if opcodes.has(opcode::Ftruncate::CODE) {
             features = features.with(Feature::Ftruncate);
         }
         let mut uring = Uring { ring, registered: None, fault: None };
@@ -214,11 +227,11 @@ impl Uring {
         // SAFETY: a NOP points to nothing.
         let pushed = unsafe { self.push(&opcode::Nop::new().build().user_data(u64::MAX)) };
         debug_assert!(pushed, "a new ring has room");
-        let mut reaped = Vec::new();
+        let mut arrived = false;
         for _ in 0..1_000 {
             self.enter(1, Some(Duration::from_millis(10)))?;
-            self.reap(&mut reaped);
-            if !reaped.is_empty() {
+            self.reap(|_| arrived = true);
+            if arrived {
                 return Ok(());
             }
         }
@@ -347,11 +360,12 @@ impl Kernel for Uring {
         }
     }
 
-    fn reap(&mut self, into: &mut Vec<Reaped>) {
-        into.extend(self.ring.completion().map(|entry| Reaped {
-            user_data: entry.user_data(),
-            completion: Completion { result: entry.result(), flags: entry.flags() },
-        }));
+    #[inline]
+    fn reap(&mut self, mut take: impl FnMut(Reaped)) {
+        for entry in self.ring.completion() {
+            let completion = Completion { result: entry.result(), flags: entry.flags() };
+            take(Reaped { user_data: entry.user_data(), completion });
+        }
     }
 
     fn has_work(&mut self) -> bool {

@@ -39,7 +39,7 @@ pub(crate) mod submission;
 #[cfg(test)]
 mod tests;
 
-use std::cell::{OnceCell, RefCell, RefMut};
+use std::cell::{Cell, OnceCell, RefCell, RefMut};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -56,13 +56,13 @@ use crate::task::inbox::Shared;
 use crate::task::scheduler::Scheduler;
 use crate::task::waker::Waiter;
 use feature::{Feature, FeatureSet};
-use kernel::{Fault, Granted, Uring};
+use kernel::{Fault, Granted, Opcodes, Uring};
 use poller::Poller;
 use readiness::Readiness;
 use ring::Ring;
 use shortage::Shortage;
 use slot::Life;
-use slots::{Key, Slots};
+use slots::{Key, Occupied, Slots};
 use stats::Stats;
 
 thread_local! {
@@ -125,6 +125,8 @@ impl Deferred {
 
 pub(crate) struct Driver {
     backend: RefCell<Backend>,
+    /// Opcodes that the ring knows; none on the selector, nor when the backend is closed.
+    native: Cell<Opcodes>,
     slots: Slots,
     deferred: RefCell<Deferred>,
     /// For a foreign loop on the proactor, once it has asked.
@@ -148,8 +150,13 @@ enum Machine {
 
 impl Driver {
     pub(crate) fn new(backend: Backend, scheduler: Rc<Scheduler>) -> Rc<Self> {
+        let native = match &backend {
+            Backend::Ring(_, granted) => granted.opcodes,
+            Backend::Poller(_) | Backend::Closed => Opcodes::default(),
+        };
         Rc::new_cyclic(|me| Driver {
             backend: RefCell::new(backend),
+            native: Cell::new(native),
             slots: Slots::new(),
             deferred: RefCell::default(),
             readiness: OnceCell::new(),
@@ -171,14 +178,21 @@ impl Driver {
     }
 
     /// The backend. In a fork of the process there is none: see [`Origin`].
+    #[inline]
     fn backend(&self) -> RefMut<'_, Backend> {
         let mut backend = self.backend.borrow_mut();
-        if !self.origin.is_here()
-            && let Backend::Ring(ring, _) = std::mem::replace(&mut *backend, Backend::Closed)
-        {
-            ring.disown(); // the selector's own copy of the epoll set has just been closed
+        if !self.origin.is_here() {
+            self.disown(&mut backend);
         }
         backend
+    }
+
+    #[cold]
+    fn disown(&self, backend: &mut Backend) {
+        self.native.set(Opcodes::default());
+        if let Backend::Ring(ring, _) = std::mem::replace(backend, Backend::Closed) {
+            ring.disown(); // the selector's own copy of the epoll set has just been closed
+        }
     }
 
     /// An error in a fork of the process in which the runtime was made.
@@ -193,18 +207,23 @@ impl Driver {
     }
 
     /// What carries an operation with this opcode out.
+    #[inline]
     fn machine(&self, opcode: u8) -> Machine {
+        if self.native.get().has(opcode) {
+            return Machine::Ring;
+        }
         match &*self.backend() {
-            Backend::Ring(_, granted) if granted.has_opcode(opcode) => Machine::Ring,
             Backend::Ring(..) | Backend::Poller(_) => Machine::Calls,
             Backend::Closed => Machine::None,
         }
     }
 
     /// What `f` makes of the ring, on the proactor.
-    fn with_ring(&self, f: impl FnOnce(&mut Ring<Uring>)) {
-        if let Backend::Ring(ring, _) = &mut *self.backend() {
-            f(ring);
+    #[inline]
+    fn with_ring<T>(&self, f: impl FnOnce(&mut Ring<Uring>) -> T) -> Option<T> {
+        match &mut *self.backend() {
+            Backend::Ring(ring, _) => Some(f(ring)),
+            Backend::Poller(_) | Backend::Closed => None,
         }
     }
 
@@ -271,7 +290,9 @@ impl Driver {
             // What runs here may leave more.
             let Deferred { mut wake, mut reclaim } = self.deferred.take();
             wake.drain(..).for_each(|waiter| guarded.run(|| waiter.wake()));
-            reclaim.drain(..).for_each(|key| guarded.run(|| self.slots.take_apart(key)));
+            reclaim
+                .drain(..)
+                .for_each(|key| guarded.run(|| self.slots.find(key).map_or((), Occupied::take_apart)));
             let mut deferred = self.deferred.borrow_mut();
             if deferred.is_empty() {
                 *deferred = Deferred { wake, reclaim }; // keeps their memory
@@ -304,7 +325,8 @@ impl Driver {
         let own = self.own();
         let mut guarded = Guarded::default();
         for key in self.slots.keys().into_iter().filter(|key| own != Some(*key)) {
-            if matches!(self.slots.life(key), Some(Life::Queued | Life::InFlight)) {
+            let life = self.slots.find(key).map(Occupied::life);
+            if matches!(life, Some(Life::Queued | Life::InFlight)) {
                 guarded.run(|| self.cancel(key));
             }
         }
@@ -315,7 +337,9 @@ impl Driver {
     pub(crate) fn in_flight(&self) -> usize {
         let own = self.own();
         let keys = self.slots.keys().into_iter().filter(|key| own != Some(*key));
-        keys.filter(|key| self.slots.life(*key).is_some_and(Life::is_in_flight)).count()
+        keys.filter_map(|key| self.slots.find(key))
+            .filter(|operation| operation.life().is_in_flight())
+            .count()
     }
 
     /// Closes the backend. What is still in flight stays where it is for good.
@@ -324,6 +348,7 @@ impl Driver {
             ring.disarm_wake(&self.slots, &self.stats, &mut self.deferred.borrow_mut());
         }
         self.settle();
+        self.native.set(Opcodes::default());
         let backend = std::mem::replace(&mut *self.backend(), Backend::Closed);
         drop(backend);
     }

@@ -21,7 +21,7 @@ use slab::Slab;
 use super::Deferred;
 use super::Park;
 use super::feature::{Feature, FeatureSet};
-use super::slots::{Key, Slots};
+use super::slots::{Key, Occupied, Slots};
 use super::stats::Stats;
 use crate::op::Direction;
 use crate::op::fd::Descriptor;
@@ -143,7 +143,7 @@ impl Poller {
             *registration.ready(direction) = false;
             let waiting = registration.waiting(direction);
             if waiting.len() >= 4 {
-                waiting.retain(|other| slots.life(*other).is_some()); // futures that were dropped meanwhile
+                waiting.retain(|other| slots.find(*other).is_some()); // futures that were dropped meanwhile
             }
             if !waiting.contains(&key) {
                 waiting.push(key);
@@ -214,7 +214,7 @@ impl Poller {
             for (direction, _) in ready.into_iter().filter(|(_, ready)| *ready) {
                 *registration.ready(direction) = true;
                 for key in registration.waiting(direction).drain(..) {
-                    deferred.wake.extend(slots.wake(key));
+                    deferred.wake.extend(slots.find(key).and_then(Occupied::wake));
                 }
             }
         }

@@ -24,7 +24,7 @@ use super::Deferred;
 use super::Park;
 use super::kernel::{Kernel, Reaped};
 use super::slot::{Action, Event, Life};
-use super::slots::{Key, Slots};
+use super::slots::{Key, Occupied, Slots};
 use super::stats::Stats;
 use crate::op::wake::WakeRead;
 use crate::op::{Completion, Entry, Op};
@@ -47,7 +47,6 @@ pub(crate) struct Ring<K> {
     pub(crate) kernel: K,
     backlog: VecDeque<(Key, Entry)>,
     cancels: VecDeque<Key>,
-    reaped: Vec<Reaped>,
     /// The read of the event descriptor, while it is in flight.
     wake: Option<Key>,
     /// The ring is being closed: no more reads of the event descriptor.
@@ -65,7 +64,6 @@ impl<K: Kernel> Ring<K> {
             kernel,
             backlog: VecDeque::new(),
             cancels: VecDeque::new(),
-            reaped: Vec::new(),
             wake: None,
             closing: false,
             refusals: 0,
@@ -87,13 +85,13 @@ impl<K: Kernel> Ring<K> {
     /// Ends the ring's own operation, so that nothing is in flight any more.
     pub(crate) fn disarm_wake(&mut self, slots: &Slots, stats: &Stats, deferred: &mut Deferred) {
         self.closing = true;
-        if let Some(key) = self.wake {
-            if slots.apply(key, Event::Cancel) == Some(Action::SendCancel) {
-                self.cancel(key);
+        if let Some(read) = self.wake.and_then(|key| slots.find(key)) {
+            if read.apply(Event::Cancel) == Action::SendCancel {
+                self.cancel(read.key());
             } else {
                 self.wake = None; // it never left the backlog
                 // SAFETY: the wake read was placed with this type.
-                drop(unsafe { slots.claim::<WakeRead>(key) });
+                drop(unsafe { read.claim::<WakeRead>() });
             }
         }
         // The read is cancelled in the visit that asks for it; the bound is for a kernel that fails.
@@ -105,26 +103,31 @@ impl<K: Kernel> Ring<K> {
     }
 
     /// Queues a placed operation's entry; into the backlog when there is no room, even after an enter.
-    pub(crate) fn submit(&mut self, key: Key, entry: Entry, slots: &Slots, stats: &Stats) {
+    #[inline]
+    pub(crate) fn submit(&mut self, placed: Occupied<'_>, entry: Entry, stats: &Stats) {
         stats.submissions.add(1);
-        let entry = entry.user_data(key.pack());
-        if !self.backlog.is_empty() || !self.push_making_room(&entry, stats) {
-            self.backlog.push_back((key, entry));
-            return;
+        let entry = entry.user_data(placed.key().pack());
+        if self.backlog.is_empty() && self.push_making_room(&entry, stats) {
+            placed.apply(Event::Push);
+        } else {
+            self.backlog.push_back((placed.key(), entry));
         }
-        let _ = slots.apply(key, Event::Push);
     }
 
+    #[inline]
     fn push_making_room(&mut self, entry: &Entry, stats: &Stats) -> bool {
         // SAFETY: entries of operations point into their slots, which keep them until the last completion;
         // a cancel's entry points to nothing.
-        if unsafe { self.kernel.push(entry) } {
-            return true;
-        }
+        let pushed = unsafe { self.kernel.push(entry) };
+        pushed || self.push_after_submitting(entry, stats)
+    }
+
+    #[cold]
+    fn push_after_submitting(&mut self, entry: &Entry, stats: &Stats) -> bool {
         stats.full_queues.add(1);
         stats.kernel_visits.add(1);
         // An error is no matter: the next visit tries again, and reports it if it lasts.
-        // SAFETY: as above.
+        // SAFETY: as in `push_making_room`.
         self.kernel.submit().is_ok() && unsafe { self.kernel.push(entry) }
     }
 
@@ -136,17 +139,17 @@ impl<K: Kernel> Ring<K> {
     /// Moves backlog and cancels into the queue, as far as there is room.
     fn feed(&mut self, slots: &Slots, stats: &Stats) {
         while let Some((key, entry)) = self.backlog.front().cloned() {
-            let waits = slots.life(key) == Some(Life::Queued);
-            if waits && !self.push_making_room(&entry, stats) {
+            let waits = slots.find(key).filter(|queued| queued.life() == Life::Queued);
+            if waits.is_some() && !self.push_making_room(&entry, stats) {
                 return;
             }
             self.backlog.pop_front();
-            if waits {
-                let _ = slots.apply(key, Event::Push);
+            if let Some(queued) = waits {
+                queued.apply(Event::Push);
             }
         }
         while let Some(key) = self.cancels.front().copied() {
-            if slots.life(key).is_some_and(Life::is_in_flight) {
+            if slots.find(key).is_some_and(|operation| operation.life().is_in_flight()) {
                 let flags =
                     if self.skip_success { squeue::Flags::SKIP_SUCCESS } else { squeue::Flags::empty() };
                 let entry =
@@ -165,14 +168,11 @@ impl<K: Kernel> Ring<K> {
         if self.wake.is_some() || self.closing {
             return;
         }
-        let key = slots.place(WakeRead::new(self.shared.clone()), None, None);
-        // SAFETY: it was placed with this type in the line above.
-        if let Some(mut op) = unsafe { slots.get::<WakeRead>(key) } {
-            // SAFETY: nobody else has a reference to it.
-            let entry = unsafe { op.as_mut() }.entry();
-            self.submit(key, entry, slots, stats);
-            self.wake = Some(key);
-        }
+        let read = slots.place(WakeRead::new(self.shared.clone()), None, None);
+        // SAFETY: it was placed with this type in the line above, and nobody else has a reference to it.
+        let entry = unsafe { read.get::<WakeRead>().as_mut() }.entry();
+        self.submit(read, entry, stats);
+        self.wake = Some(read.key());
     }
 
     /// One visit to the kernel: hands over what is queued, waits if it may, and takes what has arrived.
@@ -248,45 +248,45 @@ impl<K: Kernel> Ring<K> {
 
     /// Takes the completions that have arrived. True if there were any.
     fn take(&mut self, slots: &Slots, stats: &Stats, deferred: &mut Deferred) -> bool {
-        let mut reaped = std::mem::take(&mut self.reaped);
-        self.kernel.reap(&mut reaped);
-        let any = !reaped.is_empty();
-        stats.completions.add(reaped.len() as u64);
-        for Reaped { user_data, completion } in reaped.drain(..) {
-            if user_data & CANCEL == 0 {
-                self.deliver(Key::unpack(user_data), completion, slots, deferred);
+        let (mut count, wake) = (0, &mut self.wake);
+        self.kernel.reap(|Reaped { user_data, completion }| {
+            count += 1;
+            if user_data & CANCEL != 0 {
+                return;
             }
-        }
-        self.reaped = reaped; // keeps its memory
-        any
-    }
-
-    fn deliver(&mut self, key: Key, completion: Completion, slots: &Slots, deferred: &mut Deferred) {
-        let event = if completion.flags & F_MORE == 0 { Event::Last } else { Event::More };
-        deferred.deliver(key, event, completion, slots);
-        if self.wake == Some(key) {
-            self.wake = None;
-            // SAFETY: the wake read was placed with this type, and its completion was its last.
-            drop(unsafe { slots.claim::<WakeRead>(key) });
-        }
+            let key = Key::unpack(user_data);
+            let Some(operation) = slots.find(key) else { return }; // it came late, and concerns nobody
+            let event = if completion.flags & F_MORE == 0 { Event::Last } else { Event::More };
+            deferred.deliver(operation, event, completion);
+            if *wake == Some(key) {
+                *wake = None;
+                // SAFETY: the wake read was placed with this type, and its completion was its last.
+                drop(unsafe { operation.claim::<WakeRead>() });
+            }
+        });
+        stats.completions.add(count);
+        count > 0
     }
 }
 
 impl Deferred {
     /// What a completion means for its operation; what needs code of the user is left for later.
-    pub(super) fn deliver(&mut self, key: Key, event: Event, completion: Completion, slots: &Slots) {
-        let Some(action) = slots.apply(key, event) else { return }; // it came late, and concerns nobody
+    #[inline]
+    pub(super) fn deliver(&mut self, operation: Occupied<'_>, event: Event, completion: Completion) {
+        let action = operation.apply(event);
         if matches!(action, Action::Keep | Action::KeepAndWake | Action::KeepAndReclaim) {
-            slots.keep(key, completion);
+            operation.keep(completion);
         }
         if matches!(action, Action::Item | Action::OrphanItem) {
-            slots.each(key, completion);
+            operation.each(completion);
         }
-        if matches!(action, Action::KeepAndWake | Action::Wake | Action::Item) {
-            self.wake.extend(slots.wake(key));
+        if matches!(action, Action::KeepAndWake | Action::Wake | Action::Item)
+            && let Some(waiter) = operation.wake()
+        {
+            self.wake.push(waiter);
         }
         if matches!(action, Action::KeepAndReclaim | Action::Reclaim) {
-            self.reclaim.push(key);
+            self.reclaim.push(operation.key());
         }
     }
 }

@@ -99,6 +99,7 @@ pub(crate) struct Impossible(pub(crate) Life, pub(crate) Event);
 
 impl Life {
     /// The next state, and what is to be done.
+    #[inline]
     pub(crate) fn on(self, event: Event, kind: Kind) -> Result<(Life, Action), Impossible> {
         use {Action as A, Event as E, Life as L};
         let multishot = kind == Kind::Multishot;

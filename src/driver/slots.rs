@@ -8,16 +8,21 @@
 //! Everything in a slot is a cell and slots are only ever shared: a unique reference to memory that the
 //! kernel writes would be a lie to the compiler.
 //!
+//! An operation is looked up once per step of its way ([`Slots::find`]), and what is done to it then goes
+//! through the [`Occupied`] that was found: placing, submitting, completing and claiming one cost a lookup
+//! each, and no allocation.
+//!
 //! It knows lives and operations, but no kernel; it wakes nobody and runs no code of the user, except
-//! through [`Slots::take_apart`], which says so.
+//! through [`Occupied::take_apart`], which says so.
 
 use std::alloc::Layout;
 use std::cell::{Cell, RefCell, UnsafeCell};
+use std::fmt;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::task::{Context, Waker};
 
-use super::slot::{Action, Event, Life};
+use super::slot::{Action, Event, Impossible, Life};
 use crate::op::{Completion, Kind, Op};
 use crate::sys::call::Call;
 use crate::task::cell::TaskRef;
@@ -70,6 +75,7 @@ struct Slot {
     generation: Cell<u32>,
     next_free: Cell<u32>,
     life: Cell<Life>,
+    kind: Cell<Kind>,
     holder: Cell<Holder>,
     /// Whether the owner waits for this operation before it ends: until it is done, or has been taken apart.
     counted: Cell<bool>,
@@ -77,7 +83,6 @@ struct Slot {
 
 struct OpVtable {
     name: &'static str,
-    kind: Kind,
     call: unsafe fn(NonNull<u8>) -> Call,
     each: unsafe fn(NonNull<u8>, Completion),
     abandoned: unsafe fn(NonNull<u8>, Completion),
@@ -99,7 +104,6 @@ impl<O: Op> Erased<O> {
     };
     const VTABLE: &'static OpVtable = &OpVtable {
         name: O::NAME,
-        kind: O::KIND,
         // SAFETY: called with the place of a live `O`, to which nobody else refers.
         call: |op| unsafe { op.cast::<O>().as_mut() }.call(),
         // SAFETY: the same.
@@ -117,7 +121,9 @@ const COMMON_BOX: Layout = match Layout::from_size_align(BOXED, 16) {
 
 /// The slots of one driver.
 pub(crate) struct Slots {
-    chunks: RefCell<Vec<Box<[Slot; CHUNK]>>>,
+    /// Chunks are boxes that only the destructor takes back. Nothing borrows the vector for longer than one
+    /// statement of this file, and none of these runs code of the user.
+    chunks: UnsafeCell<Vec<NonNull<Chunk>>>,
     free: Cell<u32>,
     live: Cell<usize>,
     /// Operations that were ever placed.
@@ -125,10 +131,12 @@ pub(crate) struct Slots {
     spare: RefCell<Vec<NonNull<u8>>>,
 }
 
+type Chunk = [Slot; CHUNK];
+
 impl Slots {
     pub(crate) fn new() -> Self {
         Slots {
-            chunks: RefCell::default(),
+            chunks: UnsafeCell::default(),
             free: Cell::new(NONE),
             live: Cell::new(0),
             placed: Cell::new(0),
@@ -146,26 +154,30 @@ impl Slots {
         self.placed.get()
     }
 
-    fn slot(&self, index: u32) -> &Slot {
-        let chunks = self.chunks.borrow();
-        let slot: *const Slot = &chunks[index as usize / CHUNK][index as usize % CHUNK];
-        // SAFETY: chunks are boxed, and neither moved nor freed before the driver is.
-        unsafe { &*slot }
+    #[inline]
+    fn slot(&self, index: u32) -> Option<&Slot> {
+        // SAFETY: see `chunks`: nobody changes the vector in this statement, and chunks are neither moved nor
+        // freed before the driver is.
+        let chunk = unsafe { (&*self.chunks.get()).get(index as usize / CHUNK)?.as_ref() };
+        Some(&chunk[index as usize % CHUNK])
     }
 
-    /// The slot that a key names, unless the operation is gone.
-    fn find(&self, key: Key) -> Option<&Slot> {
-        let known = (key.index as usize) < self.chunks.borrow().len() * CHUNK;
-        let slot = known.then(|| self.slot(key.index))?;
-        (slot.generation.get() == key.generation && slot.life.get() != Life::Vacant).then_some(slot)
+    /// The operation that a key names, unless it is gone.
+    #[inline]
+    pub(crate) fn find(&self, key: Key) -> Option<Occupied<'_>> {
+        let slot = self.slot(key.index)?;
+        let named = slot.generation.get() == key.generation && slot.life.get() != Life::Vacant;
+        named.then_some(Occupied { slots: self, slot, key })
     }
 
+    #[cold]
     fn grow(&self) -> u32 {
-        let mut chunks = self.chunks.borrow_mut();
+        // SAFETY: see `chunks`; what is allocated in here runs no code of ours.
+        let chunks = unsafe { &mut *self.chunks.get() };
         let first = u32::try_from(chunks.len() * CHUNK).expect("fewer than 2^32 operations in flight");
         let last = first + CHUNK as u32 - 1;
         let mut next = first;
-        chunks.push(Box::new(std::array::from_fn(|_| {
+        let chunk = Box::new(std::array::from_fn(|_| {
             next += 1;
             Slot {
                 payload: UnsafeCell::new(MaybeUninit::uninit()),
@@ -176,24 +188,28 @@ impl Slots {
                 generation: Cell::new(1),
                 next_free: Cell::new(if next > last { NONE } else { next }),
                 life: Cell::new(Life::Vacant),
+                kind: Cell::new(Kind::Single),
                 holder: Cell::new(Holder::Kernel),
                 counted: Cell::new(false),
             }
-        })));
+        }));
+        chunks.push(NonNull::from(Box::leak(chunk)));
         first
     }
 
     /// Writes an operation into a slot, where it stays until it is claimed or taken apart.
-    pub(crate) fn place<O: Op>(&self, op: O, owner: Option<TaskRef>, waker: Option<Waker>) -> Key {
+    #[inline]
+    pub(crate) fn place<O: Op>(&self, op: O, owner: Option<TaskRef>, waker: Option<Waker>) -> Occupied<'_> {
         let index = match self.free.get() {
             NONE => self.grow(),
             index => index,
         };
-        let slot = self.slot(index);
+        let slot = self.slot(index).expect("free slots lie in chunks");
         self.free.set(slot.next_free.get());
         self.live.set(self.live.get() + 1);
         self.placed.set(self.placed.get() + 1);
         slot.vtable.set(Some(Erased::<O>::VTABLE));
+        slot.kind.set(O::KIND);
         let target = match Erased::<O>::BOXED {
             None => payload(slot),
             Some(layout) => {
@@ -212,9 +228,9 @@ impl Slots {
             owner.op_began();
         }
         slot.owner.set(owner);
-        let key = Key { index, generation: slot.generation.get() };
-        let _ = self.apply(key, Event::Place);
-        key
+        let placed = Occupied { slots: self, slot, key: Key { index, generation: slot.generation.get() } };
+        placed.apply(Event::Place);
+        placed
     }
 
     fn allocate(&self, layout: Layout) -> NonNull<u8> {
@@ -238,82 +254,125 @@ impl Slots {
         }
     }
 
-    /// Steps an operation's life. `None` when the key names nobody any more.
+    /// The keys of all operations.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        let slots = (0..).map_while(|index| Some((index, self.slot(index)?)));
+        slots
+            .filter(|(_, slot)| slot.life.get() != Life::Vacant)
+            .map(|(index, slot)| Key { index, generation: slot.generation.get() })
+            .collect()
+    }
+}
+
+/// An operation that was found in its slot. It names the slot only as long as it is not claimed or taken apart.
+#[derive(Clone, Copy)]
+pub(crate) struct Occupied<'a> {
+    slots: &'a Slots,
+    slot: &'a Slot,
+    key: Key,
+}
+
+impl Occupied<'_> {
+    pub(crate) fn key(self) -> Key {
+        self.key
+    }
+
+    #[inline]
+    pub(crate) fn life(self) -> Life {
+        self.slot.life.get()
+    }
+
+    /// Steps the operation's life.
     ///
     /// # Panics
     /// On an event that can't happen in the operation's state: a defect of the driver.
-    pub(crate) fn apply(&self, key: Key, event: Event) -> Option<Action> {
-        let slot = if event == Event::Place { self.slot(key.index) } else { self.find(key)? };
-        let vtable = slot.vtable.get()?;
-        match slot.life.get().on(event, vtable.kind) {
+    #[inline]
+    pub(crate) fn apply(self, event: Event) -> Action {
+        match self.slot.life.get().on(event, self.slot.kind.get()) {
             Ok((life, action)) => {
-                slot.life.set(life);
+                self.slot.life.set(life);
                 if life == Life::Done {
                     // Nobody has pointers into it any more. Who holds its future takes the result when it
                     // likes, and need not be the task that began it.
-                    discount(slot);
+                    self.discount();
                 }
-                Some(action)
+                action
             }
-            Err(impossible) => panic!("driver: {} got an impossible event: {impossible:?}", vtable.name),
+            Err(impossible) => self.panic(impossible),
         }
     }
 
-    pub(crate) fn life(&self, key: Key) -> Option<Life> {
-        self.find(key).map(|slot| slot.life.get())
+    #[cold]
+    fn panic(self, impossible: Impossible) -> ! {
+        let name = self.slot.vtable.get().map_or("an operation", |vtable| vtable.name);
+        panic!("driver: {name} got an impossible event: {impossible:?}")
+    }
+
+    /// The task that waits for it.
+    #[inline]
+    fn owner(&self) -> Option<&TaskRef> {
+        // SAFETY: only `set_waker` and `vacate` replace the owner, and neither is called while one borrows it.
+        unsafe { (*self.slot.owner.as_ptr()).as_ref() }
+    }
+
+    /// The owner does not wait for the operation any more.
+    #[inline]
+    fn discount(self) {
+        if self.slot.counted.replace(false)
+            && let Some(owner) = self.owner()
+        {
+            owner.op_ended();
+        }
     }
 
     /// A thread of the pool gets the operation. Its task does not wait for that before it ends: nothing can
     /// stop a thread in a system call, and the slot keeps what it needs.
-    pub(crate) fn give_to_pool(&self, key: Key) {
-        if let Some(slot) = self.find(key) {
-            slot.holder.set(Holder::Pool);
-            discount(slot);
-        }
+    pub(crate) fn give_to_pool(self) {
+        self.slot.holder.set(Holder::Pool);
+        self.discount();
     }
 
-    pub(crate) fn holder(&self, key: Key) -> Option<Holder> {
-        self.find(key).map(|slot| slot.holder.get())
+    pub(crate) fn holder(self) -> Holder {
+        self.slot.holder.get()
     }
 
-    pub(crate) fn keep(&self, key: Key, completion: Completion) {
-        if let Some(slot) = self.find(key) {
-            slot.result.set(completion);
-        }
+    #[inline]
+    pub(crate) fn keep(self, completion: Completion) {
+        self.slot.result.set(completion);
+    }
+
+    fn vtable(self) -> &'static OpVtable {
+        self.slot.vtable.get().expect("an operation has its table")
     }
 
     /// The operation's description for the selector or the pool.
-    pub(crate) fn call(&self, key: Key) -> Option<Call> {
-        let slot = self.find(key)?;
-        let vtable = slot.vtable.get()?;
+    pub(crate) fn call(self) -> Call {
+        let vtable = self.vtable();
         // SAFETY: the slot holds the operation that the vtable was made for.
-        Some(unsafe { (vtable.call)(place_of(slot, vtable)) })
+        unsafe { (vtable.call)(place_of(self.slot, vtable.boxed)) }
     }
 
     /// Hands one completion of many to the operation.
-    pub(crate) fn each(&self, key: Key, completion: Completion) {
-        if let Some(slot) = self.find(key)
-            && let Some(vtable) = slot.vtable.get()
-        {
-            // SAFETY: as in `call`.
-            unsafe { (vtable.each)(place_of(slot, vtable), completion) };
-        }
+    pub(crate) fn each(self, completion: Completion) {
+        let vtable = self.vtable();
+        // SAFETY: as in `call`.
+        unsafe { (vtable.each)(place_of(self.slot, vtable.boxed), completion) };
     }
 
     /// Where the operation lies.
     ///
     /// # Safety
     /// `O` is the type that it was placed with.
-    pub(crate) unsafe fn get<O: Op>(&self, key: Key) -> Option<NonNull<O>> {
-        let slot = self.find(key)?;
-        Some(place_of(slot, Erased::<O>::VTABLE).cast())
+    #[inline]
+    pub(crate) unsafe fn get<O: Op>(self) -> NonNull<O> {
+        place_of(self.slot, Erased::<O>::BOXED).cast()
     }
 
     /// Changes who is woken, and gives back the waker that it replaces. Cloning and dropping wakers is code
     /// of the user: not while the driver is borrowed.
     #[must_use = "dropping a waker is code of the user: not while the driver is borrowed"]
-    pub(crate) fn set_waker(&self, key: Key, cx: &Context<'_>) -> Option<Waker> {
-        let slot = self.find(key)?;
+    pub(crate) fn set_waker(self, cx: &Context<'_>) -> Option<Waker> {
+        let slot = self.slot;
         let mut owner = slot.owner.take();
         let waker = slot.waker.take();
         let keep = waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
@@ -336,16 +395,14 @@ impl Slots {
 
     /// Who is to be woken now. The owner is scheduled at once, a foreign waker is the caller's to wake.
     #[must_use = "waking runs code of the user: not while the driver is borrowed"]
-    pub(crate) fn wake(&self, key: Key) -> Option<Waiter> {
-        let slot = self.find(key)?;
-        if let Some(waker) = slot.waker.take() {
+    #[inline]
+    pub(crate) fn wake(self) -> Option<Waiter> {
+        if let Some(waker) = self.slot.waker.take() {
             return Some(Waiter::Waker(waker));
         }
-        let owner = slot.owner.take();
-        if let Some(task) = &owner {
+        if let Some(task) = self.owner() {
             task.schedule();
         }
-        slot.owner.set(owner);
         None
     }
 
@@ -354,69 +411,68 @@ impl Slots {
     ///
     /// # Safety
     /// `O` is the type that it was placed with.
-    pub(crate) unsafe fn claim<O: Op>(&self, key: Key) -> Option<(O, Completion, Option<Waker>)> {
-        let slot = self.find(key).filter(|slot| slot.life.get() == Life::Done)?;
-        let place = place_of(slot, Erased::<O>::VTABLE);
+    #[inline]
+    pub(crate) unsafe fn claim<O: Op>(self) -> Option<(O, Completion, Option<Waker>)> {
+        if self.life() != Life::Done {
+            return None;
+        }
         // SAFETY: the caller vouches for the type; the slot is vacated below, so this is the only read.
-        let op = unsafe { place.cast::<O>().read() };
-        let result = slot.result.get();
-        let waker = slot.waker.take();
-        let _ = self.apply(key, Event::Claim);
-        self.vacate(key.index, slot);
+        let op = unsafe { self.get::<O>().read() };
+        let result = self.slot.result.get();
+        let waker = self.slot.waker.take();
+        self.apply(Event::Claim);
+        self.vacate(Erased::<O>::BOXED);
         Some((op, result, waker))
     }
 
     /// Takes an operation that is [`Life::Reclaiming`] apart. Runs code of the user: destructors of buffers.
-    pub(crate) fn take_apart(&self, key: Key) {
-        let Some(slot) = self.find(key).filter(|slot| slot.life.get() == Life::Reclaiming) else { return };
-        let Some(vtable) = slot.vtable.get() else { return };
-        struct Vacate<'a>(&'a Slots, Key, &'a Slot);
+    pub(crate) fn take_apart(self) {
+        if self.life() != Life::Reclaiming {
+            return;
+        }
+        struct Vacate<'a>(Occupied<'a>, Option<Layout>);
         impl Drop for Vacate<'_> {
             fn drop(&mut self) {
-                let _ = self.0.apply(self.1, Event::Reclaimed);
-                self.0.vacate(self.1.index, self.2);
+                self.0.apply(Event::Reclaimed);
+                self.0.vacate(self.1);
             }
         }
-        let _vacate = Vacate(self, key, slot); // also when a destructor panics
+        let vtable = self.vtable();
+        let _vacate = Vacate(self, vtable.boxed); // also when a destructor panics
         // SAFETY: the operation is moved out, once; the state guards against a second time.
-        unsafe { (vtable.abandoned)(place_of(slot, vtable), slot.result.get()) };
+        unsafe { (vtable.abandoned)(place_of(self.slot, vtable.boxed), self.slot.result.get()) };
     }
 
-    fn vacate(&self, index: u32, slot: &Slot) {
-        if let Some(layout) = slot.vtable.take().and_then(|vtable| vtable.boxed) {
-            // SAFETY: a boxed operation's slot holds the pointer to its box.
-            let memory = unsafe { payload(slot).cast::<NonNull<u8>>().read() };
-            self.deallocate(memory, layout);
+    #[inline]
+    fn vacate(self, boxed: Option<Layout>) {
+        let Occupied { slots, slot, key } = self;
+        if let Some(layout) = boxed {
+            slots.deallocate(place_of(slot, boxed), layout);
         }
         // A key is never used again; zero and the top bit stay free for other uses of `user_data`.
-        let generation = slot.generation.get() + 1;
+        let generation = key.generation + 1;
         slot.generation.set(if generation >= 1 << 31 { 1 } else { generation });
-        slot.next_free.set(self.free.replace(index));
-        self.live.set(self.live.get() - 1);
+        slot.next_free.set(slots.free.replace(key.index));
+        slots.live.set(slots.live.get() - 1);
         drop(slot.waker.take());
-        if let Some(owner) = slot.owner.take()
-            && slot.counted.get()
-        {
-            owner.op_ended();
-        }
+        self.discount();
+        drop(slot.owner.take());
     }
+}
 
-    /// The keys of all operations.
-    pub(crate) fn keys(&self) -> Vec<Key> {
-        let count = self.chunks.borrow().len() * CHUNK;
-        (0..count as u32)
-            .map(|index| (index, self.slot(index)))
-            .filter(|(_, slot)| slot.life.get() != Life::Vacant)
-            .map(|(index, slot)| Key { index, generation: slot.generation.get() })
-            .collect()
+impl fmt::Debug for Occupied<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Occupied").field("key", &self.key).field("life", &self.life()).finish_non_exhaustive()
     }
 }
 
 impl Drop for Slots {
     fn drop(&mut self) {
-        if self.live.get() > 0 {
-            // Somebody may still have pointers into them: better lost than written to after free.
-            std::mem::forget(self.chunks.take());
+        // Somebody may still have pointers into what is live: better lost than written to after free.
+        let lost = self.live.get() > 0;
+        for chunk in self.chunks.get_mut().drain(..).filter(|_| !lost) {
+            // SAFETY: `grow` leaked this box, and nothing lies in its slots.
+            drop(unsafe { Box::from_raw(chunk.as_ptr()) });
         }
         for memory in self.spare.take() {
             // SAFETY: spare boxes have this layout and hold nothing.
@@ -425,21 +481,14 @@ impl Drop for Slots {
     }
 }
 
-/// The owner does not wait for the operation any more.
-fn discount(slot: &Slot) {
-    if slot.counted.replace(false) {
-        let owner = slot.owner.take();
-        owner.iter().for_each(TaskRef::op_ended);
-        slot.owner.set(owner);
-    }
-}
-
+#[inline]
 fn payload(slot: &Slot) -> NonNull<u8> {
     NonNull::from(&slot.payload).cast()
 }
 
-fn place_of(slot: &Slot, vtable: &OpVtable) -> NonNull<u8> {
-    match vtable.boxed {
+#[inline]
+fn place_of(slot: &Slot, boxed: Option<Layout>) -> NonNull<u8> {
+    match boxed {
         None => payload(slot),
         // SAFETY: a boxed operation's slot holds the pointer to its box.
         Some(_) => unsafe { payload(slot).cast::<NonNull<u8>>().read() },
@@ -447,9 +496,8 @@ fn place_of(slot: &Slot, vtable: &OpVtable) -> NonNull<u8> {
 }
 
 /// The waker to keep for an operation: none when it is the owner's own. Cloning it is code of the user.
+#[inline]
 pub(super) fn foreign_waker(owner: Option<&TaskRef>, cx: &Context<'_>) -> Option<Waker> {
-    match (owner, local_task(cx.waker())) {
-        (Some(owner), Some(task)) if owner.same(&task) => None,
-        _ => Some(cx.waker().clone()),
-    }
+    let own = owner.is_some_and(|owner| owner.is_woken_by(cx.waker()));
+    (!own).then(|| cx.waker().clone())
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::feature::{Feature, FeatureSet};
 use super::kernel::{Kernel, Reaped, Uring};
 use super::ring::Ring;
-use super::slot::{Event, Life};
-use super::slots::{Key, Slots};
+use super::slot::{Action, Event, Life};
+use super::slots::{Key, Occupied, Slots};
 use super::stats::Stats;
 use super::{Deferred, Park};
 use crate::op::{Completion, Entry, Kind, Op, Wait};
@@ -64,8 +64,8 @@ impl Kernel for Scripted {
         Ok(())
     }
 
-    fn reap(&mut self, into: &mut Vec<Reaped>) {
-        into.append(&mut self.arrived);
+    fn reap(&mut self, take: impl FnMut(Reaped)) {
+        self.arrived.drain(..).for_each(take);
     }
 
     fn has_work(&mut self) -> bool {
@@ -164,9 +164,9 @@ impl Bench {
     fn submit<const KIND: u8>(&mut self) -> Key {
         self.next.set(self.next.get().wrapping_add(1));
         let op = Probe::<KIND>(self.log.clone(), [self.next.get(); 40]);
-        let key = self.slots.place(op, None, None);
-        self.ring.submit(key, io_uring::opcode::Nop::new().build(), &self.slots, &self.stats);
-        key
+        let placed = self.slots.place(op, None, None);
+        self.ring.submit(placed, io_uring::opcode::Nop::new().build(), &self.stats);
+        placed.key()
     }
 
     fn complete(&mut self, key: Key, result: i32, flags: u32) {
@@ -179,26 +179,32 @@ impl Bench {
     fn visit(&mut self) {
         self.ring.visit(Park::No, &self.slots, &self.stats, &mut self.deferred).unwrap();
         for key in std::mem::take(&mut self.deferred.reclaim) {
-            self.slots.take_apart(key);
+            self.slots.find(key).unwrap().take_apart();
         }
+    }
+
+    fn life(&self, key: Key) -> Option<Life> {
+        self.slots.find(key).map(Occupied::life)
     }
 
     /// Drops the operation's future, as the driver does.
     fn abandon(&mut self, key: Key) {
-        match self.slots.apply(key, Event::Abandon) {
-            Some(super::slot::Action::SendCancel) => self.ring.cancel(key),
-            Some(super::slot::Action::ReclaimCancelled) => {
-                self.slots.keep(key, Completion::CANCELED);
-                self.slots.take_apart(key);
+        let Some(operation) = self.slots.find(key) else { return };
+        match operation.apply(Event::Abandon) {
+            Action::SendCancel => self.ring.cancel(key),
+            Action::ReclaimCancelled => {
+                operation.keep(Completion::CANCELED);
+                operation.take_apart();
             }
-            Some(super::slot::Action::Reclaim) => self.slots.take_apart(key),
+            Action::Reclaim => operation.take_apart(),
             _ => {}
         }
     }
 
     fn claim<const KIND: u8>(&mut self, key: Key) -> Option<i32> {
         // SAFETY: the tests name the kind with which they submitted.
-        unsafe { self.slots.claim::<Probe<KIND>>(key) }.map(|(op, completion, _)| op.complete(completion))
+        let claimed = unsafe { self.slots.find(key)?.claim::<Probe<KIND>>() };
+        claimed.map(|(op, completion, _)| op.complete(completion))
     }
 
     fn own(&self) -> usize {
@@ -215,8 +221,7 @@ impl Drop for Bench {
         self.ring.kernel.errors.clear();
         let own = self.ring.own_operation();
         for key in self.slots.keys() {
-            if own != Some(key) && !matches!(self.slots.life(key), Some(Life::Orphan | Life::OrphanNotifying))
-            {
+            if own != Some(key) && !matches!(self.life(key), Some(Life::Orphan | Life::OrphanNotifying)) {
                 self.abandon(key);
             }
         }
@@ -233,7 +238,7 @@ fn a_result_is_claimed_once_and_its_key_is_never_good_again() {
     let mut bench = Bench::new(8);
     let key = bench.submit::<SINGLE>();
     bench.visit();
-    assert_eq!(bench.slots.life(key), Some(Life::InFlight));
+    assert_eq!(bench.life(key), Some(Life::InFlight));
     bench.complete(key, 7, 0);
     bench.visit();
     assert_eq!(bench.claim::<SINGLE>(key), Some(7));
@@ -241,7 +246,7 @@ fn a_result_is_claimed_once_and_its_key_is_never_good_again() {
     let next = bench.submit::<SINGLE>();
     bench.complete(key, 99, 0); // a late completion of the first, in the recycled slot
     bench.visit();
-    assert_eq!(bench.slots.life(next), Some(Life::InFlight), "it met the next operation in its slot");
+    assert_eq!(bench.life(next), Some(Life::InFlight), "it met the next operation in its slot");
     assert_eq!(bench.slots.live() - bench.own(), 1);
 }
 
@@ -284,7 +289,7 @@ fn an_operation_that_never_reached_the_kernel_is_taken_apart_at_once() {
     bench.ring.kernel.errors = vec![libc::EAGAIN; 2];
     let _first = bench.submit::<SINGLE>();
     let waiting = bench.submit::<SINGLE>();
-    assert_eq!(bench.slots.life(waiting), Some(Life::Queued));
+    assert_eq!(bench.life(waiting), Some(Life::Queued));
     bench.abandon(waiting);
     assert_eq!(bench.log.take(), [format!("abandoned with {}", -libc::ECANCELED)]);
     bench.visit();
@@ -305,7 +310,7 @@ fn an_orphan_keeps_its_slot_until_its_own_completion() {
         .arrived
         .push(Reaped { user_data: CANCEL | key.pack(), completion: Completion::new(-libc::EALREADY) });
     bench.visit();
-    assert_eq!(bench.slots.life(key), Some(Life::Orphan));
+    assert_eq!(bench.life(key), Some(Life::Orphan));
     assert_eq!(bench.log.take(), [""; 0]);
     bench.complete(key, 64, 0); // it succeeded all the same
     bench.visit();
@@ -366,7 +371,7 @@ fn t11_a_cancel_that_comes_late_names_nobody() {
             let completion = Completion::new(result);
             bench.ring.kernel.arrived.push(Reaped { user_data, completion });
             bench.visit();
-            assert_eq!(bench.slots.life(next), Some(Life::InFlight));
+            assert_eq!(bench.life(next), Some(Life::InFlight));
         }
         // Its own cancel does.
         bench.ring.kernel.submitted.clear();
@@ -473,13 +478,13 @@ fn large_operations_lie_in_boxes_that_are_used_again() {
     let slots = Slots::new();
     let mut places = Vec::new();
     for i in 0..3 {
-        let key = slots.place(Large([i; 40]), None, None);
+        let placed = slots.place(Large([i; 40]), None, None);
         // SAFETY: placed with this type.
-        places.push(unsafe { slots.get::<Large>(key) });
-        slots.apply(key, Event::Push);
-        slots.apply(key, Event::Last);
+        places.push(unsafe { placed.get::<Large>() });
+        placed.apply(Event::Push);
+        placed.apply(Event::Last);
         // SAFETY: placed with this type.
-        let (op, completion, _) = unsafe { slots.claim::<Large>(key) }.unwrap();
+        let (op, completion, _) = unsafe { placed.claim::<Large>() }.unwrap();
         assert_eq!(op.complete(completion), i * 40);
     }
     assert!(places.windows(2).all(|pair| pair[0] == pair[1]), "each took the box that the last had left");
@@ -490,7 +495,7 @@ fn slots_never_move_and_keys_are_never_used_twice() {
     let mut bench = Bench::new(8);
     let first = bench.submit::<SINGLE>();
     // SAFETY: placed with this type.
-    let place = unsafe { bench.slots.get::<Probe<SINGLE>>(first) };
+    let place = unsafe { bench.slots.find(first).unwrap().get::<Probe<SINGLE>>() };
     let mut seen = std::collections::HashSet::new();
     for _ in 0..1_000 {
         let key = bench.submit::<SINGLE>();
@@ -503,7 +508,7 @@ fn slots_never_move_and_keys_are_never_used_twice() {
         }
     }
     // SAFETY: placed with this type.
-    assert_eq!(unsafe { bench.slots.get::<Probe<SINGLE>>(first) }, place);
+    assert_eq!(unsafe { bench.slots.find(first).unwrap().get::<Probe<SINGLE>>() }, place);
 }
 
 #[test]
@@ -517,7 +522,7 @@ fn t40_the_read_of_the_event_descriptor_is_made_again_whatever_ended_it() {
             bench.visit(); // and this hands the next read over
             let next = bench.ring.own_operation().unwrap();
             assert_ne!(next, own);
-            assert_eq!(bench.slots.life(next), Some(Life::InFlight), "after {result}");
+            assert_eq!(bench.life(next), Some(Life::InFlight), "after {result}");
             assert!(bench.ring.kernel.submitted.contains(&next.pack()));
             assert_eq!(bench.slots.live(), 1);
         }
@@ -640,14 +645,14 @@ fn t50_bad_entries_in_a_batch_strand_nothing() {
         });
         let (log, mut keys) = (Log::default(), Vec::new());
         for (entry, result) in entries {
-            let key = real.slots.place(Probe::<SINGLE>(log.clone(), [1; 40]), None, None);
-            real.ring.submit(key, entry, &real.slots, &real.stats);
-            keys.push((key, result));
+            let placed = real.slots.place(Probe::<SINGLE>(log.clone(), [1; 40]), None, None);
+            real.ring.submit(placed, entry, &real.stats);
+            keys.push((placed.key(), result));
         }
         real.visit(Park::No);
         for (key, result) in keys {
             // SAFETY: placed with this type.
-            let claimed = unsafe { real.slots.claim::<Probe<SINGLE>>(key) };
+            let claimed = real.slots.find(key).and_then(|done| unsafe { done.claim::<Probe<SINGLE>>() });
             let answer = claimed.map(|(op, completion, _)| op.complete(completion));
             assert_eq!(answer, Some(result), "one visit has handed over everything ({masked:?})");
         }

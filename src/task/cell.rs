@@ -140,6 +140,7 @@ impl TaskRef {
         TaskRef(NonNull::from(Box::leak(cell)).cast())
     }
 
+    #[inline]
     pub(super) fn header(&self) -> &Header {
         // SAFETY: a home reference keeps the cell.
         unsafe { self.0.as_ref() }
@@ -147,6 +148,13 @@ impl TaskRef {
 
     pub(crate) fn same(&self, other: &TaskRef) -> bool {
         self.0 == other.0
+    }
+
+    /// Whether this is a waker of the task.
+    #[inline]
+    pub(crate) fn is_woken_by(&self, waker: &Waker) -> bool {
+        // `WAKER` is a static with a name, so its address is one and the same in every codegen unit.
+        std::ptr::eq(waker.vtable(), &WAKER) && std::ptr::eq(waker.data(), self.0.as_ptr().cast())
     }
 
     pub(super) fn address(&self) -> *const Header {
@@ -263,12 +271,14 @@ impl TaskRef {
     }
 
     /// One more operation of this task is with the driver.
+    #[inline]
     pub(crate) fn op_began(&self) {
         let ops = &self.header().ops;
         ops.set(ops.get() + 1);
     }
 
     /// The driver has let go of one. The last one of a task that is only waiting for that lets it end.
+    #[inline]
     pub(crate) fn op_ended(&self) {
         let header = self.header();
         header.ops.set(header.ops.get() - 1);
@@ -279,6 +289,7 @@ impl TaskRef {
 }
 
 impl Clone for TaskRef {
+    #[inline]
     fn clone(&self) -> Self {
         let refs = &self.header().home_refs;
         refs.set(refs.get().checked_add(1).expect("fewer than 2^32 references to a task"));
@@ -287,14 +298,20 @@ impl Clone for TaskRef {
 }
 
 impl Drop for TaskRef {
+    #[inline]
     fn drop(&mut self) {
-        let header = self.header();
-        let left = header.home_refs.get() - 1;
-        header.home_refs.set(left);
-        if left > 0 {
-            return;
+        let left = &self.header().home_refs;
+        left.set(left.get() - 1);
+        if left.get() == 0 {
+            self.release();
         }
-        // The last home reference: everything that belongs to the home thread goes now.
+    }
+}
+
+impl TaskRef {
+    /// The last home reference goes, and with it everything that belongs to the home thread.
+    fn release(&self) {
+        let header = self.header();
         self.clear();
         drop(header.joiner.take());
         let keep = header.keep.take(); // until the end: `shared` is compared in what follows

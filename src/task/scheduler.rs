@@ -105,6 +105,12 @@ impl Scheduler {
         handle
     }
 
+    /// Puts a task into the ready queue; its caller has marked it as scheduled.
+    #[inline]
+    pub(super) fn push(&self, task: TaskRef) {
+        self.ready.push(task);
+    }
+
     /// How many entries of the ready queue belong to the generation that begins now.
     pub(crate) fn ready_len(&self) -> usize {
         self.ready.len()
@@ -236,20 +242,13 @@ impl std::fmt::Debug for Scheduler {
     }
 }
 
-/// Whether the loop with this remote side runs on this thread, now.
-pub(super) fn is_home(shared: *const Shared) -> bool {
+/// What `f` makes of the loop with this remote side, if it runs on this thread now.
+#[inline]
+pub(super) fn at_home<T>(shared: *const Shared, f: impl FnOnce(&Scheduler) -> T) -> Option<T> {
     context::with(&CURRENT, |current| {
-        current.is_some_and(|scheduler| ptr::eq(Arc::as_ptr(&scheduler.home.0), shared))
+        let scheduler = current.filter(|scheduler| ptr::eq(Arc::as_ptr(&scheduler.home.0), shared))?;
+        Some(f(scheduler))
     })
-}
-
-/// Puts a task into the ready queue of the loop that runs here; its caller has checked that there is one.
-pub(super) fn push(task: TaskRef) {
-    context::with(&CURRENT, |current| {
-        if let Some(scheduler) = current {
-            scheduler.ready.push(task);
-        }
-    });
 }
 
 /// The scheduler of the loop that runs on this thread.

@@ -55,9 +55,7 @@ pub(crate) fn local_task(waker: &Waker) -> Option<TaskRef> {
     }
     let header = NonNull::new(waker.data().cast_mut().cast::<Header>())?;
     // SAFETY: a waker of ours points to a live header.
-    if !scheduler::is_home(unsafe { header.as_ref() }.shared) {
-        return None;
-    }
+    scheduler::at_home(unsafe { header.as_ref() }.shared, |_| ())?;
     let task = ManuallyDrop::new(TaskRef(header));
     // A waker can outlive the home references, and then there is none to add to.
     (task.header().home_refs.get() > 0).then(|| TaskRef::clone(&task))
@@ -115,13 +113,15 @@ unsafe fn drop_waker(data: *const ()) {
 pub(super) unsafe fn wake_ref(task: NonNull<Header>) {
     // SAFETY: by the caller's word.
     let header = unsafe { task.as_ref() };
-    if scheduler::is_home(header.shared) {
+    let at_home = scheduler::at_home(header.shared, |scheduler| {
         if header.scheduled.get() || header.phase.get() == Phase::Complete || header.home_refs.get() == 0 {
             return;
         }
         header.scheduled.set(true);
         let task = ManuallyDrop::new(TaskRef(task));
-        scheduler::push(TaskRef::clone(&task));
+        scheduler.push(TaskRef::clone(&task));
+    });
+    if at_home.is_some() {
         return;
     }
     // From elsewhere: once into the inbox, however often it is woken until the loop looks there.
