@@ -256,8 +256,11 @@ impl<K: Kernel> Ring<K> {
             }
             let key = Key::unpack(user_data);
             let Some(operation) = slots.find(key) else { return }; // it came late, and concerns nobody
-            let event = if completion.flags & F_MORE == 0 { Event::Last } else { Event::More };
-            deferred.deliver(operation, event, completion);
+            if completion.flags & F_MORE == 0 {
+                deferred.deliver(operation, Event::Last, completion);
+            } else {
+                deferred.deliver(operation, Event::More, completion);
+            }
             if *wake == Some(key) {
                 *wake = None;
                 // SAFETY: the wake read was placed with this type, and its completion was its last.
@@ -273,20 +276,31 @@ impl Deferred {
     /// What a completion means for its operation; what needs code of the user is left for later.
     #[inline]
     pub(super) fn deliver(&mut self, operation: Occupied<'_>, event: Event, completion: Completion) {
-        let action = operation.apply(event);
-        if matches!(action, Action::Keep | Action::KeepAndWake | Action::KeepAndReclaim) {
-            operation.keep(completion);
+        match operation.apply(event) {
+            Action::KeepAndWake => {
+                operation.keep(completion);
+                self.wake(operation);
+            }
+            Action::Keep => operation.keep(completion),
+            Action::Wake => self.wake(operation),
+            Action::Item => {
+                operation.each(completion);
+                self.wake(operation);
+            }
+            Action::OrphanItem => operation.each(completion),
+            Action::KeepAndReclaim => {
+                operation.keep(completion);
+                self.reclaim.push(operation.key());
+            }
+            Action::Reclaim => self.reclaim.push(operation.key()),
+            Action::Nothing | Action::SendCancel | Action::CancelledAndWake | Action::ReclaimCancelled => {}
         }
-        if matches!(action, Action::Item | Action::OrphanItem) {
-            operation.each(completion);
-        }
-        if matches!(action, Action::KeepAndWake | Action::Wake | Action::Item)
-            && let Some(waiter) = operation.wake()
-        {
+    }
+
+    #[inline]
+    fn wake(&mut self, operation: Occupied<'_>) {
+        if let Some(waiter) = operation.wake() {
             self.wake.push(waiter);
-        }
-        if matches!(action, Action::KeepAndReclaim | Action::Reclaim) {
-            self.reclaim.push(operation.key());
         }
     }
 }

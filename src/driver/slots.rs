@@ -221,13 +221,16 @@ impl Slots {
         };
         // SAFETY: the memory was chosen for `O`'s size and alignment, and holds nothing.
         unsafe { target.cast::<O>().write(op) };
-        slot.waker.set(waker);
         slot.holder.set(Holder::Kernel);
         slot.counted.set(owner.is_some());
         if let Some(owner) = &owner {
             owner.op_began();
         }
-        slot.owner.set(owner);
+        // SAFETY: a vacant slot holds neither, so nothing is lost that had to be dropped.
+        unsafe {
+            slot.waker.as_ptr().write(waker);
+            slot.owner.as_ptr().write(owner);
+        }
         let placed = Occupied { slots: self, slot, key: Key { index, generation: slot.generation.get() } };
         placed.apply(Event::Place);
         placed
@@ -411,7 +414,7 @@ impl Occupied<'_> {
     ///
     /// # Safety
     /// `O` is the type that it was placed with.
-    #[inline]
+    #[inline(always)] // what comes back is large, and taken apart at once
     pub(crate) unsafe fn claim<O: Op>(self) -> Option<(O, Completion, Option<Waker>)> {
         if self.life() != Life::Done {
             return None;
@@ -434,6 +437,8 @@ impl Occupied<'_> {
         impl Drop for Vacate<'_> {
             fn drop(&mut self) {
                 self.0.apply(Event::Reclaimed);
+                drop(self.0.slot.waker.take());
+                self.0.discount();
                 self.0.vacate(self.1);
             }
         }
@@ -443,6 +448,7 @@ impl Occupied<'_> {
         unsafe { (vtable.abandoned)(place_of(self.slot, vtable.boxed), self.slot.result.get()) };
     }
 
+    /// The waker has been taken, and the owner waits for it no more.
     #[inline]
     fn vacate(self, boxed: Option<Layout>) {
         let Occupied { slots, slot, key } = self;
@@ -454,8 +460,6 @@ impl Occupied<'_> {
         slot.generation.set(if generation >= 1 << 31 { 1 } else { generation });
         slot.next_free.set(slots.free.replace(key.index));
         slots.live.set(slots.live.get() - 1);
-        drop(slot.waker.take());
-        self.discount();
         drop(slot.owner.take());
     }
 }

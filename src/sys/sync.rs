@@ -10,3 +10,7 @@ pub(crate) use std::alloc::dealloc;
 pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard, atomic};
 pub(crate) use std::thread::{Builder as ThreadBuilder, LocalKey};
 pub(crate) use std::thread_local;
+
+/// Whether the memory of tasks that have ended is kept for others. Not under the address sanitizer, which would
+/// take a late use of the one for a use of the other, nor in the models.
+pub(crate) const KEEPS_SPARES: bool = cfg!(not(proactor_asan));

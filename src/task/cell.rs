@@ -11,6 +11,9 @@
 //!
 //! The remote side (`shared`) is kept alive by the home references, with a count that is not atomic, and by the
 //! wakers of a task together: the first clone takes a count of it, the last one gives it back.
+//!
+//! The header is small on purpose: a task of a small future fits into the 120 bytes up to which the C library's
+//! allocator is quickest, and of a million tasks every line of the cache counts.
 
 use std::alloc::Layout;
 use std::cell::{Cell, UnsafeCell};
@@ -23,17 +26,20 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 use std::task::{Context, Poll, RawWaker, Waker};
 
-use super::inbox::{Home, Node, Shared};
+use super::inbox::{Node, NodeKind, Shared};
+use super::ready::Link;
+use super::scheduler;
+use super::spare::{self, Spares};
 use super::waker::{self, WAKER, Waiter, wake_ref};
 use super::{JoinError, Panic, TaskId};
 use crate::sys::guarded::contain;
-use crate::sys::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sys::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::sys::sync::{Arc, dealloc};
 
 /// The share of the atomic count that all home references hold together.
-const HOME: usize = 1;
+const HOME: u32 = 1;
 /// One waker in the atomic count.
-pub(super) const CLONE: usize = 2;
+pub(super) const CLONE: u32 = 2;
 
 /// Where a task is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,25 +50,36 @@ pub(crate) enum Phase {
     Running,
     /// Its future is gone; operations that it began are still with the kernel.
     Reaping,
-    /// Its outcome is in the cell, or was taken.
+    /// Its outcome is in the cell.
     Complete,
+    /// It has ended, and nothing is in the cell any more.
+    Empty,
+}
+
+/// What becomes of a task when its join handle goes, and whether there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joining {
+    /// The handle detaches the task.
+    Detach,
+    /// The handle cancels the task.
+    Cancel,
+    /// There is no handle any more: nobody will ask for the outcome.
+    Gone,
 }
 
 /// What all cells have in common, whatever their future.
 #[repr(C)]
 pub(crate) struct Header {
-    /// First, because the inbox hands back a pointer to it.
+    /// First, because the inbox hands back a pointer to it. Its kind is the beginning of a [`Vtable`].
     node: Node,
-    vtable: &'static Vtable,
     pub(super) shared: *const Shared,
-    pub(super) refs: AtomicUsize,
+    pub(super) refs: AtomicU32,
     /// In the inbox already.
     pub(super) posted: AtomicBool,
     // From here on: for the home thread only.
     pub(super) scheduled: Cell<bool>,
     pub(super) phase: Cell<Phase>,
-    /// Whether a join handle will ask for the outcome.
-    pub(super) joinable: Cell<bool>,
+    pub(super) joining: Cell<Joining>,
     pub(super) home_refs: Cell<u32>,
     /// Cancellations asked for, counted as asyncio does.
     pub(super) cancels: Cell<u32>,
@@ -71,13 +88,26 @@ pub(crate) struct Header {
     /// Place in the scheduler's table.
     pub(super) index: Cell<u32>,
     pub(super) id: TaskId,
-    pub(super) name: Option<Rc<str>>,
+    /// Few tasks have one, so it does not take the room of a wide pointer in all.
+    pub(super) name: Option<Box<Rc<str>>>,
     joiner: Cell<Option<Waiter>>,
-    /// Keeps `shared` for the home references.
-    keep: Cell<Option<Rc<Home>>>,
+    /// The next in the ready queue.
+    next_ready: Cell<Option<NonNull<Header>>>,
 }
 
+impl Header {
+    #[inline]
+    fn vtable(&self) -> &'static Vtable {
+        let kind: *const NodeKind = self.node.kind();
+        // SAFETY: `TaskRef::new` made the node with the first field of a vtable, from a pointer to all of it.
+        unsafe { &*kind.cast::<Vtable>() }
+    }
+}
+
+#[repr(C)]
 struct Vtable {
+    /// First, because a task's node points to it.
+    node: NodeKind,
     /// Polls the future; true when its outcome is in the cell now. Catches panics.
     poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> bool,
     /// Drops the future and puts `JoinError::Cancelled` (or the panic of its drop) in its place.
@@ -97,6 +127,7 @@ struct TaskCell<F: Future> {
 
 impl<F: Future> TaskCell<F> {
     const VTABLE: &'static Vtable = &Vtable {
+        node: NodeKind { deliver: waker::deliver },
         poll: poll::<F>,
         cancel: cancel::<F>,
         take: take::<F>,
@@ -108,36 +139,52 @@ impl<F: Future> TaskCell<F> {
 enum Stage<F: Future> {
     Future(F),
     Outcome(Result<F::Output, JoinError>),
-    Empty,
 }
 
 /// A reference to a task from its home thread; `!Send`.
 pub(crate) struct TaskRef(pub(super) NonNull<Header>);
 
 impl TaskRef {
-    pub(super) fn new<F: Future>(future: F, home: &Rc<Home>, id: TaskId, name: Option<Rc<str>>) -> TaskRef {
-        let cell = Box::new(TaskCell {
+    /// On the home thread of the loop with this remote side. A task that is made `scheduled` goes into the ready
+    /// queue at once.
+    #[inline]
+    pub(super) fn new<F: Future>(
+        future: F,
+        shared: &Arc<Shared>,
+        spares: &Spares,
+        id: TaskId,
+        name: Option<Rc<str>>,
+        scheduled: bool,
+    ) -> TaskRef {
+        // SAFETY: the caller is on the home thread, and the last home reference releases it.
+        unsafe { Shared::retain(shared) };
+        let vtable: *const Vtable = TaskCell::<F>::VTABLE;
+        // SAFETY: the kind is the first field of the table, and this pointer may reach all of it.
+        let kind: &'static NodeKind = unsafe { &*vtable.cast() };
+        let cell = TaskCell {
             header: Header {
-                node: Node::new(waker::deliver),
-                vtable: TaskCell::<F>::VTABLE,
-                shared: Arc::as_ptr(&home.0),
-                refs: AtomicUsize::new(HOME),
+                node: Node::new(kind),
+                shared: Arc::as_ptr(shared),
+                refs: AtomicU32::new(HOME),
                 posted: AtomicBool::new(false),
-                scheduled: Cell::new(false),
+                scheduled: Cell::new(scheduled),
                 phase: Cell::new(Phase::Idle),
-                joinable: Cell::new(true),
+                joining: Cell::new(Joining::Detach),
                 home_refs: Cell::new(1),
                 cancels: Cell::new(0),
                 ops: Cell::new(0),
                 index: Cell::new(u32::MAX),
                 id,
-                name,
+                name: name.map(Box::new),
                 joiner: Cell::new(None),
-                keep: Cell::new(Some(home.clone())),
+                next_ready: Cell::new(None),
             },
             stage: UnsafeCell::new(Stage::Future(future)),
-        });
-        TaskRef(NonNull::from(Box::leak(cell)).cast())
+        };
+        let memory = spares.allocate(TaskCell::<F>::VTABLE.layout).cast();
+        // SAFETY: the memory was allocated for such a cell, and is nobody else's.
+        unsafe { memory.write(cell) };
+        TaskRef(memory.cast())
     }
 
     #[inline]
@@ -173,12 +220,14 @@ impl TaskRef {
         self.header().scheduled.set(false);
     }
 
+    #[inline]
     pub(super) fn phase(&self) -> Phase {
         self.header().phase.get()
     }
 
+    #[inline]
     pub(crate) fn is_complete(&self) -> bool {
-        self.phase() == Phase::Complete
+        matches!(self.phase(), Phase::Complete | Phase::Empty)
     }
 
     /// Puts the task in the ready queue, unless it is there or has ended.
@@ -194,30 +243,39 @@ impl TaskRef {
     }
 
     /// Runs the task once, by way of its phase. True when it has ended now.
+    #[inline]
     pub(super) fn run(&self) -> bool {
         let header = self.header();
         header.scheduled.set(false);
+        if header.phase.get() != Phase::Idle || header.cancels.get() > 0 {
+            return self.run_otherwise();
+        }
+        header.phase.set(Phase::Running);
+        let waker = self.borrowed_waker();
+        // SAFETY: on the home thread, not being polled, and the stage holds the future; the borrowed waker does
+        // not outlive `self`.
+        let ready = unsafe { (header.vtable().poll)(self.0, &mut Context::from_waker(&waker)) };
+        header.phase.set(Phase::Idle);
+        if !ready && header.cancels.get() > 0 {
+            self.schedule(); // it asked for its own cancellation while it ran
+        }
+        ready
+    }
+
+    /// A step that is no poll.
+    #[cold]
+    fn run_otherwise(&self) -> bool {
+        let header = self.header();
         match header.phase.get() {
-            Phase::Idle if header.cancels.get() > 0 => {
+            Phase::Idle => {
                 header.phase.set(Phase::Running);
                 // SAFETY: on the home thread, not being polled, and the stage holds the future.
-                unsafe { (header.vtable.cancel)(self.0) };
+                unsafe { (header.vtable().cancel)(self.0) };
                 header.phase.set(Phase::Reaping);
                 header.ops.get() == 0
             }
-            Phase::Idle => {
-                header.phase.set(Phase::Running);
-                let waker = self.borrowed_waker();
-                // SAFETY: as above; the borrowed waker does not outlive `self`.
-                let ready = unsafe { (header.vtable.poll)(self.0, &mut Context::from_waker(&waker)) };
-                header.phase.set(Phase::Idle);
-                if !ready && header.cancels.get() > 0 {
-                    self.schedule(); // it asked for its own cancellation while it ran
-                }
-                ready
-            }
             Phase::Reaping => header.ops.get() == 0,
-            Phase::Running | Phase::Complete => false,
+            Phase::Running | Phase::Complete | Phase::Empty => false,
         }
     }
 
@@ -229,10 +287,11 @@ impl TaskRef {
     }
 
     /// The task has ended: wakes who waits for it.
+    #[inline]
     pub(super) fn complete(&self) {
         let header = self.header();
         header.phase.set(Phase::Complete);
-        if !header.joinable.get() {
+        if header.joining.get() == Joining::Gone {
             self.clear();
         }
         if let Some(joiner) = header.joiner.take() {
@@ -242,10 +301,18 @@ impl TaskRef {
 
     /// Drops the future or outcome that the cell holds; a panic in its destructor ends here, since nobody
     /// is left to ask for it (the panic hook has reported it).
+    #[inline]
     pub(super) fn clear(&self) {
+        if self.phase() != Phase::Empty {
+            self.empty();
+        }
+    }
+
+    fn empty(&self) {
+        self.header().phase.set(Phase::Empty);
         // SAFETY: on the home thread; not being polled, since only the scheduler and the handle of an
         // ended task call this.
-        contain(|| unsafe { (self.header().vtable.clear)(self.0) });
+        contain(|| unsafe { (self.header().vtable().clear)(self.0) });
     }
 
     /// Takes the outcome, if the task has ended.
@@ -255,8 +322,10 @@ impl TaskRef {
     pub(super) unsafe fn take<T>(&self) -> Poll<Result<T, JoinError>> {
         let mut outcome = Poll::Pending;
         if self.is_complete() {
+            assert!(self.phase() == Phase::Complete, "a JoinHandle was polled after it had given its result");
+            self.header().phase.set(Phase::Empty);
             // SAFETY: the caller vouches for the type.
-            unsafe { (self.header().vtable.take)(self.0, (&raw mut outcome).cast()) };
+            unsafe { (self.header().vtable().take)(self.0, (&raw mut outcome).cast()) };
         }
         outcome
     }
@@ -310,21 +379,29 @@ impl Drop for TaskRef {
 
 impl TaskRef {
     /// The last home reference goes, and with it everything that belongs to the home thread.
+    #[inline(never)] // most references that go are not the last
     fn release(&self) {
         let header = self.header();
         self.clear();
         drop(header.joiner.take());
-        let keep = header.keep.take(); // until the end: `shared` is compared in what follows
+        let shared = header.shared;
         // SAFETY: nobody but home references reads the name, and this was the last.
         unsafe { std::ptr::drop_in_place(&raw mut (*self.0.as_ptr()).name) };
         // A plain load suffices when there is no waker: nobody is left to make one.
         if header.refs.load(Ordering::Acquire) == HOME
             || header.refs.fetch_sub(HOME, Ordering::AcqRel) == HOME
         {
-            // SAFETY: no reference of either kind is left, and the stage has been cleared.
-            unsafe { free(self.0) };
+            let kept = scheduler::at_home(shared, |scheduler| {
+                // SAFETY: as below; the memory came from the spares of this loop, or could have.
+                unsafe { scheduler.spares.free(self.0.cast(), header.vtable().layout) };
+            });
+            if kept.is_none() {
+                // SAFETY: no reference of either kind is left, and the stage has been cleared.
+                unsafe { free(self.0) };
+            }
         }
-        drop(keep);
+        // SAFETY: on the home thread; `new` retained it for this task.
+        unsafe { Shared::release(shared) };
     }
 }
 
@@ -343,9 +420,9 @@ impl fmt::Debug for TaskRef {
 /// # Safety
 /// Nobody refers to the cell, and its stage and joiner have been cleared.
 pub(super) unsafe fn free(task: NonNull<Header>) {
-    // SAFETY: the cell was made by `Box` with this layout. What is left of the header has no destructor: the
+    // SAFETY: the cell was allocated with this layout. What is left of the header has no destructor: the
     // last home reference dropped the joiner and the name.
-    unsafe { dealloc(task.as_ptr().cast(), task.as_ref().vtable.layout) };
+    unsafe { dealloc(task.as_ptr().cast(), spare::whole(task.as_ref().vtable().layout)) };
 }
 
 unsafe fn stage<F: Future>(task: NonNull<Header>) -> *mut Stage<F> {
@@ -357,71 +434,96 @@ unsafe fn poll<F: Future>(task: NonNull<Header>, cx: &mut Context<'_>) -> bool {
     // SAFETY: the caller is the only one at the stage (phase Running). The future is never moved out of
     // the cell, which is what pins it.
     let stage = unsafe { stage::<F>(task) };
+    let mut output = None;
     let polled = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: as above.
         let Stage::Future(future) = (unsafe { &mut *stage }) else { unreachable!("polled after its end") };
         // SAFETY: as above.
-        unsafe { Pin::new_unchecked(future) }.poll(cx)
+        if let Poll::Ready(ready) = unsafe { Pin::new_unchecked(&mut *future) }.poll(cx) {
+            output = Some(ready);
+            // SAFETY: dropped where it lies, as pinning asks, and overwritten below without a second drop.
+            unsafe { std::ptr::drop_in_place(future) };
+        }
     }));
-    let outcome = match polled {
-        Ok(Poll::Pending) => return false,
-        Ok(Poll::Ready(output)) => Ok(output),
-        Err(panic) => Err(JoinError::Panicked(Panic::new(panic))),
+    let outcome = match (polled, output) {
+        (Ok(()), None) => return false,
+        (Ok(()), Some(output)) => Ok(output),
+        // It panicked in its poll, and is still there.
+        // SAFETY: as above.
+        (Err(panic), None) => unsafe { drop_future(stage, Err(JoinError::Panicked(Panic::new(panic)))) },
+        // It panicked in its destructor.
+        (Err(panic), Some(output)) => {
+            contain(|| drop(output)); // its destructor may panic as well
+            Err(JoinError::Panicked(Panic::new(panic)))
+        }
     };
-    // SAFETY: as above.
-    unsafe { settle(stage, outcome) };
+    // SAFETY: as above; the future has been dropped.
+    unsafe { std::ptr::write(stage, Stage::Outcome(outcome)) };
     true
 }
 
 unsafe fn cancel<F: Future>(task: NonNull<Header>) {
     // SAFETY: as in `poll`.
-    unsafe { settle(stage::<F>(task), Err(JoinError::Cancelled)) };
-}
-
-/// Drops the future in place and leaves the outcome; a panic in the future's destructor becomes the outcome.
-unsafe fn settle<F: Future>(stage: *mut Stage<F>, outcome: Result<F::Output, JoinError>) {
-    // SAFETY: the caller is the only one at the stage. The future is dropped where it lies, as pinning asks;
-    // whether or not that panics, the stage is overwritten without a second drop.
     unsafe {
-        let dropped = catch_unwind(AssertUnwindSafe(|| std::ptr::drop_in_place(stage)));
-        std::ptr::write(stage, Stage::Empty);
-        let outcome = match dropped {
-            Ok(()) => outcome,
-            Err(panic) => {
-                contain(|| drop(outcome)); // its destructor may panic as well
-                Err(JoinError::Panicked(Panic::new(panic)))
-            }
-        };
+        let stage = stage::<F>(task);
+        let outcome = drop_future(stage, Err(JoinError::Cancelled));
         std::ptr::write(stage, Stage::Outcome(outcome));
     }
 }
 
-unsafe fn take<F: Future>(task: NonNull<Header>, target: *mut ()) {
-    // SAFETY: the caller vouches for the target's type; the task has ended, so nobody else is at the stage.
-    unsafe {
-        let target = &mut *target.cast::<Poll<Result<F::Output, JoinError>>>();
-        match std::mem::replace(&mut *stage::<F>(task), Stage::Empty) {
-            Stage::Outcome(outcome) => *target = Poll::Ready(outcome),
-            Stage::Future(_) | Stage::Empty => {
-                panic!("a JoinHandle was polled after it had given its result")
-            }
+/// Drops the future in place. Gives the outcome, or what its destructor panicked with instead.
+///
+/// # Safety
+/// The caller is the only one at the stage, which holds a future, and overwrites it afterwards without a drop.
+#[cold]
+unsafe fn drop_future<F: Future>(
+    stage: *mut Stage<F>,
+    outcome: Result<F::Output, JoinError>,
+) -> Result<F::Output, JoinError> {
+    // SAFETY: by the caller's word; dropped where it lies, as pinning asks.
+    match catch_unwind(AssertUnwindSafe(|| unsafe { std::ptr::drop_in_place(stage) })) {
+        Ok(()) => outcome,
+        Err(panic) => {
+            contain(|| drop(outcome));
+            Err(JoinError::Panicked(Panic::new(panic)))
         }
     }
 }
 
-unsafe fn clear<F: Future>(task: NonNull<Header>) {
-    // SAFETY: the caller is the only one at the stage; dropped in place, then overwritten without a drop,
-    // also when the destructor panics.
+unsafe fn take<F: Future>(task: NonNull<Header>, target: *mut ()) {
+    // SAFETY: the caller vouches for the target's type; the task has ended, so nobody else is at the stage, and
+    // its phase keeps what is read here from being read or dropped again.
     unsafe {
-        let stage = stage::<F>(task);
-        struct Reset<F: Future>(*mut Stage<F>);
-        impl<F: Future> Drop for Reset<F> {
-            fn drop(&mut self) {
-                // SAFETY: what lay there has been dropped.
-                unsafe { std::ptr::write(self.0, Stage::Empty) };
-            }
-        }
-        let _reset = Reset(stage);
-        std::ptr::drop_in_place(stage);
+        let target = target.cast::<Poll<Result<F::Output, JoinError>>>();
+        let Stage::Outcome(outcome) = &*stage::<F>(task) else {
+            unreachable!("a complete task has its outcome")
+        };
+        target.write(Poll::Ready(std::ptr::read(outcome)));
+    }
+}
+
+unsafe fn clear<F: Future>(task: NonNull<Header>) {
+    // SAFETY: the caller is the only one at the stage, and its phase keeps what is dropped here, even with a
+    // panic, from being dropped again.
+    unsafe { std::ptr::drop_in_place(stage::<F>(task)) };
+}
+
+impl Link for TaskRef {
+    type Pointer = NonNull<Header>;
+
+    #[inline]
+    fn into_pointer(self) -> NonNull<Header> {
+        ManuallyDrop::new(self).0
+    }
+
+    #[inline]
+    unsafe fn from_pointer(pointer: NonNull<Header>) -> Self {
+        TaskRef(pointer)
+    }
+
+    #[inline]
+    unsafe fn next<'a>(pointer: NonNull<Header>) -> &'a Cell<Option<NonNull<Header>>> {
+        // SAFETY: the caller vouches for the task.
+        &unsafe { pointer.as_ref() }.next_ready
     }
 }

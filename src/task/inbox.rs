@@ -14,6 +14,7 @@
 //! When the runtime ends it closes the inbox: what lies in it is discarded and later pushes are refused. In a fork of
 //! the process it counts as closed.
 
+use std::cell::Cell;
 use std::io;
 use std::ptr::{self, NonNull};
 
@@ -32,11 +33,16 @@ pub(crate) struct Shared {
     pub(crate) eventfd: EventFd,
     /// The process whose loop this is.
     pub(crate) origin: Origin,
+    cells: HomeCount,
 }
 
-/// One atomic count of the remote side, which the home thread shares among its tasks without atomics.
-#[derive(Debug)]
-pub(crate) struct Home(pub(super) Arc<Shared>);
+/// Tasks whose cells the home thread still refers to. Together they hold one count of the [`Shared`], so that
+/// a task costs no atomic count of its own.
+#[derive(Debug, Default)]
+struct HomeCount(Cell<usize>);
+
+// SAFETY: only `retain` and `release` touch it, whose callers are on the home thread.
+unsafe impl Sync for HomeCount {}
 
 const AWAKE: u8 = 0;
 const PARKED: u8 = 1;
@@ -46,7 +52,14 @@ const PARKED: u8 = 1;
 #[repr(C)]
 pub(crate) struct Node {
     next: AtomicPtr<Node>,
-    deliver: unsafe fn(NonNull<Node>, Delivery),
+    kind: &'static NodeKind,
+}
+
+/// What is done with nodes of one kind. A task's is the beginning of its table of functions.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct NodeKind {
+    pub(super) deliver: unsafe fn(NonNull<Node>, Delivery),
 }
 
 /// What happens to a node that leaves the inbox.
@@ -59,8 +72,13 @@ pub(crate) enum Delivery {
 }
 
 impl Node {
-    pub(crate) fn new(deliver: unsafe fn(NonNull<Node>, Delivery)) -> Self {
-        Node { next: AtomicPtr::new(ptr::null_mut()), deliver }
+    pub(crate) fn new(kind: &'static NodeKind) -> Self {
+        Node { next: AtomicPtr::new(ptr::null_mut()), kind }
+    }
+
+    #[inline]
+    pub(super) fn kind(&self) -> &'static NodeKind {
+        self.kind
     }
 }
 
@@ -77,7 +95,36 @@ impl Shared {
             stop: AtomicBool::new(false),
             eventfd: EventFd::new()?,
             origin: Origin::here(),
+            cells: HomeCount::default(),
         }))
+    }
+
+    /// One more task of this loop.
+    ///
+    /// # Safety
+    /// On the home thread.
+    #[inline]
+    pub(super) unsafe fn retain(this: &Arc<Self>) {
+        let cells = &this.cells.0;
+        if cells.replace(cells.get() + 1) == 0 {
+            std::mem::forget(this.clone());
+        }
+    }
+
+    /// The home thread has let go of a task.
+    ///
+    /// # Safety
+    /// On the home thread, once for each `retain`.
+    #[inline]
+    pub(super) unsafe fn release(this: *const Self) {
+        // SAFETY: the cells' count is held until the last of them goes, which may be this one.
+        unsafe {
+            let cells = &(*this).cells.0;
+            cells.set(cells.get() - 1);
+            if cells.get() == 0 {
+                Arc::decrement_strong_count(this);
+            }
+        }
     }
 
     /// Puts a node in, from any thread, and wakes the loop if it sleeps. False when the inbox is closed:
@@ -109,7 +156,7 @@ impl Shared {
 
     /// Runs `closure` on the loop's thread; gives it back when the inbox is closed.
     pub(crate) fn post<F: FnOnce(Delivery) + Send + 'static>(&self, closure: F) -> Result<(), F> {
-        let post = NonNull::from(Box::leak(Box::new(Post { node: Node::new(Post::<F>::deliver), closure })));
+        let post = NonNull::from(Box::leak(Box::new(Post { node: Node::new(Post::<F>::KIND), closure })));
         // SAFETY: the box is leaked until `deliver` takes it back; it has just been made.
         if unsafe { self.push(post.cast()) } {
             return Ok(());
@@ -203,7 +250,8 @@ fn drain(mut stack: *mut Node, delivery: Delivery) {
     let mut guarded = Guarded::default();
     while let Some(node) = NonNull::new(queue) {
         // SAFETY: as above; `deliver` may free the node, or push it again, so its link is read first.
-        let (next, deliver) = unsafe { (node.as_ref().next.load(Ordering::Relaxed), node.as_ref().deliver) };
+        let (next, deliver) =
+            unsafe { (node.as_ref().next.load(Ordering::Relaxed), node.as_ref().kind.deliver) };
         queue = next;
         // SAFETY: each node is delivered once, by the function that it was made with.
         guarded.run(|| unsafe { deliver(node, delivery) });
@@ -218,6 +266,8 @@ struct Post<F> {
 }
 
 impl<F: FnOnce(Delivery)> Post<F> {
+    const KIND: &'static NodeKind = &NodeKind { deliver: Self::deliver };
+
     unsafe fn deliver(node: NonNull<Node>, delivery: Delivery) {
         // SAFETY: `post` leaked this box and made its node with this function.
         let post = unsafe { Box::from_raw(node.cast::<Self>().as_ptr()) };

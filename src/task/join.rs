@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::cell::TaskRef;
+use super::cell::{Joining, TaskRef};
 use super::{JoinError, TaskId};
 
 /// The owner's side of a task: a future of its result.
@@ -34,7 +34,6 @@ use super::{JoinError, TaskId};
 /// ```
 pub struct JoinHandle<T> {
     task: TaskRef,
-    cancel_on_drop: bool,
     output: PhantomData<T>,
 }
 
@@ -43,12 +42,12 @@ impl<T> Unpin for JoinHandle<T> {}
 impl<T> JoinHandle<T> {
     /// The caller has just made the task, with a future of output `T`.
     pub(super) fn new(task: TaskRef) -> Self {
-        JoinHandle { task, cancel_on_drop: false, output: PhantomData }
+        JoinHandle { task, output: PhantomData }
     }
 
     /// Makes the drop of this handle ask for the task's cancellation instead of detaching it.
-    pub fn cancel_on_drop(mut self) -> Self {
-        self.cancel_on_drop = true;
+    pub fn cancel_on_drop(self) -> Self {
+        self.task.header().joining.set(Joining::Cancel);
         self
     }
 
@@ -64,7 +63,7 @@ impl<T> JoinHandle<T> {
 
     /// The task's name, if it was given one.
     pub fn name(&self) -> Option<&str> {
-        self.task.header().name.as_deref()
+        self.task.header().name.as_ref().map(|name| &***name)
     }
 
     /// Asks for the task's cancellation and returns at once: asyncio's `Task.cancel()`.
@@ -108,10 +107,9 @@ impl<T> Future for JoinHandle<T> {
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        if self.cancel_on_drop {
+        if self.task.header().joining.replace(Joining::Gone) == Joining::Cancel {
             self.request_cancel();
         }
-        self.task.header().joinable.set(false);
         if self.task.is_complete() {
             self.task.clear(); // nobody will ask for the outcome any more
         }

@@ -13,6 +13,7 @@
 //! | `waker.rs` | wakers, and who waits for something of this loop |
 //! | `scheduler.rs` | the table of tasks, running one, shutting all down |
 //! | `ready.rs` | the ready queue |
+//! | `spare.rs` | memory of tasks that have ended, for those to come |
 //! | `join.rs` | `JoinHandle` |
 //! | `inbox.rs` | wake-ups and closures from other threads, parking |
 //! | `handle.rs` | `Handle`, `RemoteHandle` |
@@ -29,6 +30,7 @@ pub(crate) mod outcome;
 pub(crate) mod pool;
 mod ready;
 pub(crate) mod scheduler;
+mod spare;
 pub(crate) mod waker;
 mod yielding;
 
@@ -211,7 +213,9 @@ impl Error for JoinError {}
 ///     }
 /// });
 /// ```
-pub struct Panic {
+pub struct Panic(Box<Panicked>); // a box: every task has room for an outcome, and few panic
+
+struct Panicked {
     message: String,
     /// Never locked: it makes the error `Sync`, so that it goes into `io::Error` and `dyn Error + Sync`.
     payload: Mutex<Box<dyn Any + Send + 'static>>,
@@ -226,17 +230,17 @@ impl Panic {
         } else {
             "(the payload is not a string)".to_owned()
         };
-        Panic { message, payload: Mutex::new(payload) }
+        Panic(Box::new(Panicked { message, payload: Mutex::new(payload) }))
     }
 
     /// The message, where the payload is a string; a placeholder elsewhere.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// The payload, for [`std::panic::resume_unwind`].
     pub fn into_payload(self) -> Box<dyn Any + Send + 'static> {
-        self.payload.into_inner().unwrap_or_else(PoisonError::into_inner)
+        self.0.payload.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

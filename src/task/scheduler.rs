@@ -13,9 +13,10 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::cell::{Header, TaskRef};
-use super::inbox::{Home, Shared};
+use super::inbox::Shared;
 use super::pool::Pool;
 use super::ready::ReadyQueue;
+use super::spare::Spares;
 use super::{JoinHandle, TaskId};
 use crate::sys::context::{self, Context, Entered};
 use crate::sys::guarded::Guarded;
@@ -33,13 +34,14 @@ const INLINE_OPERATIONS: u32 = 64;
 const LAST_GENERATIONS: u32 = 100_000;
 
 pub(crate) struct Scheduler {
-    home: Rc<Home>,
+    shared: Arc<Shared>,
     ready: ReadyQueue<TaskRef>,
     tasks: RefCell<Slab<TaskRef>>,
     /// Stands for the future of `block_on`: it is woken like a task, and polled by `block_on` itself.
     root: TaskRef,
     current: Cell<*const Header>,
     inline_left: Cell<u32>,
+    pub(super) spares: Spares,
     closed: Cell<bool>,
     /// Destructors spawn without end: what they spawn is no longer dropped.
     endless: Cell<bool>,
@@ -58,11 +60,13 @@ pub(crate) enum Step {
 
 impl Scheduler {
     pub(crate) fn new(pool_threads: usize, pool_keep_alive: Duration) -> io::Result<Rc<Self>> {
-        let home = Rc::new(Home(Shared::new()?));
-        let root = TaskRef::new(std::future::pending::<()>(), &home, TaskId(0), None);
+        let shared = Shared::new()?;
+        let spares = Spares::new();
+        let root = TaskRef::new(std::future::pending::<()>(), &shared, &spares, TaskId(0), None, false);
         Ok(Rc::new(Scheduler {
-            pool: Pool::new(pool_threads, pool_keep_alive, home.0.clone()),
-            home,
+            pool: Pool::new(pool_threads, pool_keep_alive, shared.clone()),
+            shared,
+            spares,
             ready: ReadyQueue::new(),
             tasks: RefCell::new(Slab::new()),
             root,
@@ -79,7 +83,7 @@ impl Scheduler {
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.home.0
+        &self.shared
     }
 
     pub(crate) fn spawn<F>(&self, future: F, name: Option<Rc<str>>) -> JoinHandle<F::Output>
@@ -91,18 +95,17 @@ impl Scheduler {
         self.next_id.set(id.0 + 1);
         let task = if self.endless.get() {
             std::mem::forget(future); // dropping it would spawn the next
-            TaskRef::new(std::future::pending::<F::Output>(), &self.home, id, name)
+            TaskRef::new(std::future::pending::<F::Output>(), &self.shared, &self.spares, id, name, true)
         } else {
-            TaskRef::new(future, &self.home, id, name)
+            TaskRef::new(future, &self.shared, &self.spares, id, name, true)
         };
         let index = self.tasks.borrow_mut().insert(task.clone());
         task.header().index.set(u32::try_from(index).expect("fewer than 2^32 tasks"));
         // While the runtime is being shut down the future is dropped unpolled, and the handle says so; not
         // here, inside the destructor that spawns, which may be one of a long chain.
         task.header().cancels.set(u32::from(self.closed.get()));
-        let handle = JoinHandle::new(task.clone());
-        task.schedule();
-        handle
+        self.push(task.clone());
+        JoinHandle::new(task)
     }
 
     /// Puts a task into the ready queue; its caller has marked it as scheduled.
@@ -246,7 +249,7 @@ impl std::fmt::Debug for Scheduler {
 #[inline]
 pub(super) fn at_home<T>(shared: *const Shared, f: impl FnOnce(&Scheduler) -> T) -> Option<T> {
     context::with(&CURRENT, |current| {
-        let scheduler = current.filter(|scheduler| ptr::eq(Arc::as_ptr(&scheduler.home.0), shared))?;
+        let scheduler = current.filter(|scheduler| ptr::eq(Arc::as_ptr(&scheduler.shared), shared))?;
         Some(f(scheduler))
     })
 }

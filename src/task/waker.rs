@@ -67,7 +67,7 @@ pub(super) unsafe fn clone(data: *const ()) -> RawWaker {
     // SAFETY: the caller holds a waker, counted or borrowed from a home reference.
     let header = unsafe { &*data.cast::<Header>() };
     let before = header.refs.fetch_add(CLONE, Ordering::Relaxed);
-    if before > isize::MAX as usize {
+    if before > i32::MAX as u32 {
         std::process::abort(); // a leak in a loop: the count would overflow, as in `Arc`
     }
     if before < CLONE {
@@ -113,18 +113,29 @@ unsafe fn drop_waker(data: *const ()) {
 pub(super) unsafe fn wake_ref(task: NonNull<Header>) {
     // SAFETY: by the caller's word.
     let header = unsafe { task.as_ref() };
+    let ended = |phase| matches!(phase, Phase::Complete | Phase::Empty);
     let at_home = scheduler::at_home(header.shared, |scheduler| {
-        if header.scheduled.get() || header.phase.get() == Phase::Complete || header.home_refs.get() == 0 {
+        if header.scheduled.get() || ended(header.phase.get()) || header.home_refs.get() == 0 {
             return;
         }
         header.scheduled.set(true);
         let task = ManuallyDrop::new(TaskRef(task));
         scheduler.push(TaskRef::clone(&task));
     });
-    if at_home.is_some() {
-        return;
+    if at_home.is_none() {
+        // SAFETY: by the caller's word.
+        unsafe { wake_from_elsewhere(task) };
     }
-    // From elsewhere: once into the inbox, however often it is woken until the loop looks there.
+}
+
+/// Puts the task into the inbox: once, however often it is woken until the loop looks there.
+///
+/// # Safety
+/// The caller holds a counted waker.
+#[cold]
+unsafe fn wake_from_elsewhere(task: NonNull<Header>) {
+    // SAFETY: by the caller's word.
+    let header = unsafe { task.as_ref() };
     if header.posted.swap(true, Ordering::AcqRel) {
         return;
     }
