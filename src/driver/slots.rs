@@ -401,7 +401,7 @@ impl Occupied<'_> {
     #[inline]
     pub(crate) fn wake(self) -> Option<Waiter> {
         if let Some(waker) = self.slot.waker.take() {
-            return Some(Waiter::Waker(waker));
+            return Some(Waiter::from(waker));
         }
         if let Some(task) = self.owner() {
             task.schedule();

@@ -161,6 +161,9 @@ impl TaskRef {
         let vtable: *const Vtable = TaskCell::<F>::VTABLE;
         // SAFETY: the kind is the first field of the table, and this pointer may reach all of it.
         let kind: &'static NodeKind = unsafe { &*vtable.cast() };
+        let memory = spares.allocate(TaskCell::<F>::VTABLE.layout).cast();
+        // Written where it will lie: made elsewhere and moved, it would be copied in pieces other than those in
+        // which it was made, for which the processor waits.
         let cell = TaskCell {
             header: Header {
                 node: Node::new(kind),
@@ -181,7 +184,6 @@ impl TaskRef {
             },
             stage: UnsafeCell::new(Stage::Future(future)),
         };
-        let memory = spares.allocate(TaskCell::<F>::VTABLE.layout).cast();
         // SAFETY: the memory was allocated for such a cell, and is nobody else's.
         unsafe { memory.write(cell) };
         TaskRef(memory.cast())

@@ -26,7 +26,8 @@ pub(super) struct Spares([Stack; CLASSES]);
 
 struct Stack {
     top: Cell<Option<NonNull<Spare>>>,
-    len: Cell<u32>,
+    /// How many more are kept.
+    room: Cell<u32>,
 }
 
 /// What lies in memory that is spare.
@@ -36,7 +37,8 @@ struct Spare {
 
 impl Spares {
     pub(super) fn new() -> Self {
-        Spares(std::array::from_fn(|_| Stack { top: Cell::new(None), len: Cell::new(0) }))
+        let room = |class| (LIMIT / size(class)) as u32;
+        Spares(std::array::from_fn(|class| Stack { top: Cell::new(None), room: Cell::new(room(class)) }))
     }
 
     #[inline]
@@ -53,7 +55,7 @@ impl Spares {
         {
             // SAFETY: `free` wrote it, and nobody has had the memory since.
             stack.top.set(unsafe { top.as_ref() }.below);
-            stack.len.set(stack.len.get() - 1);
+            stack.room.set(stack.room.get() + 1);
             return top.cast();
         }
         allocate(layout)
@@ -66,13 +68,13 @@ impl Spares {
     #[inline]
     pub(super) unsafe fn free(&self, memory: NonNull<u8>, layout: Layout) {
         if let Some(stack) = self.stack(layout)
-            && (stack.len.get() as usize) < LIMIT / (STEP * (class(layout) + 1))
+            && let Some(room) = stack.room.get().checked_sub(1)
         {
             let spare: NonNull<Spare> = memory.cast();
             // SAFETY: the memory is nobody's, and large enough and aligned for this.
             unsafe { spare.write(Spare { below: stack.top.get() }) };
             stack.top.set(Some(spare));
-            stack.len.set(stack.len.get() + 1);
+            stack.room.set(room);
             return;
         }
         // SAFETY: by the caller's word.
@@ -83,7 +85,7 @@ impl Spares {
 impl Drop for Spares {
     fn drop(&mut self) {
         for (class, stack) in self.0.iter().enumerate() {
-            let layout = Layout::from_size_align(STEP * (class + 1), STEP).expect("a small layout");
+            let layout = Layout::from_size_align(size(class), STEP).expect("a small layout");
             while let Some(spare) = stack.top.get() {
                 // SAFETY: it is in the stack of its size, and leaves it here.
                 unsafe {
@@ -98,6 +100,10 @@ impl Drop for Spares {
 #[inline]
 fn class(layout: Layout) -> usize {
     (layout.size() - 1) / STEP
+}
+
+fn size(class: usize) -> usize {
+    STEP * (class + 1)
 }
 
 /// The layout with which memory is asked for and given back: all of one class have the same.
@@ -156,8 +162,12 @@ mod tests {
             // SAFETY: each was allocated with this layout, and is not used.
             memory.into_iter().for_each(|memory| unsafe { spares.free(memory, layout) });
         }
-        let kept: usize =
-            spares.0.iter().enumerate().map(|(class, stack)| stack.len.get() as usize * (class + 1)).sum();
-        assert!(kept * STEP <= 2 * LIMIT && kept > 0);
+        let kept: usize = spares
+            .0
+            .iter()
+            .enumerate()
+            .map(|(class, stack)| LIMIT / size(class) * size(class) - stack.room.get() as usize * size(class))
+            .sum();
+        assert!(kept <= 2 * LIMIT && kept > LIMIT);
     }
 }

@@ -6,51 +6,94 @@
 //!
 //! Our own operations and timers don't clone wakers: they recognise ours and keep a [`Waiter`].
 
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
 use super::cell::{CLONE, Header, Phase, TaskRef, free};
 use super::inbox::{Delivery, Node};
+use super::ready::Link;
 use super::scheduler;
 use crate::sys::sync::Arc;
 use crate::sys::sync::atomic::Ordering;
 
 /// Who waits for something of this thread's loop: a task of it, by a home reference, or any waker.
+///
+/// It is a waker by its looks, and no larger. Where it stands for a task, its functions are those of [`HOME`],
+/// which count home references and not wakers; so it never leaves its thread, nor is it ever shown to anybody.
 #[derive(Debug)]
-pub(crate) enum Waiter {
-    Task(TaskRef),
-    Waker(Waker),
+pub(crate) struct Waiter {
+    waker: Waker,
+    thread: PhantomData<*const ()>,
 }
 
 impl Waiter {
+    #[inline]
     pub(crate) fn new(cx: &Context<'_>) -> Self {
         match local_task(cx.waker()) {
-            Some(task) => Waiter::Task(task),
-            None => Waiter::Waker(cx.waker().clone()),
+            Some(task) => {
+                let data = task.into_pointer().as_ptr().cast_const().cast();
+                // SAFETY: the data is a home reference, which the functions of `HOME` expect.
+                Waiter::from(unsafe { Waker::from_raw(RawWaker::new(data, &HOME)) })
+            }
+            None => Waiter::from(cx.waker().clone()),
         }
+    }
+
+    fn is_task(&self) -> bool {
+        ptr::eq(self.waker.vtable(), &HOME) // a static with a name: one address in every codegen unit
     }
 
     pub(crate) fn will_wake(&self, cx: &Context<'_>) -> bool {
-        match self {
-            Waiter::Task(task) => std::ptr::eq(cx.waker().data(), task.0.as_ptr().cast()),
-            Waiter::Waker(waker) => waker.will_wake(cx.waker()),
+        let other = cx.waker();
+        if self.is_task() {
+            return ptr::eq(other.vtable(), &WAKER) && ptr::eq(other.data(), self.waker.data());
         }
+        self.waker.will_wake(other)
     }
 
     /// Wakes it. For a foreign waker this is arbitrary code: call it with nothing borrowed.
+    #[inline]
     pub(crate) fn wake(self) {
-        match self {
-            Waiter::Task(task) => task.schedule(),
-            Waiter::Waker(waker) => waker.wake(),
-        }
+        self.waker.wake();
     }
+}
+
+impl From<Waker> for Waiter {
+    #[inline]
+    fn from(waker: Waker) -> Self {
+        Waiter { waker, thread: PhantomData }
+    }
+}
+
+/// The functions of a home reference that looks like a waker.
+static HOME: RawWakerVTable = RawWakerVTable::new(
+    |data| {
+        // SAFETY: the data of such a waker is a home reference.
+        let task = unsafe { ManuallyDrop::new(home_reference(data)) };
+        let _ = TaskRef::clone(&task).into_pointer();
+        RawWaker::new(data, &HOME)
+    },
+    // SAFETY: as above, and it is handed over.
+    |data| unsafe { home_reference(data) }.schedule(),
+    // SAFETY: as above.
+    |data| unsafe { ManuallyDrop::new(home_reference(data)) }.schedule(),
+    // SAFETY: as above, and it is handed over.
+    |data| drop(unsafe { home_reference(data) }),
+);
+
+/// # Safety
+/// The data is that of a waker with [`HOME`]'s functions; what comes back stands for the same reference.
+unsafe fn home_reference(data: *const ()) -> TaskRef {
+    // SAFETY: by the caller's word; it came from a `NonNull`.
+    unsafe { TaskRef::from_pointer(NonNull::new_unchecked(data.cast_mut().cast())) }
 }
 
 /// The task that this waker wakes, if it belongs to the loop that runs here.
 pub(crate) fn local_task(waker: &Waker) -> Option<TaskRef> {
     // `WAKER` is a static with a name, so its address is one and the same in every codegen unit.
-    if !std::ptr::eq(waker.vtable(), &WAKER) {
+    if !ptr::eq(waker.vtable(), &WAKER) {
         return None;
     }
     let header = NonNull::new(waker.data().cast_mut().cast::<Header>())?;
