@@ -271,12 +271,18 @@ impl Core {
             Until::At(limit) => Some(limit),
             Until::Event => None,
         };
-        let until = match (self.timers.next_visit(), limit) {
+        // The clock is looked at again only if there is a deadline and tasks have run since the turn began.
+        let fresh = self.timers.has_fresh();
+        let deadlines = fresh || limit.is_some() || self.timers.live() > 0;
+        let now = if ran && deadlines { now() } else { began };
+        if fresh {
+            self.timers.anchor(now);
+        }
+        let until = match (self.timers.next_wake(), limit) {
             (Some(timer), Some(limit)) => Some(timer.min(limit)),
             (timer, limit) => timer.or(limit),
         };
-        // The clock is looked at again only if there is a deadline and tasks have run since the turn began.
-        let time = until.map(|until| until.saturating_duration_since(if ran { now() } else { began }));
+        let time = until.map(|until| until.saturating_duration_since(now));
         let park = match time {
             None => Park::Forever,
             Some(Duration::ZERO) => Park::No,
@@ -298,7 +304,13 @@ impl Core {
 
     /// When the loop next has something to do by itself.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        if self.scheduler.is_ready() { Some(now()) } else { self.timers.next_visit() }
+        if self.scheduler.is_ready() {
+            return Some(now());
+        }
+        if self.timers.has_fresh() {
+            self.timers.anchor(now());
+        }
+        self.timers.next_visit()
     }
 
     /// Whether there is more to do at once. What comes after this makes the descriptor readable.

@@ -2,8 +2,13 @@
 //!
 //! All timers of a runtime are in one timing wheel; the kernel has none. The loop asks the wheel when to
 //! look next, waits for I/O no longer than that, and fires what is due. A timer never fires early; how late
-//! it is depends on what else the loop has to do, on the wheel's tick of 16 µs and on the kernel's own slack
-//! (50 µs by default, see `PR_SET_TIMERSLACK` in prctl(2)).
+//! it is depends on what else the loop has to do, on the wheel's tick of 16 µs, on the kernel's own slack
+//! (on the selector: 50 µs by default, see `PR_SET_TIMERSLACK` in prctl(2)), and on other timers: of those that
+//! are due within 48 µs the first may wait for the last, so that a million timers are not as many wake-ups.
+//!
+//! Looking at the clock costs as much as everything else about a timer that is set and dropped again. So a
+//! duration counts from the end of the turn of the loop in which it was given: the loop looks there anyway, once
+//! for all of them. That is later than the call by what other tasks do in the rest of the turn, and never earlier.
 //!
 //! This module is the only place that reads the clock, which is [`Instant`]'s: monotonic, and it stands
 //! still while the machine is suspended.
@@ -38,6 +43,10 @@ use wheel::{TimerKey, Wheel};
 thread_local! {
     static CURRENT: context::Context<Timers> = const { context::Context::new() };
 }
+
+/// Ticks of the wheel within which timers are taken together: 48 µs, as much as the kernel's own slack for those
+/// waits that have it. io_uring's have none.
+const GATHER_TICKS: u64 = 3;
 
 /// The time now.
 pub(crate) fn now() -> Instant {
@@ -85,9 +94,28 @@ impl Timers {
     }
 
     /// When the loop has to look again; `None` while no timer is set.
+    /// Timers that have been given a duration since the last anchor have no time yet.
     pub(crate) fn next_visit(&self) -> Option<Instant> {
-        let visit = self.wheel.borrow().next_visit()?;
-        self.epoch.checked_add(Duration::from_nanos(visit))
+        self.instant(self.wheel.borrow().next_visit(0)?)
+    }
+
+    /// The same for a loop that is about to sleep: timers that follow soon are taken together.
+    pub(crate) fn next_wake(&self) -> Option<Instant> {
+        self.instant(self.wheel.borrow().next_visit(GATHER_TICKS)?)
+    }
+
+    fn instant(&self, nanoseconds: u64) -> Option<Instant> {
+        self.epoch.checked_add(Duration::from_nanos(nanoseconds))
+    }
+
+    /// Whether there are durations that count from the next [`anchor`](Self::anchor).
+    pub(crate) fn has_fresh(&self) -> bool {
+        self.wheel.borrow().has_fresh()
+    }
+
+    /// Durations that have been given since the last time count from `now`.
+    pub(crate) fn anchor(&self, now: Instant) {
+        self.wheel.borrow_mut().anchor(self.nanoseconds(now));
     }
 
     pub(crate) fn live(&self) -> usize {
@@ -108,28 +136,43 @@ impl std::fmt::Debug for Timers {
     }
 }
 
-/// A timer that is set, or not yet; dropping it takes it out of the wheel.
-#[derive(Debug, Default)]
+/// When a timer is due.
+#[derive(Clone, Copy, Debug)]
+enum Due {
+    /// So many nanoseconds after the end of the turn; more than the clock's range is never reached.
+    After(u64),
+    At(Instant),
+}
+
+impl Due {
+    fn after(duration: Duration) -> Self {
+        Due::After(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+/// A timer that is set; dropping it takes it out of the wheel.
+#[derive(Debug)]
 struct Timer {
-    armed: Option<(Rc<Timers>, TimerKey)>,
+    timers: Rc<Timers>,
+    key: TimerKey,
 }
 
 impl Timer {
-    /// Sets the timer; a deadline of `None` is never reached.
-    fn arm(&mut self, deadline: Option<Instant>, cx: &Context<'_>, what: &str) {
-        self.disarm();
+    /// Sets the timer.
+    #[inline]
+    fn new(due: Due, cx: &Context<'_>, what: &str) -> Self {
         let Some(timers) = context::get(&CURRENT) else { crate::task::no_runtime(what) };
-        if let Some(deadline) = deadline {
-            let nanoseconds = timers.nanoseconds(deadline);
-            let waiter = Waiter::new(cx); // may be code of the user: not while the wheel is borrowed
-            let key = timers.wheel.borrow_mut().insert(nanoseconds, waiter);
-            self.armed = Some((timers, key));
-        }
+        let waiter = Waiter::new(cx); // may be code of the user: not while the wheel is borrowed
+        let key = match due {
+            Due::After(duration) => timers.wheel.borrow_mut().insert_after(duration, waiter),
+            Due::At(deadline) => timers.wheel.borrow_mut().insert(timers.nanoseconds(deadline), waiter),
+        };
+        Timer { timers, key }
     }
 
-    /// Whether it was set and has not fired; changes who is woken.
+    /// Whether it has not fired; changes who is woken.
     fn is_pending(&self, cx: &Context<'_>) -> bool {
-        let Some((timers, key)) = &self.armed else { return false };
+        let Timer { timers, key } = self;
         assert!(
             !timers.closed.get(),
             "the runtime in which this timer was set has ended: make a new one in the runtime that polls it"
@@ -145,17 +188,12 @@ impl Timer {
         drop(replaced);
         true
     }
-
-    fn disarm(&mut self) {
-        if let Some((timers, key)) = self.armed.take() {
-            let waiter = timers.wheel.borrow_mut().remove(key);
-            drop(waiter);
-        }
-    }
 }
 
 impl Drop for Timer {
+    #[inline]
     fn drop(&mut self) {
-        self.disarm();
+        let waiter = self.timers.wheel.borrow_mut().remove(self.key);
+        drop(waiter); // outside the borrow: a waker is code of the user
     }
 }

@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::{Timer, now};
+use super::{Due, Timer, now};
 
 /// Waits for a time; asyncio's `sleep`.
 ///
-/// The time runs from the first poll. A duration of zero waits one turn of the loop, as [`yield_now`]
+/// The time runs from the end of the turn of the loop in which it is first polled. A duration of zero waits one turn of the loop, as [`yield_now`]
 /// does; one that is too long for the clock waits for good.
 ///
 /// # Panics
@@ -31,7 +31,7 @@ use super::{Timer, now};
 ///
 /// [`yield_now`]: crate::yield_now
 pub fn sleep(duration: Duration) -> Sleep {
-    Sleep { until: Until::After(duration), state: State::New, timer: Timer::default() }
+    Sleep { state: State::New(Due::after(duration)) }
 }
 
 /// Waits until a point in time; one that has passed waits one turn of the loop.
@@ -48,37 +48,30 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// });
 /// ```
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep { until: Until::At(deadline), state: State::New, timer: Timer::default() }
+    Sleep { state: State::New(Due::At(deadline)) }
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep {
-    until: Until,
     state: State,
-    timer: Timer,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Until {
-    After(Duration),
-    At(Instant),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum State {
-    New,
+    New(Due),
     /// The deadline had passed at the first poll: one turn, then ready.
     Yielded,
-    Armed,
+    /// The timer is set, or has fired.
+    Armed(Timer),
     Over,
 }
 
 impl Sleep {
     /// Whether the time has come.
     pub fn is_elapsed(&self) -> bool {
-        self.state == State::Over
+        matches!(self.state, State::Over)
     }
 }
 
@@ -86,28 +79,22 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match self.state {
-            State::New => {
-                let deadline = match self.until {
-                    Until::After(Duration::ZERO) => Some(None),
-                    Until::After(duration) => now().checked_add(duration).map(Some),
-                    Until::At(deadline) => Some((deadline > now()).then_some(deadline)),
+        self.state = match &self.state {
+            State::New(due) => {
+                let passed = match *due {
+                    Due::After(duration) => duration == 0,
+                    Due::At(deadline) => deadline <= now(),
                 };
-                if deadline == Some(None) {
-                    self.state = State::Yielded;
+                if passed {
                     cx.waker().wake_by_ref();
+                    State::Yielded
                 } else {
-                    self.state = State::Armed;
-                    self.timer.arm(deadline.flatten(), cx, "sleep");
+                    State::Armed(Timer::new(*due, cx, "sleep"))
                 }
-                Poll::Pending
             }
-            // A deadline beyond the clock is armed with no timer, and never reached.
-            State::Armed if self.timer.armed.is_none() || self.timer.is_pending(cx) => Poll::Pending,
-            State::Armed | State::Yielded | State::Over => {
-                self.state = State::Over;
-                Poll::Ready(())
-            }
-        }
+            State::Armed(timer) if timer.is_pending(cx) => return Poll::Pending,
+            State::Armed(_) | State::Yielded | State::Over => State::Over,
+        };
+        if self.is_elapsed() { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
-use super::{Timer, now};
+use super::{Due, Timer};
 
 /// Gives a future a limited time.
 ///
-/// The time runs from the first poll in which the future is not ready, so that a future that is ready at
-/// once costs no timer and no look at the clock. When the time is up the future is polled once more, and a
+/// The time runs from the end of the turn of the loop in which the future is first polled and not ready, so that
+/// a future that is ready at once costs no timer, and none costs a look at the clock. When the time is up the future is polled once more, and a
 /// result that is there then wins; otherwise it is dropped and the answer is [`Elapsed`], at once. What it
 /// had in flight is cancelled and reaped behind the scenes; no buffer is freed before.
 ///
@@ -42,7 +42,7 @@ use super::{Timer, now};
 /// });
 /// ```
 pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
-    Timeout { future: Some(future), limit: Limit::After(duration), timer: Timer::default() }
+    Timeout { future: Some(future), limit: Limit::New(Due::after(duration)) }
 }
 
 /// Gives a future until a point in time; otherwise as [`timeout`].
@@ -56,18 +56,17 @@ pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
 /// });
 /// ```
 pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> Timeout<F> {
-    Timeout { future: Some(future), limit: Limit::At(deadline), timer: Timer::default() }
+    Timeout { future: Some(future), limit: Limit::New(Due::At(deadline)) }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Limit {
     /// Not armed yet.
-    After(Duration),
-    At(Instant),
+    New(Due),
     /// The timer is set, or has fired.
-    Armed,
-    /// The limit lies beyond the clock.
-    Never,
+    Armed(Timer),
+    /// The result has been given.
+    Over,
 }
 
 pin_project! {
@@ -78,7 +77,6 @@ pin_project! {
         #[pin]
         future: Option<F>,
         limit: Limit,
-        timer: Timer,
     }
 }
 
@@ -91,27 +89,20 @@ impl<F: Future> Future for Timeout<F> {
         let mut this = self.project();
         let future = this.future.as_mut().as_pin_mut().expect("a Timeout was polled after its result");
         if let Poll::Ready(output) = future.poll(cx) {
-            this.timer.disarm();
+            *this.limit = Limit::Over;
             this.future.set(None);
             return Poll::Ready(Ok(output));
         }
-        let deadline = match *this.limit {
-            Limit::Never => return Poll::Pending,
-            Limit::Armed if this.timer.is_pending(cx) => return Poll::Pending,
-            Limit::Armed => {
+        match this.limit {
+            // A deadline that has passed fires in the next turn.
+            Limit::New(due) => *this.limit = Limit::Armed(Timer::new(*due, cx, "timeout")),
+            Limit::Armed(timer) if timer.is_pending(cx) => {}
+            Limit::Armed(_) | Limit::Over => {
+                *this.limit = Limit::Over;
                 this.future.set(None);
                 return Poll::Ready(Err(Elapsed));
             }
-            Limit::At(deadline) => Some(deadline),
-            Limit::After(duration) => now().checked_add(duration),
-        };
-        if deadline.is_none() {
-            *this.limit = Limit::Never;
-            return Poll::Pending;
         }
-        // A deadline that has passed fires in the next turn.
-        *this.limit = Limit::Armed;
-        this.timer.arm(deadline, cx, "timeout");
         Poll::Pending
     }
 }

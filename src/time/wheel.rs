@@ -37,6 +37,11 @@
 //! The age comes with the key: generations are drawn from one counter for the
 //! whole wheel, which makes them insertion numbers too.
 //!
+//! A deadline may also be given as a duration from a time that is yet to come:
+//! the caller looks at the clock once for all of them, and *anchors* them. Until
+//! then they are in a slot of their own, of no time. So arming one needs no
+//! look at the clock, and one that is disarmed before never had any.
+//!
 //! With a million timers every entry is a cache miss, and a list makes each
 //! miss wait for the one before. So a slot is not one list but several (the
 //! lanes), emptied side by side, and the free entries are a stack of indices
@@ -59,6 +64,9 @@ const LAST_TICK: u64 = 1 << (u64::BITS - TICK_BITS);
 /// The top level stops at the largest digit that a tick can have there.
 const SLOTS: usize =
     (LEVELS - 1) * SLOTS_PER_LEVEL + (LAST_TICK >> ((LEVELS - 1) as u32 * DIGIT_BITS)) as usize + 1;
+
+/// The slot of what is not anchored yet.
+const FRESH: usize = SLOTS;
 
 /// Lists per slot: how many cache misses can be under way while one is emptied.
 /// With a million timers, 8 takes a third off the cost of one list; 16 gains a
@@ -125,7 +133,7 @@ impl<W> Wheel<W> {
         Wheel {
             entries: Vec::new(),
             free: Vec::new(),
-            heads: vec![[NIL; LANES]; SLOTS].into_boxed_slice(),
+            heads: vec![[NIL; LANES]; SLOTS + 1].into_boxed_slice(),
             occupied: [[0; SLOTS_PER_LEVEL / 64]; LEVELS],
             levels: 0,
             next: NEVER,
@@ -148,6 +156,46 @@ impl<W> Wheel<W> {
     /// to a tick or later; if the latest advance has reached the deadline
     /// already, at the next advance whatever that one's time.
     pub(crate) fn insert(&mut self, deadline_ns: u64, payload: W) -> TimerKey {
+        let key = self.enter(deadline_ns, payload);
+        self.link(key.index, self.tick_of(deadline_ns));
+        key
+    }
+
+    /// Arms a timer whose deadline lies so long after the next [`anchor`](Self::anchor).
+    pub(crate) fn insert_after(&mut self, duration_ns: u64, payload: W) -> TimerKey {
+        let key = self.enter(duration_ns, payload);
+        self.link_into(key.index, FRESH);
+        key
+    }
+
+    /// Whether there are timers that wait for the next anchor.
+    pub(crate) fn has_fresh(&self) -> bool {
+        self.heads[FRESH] != [NIL; LANES]
+    }
+
+    /// Says that it is now `now_ns`, which is not before the latest advance, to all timers that wait for it.
+    pub(crate) fn anchor(&mut self, now_ns: u64) {
+        for lane in std::mem::replace(&mut self.heads[FRESH], [NIL; LANES]) {
+            let mut index = lane;
+            while index != NIL {
+                let entry = self.entry(index);
+                let next = entry.next;
+                let deadline_ns = now_ns.saturating_add(entry.deadline_ns);
+                entry.deadline_ns = deadline_ns;
+                self.link(index, self.tick_of(deadline_ns));
+                index = next;
+            }
+        }
+    }
+
+    /// A past deadline may still round up to a tick to come, when it lies in the current one; it must not wait
+    /// for that.
+    fn tick_of(&self, deadline_ns: u64) -> u64 {
+        if deadline_ns <= self.now_ns { self.now_tick } else { tick_at_or_after(deadline_ns) }
+    }
+
+    /// Takes an entry into the arena, but into no slot.
+    fn enter(&mut self, deadline_ns: u64, payload: W) -> TimerKey {
         let generation = self.newest.checked_add(1).unwrap_or(NonZeroU32::MIN);
         self.newest = generation;
         let entry = Some(Entry { deadline_ns, prev: NIL, next: NIL, generation, slot: 0, payload });
@@ -160,10 +208,6 @@ impl<W> Wheel<W> {
             self.entries.push(entry);
             index
         };
-        // A past deadline may still round up to a tick to come, when it lies
-        // in the current one; it must not wait for that.
-        let tick = if deadline_ns <= self.now_ns { self.now_tick } else { tick_at_or_after(deadline_ns) };
-        self.link(index, tick);
         TimerKey { index, generation }
     }
 
@@ -185,7 +229,7 @@ impl<W> Wheel<W> {
         } else {
             let lanes = &mut self.heads[slot as usize];
             lanes[key.index as usize % LANES] = next;
-            if next == NIL && *lanes == [NIL; LANES] {
+            if next == NIL && *lanes == [NIL; LANES] && slot as usize != FRESH {
                 self.mark_empty(slot as usize);
                 self.next = self.first_occupied_tick();
             }
@@ -198,9 +242,25 @@ impl<W> Wheel<W> {
     /// slot that holds it. Never later than any timer's firing time. A caller
     /// that sleeps until then and advances wakes at most once per level and
     /// slot for nothing.
-    pub(crate) fn next_visit(&self) -> Option<u64> {
+    ///
+    /// With `gather`, timers that are due up to so many ticks after the first may
+    /// make it wait for them: for the last one of these that is known exactly.
+    ///
+    /// What is not anchored is not asked.
+    pub(crate) fn next_visit(&self, gather: u64) -> Option<u64> {
+        if self.next == NEVER {
+            return None;
+        }
+        let mut tick = self.next;
+        if gather > 0 && self.levels & 1 != 0 {
+            let above = tick >> DIGIT_BITS << DIGIT_BITS;
+            let (first, last) = (digit(tick, 0), SLOTS_PER_LEVEL - 1);
+            let last = last.min(first + gather as usize);
+            let occupied = |slot: &usize| self.occupied[0][slot / 64] & 1 << (slot % 64) != 0;
+            tick = above | (first..=last).rev().find(occupied).unwrap_or(first) as u64;
+        }
         // Saturating, because `LAST_TICK` starts just past the end of `u64`.
-        (self.next != NEVER).then(|| self.next.saturating_mul(TICK_NS))
+        Some(tick.saturating_mul(TICK_NS))
     }
 
     /// Moves time to `now_ns` and appends the payloads of all timers due by
@@ -213,6 +273,7 @@ impl<W> Wheel<W> {
         if now_ns < self.now_ns {
             return;
         }
+        self.anchor(now_ns);
         let now_tick = tick_at_or_before(now_ns);
         self.now_ns = now_ns;
         let then = std::mem::replace(&mut self.now_tick, now_tick);
@@ -249,25 +310,30 @@ impl<W> Wheel<W> {
         entries.map(|entry| entry.payload).collect()
     }
 
-    /// Puts an entry into the slot for `tick`, which is not before `now_tick`.
+    /// Puts an entry, which is in no list, into the slot for `tick`, which is not before `now_tick`.
     fn link(&mut self, index: u32, tick: u64) {
         let level = level_of(tick ^ self.now_tick);
         let digit = digit(tick, level);
-        let slot = level * SLOTS_PER_LEVEL + digit;
-        let lane = index as usize % LANES;
-        let head = std::mem::replace(&mut self.heads[slot][lane], index);
-        if head != NIL {
-            self.entry(head).prev = index;
-        } else {
+        if self.link_into(index, level * SLOTS_PER_LEVEL + digit) {
             self.occupied[level][digit / 64] |= 1 << (digit % 64);
             self.levels |= 1 << level;
             let shift = level as u32 * DIGIT_BITS;
             self.next = self.next.min(tick >> shift << shift);
         }
+    }
+
+    /// Puts an entry at the head of one of a slot's lists. True if that was empty.
+    fn link_into(&mut self, index: u32, slot: usize) -> bool {
+        let lane = index as usize % LANES;
+        let head = std::mem::replace(&mut self.heads[slot][lane], index);
+        if head != NIL {
+            self.entry(head).prev = index;
+        }
         let entry = self.entry(index);
         entry.prev = NIL;
         entry.next = head;
         entry.slot = slot as u16;
+        head == NIL
     }
 
     /// Moves a slot's timers to `due`, in order, except those still to come:
@@ -380,10 +446,10 @@ mod tests {
     fn a_zero_deadline_fires_at_the_first_advance() {
         let mut wheel = Wheel::new();
         wheel.insert(0, 'a');
-        assert_eq!(wheel.next_visit(), Some(0));
+        assert_eq!(wheel.next_visit(0), Some(0));
         assert_eq!(advance(&mut wheel, 0), ['a']);
         assert!(wheel.is_empty());
-        assert_eq!(wheel.next_visit(), None);
+        assert_eq!(wheel.next_visit(0), None);
     }
 
     #[test]
@@ -396,7 +462,7 @@ mod tests {
         wheel.insert(now, 'c');
         wheel.insert(5 * T + 1, 'b');
         wheel.insert(3, 'a');
-        assert!(wheel.next_visit().unwrap() <= now);
+        assert!(wheel.next_visit(0).unwrap() <= now);
         assert_eq!(advance(&mut wheel, now), ['a', 'b', 'c']);
     }
 
@@ -410,6 +476,48 @@ mod tests {
         // Due in the slot before theirs, yet the last of the three.
         wheel.insert(5 * T + 600, 'c');
         assert_eq!(advance(&mut wheel, 6 * T), ['a', 'b', 'c']);
+    }
+
+    #[test]
+    fn a_duration_counts_from_the_anchor() {
+        let mut wheel = Wheel::new();
+        assert!(!wheel.has_fresh());
+        let dropped = wheel.insert_after(0, 'x');
+        wheel.insert_after(2 * T, 'b');
+        let other = wheel.insert_after(2 * T, 'y');
+        wheel.insert_after(T, 'a');
+        assert!(wheel.has_fresh());
+        assert_eq!((wheel.remove(dropped), wheel.len()), (Some('x'), 3));
+        assert_eq!(wheel.next_visit(0), None, "they have no time yet");
+        wheel.anchor(10 * T);
+        assert!(!wheel.has_fresh());
+        assert_eq!(wheel.next_visit(0), Some(11 * T));
+        assert_eq!(wheel.remove(other), Some('y'));
+        assert_eq!(advance(&mut wheel, 11 * T - 1), []);
+        wheel.insert_after(0, 'c'); // an advance is an anchor as well
+        wheel.insert_after(u64::MAX, 'd');
+        assert_eq!(advance(&mut wheel, 12 * T), ['a', 'b', 'c']);
+        assert_eq!(wheel.clear(), ['d']);
+        assert!(!wheel.has_fresh());
+    }
+
+    #[test]
+    fn a_visit_gathers_what_follows_soon() {
+        let mut wheel = Wheel::new();
+        let first = wheel.insert(9 * T, ());
+        assert_eq!(wheel.next_visit(3), Some(9 * T), "alone, it is not kept waiting");
+        wheel.insert(13 * T, ());
+        assert_eq!(wheel.next_visit(3), Some(9 * T));
+        wheel.insert(11 * T, ());
+        wheel.insert(12 * T, ());
+        assert_eq!((wheel.next_visit(0), wheel.next_visit(3)), (Some(9 * T), Some(12 * T)));
+        wheel.remove(first);
+        assert_eq!(wheel.next_visit(3), Some(13 * T));
+        // The lowest level ends before the next timer, which is not known exactly.
+        let mut wheel = Wheel::new();
+        wheel.insert(255 * T, ());
+        wheel.insert(256 * T, ());
+        assert_eq!(wheel.next_visit(3), Some(255 * T));
     }
 
     #[test]
@@ -436,7 +544,7 @@ mod tests {
         // The last two ticks: the first fires at its end, the other one only
         // at the last instant.
         assert_eq!(advance(&mut wheel, u64::MAX - 1), [u64::MAX - T]);
-        assert_eq!(wheel.next_visit(), Some(u64::MAX));
+        assert_eq!(wheel.next_visit(0), Some(u64::MAX));
         assert_eq!(advance(&mut wheel, u64::MAX), [u64::MAX - 1, u64::MAX]);
         wheel.insert(u64::MAX, 7);
         assert_eq!(advance(&mut wheel, u64::MAX), [7]);
@@ -488,7 +596,7 @@ mod tests {
         for (i, &key) in keys.iter().enumerate().take(500).rev() {
             assert_eq!(wheel.remove(key), Some(i as u64));
         }
-        assert_eq!((wheel.len(), wheel.next_visit()), (0, None));
+        assert_eq!((wheel.len(), wheel.next_visit(0)), (0, None));
         assert!(wheel.heads.iter().flatten().all(|&head| head == NIL));
         assert_eq!(advance(&mut wheel, u64::MAX), []);
     }
@@ -501,7 +609,7 @@ mod tests {
         let mut payloads = wheel.clear();
         payloads.sort_unstable();
         assert_eq!(payloads, [0, 1]);
-        assert_eq!((wheel.len(), wheel.next_visit()), (0, None));
+        assert_eq!((wheel.len(), wheel.next_visit(0)), (0, None));
         wheel.insert(SECOND, 2);
         assert_eq!(wheel.remove(old), None);
         assert_eq!(advance(&mut wheel, 2 * SECOND), [2]);
@@ -540,7 +648,7 @@ mod tests {
             let mut wheel = Wheel::new();
             wheel.insert(deadline, ());
             let mut visits = 0;
-            while let Some(visit) = wheel.next_visit() {
+            while let Some(visit) = wheel.next_visit(0) {
                 visits += 1;
                 let fires = !advance(&mut wheel, visit).is_empty();
                 let rounded = tick_at_or_after(deadline) * T;
@@ -567,14 +675,14 @@ mod tests {
         let near = wheel.insert(3 * T + 1, ());
         wheel.insert(9 * T, ());
         let far = wheel.insert(SECOND, ());
-        assert_eq!(wheel.next_visit(), Some(4 * T));
+        assert_eq!(wheel.next_visit(0), Some(4 * T));
         wheel.remove(near);
-        assert_eq!(wheel.next_visit(), Some(9 * T));
+        assert_eq!(wheel.next_visit(0), Some(9 * T));
         assert_eq!(advance(&mut wheel, 9 * T).len(), 1);
-        let visit = wheel.next_visit().unwrap();
+        let visit = wheel.next_visit(0).unwrap();
         assert!(9 * T < visit && visit <= SECOND);
         wheel.remove(far);
-        assert_eq!(wheel.next_visit(), None);
+        assert_eq!(wheel.next_visit(0), None);
     }
 
     #[test]
@@ -593,6 +701,9 @@ mod tests {
         /// The same deadline as an earlier timer's, which may be past.
         InsertEqual(prop::sample::Index),
         InsertAt(u64),
+        /// A deadline this long after the next anchor.
+        InsertLater(u64),
+        Anchor,
         /// Any key ever handed out, so stale ones too.
         Remove(prop::sample::Index),
         Advance(u64),
@@ -614,6 +725,9 @@ mod tests {
             1 => span(0..30).prop_map(Op::InsertBefore),
             3 => any::<prop::sample::Index>().prop_map(Op::InsertEqual),
             1 => (u64::MAX - 3 * T..=u64::MAX).prop_map(Op::InsertAt),
+            4 => span(0..45).prop_map(Op::InsertLater),
+            1 => (u64::MAX - 3 * T..=u64::MAX).prop_map(Op::InsertLater),
+            2 => Just(Op::Anchor),
             4 => any::<prop::sample::Index>().prop_map(Op::Remove),
             5 => span(0..40).prop_map(Op::Advance),
             1 => span(40..60).prop_map(Op::Advance),
@@ -629,28 +743,51 @@ mod tests {
         issued: Vec<(u64, TimerKey)>,
         /// (deadline, insertion number) to the time by which it must fire.
         live: BTreeMap<(u64, usize), u64>,
+        /// Durations of those that wait for an anchor.
+        fresh: BTreeMap<usize, u64>,
     }
 
     impl Model {
         fn insert(&mut self, deadline: u64) {
             let number = self.issued.len();
-            let late = deadline <= self.now;
-            let rounded = tick_at_or_after(deadline).saturating_mul(T);
-            let latest = if late { self.now } else { rounded };
             let key = self.wheel.insert(deadline, number);
             self.issued.push((deadline, key));
-            self.live.insert((deadline, number), latest);
+            self.live.insert((deadline, number), self.latest(deadline));
+        }
+
+        fn latest(&self, deadline: u64) -> u64 {
+            let late = deadline <= self.now;
+            let rounded = tick_at_or_after(deadline).saturating_mul(T);
+            if late { self.now } else { rounded }
+        }
+
+        fn insert_later(&mut self, duration: u64) {
+            let number = self.issued.len();
+            let key = self.wheel.insert_after(duration, number);
+            self.issued.push((u64::MAX, key));
+            self.fresh.insert(number, duration);
+        }
+
+        /// What is fresh gets its deadlines.
+        fn anchored(&mut self, at: u64) {
+            for (number, duration) in std::mem::take(&mut self.fresh) {
+                let deadline = at.saturating_add(duration);
+                self.issued[number].0 = deadline;
+                self.live.insert((deadline, number), self.latest(deadline));
+            }
         }
 
         fn remove(&mut self, number: usize) {
             let (deadline, key) = self.issued[number];
-            let expected = self.live.remove(&(deadline, number)).map(|_| number);
+            let fresh = self.fresh.remove(&number).is_some();
+            let expected = (self.live.remove(&(deadline, number)).is_some() || fresh).then_some(number);
             assert_eq!(self.wheel.get_mut(key).copied(), expected);
             assert_eq!(self.wheel.remove(key), expected);
             assert_eq!(self.wheel.remove(key), None);
         }
 
         fn advance(&mut self, now: u64) {
+            self.anchored(now);
             self.now = now;
             let fired: Vec<_> = advance(&mut self.wheel, now)
                 .into_iter()
@@ -664,12 +801,13 @@ mod tests {
             let missed = self.live.iter().find(|&(_, &latest)| latest <= now);
             assert_eq!(missed, None, "at {now}");
             // A loop that sleeps until the next visit makes progress.
-            assert!(self.wheel.next_visit().is_none_or(|visit| visit > now));
+            assert!(self.wheel.next_visit(0).is_none_or(|visit| visit > now));
         }
 
         fn check(&self) {
-            assert_eq!(self.wheel.len(), self.live.len());
-            let visit = self.wheel.next_visit();
+            assert_eq!(self.wheel.len(), self.live.len() + self.fresh.len());
+            assert_eq!(self.wheel.has_fresh(), !self.fresh.is_empty());
+            let visit = self.wheel.next_visit(0);
             assert_eq!(visit.is_none(), self.live.is_empty());
             if let Some(visit) = visit {
                 assert!(self.live.values().all(|&latest| visit <= latest));
@@ -687,6 +825,7 @@ mod tests {
                 now: 0,
                 issued: Vec::new(),
                 live: BTreeMap::new(),
+                fresh: BTreeMap::new(),
             };
             for op in ops {
                 let (now, issued) = (model.now, model.issued.len());
@@ -694,9 +833,14 @@ mod tests {
                     Op::InsertAfter(span) => model.insert(now.saturating_add(span)),
                     Op::InsertBefore(span) => model.insert(now.saturating_sub(span)),
                     Op::InsertAt(deadline) => model.insert(deadline),
+                    Op::InsertLater(duration) => model.insert_later(duration),
+                    Op::Anchor => {
+                        model.wheel.anchor(now);
+                        model.anchored(now);
+                    }
                     Op::Advance(span) => model.advance(now.saturating_add(span)),
                     Op::AdvanceToVisit => {
-                        let visit = model.wheel.next_visit();
+                        let visit = model.wheel.next_visit(0);
                         model.advance(visit.map_or(now, |visit| visit.max(now)));
                     }
                     Op::InsertEqual(_) | Op::Remove(_) if issued == 0 => {}
