@@ -52,7 +52,7 @@
 //!          ┌────────────────────────────────────────────────────────────────────────────┐
 //!          │  inbox         wake-ups and closures from other threads, in arrival order  │
 //!          │    ↓                                                                       │
-//!          │  timers        one look at the clock; what is due becomes ready            │
+//!          │  timers        what is due becomes ready; no timer, no look at the clock   │
 //!          │    ↓                                                                       │
 //!          │  ready queue   one generation: what was ready when the turn began          │
 //!          │    ↓                                                                       │

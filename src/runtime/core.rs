@@ -41,7 +41,8 @@ pub struct Core {
     polls: Counter,
     /// Polls since the last visit to the kernel.
     since_visit: Cell<u32>,
-    last_visit: Cell<Instant>,
+    /// When the first turn after the last visit ended with tasks that are ready.
+    busy_since: Cell<Option<Instant>>,
     ended: Cell<bool>,
 }
 
@@ -52,6 +53,16 @@ pub(super) struct Limits {
     pub(super) polls: usize,
     /// Whether `Handle::stop` ends the wait.
     pub(super) stoppable: bool,
+}
+
+/// The clock, looked at once at most, and not at all by a turn to which time is of no matter.
+#[derive(Debug, Default)]
+struct Clock(Option<Instant>);
+
+impl Clock {
+    fn read(&mut self) -> Instant {
+        *self.0.get_or_insert_with(now)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +106,7 @@ impl Core {
             turns: Counter::default(),
             polls: Counter::default(),
             since_visit: Cell::new(0),
-            last_visit: Cell::new(now()),
+            busy_since: Cell::new(None),
             ended: Cell::new(false),
         }
     }
@@ -211,12 +222,12 @@ impl Core {
         let _flush = Flush(self);
         self.driver.check_origin()?;
         self.turns.add(1);
-        let began = self.begin();
+        self.begin(&mut Clock::default());
         if self.scheduler.is_ready() {
             self.driver.visit(Park::No)?;
         } else {
-            self.sleep(limits, began, false)?;
-            self.begin();
+            self.sleep(limits, &mut Clock::default())?;
+            self.begin(&mut Clock::default());
         }
         Ok(self.run_generation(limits.polls, &mut || false).0)
     }
@@ -226,26 +237,40 @@ impl Core {
     fn turn_with(&self, limits: Limits, root: &mut dyn FnMut() -> bool) -> io::Result<()> {
         self.driver.check_origin()?;
         self.turns.add(1);
-        let began = self.begin();
+        let mut clock = Clock::default();
+        self.begin(&mut clock);
         let (polled, over) = self.run_generation(limits.polls, root);
         if over {
             return Ok(());
         }
         if self.scheduler.is_ready() {
             let due = self.since_visit.get() >= self.config.turn_budget
-                || began.saturating_duration_since(self.last_visit.get()) >= KERNEL_INTERVAL
+                || self.is_busy_for_long(clock.read())
                 || self.driver.has_work();
-            return if due { self.visit(Park::No, began) } else { Ok(()) };
+            return if due { self.visit(Park::No) } else { Ok(()) };
         }
-        self.sleep(limits, began, polled > 0)
+        if polled > 0 {
+            clock = Clock::default(); // time has passed
+        }
+        self.sleep(limits, &mut clock)
     }
 
-    /// A turn begins: takes the inbox and fires timers. Gives the turn's one look at the clock.
-    fn begin(&self) -> Instant {
+    /// A turn begins: takes the inbox and fires timers.
+    fn begin(&self, clock: &mut Clock) {
         self.scheduler.shared().deliver();
-        let began = now();
-        self.timers.fire(began);
-        began
+        if self.timers.live() > 0 {
+            self.timers.fire(clock.read());
+        }
+    }
+
+    fn is_busy_for_long(&self, now: Instant) -> bool {
+        match self.busy_since.get() {
+            Some(since) => now.saturating_duration_since(since) >= KERNEL_INTERVAL,
+            None => {
+                self.busy_since.set(Some(now));
+                false
+            }
+        }
     }
 
     /// Runs what is ready now, `limit` tasks at most. Says how many were polled, and whether the root is over.
@@ -265,40 +290,36 @@ impl Core {
     }
 
     /// Nothing can go on: waits in the kernel for the first of an event, a timer and the caller's limit.
-    fn sleep(&self, limits: Limits, began: Instant, ran: bool) -> io::Result<()> {
+    fn sleep(&self, limits: Limits, clock: &mut Clock) -> io::Result<()> {
         let limit = match limits.wait {
-            Until::Now => return self.visit(Park::No, began),
+            Until::Now => return self.visit(Park::No),
             Until::At(limit) => Some(limit),
             Until::Event => None,
         };
-        // The clock is looked at again only if there is a deadline and tasks have run since the turn began.
-        let fresh = self.timers.has_fresh();
-        let deadlines = fresh || limit.is_some() || self.timers.live() > 0;
-        let now = if ran && deadlines { now() } else { began };
-        if fresh {
-            self.timers.anchor(now);
+        if self.timers.has_fresh() {
+            self.timers.anchor(clock.read());
         }
         let until = match (self.timers.next_wake(), limit) {
             (Some(timer), Some(limit)) => Some(timer.min(limit)),
             (timer, limit) => timer.or(limit),
         };
-        let time = until.map(|until| until.saturating_duration_since(now));
+        let time = until.map(|until| until.saturating_duration_since(clock.read()));
         let park = match time {
             None => Park::Forever,
             Some(Duration::ZERO) => Park::No,
             Some(time) => Park::For(time),
         };
         if park == Park::No || !self.scheduler.shared().park(limits.stoppable) {
-            return self.visit(Park::No, began);
+            return self.visit(Park::No);
         }
-        let visited = self.visit(park, began);
+        let visited = self.visit(park);
         self.scheduler.shared().awake();
         visited
     }
 
-    fn visit(&self, park: Park, began: Instant) -> io::Result<()> {
+    fn visit(&self, park: Park) -> io::Result<()> {
         self.since_visit.set(0);
-        self.last_visit.set(began);
+        self.busy_since.set(None);
         self.driver.visit(park)
     }
 
