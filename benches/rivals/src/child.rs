@@ -1,0 +1,119 @@
+//! The measured process: one runtime, one workload.
+
+use std::io;
+use std::net::TcpListener;
+
+use proactor::{Proactor, Selector};
+
+use crate::bare;
+use crate::inside;
+use crate::peer::{Blocks, Peer};
+use crate::peers::{
+    compio::Compio, glommio::Glommio, monoio::Monoio, proactor::Ours, tokio::Tokio, tokio_uring::TokioUring,
+};
+use crate::process::{Job, Said, Used, pin, say};
+use crate::workload::Workload;
+
+/// All of them, in the order of the tables: name and settings.
+pub fn runtimes() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("bare-ring", bare::ring::SETTINGS),
+        ("bare-epoll", bare::epoll::SETTINGS),
+        (Ours::<Proactor>::NAME, Ours::<Proactor>::SETTINGS),
+        (Ours::<Selector>::NAME, Ours::<Selector>::SETTINGS),
+        (Tokio::NAME, Tokio::SETTINGS),
+        (TokioUring::NAME, TokioUring::SETTINGS),
+        (Monoio::NAME, Monoio::SETTINGS),
+        (Compio::NAME, Compio::SETTINGS),
+        (Glommio::NAME, Glommio::SETTINGS),
+    ]
+}
+
+pub fn main(job: &Job) -> io::Result<()> {
+    pin(0);
+    match job.runtime.as_str() {
+        "bare-ring" => bare_ring(job),
+        "bare-epoll" => bare_epoll(job),
+        "proactor" => peer::<Ours<Proactor>>(job),
+        "selector" => peer::<Ours<Selector>>(job),
+        "tokio" => peer::<Tokio>(job),
+        "tokio-uring" => peer::<TokioUring>(job),
+        "monoio" => peer::<Monoio>(job),
+        "compio" => peer::<Compio>(job),
+        "glommio" => peer::<Glommio>(job),
+        other => Err(io::Error::other(format!("there is no runtime {other}"))),
+    }
+}
+
+/// Opens the server's socket, says where, and answers questions about what the process has used, until the end of
+/// the input ends it.
+fn listen() -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+    socket.listen(4_096)?;
+    let listener: TcpListener = socket.into();
+    say(&Said::Listens(listener.local_addr()?.port()));
+    std::thread::spawn(|| {
+        let mut line = String::new();
+        while matches!(io::stdin().read_line(&mut line), Ok(1..)) {
+            say(&Said::Used(Used::now()));
+        }
+        std::process::exit(0);
+    });
+    Ok(listener)
+}
+
+/// Does the work twice, to warm up and measured.
+fn measured(job: &Job, mut work: impl FnMut(u64) -> io::Result<()>) -> io::Result<()> {
+    work(job.warm)?;
+    let begin = Used::now();
+    work(job.ops)?;
+    say(&Said::Used(Used::now().since(begin)));
+    Ok(())
+}
+
+fn lacks() -> io::Result<()> {
+    say(&Said::Lacks);
+    Ok(())
+}
+
+fn bare_ring(job: &Job) -> io::Result<()> {
+    let blocks = |what, in_flight| measured(job, |ops| bare::ring::blocks(ops, what, in_flight, &job.file));
+    match job.workload {
+        Workload::Echo { bytes, .. } => bare::ring::echo(listen()?, bytes),
+        Workload::Idle { .. } => bare::ring::echo(listen()?, 4_096),
+        Workload::Nop { in_flight } => measured(job, |ops| bare::ring::nops(ops, in_flight)),
+        Workload::Read { direct: false, in_flight } => blocks(Blocks::Read, in_flight),
+        Workload::Read { direct: true, in_flight } => blocks(Blocks::ReadDirect, in_flight),
+        Workload::Write => blocks(Blocks::Write, 1),
+        Workload::Wake => measured(job, |ops| bare::ring::wakes(ops, job.cores)),
+        Workload::Spawn => measured(job, |ops| Ok(bare::executor::spawns(ops))),
+        Workload::Yield => measured(job, |ops| Ok(bare::executor::yields(ops))),
+        Workload::TimeoutReady | Workload::TimeoutArmed | Workload::Timers => lacks(),
+    }
+}
+
+fn bare_epoll(job: &Job) -> io::Result<()> {
+    match job.workload {
+        Workload::Echo { bytes, .. } => bare::epoll::echo(listen()?, bytes),
+        Workload::Idle { .. } => bare::epoll::echo(listen()?, 4_096),
+        _ => lacks(),
+    }
+}
+
+fn peer<P: Peer>(job: &Job) -> io::Result<()> {
+    let used = || Used { calls: P::counted_calls(), ..Used::now() };
+    match job.workload {
+        Workload::Echo { bytes, .. } => P::block_on(P::echo(listen()?, bytes)),
+        Workload::Idle { .. } => P::block_on(P::echo(listen()?, 4_096)),
+        _ => P::block_on(async {
+            if inside::run::<P>(job, job.warm).await.is_none() {
+                return lacks();
+            }
+            let begin = used();
+            inside::run::<P>(job, job.ops).await;
+            say(&Said::Used(used().since(begin)));
+            Ok(())
+        }),
+    }
+}

@@ -1,0 +1,226 @@
+//! The measuring itself: every runtime once per round, round after round.
+
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::counts::Counter;
+use crate::process::{Job, Load, Process, Said, Used};
+use crate::workload::{Cores, Workload};
+
+/// What one measurement gave.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Sample {
+    pub ops: u64,
+    pub used: Used,
+    /// Of a round trip, as the load saw it.
+    pub p50_ns: Option<u64>,
+    pub p99_ns: Option<u64>,
+}
+
+/// One runtime in one workload.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cell {
+    pub runtime: String,
+    pub ops: u64,
+    /// One for each round.
+    pub samples: Vec<Option<Sample>>,
+    pub system_calls: Option<f64>,
+    pub instructions: Option<f64>,
+    /// Why there are no figures.
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    pub workload: Workload,
+    pub cores: Cores,
+    pub cells: Vec<Cell>,
+}
+
+pub struct Plan<'a> {
+    pub runtimes: Vec<String>,
+    pub rounds: usize,
+    /// How long one measurement should take.
+    pub seconds: f64,
+    /// The same for all rows, or each row's own.
+    pub cores: Option<Cores>,
+    pub file: &'a Path,
+    pub counters: Vec<Counter>,
+}
+
+impl Plan<'_> {
+    fn cores(&self, workload: Workload) -> Cores {
+        self.cores.unwrap_or(workload.usual_cores())
+    }
+}
+
+/// All rounds of one workload: A B C A B C …
+pub fn row(plan: &Plan<'_>, workload: Workload, mut progress: impl FnMut(&str)) -> Row {
+    let mut cells: Vec<Cell> = Vec::new();
+    for runtime in &plan.runtimes {
+        progress(&format!("{}: {runtime}: how many operations fit in the time", workload.name()));
+        let (ops, reason) = match calibrate(plan, workload, runtime) {
+            Ok(Some(ops)) => (ops, None),
+            Ok(None) => (0, Some("it has no such operation".to_owned())),
+            Err(error) => (0, Some(error.to_string())),
+        };
+        let (runtime, samples) = (runtime.clone(), Vec::new());
+        cells.push(Cell { runtime, ops, samples, system_calls: None, instructions: None, reason });
+    }
+    for round in 0..plan.rounds {
+        for cell in cells.iter_mut().filter(|cell| cell.reason.is_none()) {
+            progress(&format!(
+                "{}: {}: round {} of {}",
+                workload.name(),
+                cell.runtime,
+                round + 1,
+                plan.rounds
+            ));
+            match measure(plan, workload, &cell.runtime, cell.ops, &[]) {
+                Ok(sample) => cell.samples.push(sample),
+                Err(error) => cell.reason = Some(error.to_string()),
+            }
+        }
+    }
+    for counter in plan.counters.iter().filter(|counter| counter.counts(workload)) {
+        for cell in cells.iter_mut().filter(|cell| cell.reason.is_none()) {
+            progress(&format!("{}: {}: {}", workload.name(), cell.runtime, counter.program()));
+            // Some programs can't be watched; their other figures stand.
+            let count = counter.per_operation(plan, workload, &cell.runtime).ok().flatten();
+            match counter {
+                Counter::SystemCalls => cell.system_calls = count,
+                Counter::Instructions => cell.instructions = count,
+            }
+        }
+    }
+    Row { workload, cores: plan.cores(workload), cells }
+}
+
+/// How many operations take the time of one measurement.
+fn calibrate(plan: &Plan<'_>, workload: Workload, runtime: &str) -> io::Result<Option<u64>> {
+    match workload {
+        Workload::Timers => return Ok(Some(1_000_000)),
+        Workload::Idle { connections } => return Ok(Some(connections as u64)),
+        _ => {}
+    }
+    let mut ops = 2_000;
+    loop {
+        let Some(sample) = measure(plan, workload, runtime, ops, &[])? else { return Ok(None) };
+        let seconds = sample.used.wall_ns as f64 / 1e9;
+        if seconds > plan.seconds / 4.0 {
+            let ops = ops as f64 * plan.seconds / seconds;
+            return Ok(Some((ops / 1_000.0).ceil() as u64 * 1_000));
+        }
+        ops *= if seconds < plan.seconds / 40.0 { 10 } else { 4 };
+    }
+}
+
+/// One measurement, in a process that is started by way of `wrap`. `None` when the runtime lacks the operation.
+pub fn measure(
+    plan: &Plan<'_>,
+    workload: Workload,
+    runtime: &str,
+    ops: u64,
+    wrap: &[String],
+) -> io::Result<Option<Sample>> {
+    let warm = match workload {
+        Workload::Timers => ops / 100,
+        _ if wrap.is_empty() => (ops / 10).max(1_000),
+        _ => 1_000, // the same for runs of any length, whose difference is taken
+    };
+    let cores = plan.cores(workload);
+    let job = Job { runtime: runtime.to_owned(), workload, warm, ops, cores, file: plan.file.to_owned() };
+    let mut child = Process::start("--measured", &job, wrap)?;
+    let (bytes, connections, ops) = match workload {
+        Workload::Echo { bytes, connections } => (bytes, connections, ops),
+        Workload::Idle { connections } => (64, connections, 0),
+        _ => {
+            let sample = match child.hear()? {
+                Said::Used(used) => Some(Sample { ops, used, ..Sample::default() }),
+                Said::Lacks => None,
+                said => return Err(unexpected(said)),
+            };
+            child.finish()?;
+            return Ok(sample);
+        }
+    };
+    let port = match child.hear()? {
+        Said::Listens(port) => port,
+        said => return Err(unexpected(said)),
+    };
+    let before = ask(&mut child)?;
+    let load = Load { port, bytes, connections, warm, ops, cores };
+    let mut load = Process::start("--load", &load, &[])?;
+    match load.hear()? {
+        Said::Warm => {}
+        said => return Err(unexpected(said)),
+    }
+    let begin = if ops == 0 { before } else { ask(&mut child)? };
+    load.tell("go")?;
+    let (p50_ns, p99_ns) = match load.hear()? {
+        Said::Done { p50_ns, p99_ns, .. } => (Some(p50_ns), Some(p99_ns)),
+        said => return Err(unexpected(said)),
+    };
+    let used = ask(&mut child)?.since(begin);
+    load.tell("end")?;
+    load.finish()?;
+    child.finish()?;
+    Ok(Some(Sample { ops: if ops == 0 { connections as u64 } else { ops }, used, p50_ns, p99_ns }))
+}
+
+fn ask(child: &mut Process) -> io::Result<Used> {
+    child.tell("used")?;
+    match child.hear()? {
+        Said::Used(used) => Ok(used),
+        said => Err(unexpected(said)),
+    }
+}
+
+fn unexpected(said: Said) -> io::Error {
+    match said {
+        Said::Failed(reason) => io::Error::other(reason),
+        said => io::Error::other(format!("it said {said:?} at the wrong time")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The driver's own count of system calls is what the kernel sees.
+    #[test]
+    fn the_drivers_counter_agrees_with_strace() {
+        if !Counter::SystemCalls.is_there() {
+            eprintln!("there is no strace: nothing to compare with");
+            return;
+        }
+        let file = crate::report::file_to_read().unwrap();
+        let plan = Plan {
+            runtimes: Vec::new(),
+            rounds: 1,
+            seconds: 1.0,
+            cores: Some(Cores::Same),
+            file: &file,
+            counters: Vec::new(),
+        };
+        let read = Workload::Read { direct: false, in_flight: 1 };
+        for (runtime, workload) in [
+            ("proactor", Workload::Nop { in_flight: 1 }),
+            ("proactor", Workload::Nop { in_flight: 128 }),
+            ("proactor", read),
+            ("selector", Workload::Nop { in_flight: 1 }),
+        ] {
+            let seen = Counter::SystemCalls.per_operation(&plan, workload, runtime).unwrap().unwrap();
+            let sample = measure(&plan, workload, runtime, 10_000, &[]).unwrap().unwrap();
+            let counted = sample.used.calls.unwrap() as f64 / 10_000.0;
+            let same = (seen - counted).abs() <= 0.02 * counted.max(0.1);
+            assert!(
+                same,
+                "{runtime}, {}: strace saw {seen} calls, the driver counted {counted}",
+                workload.name()
+            );
+        }
+    }
+}
