@@ -1,0 +1,311 @@
+//! Operations on the proactor allocate nothing: an allocator counts what the loop's thread asks of it.
+//!
+//! Each kind of operation runs 1,000 times, so that what is kept for the next has grown to its working size, and
+//! then 10,000 times, in which there must be no allocation and no free at all: awaited by a task and by `block_on`
+//! itself, as it is and through `timeout`. What an operation *makes* (a connection, an open file) has memory of
+//! its own, and those counts are written down.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::future::Future;
+use std::io;
+use std::os::fd::FromRawFd;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use proactor::Proactor;
+use proactor::fs::File;
+use proactor::net::{TcpListener, TcpStream, UdpSocket};
+use proactor::time::{sleep, timeout};
+
+const WARM_UP: u32 = 1_000;
+const OPERATIONS: u32 = 10_000;
+
+struct Counting;
+
+thread_local! {
+    /// Allocations and frees of this thread.
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    COUNT.with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: everything is left to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: by the caller's word.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        count();
+        // SAFETY: by the caller's word.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: by the caller's word.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How an operation is awaited.
+#[derive(Clone, Copy, PartialEq)]
+enum Through {
+    Nothing,
+    Timeout,
+}
+
+impl Through {
+    async fn wait<F: Future>(self, operation: F) -> F::Output {
+        match self {
+            Through::Nothing => operation.await,
+            Through::Timeout => {
+                timeout(Duration::from_secs(60), operation).await.expect("it takes no minute")
+            }
+        }
+    }
+}
+
+/// Allocations and frees of many operations, when others have warmed up.
+async fn counted(mut operation: impl AsyncFnMut()) -> u64 {
+    for _ in 0..WARM_UP {
+        operation().await;
+    }
+    let before = COUNT.get();
+    for _ in 0..OPERATIONS {
+        operation().await;
+    }
+    COUNT.get() - before
+}
+
+async fn connection() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (server, _) = listener.accept().await.unwrap();
+    (client, server)
+}
+
+/// A file without a name, in memory.
+fn file() -> File {
+    // SAFETY: memfd_create(2) answers with a descriptor that nobody else owns; the name is a C string.
+    let file = unsafe {
+        let number = libc::memfd_create(c"proactor".as_ptr(), libc::MFD_CLOEXEC);
+        assert!(number >= 0, "{}", io::Error::last_os_error());
+        std::fs::File::from_raw_fd(number)
+    };
+    file.set_len(65_536).unwrap();
+    File::from_std(file)
+}
+
+async fn nop(through: Through) -> u64 {
+    counted(async || through.wait(proactor::io::nop()).await.unwrap()).await
+}
+
+async fn yielding(through: Through) -> u64 {
+    counted(async || through.wait(proactor::yield_now()).await).await
+}
+
+async fn sleeping(through: Through) -> u64 {
+    counted(async || through.wait(sleep(Duration::from_nanos(1))).await).await
+}
+
+async fn spawning(through: Through) -> u64 {
+    counted(async || through.wait(proactor::spawn(async { 7 })).await.map(drop).unwrap()).await
+}
+
+async fn stream(through: Through) -> u64 {
+    let (client, server) = connection().await;
+    let (mut there, mut back) = (Some(vec![7; 64]), Some(Vec::with_capacity(64)));
+    counted(async || {
+        let (count, sent) = through.wait(client.write(there.take().unwrap())).await.unwrap();
+        let (received, filled) = through.wait(server.read(back.take().unwrap())).await.unwrap();
+        assert_eq!((count, received, &sent), (64, 64, &filled));
+        (there, back) = (Some(sent), Some(filled));
+    })
+    .await
+}
+
+/// The read waits for its bytes.
+async fn stream_that_waits(through: Through) -> u64 {
+    let (client, server) = connection().await;
+    let echo = proactor::spawn(async move {
+        let mut buffer = Vec::with_capacity(64);
+        loop {
+            let (count, filled) = server.read(buffer).await.unwrap();
+            if count == 0 {
+                return;
+            }
+            buffer = server.write_all(filled).await.unwrap().1;
+        }
+    });
+    let mut buffer = Some(vec![7; 64]);
+    let count = counted(async || {
+        let (_, sent) = through.wait(client.write_all(buffer.take().unwrap())).await.unwrap();
+        let (_, filled) = through.wait(client.read_exact(sent)).await.unwrap();
+        buffer = Some(filled);
+    })
+    .await;
+    drop(client);
+    echo.await.unwrap();
+    count
+}
+
+async fn stream_vectored(through: Through) -> u64 {
+    let (client, server) = connection().await;
+    let (mut there, mut back) = (Some([vec![7; 40], vec![8; 24]]), Some([vec![0; 24], vec![0; 40]]));
+    counted(async || {
+        let (_, sent) = through.wait(client.write_all_vectored(there.take().unwrap())).await.unwrap();
+        let (count, filled) = through.wait(server.read_vectored(back.take().unwrap())).await.unwrap();
+        assert_eq!(count, 64);
+        (there, back) = (Some(sent), Some(filled));
+    })
+    .await
+}
+
+async fn datagrams(through: Through) -> u64 {
+    let ours = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let theirs = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let target = theirs.local_addr().unwrap();
+    let (mut there, mut back) = (Some(vec![7; 64]), Some(Vec::with_capacity(64)));
+    counted(async || {
+        let (_, sent) = through.wait(ours.send_to(there.take().unwrap(), target)).await.unwrap();
+        let ((count, _), filled) = through.wait(theirs.recv_from(back.take().unwrap())).await.unwrap();
+        assert_eq!(count, 64);
+        (there, back) = (Some(sent), Some(filled));
+    })
+    .await
+}
+
+async fn datagrams_connected(through: Through) -> u64 {
+    let ours = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let theirs = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    ours.connect(theirs.local_addr().unwrap()).await.unwrap();
+    let (mut there, mut back) = (Some(vec![7; 64]), Some(Vec::with_capacity(64)));
+    counted(async || {
+        let (_, sent) = through.wait(ours.send(there.take().unwrap())).await.unwrap();
+        let (count, filled) = through.wait(theirs.recv(back.take().unwrap())).await.unwrap();
+        assert_eq!(count, 64);
+        (there, back) = (Some(sent), Some(filled));
+    })
+    .await
+}
+
+async fn file_blocks(through: Through) -> u64 {
+    let (file, mut buffer) = (file(), Some(vec![7; 4_096]));
+    counted(async || {
+        let (_, written) = through.wait(file.write_at(buffer.take().unwrap(), 4_096)).await.unwrap();
+        let (_, read) = through.wait(file.read_at(written, 8_192)).await.unwrap();
+        let (_, read) = through.wait(file.read_exact_at(read, 0)).await.unwrap();
+        let (_, written) = through.wait(file.write_all_at(read, 0)).await.unwrap();
+        buffer = Some(written);
+    })
+    .await
+}
+
+async fn file_vectored(through: Through) -> u64 {
+    let (file, mut buffers) = (file(), Some([vec![7; 1_000], vec![8; 3_096]]));
+    counted(async || {
+        let (_, written) = through.wait(file.write_vectored_at(buffers.take().unwrap(), 0)).await.unwrap();
+        let (_, read) = through.wait(file.read_vectored_at(written, 0)).await.unwrap();
+        buffers = Some(read);
+    })
+    .await
+}
+
+async fn file_itself(through: Through) -> u64 {
+    let file = file();
+    counted(async || {
+        through.wait(file.set_len(4_096)).await.unwrap();
+        through.wait(file.sync_data()).await.unwrap();
+        through.wait(file.sync_all()).await.unwrap();
+        assert_eq!(through.wait(file.metadata()).await.unwrap().len(), 4_096);
+    })
+    .await
+}
+
+type Kind = (&'static str, fn(Through) -> std::pin::Pin<Box<dyn Future<Output = u64>>>);
+
+macro_rules! kinds {
+    ($($kind:ident),* $(,)?) => { [$((stringify!($kind), |through| Box::pin($kind(through)))),*] };
+}
+
+const KINDS: [Kind; 12] = kinds![
+    nop,
+    yielding,
+    sleeping,
+    spawning,
+    stream,
+    stream_that_waits,
+    stream_vectored,
+    datagrams,
+    datagrams_connected,
+    file_blocks,
+    file_vectored,
+    file_itself,
+];
+
+fn check((name, kind): Kind) -> Result<(), Failed> {
+    let runtime = Proactor::new()?;
+    for (through, how) in [(Through::Nothing, "as it is"), (Through::Timeout, "through `timeout`")] {
+        let root = runtime.block_on(kind(through));
+        let task = runtime.block_on(runtime.spawn(kind(through))).unwrap();
+        if (root, task) != (0, 0) {
+            return Err(format!(
+                "{name}, {how}: {OPERATIONS} rounds took {root} allocations and frees in block_on, {task} in a task"
+            )
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// What is made has memory of its own: connections and files, with a share for those who operate on them.
+fn made() -> Result<(), Failed> {
+    let runtime = Proactor::new()?;
+    let (connections, files) = runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = counted(async || {
+            let client = TcpStream::connect(address).await.unwrap();
+            let (server, _) = listener.accept().await.unwrap();
+            client.close().await.unwrap();
+            server.close().await.unwrap();
+        })
+        .await;
+        let files = counted(async || File::open("/dev/null").await.unwrap().close().await.unwrap()).await;
+        (connections, files)
+    });
+    let each = |count| count / u64::from(OPERATIONS);
+    println!("connect, accept and both closes: {}; open and close: {}", each(connections), each(files));
+    // There and back: five for two connections and the addresses to try, three for a file and its path.
+    if each(connections) > 10 || each(files) > 6 {
+        return Err(
+            format!("a pair of connections took {}, a file {}", each(connections), each(files)).into()
+        );
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let refused = Proactor::new().err().filter(|_| std::env::var_os("PROACTOR_REQUIRE_URING").is_none());
+    if let Some(reason) = &refused {
+        eprintln!("no proactor, no test: {reason}");
+    }
+    let trial = |name: &str, test: Box<dyn FnOnce() -> Result<(), Failed> + Send>| {
+        Trial::test(format!("allocations::{name}"), test).with_ignored_flag(refused.is_some())
+    };
+    let mut trials: Vec<_> =
+        KINDS.into_iter().map(|kind| trial(kind.0, Box::new(move || check(kind)))).collect();
+    trials.push(trial("what_is_made", Box::new(made)));
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
