@@ -21,6 +21,7 @@ mod kit;
 mod buffers;
 mod cancel;
 mod completions;
+mod counters;
 mod data;
 mod descriptors;
 mod destructors;
@@ -77,6 +78,7 @@ fn tests() -> Vec<Test> {
         wakes::tests(),
         rings::tests(),
         selector::tests(),
+        counters::tests(),
         harness::tests(),
     ]
     .concat()

@@ -83,6 +83,8 @@ pub(crate) struct Alone {
     /// System calls that fail, and the `errno` with which.
     refused: Option<(Vec<i64>, i32)>,
     killed_by: Option<i32>,
+    /// A program that starts it.
+    under: Vec<String>,
 }
 
 impl Alone {
@@ -132,6 +134,12 @@ impl Alone {
         self
     }
 
+    /// Started by way of this program, which gets the process's own command as further arguments.
+    pub(crate) fn under(mut self, program: &[&str]) -> Self {
+        self.under = program.iter().map(|part| (*part).to_owned()).collect();
+        self
+    }
+
     /// Runs the test in the process, or starts that and waits for its end; gives what it wrote to stderr then.
     pub(crate) fn run(self, test: impl FnOnce()) -> Option<String> {
         if is_alone() {
@@ -154,8 +162,10 @@ impl Alone {
     fn child(&self) -> Output {
         let name = NAME.with_borrow(String::clone);
         // By this name it can be executed also by a user who may not enter the folders above it.
-        let mut command = Command::new("/proc/self/exe");
-        command.args([ALONE, &name, &self.case]).env_remove("PROACTOR_BACKEND");
+        let own = format!("/proc/{}/exe", std::process::id());
+        let mut parts = self.under.iter().chain([&own]);
+        let mut command = Command::new(parts.next().expect("its own name"));
+        command.args(parts).args([ALONE, &name, &self.case]).env_remove("PROACTOR_BACKEND");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.output().unwrap()
     }
