@@ -43,9 +43,9 @@ impl<T: Link> ReadyQueue<T> {
     #[inline]
     pub(crate) fn push(&self, item: T) {
         let item = item.into_pointer();
-        // SAFETY: the queue owns a reference to every item in it, the last one included.
         let place = match self.tail.replace(Some(item)) {
             None => &self.head,
+            // SAFETY: the queue owns a reference to every item in it, the last one included.
             Some(last) => unsafe { T::next(last) },
         };
         place.set(Some(item));
