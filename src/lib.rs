@@ -81,6 +81,29 @@
 //! | second poll | The operation is moved out of its slot; buffer and count go to the caller. | `recv` is called and moves the bytes; the same from here. |
 //! | dropped instead | The slot becomes an *orphan* and a cancel is queued. When the operation's own last completion arrives, bytes that came all the same go to the stream's queue for the next read, and the buffer is freed. | The slot is emptied. Nothing was received, so nothing is lost. |
 //!
+//! # What one echo round trip costs
+//!
+//! A server that reads a message and sends it back does two operations. With 64 connections of 64 bytes, in
+//! instructions in user space, half of which are the receive's and half the send's (callgrind over both ends of an
+//! echo in one loop; Rust 1.95, x86-64, link-time optimisation):
+//!
+//! | part | of one operation | where |
+//! |---|---|---|
+//! | the future: the gate, buffer and entry made, moved into the slot, queued; later the result taken out again | 510 | `driver/submission.rs`, `repeat.rs`, `dispatch.rs`, `slots.rs` |
+//! | the completion taken from the queue, its slot found, stepped and its task made ready | 150 | `driver/ring.rs`, `slots.rs` |
+//! | the task: out of the ready queue, polled by way of its table, references | 150, the server's own code included | `task/scheduler.rs`, `cell.rs` |
+//! | its share of the turn and of the visit to the kernel, with 64 in flight | 15 | `runtime/core.rs` |
+//! | **together** | **840** | |
+//!
+//! None of it allocates, hashes, or takes an atomic read-modify-write, and there is one system call for all that is
+//! ready: 0.03 of one per round trip with 64 connections. Everything else, 95 % of the round trip, is the kernel's
+//! loopback, which a loop without a runtime pays as well. Above that loop, the bare ring of `benches/rivals`, remain 2
+//! to 6 % of CPU time: tasks, futures, and the ownership of buffers, none of which it has. These figures are those of
+//!
+//! ```text
+//! cd benches/rivals && cargo run --release -- --only echo-64-64 --runtimes bare-ring,proactor,tokio,monoio --rounds 9
+//! ```
+//!
 //! # Invariants
 //!
 //! - **An operation leaves its slot only at its terminal completion**: not when its future is dropped, not

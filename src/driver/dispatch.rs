@@ -16,31 +16,45 @@ use crate::op::{Completion, Op, Wait, would_block};
 use crate::sys::call::Call;
 use crate::task::inbox::{Delivery, Shared};
 
-/// What became of an operation that was to begin.
-pub(crate) enum Started<O: Op> {
+/// Whether an operation may begin.
+pub(super) enum Admitted {
+    Yes,
+    /// It need not: this is its result.
+    Settled(i32),
+    /// It must wait before it may: poll again when woken.
+    NotYet,
+}
+
+/// What became of an operation that has begun.
+pub(super) enum Started<O: Op> {
     /// It is over already.
     Done(O::Output),
     /// It is in its slot.
     Pending(Key),
-    /// It must wait before it may begin: poll again when woken.
-    NotYet(O),
 }
 
 impl Driver {
-    /// Begins an operation.
-    pub(super) fn start<O: Op>(&self, mut op: O, cx: &mut Context<'_>) -> Started<O> {
+    /// Whether an operation may begin. It stays where it is: what it needs is asked for as often as it is polled, and
+    /// an operation is too large to be moved about for that.
+    #[inline]
+    pub(super) fn admit<O: Op>(&self, op: &mut O, cx: &mut Context<'_>) -> Admitted {
         if self.scheduler.inline_exhausted() {
             cx.waker().wake_by_ref(); // let the others run first
-            return Started::NotYet(op);
+            return Admitted::NotYet;
         }
         match op.prepare(cx) {
-            Poll::Pending => return Started::NotYet(op),
+            Poll::Pending => Admitted::NotYet,
             Poll::Ready(Some(result)) => {
                 self.scheduler.count_inline();
-                return Started::Done(op.complete(Completion::new(result)));
+                Admitted::Settled(result)
             }
-            Poll::Ready(None) => {}
+            Poll::Ready(None) => Admitted::Yes,
         }
+    }
+
+    /// Begins an operation that has been admitted.
+    #[inline]
+    pub(super) fn start<O: Op>(&self, mut op: O, cx: &mut Context<'_>) -> Started<O> {
         if let Wait::Ready(descriptor, _) = op.wait() {
             assert!(
                 std::ptr::addr_eq(descriptor.home(), self),
@@ -66,7 +80,7 @@ impl Driver {
         }
     }
 
-    #[inline]
+    #[inline(always)] // an operation is moved once: from its future into its slot
     fn place<O: Op>(&self, op: O, cx: &Context<'_>) -> Occupied<'_> {
         let owner = self.scheduler.current_task();
         let waker = foreign_waker(owner.as_ref(), cx);

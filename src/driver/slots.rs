@@ -198,7 +198,7 @@ impl Slots {
     }
 
     /// Writes an operation into a slot, where it stays until it is claimed or taken apart.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn place<O: Op>(&self, op: O, owner: Option<TaskRef>, waker: Option<Waker>) -> Occupied<'_> {
         let index = match self.free.get() {
             NONE => self.grow(),

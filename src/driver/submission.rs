@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::dispatch::Started;
+use super::dispatch::{Admitted, Started};
 use super::slots::Key;
 use super::{Driver, current};
 use crate::op::{Completion, Op};
@@ -72,18 +72,27 @@ impl<O: Op> Future for Submission<O> {
             }
             return output;
         }
-        match std::mem::replace(&mut self.state, State::Over) {
-            State::Here(op) => {
-                let driver = current().unwrap_or_else(|| no_runtime(O::NAME));
-                match driver.start(op, cx) {
-                    Started::Done(output) => return Poll::Ready(output),
-                    Started::Pending(key) => self.state = State::Placed(key, driver),
-                    Started::NotYet(op) => self.state = State::Here(op),
-                }
-                Poll::Pending
+        if let State::Here(op) = &mut self.state {
+            let driver = current().unwrap_or_else(|| no_runtime(O::NAME));
+            let admitted = driver.admit(op, cx);
+            if matches!(admitted, Admitted::NotYet) {
+                return Poll::Pending;
             }
+            let State::Here(op) = std::mem::replace(&mut self.state, State::Over) else { unreachable!() };
+            if let Admitted::Settled(result) = admitted {
+                return Poll::Ready(op.complete(Completion::new(result)));
+            }
+            return match driver.start(op, cx) {
+                Started::Done(output) => Poll::Ready(output),
+                Started::Pending(key) => {
+                    self.state = State::Placed(key, driver);
+                    Poll::Pending
+                }
+            };
+        }
+        match std::mem::replace(&mut self.state, State::Over) {
             State::Settled(op, completion) => Poll::Ready(op.complete(completion)),
-            State::Placed(..) | State::Over => panic!("{}: polled after it had given its result", O::NAME),
+            _ => panic!("{}: polled after it had given its result", O::NAME),
         }
     }
 }

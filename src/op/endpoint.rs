@@ -101,8 +101,16 @@ struct Gate {
 impl Gate {
     /// Who has to be told that the gate is open. It keeps its place in the queue, and is asked for its
     /// waker again if it waits on.
+    #[cold]
     fn first(&self) -> Option<Waiter> {
         self.waiting.borrow_mut().front_mut().and_then(|(_, waiter)| waiter.take())
+    }
+
+    /// Takes a place in the queue out. What comes back is code of the user to drop.
+    #[cold]
+    fn leave(&self, ticket: u32) -> Option<(u32, Option<Waiter>)> {
+        let place = self.waiting.borrow().iter().position(|(other, _)| *other == ticket);
+        place.and_then(|place| self.waiting.borrow_mut().remove(place))
     }
 }
 
@@ -131,6 +139,7 @@ impl Pass {
     }
 
     /// Goes through the gate, or waits for its turn.
+    #[inline]
     pub(crate) fn poll_enter(&mut self, cx: &Context<'_>) -> Poll<()> {
         let gate = self.endpoint.gate(self.side);
         match self.state {
@@ -140,6 +149,16 @@ impl Pass {
                 self.state = State::Through;
                 Poll::Ready(())
             }
+            State::Outside | State::Waiting(_) => self.poll_turn(cx),
+        }
+    }
+
+    /// Waits for its turn.
+    #[cold]
+    fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let gate = self.endpoint.gate(self.side);
+        match self.state {
+            State::Through => Poll::Ready(()),
             State::Outside => {
                 let ticket = gate.next_ticket.get();
                 gate.next_ticket.set(ticket.wrapping_add(1));
@@ -175,18 +194,15 @@ impl Pass {
 impl Pass {
     /// Gives the place up, and says who may go through now. It may be entered anew.
     #[must_use = "the next one waits to be woken"]
+    #[inline]
     pub(crate) fn release(&mut self) -> Option<Waiter> {
         let gate = self.endpoint.gate(self.side);
         match std::mem::replace(&mut self.state, State::Outside) {
             State::Outside => return None,
-            State::Waiting(ticket) => {
-                let place = gate.waiting.borrow().iter().position(|(other, _)| *other == ticket);
-                let entry = place.and_then(|place| gate.waiting.borrow_mut().remove(place));
-                drop(entry);
-            }
+            State::Waiting(ticket) => drop(gate.leave(ticket)),
             State::Through => gate.busy.set(false),
         }
-        if gate.busy.get() { None } else { gate.first() }
+        if gate.busy.get() || gate.waiting.borrow().is_empty() { None } else { gate.first() }
     }
 
     /// The operation is not to begin any more: gives the place in the queue up, and wakes who waited in it.

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio_uring::buf::{IoBuf, IoBufMut};
+use tokio_uring::buf::{BoundedBuf, IoBuf, IoBufMut};
 
 use crate::peer::{Aligned, BLOCK, Blocks, Peer};
 
@@ -109,12 +109,14 @@ impl Peer for TokioUring {
                 let mut buffer = Vec::with_capacity(size);
                 loop {
                     let (count, filled) = stream.read(buffer).await;
-                    if count? == 0 {
+                    let count = count?;
+                    if count == 0 {
                         return io::Result::Ok(());
                     }
-                    let (written, back) = stream.write_all(filled).await;
+                    // The buffer's length only grows, so what came has to be cut out.
+                    let (written, back) = stream.write_all(filled.slice(..count)).await;
                     written?;
-                    buffer = back;
+                    buffer = back.into_inner();
                 }
             });
         }
