@@ -4,7 +4,9 @@
 //! freed nor looked at in between. This module says what such a buffer is; it knows nothing about
 //! operations, drivers or the kernel beyond the layout of an I/O vector.
 
+mod chunk;
 mod error;
+pub(crate) mod pool;
 mod slice;
 mod vectored;
 
@@ -12,6 +14,7 @@ use std::ops::RangeBounds;
 use std::rc::Rc;
 use std::sync::Arc;
 
+pub use chunk::Chunk;
 pub use error::{BufError, BufResult};
 pub use slice::Slice;
 pub(crate) use vectored::IoVecs;
