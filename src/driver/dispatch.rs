@@ -12,6 +12,7 @@ use super::poller::Poller;
 use super::slot::{Action, Event, Life};
 use super::slots::{Holder, Key, Occupied, foreign_waker};
 use super::{Driver, Machine, with};
+use crate::op::fd::Descriptor;
 use crate::op::{Completion, Op, Wait, would_block};
 use crate::sys::call::Call;
 use crate::task::inbox::{Delivery, Shared};
@@ -48,7 +49,13 @@ impl Driver {
                 self.scheduler.count_inline();
                 Admitted::Settled(result)
             }
-            Poll::Ready(None) => Admitted::Yes,
+            Poll::Ready(None) => match op.standing() {
+                Some((endpoint, what)) if self.arm(endpoint, what) => {
+                    endpoint.wait(cx);
+                    Admitted::NotYet
+                }
+                _ => Admitted::Yes,
+            },
         }
     }
 
@@ -56,11 +63,7 @@ impl Driver {
     #[inline]
     pub(super) fn start<O: Op>(&self, mut op: O, cx: &mut Context<'_>) -> Started<O> {
         if let Wait::Ready(descriptor, _) = op.wait() {
-            assert!(
-                std::ptr::addr_eq(descriptor.home(), self),
-                "{}: this object belongs to another runtime; use it in the runtime in which it was made",
-                O::NAME
-            );
+            self.check_home(descriptor, O::NAME);
         }
         match (self.machine(O::OPCODE), op.wait()) {
             (Machine::None, _) => Started::Done(op.complete(Completion::CANCELED)),
@@ -78,6 +81,42 @@ impl Driver {
             }
             (Machine::Calls, Wait::Ready(..)) => self.call_or_watch(op, cx),
         }
+    }
+
+    /// # Panics
+    /// When the descriptor belongs to another runtime.
+    #[inline]
+    pub(super) fn check_home(&self, descriptor: &Descriptor, what: &str) {
+        assert!(
+            std::ptr::addr_eq(descriptor.home(), self),
+            "{what}: this object belongs to another runtime; use it in the runtime in which it was made"
+        );
+    }
+
+    /// Begins an operation that belongs to no future. None when the ring has gone.
+    pub(super) fn stand<O: Op<Output = ()>>(&self, op: O) -> Option<Key> {
+        let placed = self.slots.place(op, None, None);
+        // SAFETY: it was placed with this type in the line above, and nobody else refers to it.
+        let entry = unsafe { placed.get::<O>().as_mut() }.entry();
+        let submitted = self.with_ring(|ring| ring.submit(placed, entry, &self.stats));
+        if submitted.is_none() {
+            self.abandon(placed.key());
+        }
+        submitted.map(|()| placed.key())
+    }
+
+    /// Ends an operation that belongs to no future, unless it is ending.
+    pub(super) fn end_standing_operation(&self, key: Key) {
+        let life = self.slots.find(key).map(Occupied::life);
+        if matches!(life, Some(Life::Queued | Life::InFlight | Life::Cancelling)) {
+            self.abandon(key);
+        }
+    }
+
+    /// Makes an operation's call, for which its descriptor is ready.
+    pub(crate) fn call_now<O: Op>(&self, mut op: O) -> O::Output {
+        let result = self.call(&mut op);
+        op.complete(Completion::new(result))
     }
 
     #[inline(always)] // an operation is moved once: from its future into its slot

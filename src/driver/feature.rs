@@ -34,6 +34,18 @@ pub enum Feature {
     CqeSkip,
     /// `IORING_OP_FTRUNCATE` (6.9); else ftruncate(2) on the blocking pool.
     Ftruncate,
+    /// Multishot `IORING_OP_ACCEPT` (5.19): one operation accepts until it is ended; else one for each connection.
+    MultishotAccept,
+    /// Multishot `IORING_OP_RECV` and `IORING_OP_RECVMSG` (6.0): one operation receives until it is ended. Needs
+    /// [`BufferRing`](Self::BufferRing); else the loop polls, and receives when there is something.
+    MultishotRecv,
+    /// `IORING_REGISTER_PBUF_RING` (5.19): the kernel takes a buffer when something arrives.
+    BufferRing,
+    /// `IOU_PBUF_RING_INC` (6.12): several receives share a buffer; else each takes one.
+    IncrementalBuffers,
+    /// `IORING_OP_SEND_ZC` and `IORING_OP_SENDMSG_ZC` (6.0, 6.1): sends that do not copy, where they are asked for; else
+    /// the ordinary ones.
+    SendZeroCopy,
     /// epoll_pwait2(2) (5.11), which waits in nanoseconds; else epoll_wait(2), which waits in milliseconds.
     EpollPwait2,
 }
@@ -49,6 +61,11 @@ impl Feature {
         Feature::RegisteredRing,
         Feature::CqeSkip,
         Feature::Ftruncate,
+        Feature::MultishotAccept,
+        Feature::MultishotRecv,
+        Feature::BufferRing,
+        Feature::IncrementalBuffers,
+        Feature::SendZeroCopy,
         Feature::EpollPwait2,
     ];
 
@@ -63,8 +80,19 @@ impl Feature {
             Feature::RegisteredRing => "REGISTER_RING_FDS",
             Feature::CqeSkip => "CQE_SKIP_SUCCESS",
             Feature::Ftruncate => "OP_FTRUNCATE",
+            Feature::MultishotAccept => "ACCEPT_MULTISHOT",
+            Feature::MultishotRecv => "RECV_MULTISHOT",
+            Feature::BufferRing => "REGISTER_PBUF_RING",
+            Feature::IncrementalBuffers => "PBUF_RING_INC",
+            Feature::SendZeroCopy => "OP_SEND_ZC",
             Feature::EpollPwait2 => "epoll_pwait2",
         }
+    }
+
+    /// Whether it is a flag of io_uring_setup(2).
+    pub(crate) fn is_setup_flag(self) -> bool {
+        use Feature::*;
+        matches!(self, SubmitAll | CoopTaskrun | SingleIssuer | DeferTaskrun | NoSqarray)
     }
 }
 
@@ -82,8 +110,10 @@ pub enum FeatureState {
     On,
     /// The configuration masks it.
     Masked,
-    /// This kernel has it not, or refused it.
+    /// This kernel does not have it.
     Absent,
+    /// This kernel has it and refused it, with this `errno`.
+    Refused(i32),
     /// The backend in use has no need of it.
     Unused,
 }
@@ -91,6 +121,9 @@ pub enum FeatureState {
 impl fmt::Display for FeatureState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            FeatureState::Refused(errno) => {
+                return write!(f, "refused ({})", std::io::Error::from_raw_os_error(*errno));
+            }
             FeatureState::On => "on",
             FeatureState::Masked => "masked",
             FeatureState::Absent => "not in this kernel",

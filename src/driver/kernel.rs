@@ -10,12 +10,15 @@
 //!
 //! See io_uring_setup(2), io_uring_enter(2), io_uring_register(2).
 
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::Duration;
 
+use io_uring::types::BufRingEntry;
 use io_uring::{IoUring, Probe, opcode};
 
 use super::feature::{Feature, FeatureSet};
@@ -85,11 +88,15 @@ pub(crate) struct Uring {
 }
 
 /// What the kernel granted.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Granted {
     pub(crate) entries: u32,
     pub(crate) features: FeatureSet,
     pub(crate) opcodes: Opcodes,
+    /// What the kernel has and did not grant, with its error.
+    pub(crate) refused: Vec<(Feature, i32)>,
+    /// For chunks of streams.
+    pub(crate) buffers: Option<BufferRing>,
 }
 
 /// The operations that a ring knows, a bit each.
@@ -111,9 +118,74 @@ impl Opcodes {
 impl Granted {
     /// The flags with which the ring was set up.
     pub(crate) fn setup_flags(&self) -> Vec<&'static str> {
-        let later = [Feature::RegisteredRing, Feature::CqeSkip, Feature::Ftruncate];
-        let chosen = self.features.iter().filter(|feature| !later.contains(feature)).map(Feature::name);
+        let chosen = self.features.iter().filter(|feature| feature.is_setup_flag()).map(Feature::name);
         ["CLAMP", "CQSIZE"].into_iter().chain(chosen).collect()
+    }
+}
+
+/// A ring of buffers from which the kernel takes one when something arrives: see io_uring_register(2),
+/// IORING_REGISTER_PBUF_RING. Its memory is ours; the kernel holds on to the pages by itself.
+#[derive(Debug)]
+pub(crate) struct BufferRing {
+    entries: NonNull<BufRingEntry>,
+    group: u16,
+    tail: u16,
+    incremental: bool,
+}
+
+impl BufferRing {
+    /// Buffers that it has room for: one page of entries.
+    const ENTRIES: u16 = 256;
+
+    fn layout() -> Layout {
+        Layout::from_size_align(size_of::<BufRingEntry>() * usize::from(Self::ENTRIES), 4_096)
+            .expect("a page is a layout")
+    }
+
+    fn new(group: u16, incremental: bool) -> Self {
+        let layout = Self::layout();
+        // SAFETY: the layout is not of size zero.
+        let memory = unsafe { alloc_zeroed(layout) };
+        let entries = NonNull::new(memory.cast()).unwrap_or_else(|| handle_alloc_error(layout));
+        BufferRing { entries, group, tail: 0, incremental }
+    }
+
+    pub(crate) fn group(&self) -> u16 {
+        self.group
+    }
+
+    pub(crate) fn entries(&self) -> usize {
+        usize::from(Self::ENTRIES)
+    }
+
+    /// Whether buffers are used up bit by bit.
+    pub(crate) fn is_incremental(&self) -> bool {
+        self.incremental
+    }
+
+    /// Adds a buffer, for which the caller knows that there is room. The kernel sees it after `publish`.
+    pub(crate) fn push(&mut self, memory: NonNull<u8>, len: usize, id: u16) {
+        // SAFETY: within the entries; the kernel does not look there before the tail says so. The tail itself lies in
+        // a part of the first entry that the setters leave alone.
+        let entry = unsafe { self.entries.add(usize::from(self.tail % Self::ENTRIES)).as_mut() };
+        entry.set_addr(memory.as_ptr().expose_provenance() as u64);
+        entry.set_len(len as u32); // buffers are smaller than 4 GiB: see Config
+        entry.set_bid(id);
+        self.tail = self.tail.wrapping_add(1);
+    }
+
+    /// Shows the kernel what was added.
+    pub(crate) fn publish(&mut self) {
+        // SAFETY: the tail lies in the first entry, is aligned, and the kernel only reads it.
+        let tail = unsafe { &*BufRingEntry::tail(self.entries.as_ptr()).cast::<AtomicU16>() };
+        tail.store(self.tail, Ordering::Release);
+    }
+}
+
+impl Drop for BufferRing {
+    fn drop(&mut self) {
+        // SAFETY: `new` made it with this layout. The kernel has the pages for itself, as long as it wants them.
+        unsafe { dealloc(self.entries.as_ptr().cast(), Self::layout()) };
     }
 }
 
@@ -139,6 +211,10 @@ struct ResourceUpdate {
     reserved: u32,
     data: u64,
 }
+
+/// The group of buffers for streams, and that for datagrams.
+const STREAMS: u16 = 0;
+pub(crate) const DATAGRAMS: u16 = 1;
 
 const ENTER_GETEVENTS: u32 = 1;
 const ENTER_EXT_ARG: u32 = 1 << 3;
@@ -208,8 +284,53 @@ impl Uring {
             features = features.with(Feature::RegisteredRing);
         }
         uring.round_trip().map_err(|error| refuse(Stage::Enter, error))?;
+        // Multishot forms can't be probed; each came in one kernel with an operation that can. (sendmsg came last.)
+        for (feature, contemporary) in [
+            (Feature::MultishotAccept, opcode::Socket::CODE),
+            (Feature::BufferRing, opcode::Socket::CODE),
+            (Feature::MultishotRecv, opcode::SendZc::CODE),
+            (Feature::SendZeroCopy, opcode::SendMsgZc::CODE),
+        ] {
+            if opcodes.has(contemporary) && !masked.has(feature) {
+                features = features.with(feature);
+            }
+        }
+        let (mut refused, mut buffers) = (Vec::new(), None);
+        if features.has(Feature::BufferRing) {
+            let incremental = (!masked.has(Feature::IncrementalBuffers))
+                .then(|| uring.register_buffers(STREAMS, true).ok())
+                .flatten();
+            match incremental.map_or_else(|| uring.register_buffers(STREAMS, false), Ok) {
+                Ok(ring) => {
+                    if ring.is_incremental() {
+                        features = features.with(Feature::IncrementalBuffers);
+                    }
+                    buffers = Some(ring);
+                }
+                Err(error) => {
+                    features = features.without(Feature::BufferRing);
+                    refused.push((Feature::BufferRing, error.raw_os_error().unwrap_or(libc::EIO)));
+                }
+            }
+        }
+        if !features.has(Feature::BufferRing) {
+            features = features.without(Feature::MultishotRecv); // there is no use in one without the other
+        }
         uring.fault = fault.map(|fault| (fault, 0));
-        Ok((uring, Granted { entries, features, opcodes }))
+        Ok((uring, Granted { entries, features, opcodes, refused, buffers }))
+    }
+
+    /// Registers a ring of buffers, incremental if it can be.
+    pub(crate) fn register_buffers(&self, group: u16, incremental: bool) -> io::Result<BufferRing> {
+        const INCREMENTAL: u16 = 2; // IOU_PBUF_RING_INC
+        let ring = BufferRing::new(group, incremental);
+        let address = ring.entries.as_ptr().expose_provenance() as u64;
+        let flags = if incremental { INCREMENTAL } else { 0 };
+        // SAFETY: the memory has room for as many entries; the kernel takes hold of its pages.
+        unsafe {
+            self.ring.submitter().register_buf_ring_with_flags(address, BufferRing::ENTRIES, group, flags)?;
+        }
+        Ok(ring)
     }
 
     /// Has the kernel signal `eventfd` whenever the ring has work: see eventfd in io_uring_register(2).

@@ -11,6 +11,7 @@
 //! | `kernel.rs` | the seam `Kernel`; the only file that calls io_uring |
 //! | `setup.rs` | the ladder of setup flags, refusals |
 //! | `poller.rs` | the selector; the only file that calls epoll |
+//! | `buffers.rs` | memory for chunks, and how the kernel takes buffers of it |
 //! | `shortage.rs` | waiting for a descriptor to become free |
 //! | `readiness.rs` | the proactor's descriptor for a foreign loop |
 //! | `dispatch.rs` | how an operation begins, goes on and is given up: on the ring, by a call, on the pool |
@@ -21,6 +22,7 @@
 //! No code of the user (wakers, destructors, `complete`) runs while the backend is borrowed: machines leave
 //! that in [`Deferred`], and [`Driver::settle`] does it afterwards.
 
+mod buffers;
 mod dispatch;
 pub(crate) mod feature;
 pub(crate) mod kernel;
@@ -42,12 +44,15 @@ mod tests;
 use std::cell::{Cell, OnceCell, RefCell, RefMut};
 use std::fmt;
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::op::fd::{Descriptor, Registry};
+use crate::op::endpoint::Share;
+use crate::op::fd::{Descriptor, Registry, ZeroCopy};
+use crate::op::standing::{AcceptMulti, Buffers, Datagram, RecvMsgMulti, RecvMulti, Standing};
 use crate::op::{Direction, Op, Wait};
 use crate::sys::context::{self, Entered};
 use crate::sys::fork::Origin;
@@ -55,8 +60,11 @@ use crate::sys::guarded::Guarded;
 use crate::task::inbox::Shared;
 use crate::task::scheduler::Scheduler;
 use crate::task::waker::Waiter;
+pub(crate) use buffers::{MAX_BUFFERS, MemoryConfig};
+
+use buffers::Memory;
 use feature::{Feature, FeatureSet};
-use kernel::{Fault, Granted, Opcodes, Uring};
+use kernel::{DATAGRAMS, Fault, Granted, Opcodes, Uring};
 use poller::Poller;
 use readiness::Readiness;
 use ring::Ring;
@@ -68,6 +76,9 @@ use stats::Stats;
 thread_local! {
     static CURRENT: context::Context<Driver> = const { context::Context::new() };
 }
+
+/// Bytes of a buffer for a datagram, which has one of its own. Pages that are not written to cost nothing.
+const DATAGRAM_BUFFER: usize = Datagram::LARGEST.next_multiple_of(4_096);
 
 /// Whether a visit to the kernel may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +117,7 @@ impl Backend {
 #[derive(Debug, Default)]
 pub(crate) struct Machinery {
     pub(crate) features: FeatureSet,
+    pub(crate) refused: Vec<(Feature, i32)>,
     pub(crate) ring_entries: u32,
     pub(crate) setup_flags: Vec<&'static str>,
 }
@@ -115,11 +127,13 @@ pub(crate) struct Machinery {
 pub(crate) struct Deferred {
     wake: Vec<Waiter>,
     reclaim: Vec<Key>,
+    /// Standing operations that have brought enough.
+    end: Vec<Key>,
 }
 
 impl Deferred {
     fn is_empty(&self) -> bool {
-        self.wake.is_empty() && self.reclaim.is_empty()
+        self.wake.is_empty() && self.reclaim.is_empty() && self.end.is_empty()
     }
 }
 
@@ -132,6 +146,11 @@ pub(crate) struct Driver {
     /// For a foreign loop on the proactor, once it has asked.
     readiness: OnceCell<Readiness>,
     shortage: Shortage,
+    /// Memory for the chunks of streams, and for datagrams, once there were any.
+    streams: Rc<Memory>,
+    datagrams: OnceCell<Rc<Memory>>,
+    memory: MemoryConfig,
+    zero_copy: ZeroCopy,
     scheduler: Rc<Scheduler>,
     origin: Origin,
     me: Weak<Driver>,
@@ -149,11 +168,21 @@ enum Machine {
 }
 
 impl Driver {
-    pub(crate) fn new(backend: Backend, scheduler: Rc<Scheduler>) -> Rc<Self> {
-        let native = match &backend {
-            Backend::Ring(_, granted) => granted.opcodes,
-            Backend::Poller(_) | Backend::Closed => Opcodes::default(),
+    pub(crate) fn new(mut backend: Backend, scheduler: Rc<Scheduler>, memory: MemoryConfig) -> Rc<Self> {
+        let zero_copy = match &backend {
+            Backend::Ring(_, granted) if granted.features.has(Feature::SendZeroCopy) => memory.zero_copy,
+            _ => ZeroCopy::NEVER,
         };
+        let (native, ring) = match &mut backend {
+            Backend::Ring(_, granted) => (granted.opcodes, granted.buffers.take()),
+            Backend::Poller(_) | Backend::Closed => (Opcodes::default(), None),
+        };
+        let streams = Rc::new(Memory::new(
+            memory.stream_buffer_size as usize,
+            memory.stream_buffers as usize,
+            true,
+            ring,
+        ));
         Rc::new_cyclic(|me| Driver {
             backend: RefCell::new(backend),
             native: Cell::new(native),
@@ -161,6 +190,10 @@ impl Driver {
             deferred: RefCell::default(),
             readiness: OnceCell::new(),
             shortage: Shortage::default(),
+            streams: streams.clone(),
+            datagrams: OnceCell::new(),
+            memory,
+            zero_copy,
             origin: scheduler.shared().origin,
             scheduler,
             me: me.clone(),
@@ -174,7 +207,7 @@ impl Driver {
 
     /// Takes charge of a descriptor.
     pub(crate) fn attach(&self, fd: OwnedFd) -> Descriptor {
-        Descriptor::new(fd, self.me.clone())
+        Descriptor::new(fd, self.me.clone(), self.zero_copy)
     }
 
     /// The backend. In a fork of the process there is none: see [`Origin`].
@@ -244,6 +277,10 @@ impl Driver {
     /// One visit to the kernel, and everything that follows from it.
     pub(crate) fn visit(&self, park: Park) -> io::Result<()> {
         self.check_origin()?;
+        self.streams.top_up();
+        if let Some(datagrams) = self.datagrams.get() {
+            datagrams.top_up();
+        }
         let visited = {
             let mut deferred = self.deferred.borrow_mut();
             match &mut *self.backend() {
@@ -288,14 +325,15 @@ impl Driver {
         let mut guarded = Guarded::default();
         while !self.deferred.borrow().is_empty() {
             // What runs here may leave more.
-            let Deferred { mut wake, mut reclaim } = self.deferred.take();
+            let Deferred { mut wake, mut reclaim, mut end } = self.deferred.take();
+            end.drain(..).for_each(|key| self.end_standing_operation(key));
             wake.drain(..).for_each(|waiter| guarded.run(|| waiter.wake()));
             reclaim
                 .drain(..)
                 .for_each(|key| guarded.run(|| self.slots.find(key).map_or((), Occupied::take_apart)));
             let mut deferred = self.deferred.borrow_mut();
             if deferred.is_empty() {
-                *deferred = Deferred { wake, reclaim }; // keeps their memory
+                *deferred = Deferred { wake, reclaim, end }; // keeps their memory
             }
         }
         guarded.finish();
@@ -309,9 +347,14 @@ impl Driver {
         }
     }
 
-    /// Operations that occupy a slot, less the driver's own.
+    /// Operations of futures that occupy a slot, those of dropped ones included.
     pub(crate) fn live_operations(&self) -> usize {
-        self.slots.live() - usize::from(self.own().is_some())
+        self.slots.live() - self.slots.standing() - usize::from(self.own().is_some())
+    }
+
+    /// Operations of endpoints: multishot receives and accepts.
+    pub(crate) fn standing_operations(&self) -> usize {
+        self.slots.standing()
     }
 
     /// Operations that have begun since the runtime was made, the driver's own included.
@@ -351,6 +394,58 @@ impl Driver {
         self.native.set(Opcodes::default());
         let backend = std::mem::replace(&mut *self.backend(), Backend::Closed);
         drop(backend);
+        // What is still in flight may yet take a buffer: then the kernel keeps them all.
+        if self.in_flight() == 0 {
+            self.streams.withdraw();
+            self.datagrams.get().iter().for_each(|memory| memory.withdraw());
+        }
+    }
+
+    /// Has an operation fill the endpoint's arrivals, if this machine can: then somebody who waits for an arrival is
+    /// woken, or for its end. False where it can't, or not now.
+    pub(crate) fn arm(&self, endpoint: &Share, what: Standing) -> bool {
+        self.check_home(&endpoint.descriptor, "a receive or accept");
+        let (feature, memory) = match what {
+            Standing::Connections => (Feature::MultishotAccept, None),
+            Standing::Bytes => (Feature::MultishotRecv, Some(&self.streams)),
+            Standing::Datagrams => (Feature::MultishotRecv, Some(self.datagrams())),
+        };
+        let has = match &*self.backend() {
+            Backend::Ring(_, granted) => granted.features.has(feature),
+            Backend::Poller(_) | Backend::Closed => false,
+        };
+        if !has || endpoint.was_starved() || memory.is_some_and(|memory| !memory.top_up()) {
+            return false;
+        }
+        let shared = endpoint.endpoint().clone();
+        let key = match memory.cloned() {
+            None => self.stand(AcceptMulti::new(shared)),
+            Some(memory) if what == Standing::Bytes => self.stand(RecvMulti::new(shared, memory)),
+            Some(memory) => self.stand(RecvMsgMulti::new(shared, memory)),
+        };
+        // A key is never zero: generations begin with 1.
+        if let Some(token) = key.and_then(|key| NonZeroU64::new(key.pack())) {
+            endpoint.armed(token);
+        }
+        key.is_some()
+    }
+
+    /// Memory for datagrams, which have a group of their own: no two share a buffer.
+    pub(crate) fn datagrams(&self) -> &Rc<Memory> {
+        self.datagrams.get_or_init(|| {
+            let ring = match &*self.backend() {
+                Backend::Ring(ring, granted) if granted.features.has(Feature::MultishotRecv) => {
+                    ring.kernel.register_buffers(DATAGRAMS, false).ok()
+                }
+                _ => None,
+            };
+            Rc::new(Memory::new(DATAGRAM_BUFFER, self.memory.datagram_buffers as usize, false, ring))
+        })
+    }
+
+    /// Buffers of the loop's memory that chunks have.
+    pub(crate) fn chunk_buffers(&self) -> usize {
+        self.streams.out() + self.datagrams.get().map_or(0, |memory| memory.out())
     }
 
     /// What the backend is made of.
@@ -358,6 +453,7 @@ impl Driver {
         match &*self.backend() {
             Backend::Ring(_, granted) => Machinery {
                 features: granted.features,
+                refused: granted.refused.clone(),
                 ring_entries: granted.entries,
                 setup_flags: granted.setup_flags(),
             },
@@ -406,6 +502,14 @@ impl Registry for Driver {
     fn closed(&self) {
         self.shortage.relieve();
     }
+
+    fn end_standing(&self, token: NonZeroU64) {
+        self.end_standing_operation(Key::unpack(token.get()));
+    }
+
+    fn buffers(&self, what: Standing) -> Rc<dyn Buffers> {
+        if what == Standing::Datagrams { self.datagrams().clone() } else { self.streams.clone() }
+    }
 }
 
 impl fmt::Debug for Driver {
@@ -443,10 +547,17 @@ pub(crate) fn descriptor_closed() {
 /// An object that holds a port or is being closed goes, while operations of dropped futures may still share
 /// it: has the kernel end these now, if this is the thread's runtime. One that is being shut down ends all of
 /// them together.
-pub(crate) fn flush_for<T>(shared: &Rc<T>, descriptor: &Descriptor) {
-    if Rc::strong_count(shared) == 1 {
-        return;
+pub(crate) fn let_go(endpoint: &Share) {
+    if endpoint.is_only() {
+        endpoint.disarm();
     }
+    if endpoint.is_held() {
+        flush_for(&endpoint.descriptor);
+    }
+}
+
+/// The same for what is shared by operations alone.
+pub(crate) fn flush_for(descriptor: &Descriptor) {
     if let Some(driver) = current()
         && std::ptr::addr_eq(descriptor.home(), Rc::as_ptr(&driver))
         && !driver.scheduler.is_closed()

@@ -293,12 +293,12 @@ mod tests {
 
     use super::*;
     use crate::driver::Driver;
-    use crate::op::fd::Registry;
+    use crate::op::fd::{Registry, ZeroCopy};
 
     /// A descriptor of no runtime: nobody takes it out of the set when it is closed.
     fn descriptor(stream: UnixStream) -> Descriptor {
         let home: Weak<dyn Registry> = Weak::<Driver>::new();
-        Descriptor::new(stream.into(), home)
+        Descriptor::new(stream.into(), home, ZeroCopy::NEVER)
     }
 
     fn key(number: u64) -> Key {

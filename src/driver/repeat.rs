@@ -83,6 +83,10 @@ impl<B, T: Transfer<B>> Future for Repeat<B, T> {
                     complete || self.goal == Goal::Once || (!all && count < self.asked)
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted && !self.cancelled => false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted && self.done == 0 => {
+                    let cancelled = io::Error::from_raw_os_error(libc::ECANCELED);
+                    return Poll::Ready(Err(BufError::new(cancelled, buf)));
+                }
                 // What was moved before is the result, as if the step had been a short one.
                 Err(_) if self.done > 0 && !all => true,
                 Err(error) => return Poll::Ready(Err(BufError::new(error, buf))),

@@ -27,7 +27,7 @@ use super::slot::{Action, Event, Life};
 use super::slots::{Key, Occupied, Slots};
 use super::stats::Stats;
 use crate::op::wake::WakeRead;
-use crate::op::{Completion, Entry, Op};
+use crate::op::{Completion, Each, Entry, Op};
 use crate::task::inbox::Shared;
 
 /// Marks the `user_data` of what is no operation: cancels.
@@ -279,15 +279,23 @@ impl Deferred {
         match operation.apply(event) {
             Action::KeepAndWake => {
                 operation.keep(completion);
-                self.wake(operation);
+                if operation.is_standing() {
+                    operation.apply(Event::Abandon); // nobody will claim it
+                    self.reclaim.push(operation.key());
+                } else {
+                    self.wake(operation);
+                }
             }
             Action::Keep => operation.keep(completion),
             Action::Wake => self.wake(operation),
             Action::Item => {
-                operation.each(completion);
-                self.wake(operation);
+                let Each { wake, enough } = operation.each(completion);
+                self.wake.extend(wake);
+                if enough {
+                    self.end.push(operation.key());
+                }
             }
-            Action::OrphanItem => operation.each(completion),
+            Action::OrphanItem => self.wake.extend(operation.each(completion).wake),
             Action::KeepAndReclaim => {
                 operation.keep(completion);
                 self.reclaim.push(operation.key());

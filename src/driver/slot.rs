@@ -77,9 +77,9 @@ pub(crate) enum Action {
     KeepAndWake,
     /// The result was kept earlier; wake the future.
     Wake,
-    /// Hand the completion to the operation, and wake the future.
+    /// Hand the completion to the operation.
     Item,
-    /// Hand the completion to the operation; there is no future to wake.
+    /// Hand the completion to the operation, which is to end in any case.
     OrphanItem,
     /// Ask the kernel or the pool to end it.
     SendCancel,

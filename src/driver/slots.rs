@@ -23,7 +23,7 @@ use std::ptr::NonNull;
 use std::task::{Context, Waker};
 
 use super::slot::{Action, Event, Impossible, Life};
-use crate::op::{Completion, Kind, Op};
+use crate::op::{Completion, Each, Kind, Op};
 use crate::sys::call::Call;
 use crate::task::cell::TaskRef;
 use crate::task::waker::{Waiter, local_task};
@@ -84,7 +84,7 @@ struct Slot {
 struct OpVtable {
     name: &'static str,
     call: unsafe fn(NonNull<u8>) -> Call,
-    each: unsafe fn(NonNull<u8>, Completion),
+    each: unsafe fn(NonNull<u8>, Completion) -> Each,
     abandoned: unsafe fn(NonNull<u8>, Completion),
     /// None when the operation lies in its slot.
     boxed: Option<Layout>,
@@ -126,6 +126,8 @@ pub(crate) struct Slots {
     chunks: UnsafeCell<Vec<NonNull<Chunk>>>,
     free: Cell<u32>,
     live: Cell<usize>,
+    /// Those of them that stand.
+    standing: Cell<usize>,
     /// Operations that were ever placed.
     placed: Cell<u64>,
     spare: RefCell<Vec<NonNull<u8>>>,
@@ -139,6 +141,7 @@ impl Slots {
             chunks: UnsafeCell::default(),
             free: Cell::new(NONE),
             live: Cell::new(0),
+            standing: Cell::new(0),
             placed: Cell::new(0),
             spare: RefCell::default(),
         }
@@ -147,6 +150,11 @@ impl Slots {
     /// Operations that occupy a slot.
     pub(crate) fn live(&self) -> usize {
         self.live.get()
+    }
+
+    /// Those of them that belong to endpoints, and not to futures.
+    pub(crate) fn standing(&self) -> usize {
+        self.standing.get()
     }
 
     /// Operations that were ever placed.
@@ -210,6 +218,9 @@ impl Slots {
         self.placed.set(self.placed.get() + 1);
         slot.vtable.set(Some(Erased::<O>::VTABLE));
         slot.kind.set(O::KIND);
+        if O::KIND == Kind::Multishot {
+            self.standing.set(self.standing.get() + 1);
+        }
         let target = match Erased::<O>::BOXED {
             None => payload(slot),
             Some(layout) => {
@@ -356,10 +367,15 @@ impl Occupied<'_> {
     }
 
     /// Hands one completion of many to the operation.
-    pub(crate) fn each(self, completion: Completion) {
+    pub(crate) fn each(self, completion: Completion) -> Each {
         let vtable = self.vtable();
         // SAFETY: as in `call`.
-        unsafe { (vtable.each)(place_of(self.slot, vtable.boxed), completion) };
+        unsafe { (vtable.each)(place_of(self.slot, vtable.boxed), completion) }
+    }
+
+    /// Whether it belongs to an endpoint, and not to a future.
+    pub(crate) fn is_standing(self) -> bool {
+        self.slot.kind.get() == Kind::Multishot
     }
 
     /// Where the operation lies.
@@ -452,6 +468,9 @@ impl Occupied<'_> {
     #[inline]
     fn vacate(self, boxed: Option<Layout>) {
         let Occupied { slots, slot, key } = self;
+        if self.is_standing() {
+            slots.standing.set(slots.standing.get() - 1);
+        }
         if let Some(layout) = boxed {
             slots.deallocate(place_of(slot, boxed), layout);
         }

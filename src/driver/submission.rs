@@ -99,8 +99,11 @@ impl<O: Op> Future for Submission<O> {
 
 impl<O: Op> Drop for Submission<O> {
     fn drop(&mut self) {
-        if let State::Placed(key, driver) = &self.state {
-            driver.abandon(*key);
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Placed(key, driver) => driver.abandon(key),
+            State::Here(op) => op.abandoned(Completion::CANCELED),
+            State::Settled(op, completion) => op.abandoned(completion),
+            State::Over => {}
         }
     }
 }

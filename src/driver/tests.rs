@@ -14,7 +14,7 @@ use super::slot::{Action, Event, Life};
 use super::slots::{Key, Occupied, Slots};
 use super::stats::Stats;
 use super::{Deferred, Park};
-use crate::op::{Completion, Entry, Kind, Op, Wait};
+use crate::op::{Completion, Each, Entry, Kind, Op, Wait};
 use crate::sys::call::Call;
 use crate::task::inbox::Shared;
 
@@ -101,6 +101,9 @@ impl<const KIND: u8> Drop for Probe<KIND> {
     }
 }
 
+/// The item after which a multishot operation is to end.
+const ENOUGH: i32 = 99;
+
 const SINGLE: u8 = 0;
 const MULTISHOT: u8 = 1;
 const ZERO_COPY: u8 = 2;
@@ -136,8 +139,9 @@ impl<const KIND: u8> Op for Probe<KIND> {
         self.0.note(format!("abandoned with {}", completion.result));
     }
 
-    fn each(&mut self, completion: Completion) {
+    fn each(&mut self, completion: Completion) -> Each {
         self.0.note(format!("item {}", completion.result));
+        Each { wake: None, enough: completion.result == ENOUGH }
     }
 }
 
@@ -395,6 +399,31 @@ fn multishot_hands_over_items_until_the_last() {
     bench.complete(key, -libc::ECANCELED, 0);
     bench.visit();
     assert_eq!(bench.log.take(), ["item 3".to_owned(), format!("abandoned with {}", -libc::ECANCELED)]);
+}
+
+#[test]
+fn multishot_is_taken_apart_when_it_ends_by_itself() {
+    let mut bench = Bench::new(8);
+    for last in [7, 0, -libc::ENOBUFS] {
+        let key = bench.submit::<MULTISHOT>();
+        bench.visit();
+        bench.complete(key, last, 0);
+        bench.visit();
+        assert_eq!(bench.log.take(), [format!("abandoned with {last}")]);
+        assert_eq!((bench.slots.live(), bench.slots.standing()), (1, 0), "the ring's own is left");
+    }
+}
+
+#[test]
+fn multishot_that_has_brought_enough_is_to_end() {
+    let mut bench = Bench::new(8);
+    let key = bench.submit::<MULTISHOT>();
+    bench.visit();
+    bench.complete(key, 1, F_MORE);
+    bench.complete(key, ENOUGH, F_MORE);
+    bench.visit();
+    assert_eq!(bench.deferred.end, [key]);
+    assert_eq!(bench.slots.standing(), 1);
 }
 
 #[test]

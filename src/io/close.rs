@@ -9,9 +9,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use crate::driver::submission::Submission;
-use crate::driver::{descriptor_closed, flush_for};
+use crate::driver::{descriptor_closed, flush_for, let_go};
 use crate::op;
-use crate::op::endpoint::Endpoint;
+use crate::op::endpoint::Share;
 use crate::op::fd::Descriptor;
 
 io_future! {
@@ -31,28 +31,52 @@ pub(crate) trait Closable: 'static {
     /// Has the kernel end the operations of dropped futures.
     fn flush(&self);
 
+    /// Waits until the object's own operation is over, if nobody else uses it.
+    fn poll_alone(&self, _: &Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
     /// The descriptor, if nobody shares the object any more.
     fn take(self: Box<Self>) -> Option<OwnedFd>;
 }
 
-impl Closable for Rc<Endpoint> {
+impl Closable for Share {
     fn flush(&self) {
-        flush_for(self, &self.descriptor);
+        let_go(self);
+    }
+
+    fn poll_alone(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.is_only() && self.is_armed() {
+            self.wait(cx);
+            return Poll::Pending;
+        }
+        Poll::Ready(())
     }
 
     fn take(self: Box<Self>) -> Option<OwnedFd> {
-        Rc::into_inner(*self).map(|endpoint| endpoint.descriptor.into_owned())
+        self.into_inner().map(|endpoint| endpoint.descriptor.into_owned())
     }
 }
 
 impl Closable for Rc<Descriptor> {
     fn flush(&self) {
-        flush_for(self, self);
+        if Rc::strong_count(self) > 1 {
+            flush_for(self);
+        }
     }
 
     fn take(self: Box<Self>) -> Option<OwnedFd> {
         Rc::into_inner(*self).map(Descriptor::into_owned)
     }
+}
+
+/// The object is used by others as well, and can't be taken apart.
+pub(crate) fn busy() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::ResourceBusy,
+        "other futures or halves, or an operation that can't be cancelled, still share the descriptor; it is closed \
+         when the last of them ends",
+    )
 }
 
 pub(crate) struct Closing(State);
@@ -82,14 +106,11 @@ impl Future for Closing {
                     return Poll::Ready(closed);
                 }
                 State::Shared(object) => {
-                    let object = object.take().expect("a Close was polled after its result");
-                    object.flush();
-                    let Some(fd) = object.take() else {
-                        return Poll::Ready(Err(io::Error::new(
-                            io::ErrorKind::ResourceBusy,
-                            "other futures or halves, or an operation that can't be cancelled, still share the \
-                             descriptor; it is closed when the last of them ends",
-                        )));
+                    let shared = object.as_ref().expect("a Close was polled after its result");
+                    shared.flush();
+                    ready!(shared.poll_alone(cx));
+                    let Some(fd) = object.take().and_then(Closable::take) else {
+                        return Poll::Ready(Err(busy()));
                     };
                     self.0 = State::Alone(Submission::new(op::close::Close::new(fd)));
                 }

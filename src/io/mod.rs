@@ -11,6 +11,7 @@ use crate::buf::{BufResult, IoBuf, IoBufMut};
 
 pub use crate::driver::submission::{Cancel, Cancellable};
 pub use close::Close;
+pub(crate) use close::busy;
 pub use copy::copy;
 pub use nop::{Nop, nop};
 

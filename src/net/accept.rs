@@ -19,7 +19,7 @@ use crate::driver::current;
 use crate::driver::shortage::Relief;
 use crate::driver::submission::Submission;
 use crate::op;
-use crate::op::endpoint::Endpoint;
+use crate::op::endpoint::Share;
 use crate::time::{Sleep, now, sleep_until};
 
 /// The first pause after a failure, and the longest.
@@ -29,13 +29,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// What the accepts of one listener share.
 #[derive(Debug)]
 pub(super) struct Acceptor {
-    pub(super) endpoint: Rc<Endpoint>,
+    pub(super) endpoint: Share,
     /// Until when the kernel need not be asked, and the pause that led to this; after a failure.
     exhausted: Cell<Option<(Instant, Duration)>>,
 }
 
 impl Acceptor {
-    pub(super) fn new(endpoint: Rc<Endpoint>) -> Rc<Self> {
+    pub(super) fn new(endpoint: Share) -> Rc<Self> {
         Rc::new(Acceptor { endpoint, exhausted: Cell::new(None) })
     }
 

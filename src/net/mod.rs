@@ -16,11 +16,16 @@
 
 mod accept;
 mod addr;
+mod chunks;
+mod incoming;
+mod quiesce;
 mod split;
 mod tcp_listener;
 mod tcp_stream;
 mod udp;
 
+use std::cell::Cell;
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -31,6 +36,9 @@ use std::task::{Context, Poll, ready};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 pub use addr::{LookupHost, ToSocketAddrs, lookup_host};
+pub use chunks::{Chunks, Datagrams, Recv, RecvChunkFrom};
+pub use incoming::Incoming;
+pub use quiesce::{IntoOwnedFd, Leftover, ListenerIntoOwnedFd, Quiesce, UdpIntoOwnedFd};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use tcp_listener::{Accept, Bind, TcpListener};
 pub use tcp_stream::{
@@ -49,6 +57,31 @@ fn internet(address: io::Result<SockAddr>) -> io::Result<SocketAddr> {
     address?.as_socket().ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, "the socket's address is neither IPv4 nor IPv6")
     })
+}
+
+/// What a method with `poll_` in its name goes on with.
+struct Unfinished<T>(Cell<Option<Box<T>>>);
+
+impl<T> Unfinished<T> {
+    fn take(&self) -> Option<Box<T>> {
+        self.0.take()
+    }
+
+    fn set(&self, value: Option<Box<T>>) {
+        self.0.set(value);
+    }
+}
+
+impl<T> Default for Unfinished<T> {
+    fn default() -> Self {
+        Unfinished(Cell::new(None))
+    }
+}
+
+impl<T> fmt::Debug for Unfinished<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unfinished").finish_non_exhaustive()
+    }
 }
 
 /// Prepares a descriptor from elsewhere: both backends want it not to block.

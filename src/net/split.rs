@@ -4,11 +4,12 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::rc::Rc;
 
 use socket2::SockRef;
 
-use super::{Read, ReadExact, ReadVectored, TcpStream, Write, WriteAll, WriteAllVectored, WriteVectored};
+use super::{
+    Chunks, Read, ReadExact, ReadVectored, Recv, TcpStream, Write, WriteAll, WriteAllVectored, WriteVectored,
+};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVec, IoVecMut};
 use crate::io::{ReadOwned, WriteOwned};
 
@@ -77,7 +78,7 @@ impl OwnedReadHalf {
     /// # Errors
     /// Both halves, when they are not of the same stream.
     pub fn reunite(self, writer: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
-        if !Rc::ptr_eq(self.stream.endpoint(), writer.as_ref().endpoint()) {
+        if !self.stream.endpoint().is_same(writer.as_ref().endpoint()) {
             return Err(ReuniteError(self, writer));
         }
         writer.forget();
@@ -143,6 +144,16 @@ macro_rules! reading {
             /// As [`TcpStream::read`].
             pub fn read<B: IoBufMut>(&self, buf: B) -> Read<B> {
                 self.as_ref().read(buf)
+            }
+
+            /// As [`TcpStream::recv`].
+            pub fn recv(&self) -> Recv {
+                self.as_ref().recv()
+            }
+
+            /// As [`TcpStream::chunks`].
+            pub fn chunks(&self) -> Chunks {
+                self.as_ref().chunks()
             }
 
             /// As [`TcpStream::read_exact`].

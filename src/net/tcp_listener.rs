@@ -13,11 +13,13 @@ use socket2::{Protocol, SockAddr, SockRef, Type};
 
 use super::accept::{Accepting, Acceptor};
 use super::addr::ToSocketAddrs;
+use super::incoming::Incoming;
+use super::quiesce::{ListenerIntoOwnedFd, Quiesce, Quieting, Surrender};
 use super::tcp_stream::TcpStream;
-use super::{Binding, adopt, internet, socket};
-use crate::driver::{attach, flush_for};
+use super::{Binding, Unfinished, adopt, internet, socket};
+use crate::driver::{attach, let_go};
 use crate::io::Close;
-use crate::op::endpoint::Endpoint;
+use crate::op::endpoint::{Arrival, Share};
 
 /// A socket that accepts connections.
 ///
@@ -38,6 +40,8 @@ use crate::op::endpoint::Endpoint;
 #[derive(Debug)]
 pub struct TcpListener {
     acceptor: Rc<Acceptor>,
+    /// What `poll_accept` waits with.
+    polled: Unfinished<Incoming>,
 }
 
 const BACKLOG: i32 = 1_024;
@@ -77,7 +81,7 @@ impl TcpListener {
 
     #[track_caller]
     fn from_fd(fd: OwnedFd, what: &str) -> Self {
-        TcpListener { acceptor: Acceptor::new(Endpoint::new(attach(fd, what))) }
+        TcpListener { acceptor: Acceptor::new(Share::new(attach(fd, what))), polled: Unfinished::default() }
     }
 
     /// Waits for a connection; gives the stream and its peer's address.
@@ -92,7 +96,48 @@ impl TcpListener {
     /// Dropping it loses no connection: one that was accepted all the same goes to the next accept, or is
     /// closed with the listener.
     pub fn accept(&self) -> Accept {
-        Accept(AcceptFrom { step: Accepting::new(&self.acceptor) })
+        Accept(AcceptFrom::new(&self.acceptor))
+    }
+
+    /// The connections, one after the other, as a stream of the `futures` crates.
+    ///
+    /// # Cancellation
+    /// Dropping it loses no connection.
+    pub fn incoming(&self) -> Incoming {
+        Incoming::new(&self.acceptor)
+    }
+
+    /// Polls for a connection, as [`accept`](Self::accept) does, for adapters. After `Pending` it keeps its turn: other
+    /// accepts wait until it has been ready.
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let mut polled = self.polled.take().unwrap_or_else(|| Box::new(self.incoming()));
+        let accepted = polled.poll_accept(cx);
+        self.polled.set(Some(polled));
+        accepted
+    }
+
+    /// Ends the listener's own operation, and waits until the kernel holds nothing of it any more. Connections that had
+    /// been accepted stay in its queue, for the next accept.
+    ///
+    /// # Errors
+    /// None but `ECANCELED`.
+    ///
+    /// # Cancellation
+    /// Dropping it is harmless.
+    pub fn quiesce(&self) -> Quiesce {
+        Quiesce(Quieting::new(&self.acceptor.endpoint))
+    }
+
+    /// Gives the descriptor away, together with the connections that had been accepted and not handed out.
+    ///
+    /// # Errors
+    /// `ResourceBusy` while futures of this listener are still there; it is closed then.
+    pub fn into_owned_fd(self) -> ListenerIntoOwnedFd {
+        let connections = |arrivals: Vec<Arrival>| {
+            let connection = |arrival| if let Arrival::Connection(fd) = arrival { Some(fd) } else { None };
+            arrivals.into_iter().filter_map(connection).collect()
+        };
+        ListenerIntoOwnedFd(Surrender::new(self.acceptor.endpoint.clone(), connections))
     }
 
     /// The address that it listens on.
@@ -131,7 +176,8 @@ impl TcpListener {
 impl Drop for TcpListener {
     /// Frees the port at once, also when operations of dropped futures were still with the kernel.
     fn drop(&mut self) {
-        flush_for(&self.acceptor.endpoint, &self.acceptor.endpoint.descriptor);
+        self.polled.set(None);
+        let_go(&self.acceptor.endpoint);
     }
 }
 
@@ -162,6 +208,10 @@ pub(crate) struct AcceptFrom {
 }
 
 impl AcceptFrom {
+    pub(super) fn new(acceptor: &Rc<Acceptor>) -> Self {
+        AcceptFrom { step: Accepting::new(acceptor) }
+    }
+
     fn request_cancel(&mut self) {
         self.step.request_cancel();
     }

@@ -6,22 +6,23 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::{Protocol, SockAddr, SockRef, Type};
 
 use super::addr::{LookupHost, ToSocketAddrs, lookup_host};
+use super::chunks::{Chunks, Receiving, Recv};
+use super::quiesce::{IntoOwnedFd, Leftover, Quiesce, Quieting, Surrender};
 use super::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
-use super::{adopt, internet, socket};
-use crate::buf::{BufResult, IoBuf, IoBufMut, IoVec, IoVecMut};
+use super::{Unfinished, adopt, internet, socket};
+use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut, IoVec, IoVecMut};
 use crate::driver::attach;
 use crate::driver::repeat::{Goal, Repeat};
 use crate::driver::submission::Submission;
 use crate::io::{Close, ReadOwned, WriteOwned};
 use crate::op;
-use crate::op::endpoint::Endpoint;
+use crate::op::endpoint::Share;
 use crate::op::message::{VectoredReceiver, VectoredSender};
 use crate::op::socket::{Receiver, Sender};
 
@@ -45,7 +46,9 @@ use crate::op::socket::{Receiver, Sender};
 /// ```
 #[derive(Debug)]
 pub struct TcpStream {
-    endpoint: Rc<Endpoint>,
+    endpoint: Share,
+    /// What `poll_recv` waits with.
+    polled: Unfinished<Recv>,
 }
 
 impl TcpStream {
@@ -83,14 +86,14 @@ impl TcpStream {
 
     #[track_caller]
     pub(super) fn from_fd(fd: OwnedFd, what: &str) -> Self {
-        TcpStream { endpoint: Endpoint::new(attach(fd, what)) }
+        Self::from_endpoint(Share::new(attach(fd, what)))
     }
 
-    pub(super) fn from_endpoint(endpoint: Rc<Endpoint>) -> Self {
-        TcpStream { endpoint }
+    pub(super) fn from_endpoint(endpoint: Share) -> Self {
+        TcpStream { endpoint, polled: Unfinished::default() }
     }
 
-    pub(super) fn endpoint(&self) -> &Rc<Endpoint> {
+    pub(super) fn endpoint(&self) -> &Share {
         &self.endpoint
     }
 
@@ -107,13 +110,49 @@ impl TcpStream {
         Read(Repeat::socket(Receiver::new(&self.endpoint), buf, Goal::Once))
     }
 
+    /// Receives what is there, at least one byte, into memory of the runtime; `None` at the end of the stream.
+    ///
+    /// This is the cheapest way to receive. On the proactor one multishot operation, which belongs to the stream, fills
+    /// its queue from buffers that the kernel takes when bytes arrive: a connection that waits keeps no buffer. Who
+    /// does not come to take what has arrived is left to the kernel, after some 256 KiB, until the queue is empty.
+    ///
+    /// `recv` and [`read`](Self::read) may be mixed; bytes come in order.
+    ///
+    /// # Errors
+    /// Those of recv(2).
+    ///
+    /// # Cancellation
+    /// Dropping it loses no byte.
+    pub fn recv(&self) -> Recv {
+        Recv(Receiving::new(&self.endpoint))
+    }
+
+    /// Polls for a chunk, as [`recv`](Self::recv) does, for adapters. After `Pending` it keeps its turn: other receives
+    /// wait until it has been ready.
+    pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Chunk>>> {
+        let mut polled = self.polled.take().unwrap_or_else(|| Box::new(self.recv()));
+        let received = Pin::new(&mut *polled).poll(cx);
+        if received.is_pending() {
+            self.polled.set(Some(polled));
+        }
+        received
+    }
+
+    /// What the stream receives, chunk by chunk, as a stream of the `futures` crates.
+    ///
+    /// # Cancellation
+    /// Dropping it loses no byte.
+    pub fn chunks(&self) -> Chunks {
+        Chunks::new(&self.endpoint)
+    }
+
     /// Receives until the buffer is full.
     ///
     /// # Errors
     /// Those of recv(2), and `UnexpectedEof`; the buffer comes back, with what had been received.
     ///
     /// # Cancellation
-    /// Dropping it loses what this call had received in earlier steps, with its buffer; nothing else.
+    /// Dropping it loses no byte: what it had received goes back to the stream.
     pub fn read_exact<B: IoBufMut>(&self, buf: B) -> ReadExact<B> {
         ReadExact(Repeat::socket(Receiver::new(&self.endpoint), buf, Goal::All))
     }
@@ -149,12 +188,54 @@ impl TcpStream {
         WriteAll(Repeat::socket(Sender::new(&self.endpoint), buf, Goal::All))
     }
 
+    /// Sends the buffer's bytes, or some from their start, without a copy where the kernel can
+    /// ([`Feature::SendZeroCopy`](crate::Feature::SendZeroCopy)), and else as [`write`](Self::write) does.
+    ///
+    /// The future is ready, and the buffer comes back, when the kernel reads it no more: with TCP when the peer has
+    /// acknowledged the bytes. Later writes wait until then. It is worth its price for large buffers (64 KiB and more)
+    /// and real network cards; on loopback the kernel copies all the same.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write).
+    ///
+    /// # Cancellation
+    /// As for [`write`](Self::write); the buffer of a dropped one is kept until the kernel reads it no more.
+    pub fn write_zerocopy<B: IoBuf>(&self, buf: B) -> Write<B> {
+        Write(Repeat::socket(Sender::without_copy(&self.endpoint), buf, Goal::Once))
+    }
+
+    /// Sends all of the buffer's bytes as [`write_zerocopy`](Self::write_zerocopy) does.
+    ///
+    /// # Errors
+    /// As for [`write_all`](Self::write_all).
+    ///
+    /// # Cancellation
+    /// As for [`write_zerocopy`](Self::write_zerocopy).
+    pub fn write_all_zerocopy<B: IoBuf>(&self, buf: B) -> WriteAll<B> {
+        WriteAll(Repeat::socket(Sender::without_copy(&self.endpoint), buf, Goal::All))
+    }
+
+    /// Sends all bytes of several buffers as [`write_zerocopy`](Self::write_zerocopy) does.
+    ///
+    /// # Errors
+    /// As for [`write_all_vectored`](Self::write_all_vectored).
+    ///
+    /// # Cancellation
+    /// As for [`write_zerocopy`](Self::write_zerocopy).
+    pub fn write_all_vectored_zerocopy<V: IoVec>(&self, bufs: V) -> WriteAllVectored<V> {
+        WriteAllVectored(Repeat::socket(
+            VectoredSender(Sender::without_copy(&self.endpoint)),
+            bufs,
+            Goal::All,
+        ))
+    }
+
     /// Sends several buffers, one after the other, or some of their bytes.
     ///
     /// # Errors
     /// Those of sendmsg(2); the buffers come back.
     pub fn write_vectored<V: IoVec>(&self, bufs: V) -> WriteVectored<V> {
-        WriteVectored(Repeat::socket(VectoredSender::new(&self.endpoint), bufs, Goal::Once))
+        WriteVectored(Repeat::socket(VectoredSender(Sender::new(&self.endpoint)), bufs, Goal::Once))
     }
 
     /// Sends all bytes of several buffers.
@@ -162,7 +243,7 @@ impl TcpStream {
     /// # Errors
     /// Those of sendmsg(2), and `WriteZero`; the buffers come back.
     pub fn write_all_vectored<V: IoVec>(&self, bufs: V) -> WriteAllVectored<V> {
-        WriteAllVectored(Repeat::socket(VectoredSender::new(&self.endpoint), bufs, Goal::All))
+        WriteAllVectored(Repeat::socket(VectoredSender(Sender::new(&self.endpoint)), bufs, Goal::All))
     }
 
     /// Ends one or both directions. After `Write` the peer reads the end of the stream.
@@ -203,6 +284,30 @@ impl TcpStream {
     /// cancelled writes included.
     pub fn bytes_sent(&self) -> u64 {
         self.endpoint.sent()
+    }
+
+    /// Waits until the kernel holds nothing of the stream any more: ends its own operation, lets those of futures that
+    /// are still there end, and those of dropped ones. What was received stays in the stream's queue. It may take as long
+    /// as the peer does, if a send waits for it.
+    ///
+    /// # Errors
+    /// None but `ECANCELED`.
+    ///
+    /// # Cancellation
+    /// Dropping it is harmless.
+    pub fn quiesce(&self) -> Quiesce {
+        Quiesce(Quieting::new(&self.endpoint))
+    }
+
+    /// Gives the descriptor away, together with what it had received and nobody had taken.
+    ///
+    /// # Errors
+    /// `ResourceBusy` while other futures or halves of this stream are there, of which the last one closes it.
+    ///
+    /// # Cancellation
+    /// Dropping it closes the connection.
+    pub fn into_owned_fd(self) -> IntoOwnedFd {
+        IntoOwnedFd(Surrender::new(self.endpoint, Leftover::of))
     }
 
     /// Closes the connection and waits until that is done; dropping it closes it as well, but tells of no
@@ -361,7 +466,7 @@ impl ConnectTo {
             return Err(super::addr::cancelled());
         }
         let socket = socket(address, Type::STREAM, Protocol::TCP)?;
-        let endpoint = Endpoint::new(attach(socket.into(), "TcpStream::connect"));
+        let endpoint = Share::new(attach(socket.into(), "TcpStream::connect"));
         Ok(Submission::new(op::socket::Connect::new(endpoint, SockAddr::from(*address))))
     }
 }

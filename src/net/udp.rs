@@ -6,18 +6,19 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use socket2::{Protocol, SockAddr, SockRef, Type};
 
 use super::addr::{LookupHost, ToSocketAddrs, lookup_host};
-use super::{Binding, adopt, first_that_works, internet, socket};
-use crate::buf::{BufResult, IoBuf, IoBufMut};
+use super::chunks::{Datagrams, ReceivingDatagram, RecvChunkFrom};
+use super::quiesce::{Quiesce, Quieting, Surrender, UdpIntoOwnedFd};
+use super::{Binding, Unfinished, adopt, first_that_works, internet, socket};
+use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut};
 use crate::driver::submission::Submission;
-use crate::driver::{attach, flush_for};
+use crate::driver::{attach, let_go};
 use crate::io::Close;
-use crate::op::endpoint::Endpoint;
+use crate::op::endpoint::{Arrival, Share};
 use crate::op::message;
 
 /// A UDP socket.
@@ -38,7 +39,9 @@ use crate::op::message;
 /// ```
 #[derive(Debug)]
 pub struct UdpSocket {
-    endpoint: Rc<Endpoint>,
+    endpoint: Share,
+    /// What `poll_recv_chunk` waits with.
+    polled: Unfinished<RecvChunkFrom>,
 }
 
 impl UdpSocket {
@@ -72,7 +75,7 @@ impl UdpSocket {
 
     #[track_caller]
     fn from_fd(fd: OwnedFd, what: &str) -> Self {
-        UdpSocket { endpoint: Endpoint::new(attach(fd, what)) }
+        UdpSocket { endpoint: Share::new(attach(fd, what)), polled: Unfinished::default() }
     }
 
     /// Fixes the peer for [`send`](Self::send) and [`recv`](Self::recv): the first address that works.
@@ -122,6 +125,66 @@ impl UdpSocket {
         UdpRecv(Receiving(Submission::new(message::RecvFrom::new(&self.endpoint, buf))))
     }
 
+    /// Receives one datagram, whole, into memory of the runtime, and its sender's address: the cheapest way. On the
+    /// proactor one multishot operation, which belongs to the socket, fills its queue.
+    ///
+    /// # Errors
+    /// Those of recvmsg(2).
+    ///
+    /// # Cancellation
+    /// Dropping it loses no datagram.
+    pub fn recv_chunk(&self) -> RecvChunkFrom {
+        RecvChunkFrom(ReceivingDatagram::new(&self.endpoint))
+    }
+
+    /// The datagrams that it receives, as a stream of the `futures` crates.
+    ///
+    /// # Cancellation
+    /// Dropping it loses no datagram.
+    pub fn datagrams(&self) -> Datagrams {
+        Datagrams::new(&self.endpoint)
+    }
+
+    /// Polls for a datagram, as [`recv_chunk`](Self::recv_chunk) does, for adapters. After `Pending` it keeps its turn:
+    /// other receives wait until it has been ready.
+    pub fn poll_recv_chunk(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Chunk, SocketAddr)>> {
+        let mut polled = self.polled.take().unwrap_or_else(|| Box::new(self.recv_chunk()));
+        let received = Pin::new(&mut *polled).poll(cx);
+        if received.is_pending() {
+            self.polled.set(Some(polled));
+        }
+        received
+    }
+
+    /// Ends the socket's own operation, and waits until the kernel holds nothing of it any more: see
+    /// [`TcpStream::quiesce`](super::TcpStream::quiesce).
+    ///
+    /// # Errors
+    /// None but `ECANCELED`.
+    ///
+    /// # Cancellation
+    /// Dropping it is harmless.
+    pub fn quiesce(&self) -> Quiesce {
+        Quiesce(Quieting::new(&self.endpoint))
+    }
+
+    /// Gives the descriptor away, together with the datagrams that had been received and not taken.
+    ///
+    /// # Errors
+    /// `ResourceBusy` while futures of this socket are still there; it is closed then.
+    pub fn into_owned_fd(self) -> UdpIntoOwnedFd {
+        let datagrams = |arrivals: Vec<Arrival>| {
+            let datagram = |arrival| match arrival {
+                Arrival::Datagram(datagram) => {
+                    datagram.sender().map(|sender| (datagram.into_bytes(), sender))
+                }
+                _ => None,
+            };
+            arrivals.into_iter().filter_map(datagram).collect()
+        };
+        UdpIntoOwnedFd(Surrender::new(self.endpoint.clone(), datagrams))
+    }
+
     /// The address of this side.
     ///
     /// # Errors
@@ -166,7 +229,8 @@ impl UdpSocket {
 impl Drop for UdpSocket {
     /// Frees the port at once, also when operations of dropped futures were still with the kernel.
     fn drop(&mut self) {
-        flush_for(&self.endpoint, &self.endpoint.descriptor);
+        self.polled.set(None);
+        let_go(&self.endpoint);
     }
 }
 
@@ -208,7 +272,7 @@ io_future! {
 }
 
 pub(crate) struct ConnectTo {
-    endpoint: Rc<Endpoint>,
+    endpoint: Share,
     lookup: LookupHost,
 }
 

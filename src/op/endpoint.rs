@@ -1,61 +1,108 @@
 //! An endpoint: a socket with what its operations share.
 //!
-//! *Gates*: one receive (or accept) and one send are in flight at a time; a later one waits until the one
-//! before has ended, whether or not its future is still there. So bytes come and go in order, and a write
-//! never overtakes one whose fate is open.
+//! *Gates* (`gate.rs`) let one receive and one send through at a time.
 //!
-//! *Arrivals*: what the kernel delivered to an operation whose future had gone. The next receive or accept
-//! is answered from here first, so that dropping a future loses nothing.
+//! *Arrivals* are what the kernel delivered and nobody has taken yet: what a *standing operation* (a multishot receive
+//! or accept, which belongs to the endpoint and not to a future) has brought, and what came for futures that had gone.
+//! The next receive or accept is answered from here first, so that dropping a future loses nothing.
+//!
+//! Who uses the endpoint holds a [`Share`] of it. When the last one goes, the standing operation is ended; it keeps the
+//! endpoint itself, and so the descriptor, until the kernel has let go of it.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::mem::take;
+use std::num::NonZeroU64;
+use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use socket2::SockAddr;
-
 use super::fd::Descriptor;
+use super::gate::{Gate, Side};
+use super::standing::Datagram;
+use crate::buf::Chunk;
 use crate::task::waker::Waiter;
 
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) descriptor: Descriptor,
-    receiving: Gate,
-    sending: Gate,
-    arrivals: RefCell<VecDeque<Arrival>>,
+    pub(super) receiving: Gate,
+    pub(super) sending: Gate,
+    arrivals: RefCell<Arrivals>,
+    /// The operation that fills `arrivals`, while there is one.
+    standing: Cell<Option<NonZeroU64>>,
+    /// The last one found no buffer.
+    starved: Cell<bool>,
+    /// Who is through the gate and waits for an arrival.
+    waiter: RefCell<Option<Waiter>>,
     sent: Cell<u64>,
+    shares: Cell<u32>,
 }
 
-/// Something that came for a future that had gone.
+/// Something that came and was not taken yet.
 #[derive(Debug)]
 pub(crate) enum Arrival {
-    /// Bytes of a stream; those before the offset have been taken.
-    Bytes(Vec<u8>, usize),
-    Datagram(Vec<u8>, Option<SockAddr>),
+    Bytes(Chunk),
+    /// The end of a stream.
+    End,
+    Datagram(Datagram),
     Connection(OwnedFd),
     /// An error that the kernel reports only once, such as ECONNRESET.
     Error(i32),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Receive,
-    Send,
+impl Arrival {
+    /// What it adds to what is held: see [`Endpoint::holds`].
+    fn weight(&self) -> usize {
+        match self {
+            // A small chunk keeps memory as well.
+            Arrival::Bytes(chunk) => chunk.len() + SMALL,
+            Arrival::Datagram(datagram) => datagram.len() + SMALL,
+            Arrival::Connection(_) => 1,
+            Arrival::End | Arrival::Error(_) => 0,
+        }
+    }
+}
+
+/// What a chunk counts for beside its bytes.
+const SMALL: usize = 256;
+
+/// A queue whose first place needs no memory of its own: most have no second.
+#[derive(Debug, Default)]
+struct Arrivals {
+    first: Option<Arrival>,
+    #[expect(clippy::box_collection, reason = "a pointer's size where most have nothing")]
+    rest: Option<Box<VecDeque<Arrival>>>,
+    weight: usize,
+}
+
+impl Arrivals {
+    fn push(&mut self, arrival: Arrival) {
+        self.weight += arrival.weight();
+        match &mut self.first {
+            None => self.first = Some(arrival),
+            Some(_) => self.rest.get_or_insert_default().push_back(arrival),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Arrival> {
+        let next = self.rest.as_mut().and_then(|rest| rest.pop_front());
+        let arrival = std::mem::replace(&mut self.first, next)?;
+        self.weight -= arrival.weight();
+        Some(arrival)
+    }
+
+    fn put_back(&mut self, arrival: Arrival) {
+        self.weight += arrival.weight();
+        if let Some(second) = self.first.replace(arrival) {
+            self.rest.get_or_insert_default().push_front(second);
+        }
+    }
 }
 
 impl Endpoint {
-    pub(crate) fn new(descriptor: Descriptor) -> Rc<Self> {
-        Rc::new(Endpoint {
-            descriptor,
-            receiving: Gate::default(),
-            sending: Gate::default(),
-            arrivals: RefCell::default(),
-            sent: Cell::new(0),
-        })
-    }
-
     /// Bytes that the kernel took for sending so far.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.get()
@@ -66,162 +113,172 @@ impl Endpoint {
     }
 
     pub(crate) fn arrived(&self, arrival: Arrival) {
-        self.arrivals.borrow_mut().push_back(arrival);
+        self.arrivals.borrow_mut().push(arrival);
     }
 
     pub(crate) fn has_arrivals(&self) -> bool {
-        !self.arrivals.borrow().is_empty()
+        self.arrivals.borrow().first.is_some()
     }
 
     pub(crate) fn next_arrival(&self) -> Option<Arrival> {
-        self.arrivals.borrow_mut().pop_front()
+        self.arrivals.borrow_mut().pop()
     }
 
     /// Puts back what the receiver had no room for.
     pub(crate) fn put_back(&self, arrival: Arrival) {
-        self.arrivals.borrow_mut().push_front(arrival);
+        self.arrivals.borrow_mut().put_back(arrival);
     }
 
-    fn gate(&self, side: Side) -> &Gate {
-        match side {
-            Side::Receive => &self.receiving,
-            Side::Send => &self.sending,
+    /// How much has arrived and was not taken: bytes, with a surcharge for each chunk, or connections.
+    pub(crate) fn holds(&self) -> usize {
+        self.arrivals.borrow().weight
+    }
+
+    /// What has arrived first. `Pending` while nothing has and a standing operation is to bring it; `None` when nobody
+    /// will. `ends` says that the receiver would rather ask the kernel itself: it waits for the operation's end.
+    #[inline]
+    pub(crate) fn poll_arrival(&self, cx: &Context<'_>, ends: bool) -> Poll<Option<Arrival>> {
+        if let Some(arrival) = self.next_arrival() {
+            return Poll::Ready(Some(arrival));
+        }
+        if self.standing.get().is_none() {
+            return Poll::Ready(None);
+        }
+        if ends {
+            self.disarm();
+            if self.standing.get().is_none() {
+                return Poll::Ready(self.next_arrival());
+            }
+        }
+        self.wait(cx);
+        Poll::Pending
+    }
+
+    /// Keeps the waker of who waits for an arrival, or for the standing operation's end.
+    #[inline]
+    pub(crate) fn wait(&self, cx: &Context<'_>) {
+        let keep = self.waiter.borrow().as_ref().is_some_and(|waiter| waiter.will_wake(cx));
+        if !keep {
+            let waiter = Waiter::new(cx); // may be code of the user: not while it is borrowed
+            drop(self.waiter.replace(Some(waiter)));
         }
     }
-}
 
-/// Lets one operation through at a time, first come, first served.
-#[derive(Debug, Default)]
-struct Gate {
-    busy: Cell<bool>,
-    next_ticket: Cell<u32>,
-    waiting: RefCell<VecDeque<(u32, Option<Waiter>)>>,
-}
-
-impl Gate {
-    /// Who has to be told that the gate is open. It keeps its place in the queue, and is asked for its
-    /// waker again if it waits on.
-    #[cold]
-    fn first(&self) -> Option<Waiter> {
-        self.waiting.borrow_mut().front_mut().and_then(|(_, waiter)| waiter.take())
+    /// Who waits for an arrival, to be woken.
+    #[inline]
+    pub(super) fn awaited(&self) -> Option<Waiter> {
+        self.waiter.borrow_mut().take()
     }
 
-    /// Takes a place in the queue out. What comes back is code of the user to drop.
-    #[cold]
-    fn leave(&self, ticket: u32) -> Option<(u32, Option<Waiter>)> {
-        let place = self.waiting.borrow().iter().position(|(other, _)| *other == ticket);
-        place.and_then(|place| self.waiting.borrow_mut().remove(place))
+    /// Who was through this gate waits no more.
+    pub(super) fn nobody_waits(&self, side: Side) -> Option<Waiter> {
+        if side == Side::Receive { self.awaited() } else { None }
+    }
+
+    /// Whether a standing operation is with the kernel.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.standing.get().is_some()
+    }
+
+    /// An operation has begun that fills the arrivals.
+    pub(crate) fn armed(&self, token: NonZeroU64) {
+        self.standing.set(Some(token));
+    }
+
+    /// Asks for the standing operation's end; who waits is woken when it has come.
+    pub(crate) fn disarm(&self) {
+        if let Some(token) = self.standing.get() {
+            self.descriptor.end_standing(token);
+        }
+    }
+
+    /// The standing operation is over. Wakes, so nothing may be borrowed.
+    pub(super) fn disarmed(&self, starved: bool) {
+        self.standing.set(None);
+        self.starved.set(starved);
+        if let Some(waiter) = self.awaited() {
+            waiter.wake();
+        }
+    }
+
+    /// Whether the last standing operation found no buffer, and nothing was received since; asked once.
+    pub(crate) fn was_starved(&self) -> bool {
+        self.starved.take()
     }
 }
 
-/// A place at a gate: outside, in the queue, or through. Dropping it lets the next one go.
+/// A share of an endpoint. Operations of futures hold one, as do streams and listeners; standing operations don't.
 #[derive(Debug)]
-pub(crate) struct Pass {
-    endpoint: Rc<Endpoint>,
-    side: Side,
-    state: State,
-}
+pub(crate) struct Share(Rc<Endpoint>);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Outside,
-    Waiting(u32),
-    Through,
-}
-
-impl Pass {
-    pub(crate) fn new(endpoint: &Rc<Endpoint>, side: Side) -> Self {
-        Pass { endpoint: endpoint.clone(), side, state: State::Outside }
+impl Share {
+    /// The first share of a new endpoint.
+    pub(crate) fn new(descriptor: Descriptor) -> Self {
+        Share(Rc::new(Endpoint {
+            descriptor,
+            receiving: Gate::default(),
+            sending: Gate::default(),
+            arrivals: RefCell::default(),
+            standing: Cell::new(None),
+            starved: Cell::new(false),
+            waiter: RefCell::new(None),
+            sent: Cell::new(0),
+            shares: Cell::new(1),
+        }))
     }
 
+    /// The endpoint for its standing operation, which does not keep it in use.
     pub(crate) fn endpoint(&self) -> &Rc<Endpoint> {
-        &self.endpoint
+        &self.0
     }
 
-    /// Goes through the gate, or waits for its turn.
-    #[inline]
-    pub(crate) fn poll_enter(&mut self, cx: &Context<'_>) -> Poll<()> {
-        let gate = self.endpoint.gate(self.side);
-        match self.state {
-            State::Through => Poll::Ready(()),
-            State::Outside if !gate.busy.get() && gate.waiting.borrow().is_empty() => {
-                gate.busy.set(true);
-                self.state = State::Through;
-                Poll::Ready(())
-            }
-            State::Outside | State::Waiting(_) => self.poll_turn(cx),
-        }
+    pub(crate) fn is_same(&self, other: &Share) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Waits for its turn.
-    #[cold]
-    fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
-        let gate = self.endpoint.gate(self.side);
-        match self.state {
-            State::Through => Poll::Ready(()),
-            State::Outside => {
-                let ticket = gate.next_ticket.get();
-                gate.next_ticket.set(ticket.wrapping_add(1));
-                let waiter = Waiter::new(cx); // may be code of the user: not while the queue is borrowed
-                gate.waiting.borrow_mut().push_back((ticket, Some(waiter)));
-                self.state = State::Waiting(ticket);
-                Poll::Pending
-            }
-            State::Waiting(ticket) => {
-                let mut waiting = gate.waiting.borrow_mut();
-                let first = waiting.front().is_some_and(|(first, _)| *first == ticket);
-                if first && !gate.busy.get() {
-                    let entry = waiting.pop_front();
-                    drop(waiting);
-                    drop(entry); // a foreign waker's destructor is code of the user
-                    gate.busy.set(true);
-                    self.state = State::Through;
-                    return Poll::Ready(());
-                }
-                drop(waiting);
-                let waiter = Waiter::new(cx);
-                let mut waiting = gate.waiting.borrow_mut();
-                let entry = waiting.iter_mut().find(|(other, _)| *other == ticket);
-                let replaced = entry.and_then(|(_, old)| old.replace(waiter));
-                drop(waiting);
-                drop(replaced);
-                Poll::Pending
-            }
+    /// Whether nobody else uses the endpoint.
+    pub(crate) fn is_only(&self) -> bool {
+        self.shares.get() == 1
+    }
+
+    /// Whether an operation of nobody, or others' shares, are still there.
+    pub(crate) fn is_held(&self) -> bool {
+        Rc::strong_count(&self.0) > 1
+    }
+
+    /// The endpoint, if this is all that is left of it.
+    pub(crate) fn into_inner(self) -> Option<Endpoint> {
+        if self.is_held() {
+            return None;
         }
+        let mut endpoint = Some(self.0.clone());
+        drop(self);
+        endpoint.take().and_then(Rc::into_inner)
     }
 }
 
-impl Pass {
-    /// Gives the place up, and says who may go through now. It may be entered anew.
-    #[must_use = "the next one waits to be woken"]
-    #[inline]
-    pub(crate) fn release(&mut self) -> Option<Waiter> {
-        let gate = self.endpoint.gate(self.side);
-        match std::mem::replace(&mut self.state, State::Outside) {
-            State::Outside => return None,
-            State::Waiting(ticket) => drop(gate.leave(ticket)),
-            State::Through => gate.busy.set(false),
-        }
-        if gate.busy.get() || gate.waiting.borrow().is_empty() { None } else { gate.first() }
-    }
-
-    /// The operation is not to begin any more: gives the place in the queue up, and wakes who waited in it.
-    pub(crate) fn withdraw(&mut self) {
-        let mut own = None;
-        if let State::Waiting(ticket) = self.state {
-            let mut waiting = self.endpoint.gate(self.side).waiting.borrow_mut();
-            own =
-                waiting.iter_mut().find(|(other, _)| *other == ticket).and_then(|(_, waiter)| waiter.take());
-        }
-        let next = self.release();
-        own.into_iter().chain(next).for_each(Waiter::wake);
+impl Clone for Share {
+    fn clone(&self) -> Self {
+        self.shares.set(self.shares.get() + 1);
+        Share(self.0.clone())
     }
 }
 
-impl Drop for Pass {
+impl Deref for Share {
+    type Target = Endpoint;
+
+    fn deref(&self) -> &Endpoint {
+        &self.0
+    }
+}
+
+impl Drop for Share {
     fn drop(&mut self) {
-        if let Some(next) = self.release() {
-            next.wake();
+        self.shares.set(self.shares.get() - 1);
+        if self.shares.get() == 0 && self.is_armed() {
+            let waiter = take(&mut *self.waiter.borrow_mut());
+            drop(waiter);
+            self.disarm();
         }
     }
 }

@@ -9,8 +9,11 @@
 use std::cell::Cell;
 use std::fmt;
 use std::mem::ManuallyDrop;
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::rc::Weak;
+use std::rc::{Rc, Weak};
+
+use super::standing::{Buffers, Standing};
 
 /// What an entry names: a descriptor of the process, or a slot in the ring's own table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +50,12 @@ pub(crate) trait Registry {
 
     /// A descriptor has been closed: there is room for another.
     fn closed(&self);
+
+    /// A standing operation is to end.
+    fn end_standing(&self, token: NonZeroU64);
+
+    /// Memory for what is received.
+    fn buffers(&self, what: Standing) -> Rc<dyn Buffers>;
 }
 
 /// An open descriptor of one runtime. Dropping it closes the descriptor.
@@ -55,11 +64,39 @@ pub(crate) struct Descriptor {
     home: Weak<dyn Registry>,
     /// The selector's registration, once there is one.
     token: Cell<Option<u64>>,
+    zero_copy: Cell<ZeroCopy>,
+}
+
+/// From how many bytes on a send does not copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ZeroCopy(u32);
+
+impl ZeroCopy {
+    /// All sends copy.
+    pub(crate) const NEVER: ZeroCopy = ZeroCopy(u32::MAX);
+    /// Those copy of which nobody says otherwise.
+    pub(crate) const ON_REQUEST: ZeroCopy = ZeroCopy(u32::MAX - 1);
+
+    pub(crate) fn from(bytes: usize) -> Self {
+        ZeroCopy(u32::try_from(bytes).unwrap_or(u32::MAX).min(Self::ON_REQUEST.0))
+    }
 }
 
 impl Descriptor {
-    pub(crate) fn new(fd: OwnedFd, home: Weak<dyn Registry>) -> Self {
-        Descriptor { fd: ManuallyDrop::new(fd), home, token: Cell::new(None) }
+    pub(crate) fn new(fd: OwnedFd, home: Weak<dyn Registry>, zero_copy: ZeroCopy) -> Self {
+        let (fd, zero_copy) = (ManuallyDrop::new(fd), Cell::new(zero_copy));
+        Descriptor { fd, home, token: Cell::new(None), zero_copy }
+    }
+
+    /// Whether a send of so many bytes does without a copy.
+    pub(crate) fn sends_without_copy(&self, len: usize, requested: bool) -> bool {
+        let from = self.zero_copy.get();
+        from != ZeroCopy::NEVER && (requested || (from != ZeroCopy::ON_REQUEST && len >= from.0 as usize))
+    }
+
+    /// The kernel can't do so here.
+    pub(crate) fn always_copy(&self) {
+        self.zero_copy.set(ZeroCopy::NEVER);
     }
 
     pub(crate) fn fd(&self) -> Fd {
@@ -81,6 +118,21 @@ impl Descriptor {
     /// The address of the runtime's registry, to compare with that of the current one.
     pub(crate) fn home(&self) -> *const () {
         self.home.as_ptr().cast()
+    }
+
+    /// Asks for the end of a standing operation on it.
+    pub(crate) fn end_standing(&self, token: NonZeroU64) {
+        if let Some(home) = self.home.upgrade() {
+            home.end_standing(token);
+        }
+    }
+
+    /// Memory for what is received.
+    ///
+    /// # Panics
+    /// When the runtime has ended.
+    pub(crate) fn buffers(&self, what: Standing) -> Rc<dyn Buffers> {
+        self.home.upgrade().expect("an operation is carried out by a runtime that is there").buffers(what)
     }
 
     /// Gives the descriptor away, no longer watched.

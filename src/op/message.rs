@@ -6,22 +6,23 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use io_uring::opcode;
 use socket2::{SockAddr, SockAddrStorage};
 
-use super::endpoint::{Arrival, Endpoint, Pass, Side};
+use super::endpoint::{Arrival, Share};
 use super::fd::on_fd;
-use super::socket::keep_error;
+use super::gate::{Pass, Side};
+use super::socket::{LARGE, Sender, keep_error};
+use super::standing::Datagram;
 use super::transfer::Transfer;
-use super::{Completion, Direction, Entry, Op, Wait};
-use crate::buf::{BufError, BufResult, IoBuf, IoBufMut, IoVec, IoVecMut, IoVecs, fill, initialised};
+use super::{Completion, Direction, Entry, Kind, Op, Wait};
+use crate::buf::{BufError, BufResult, Chunk, IoBuf, IoBufMut, IoVec, IoVecMut, IoVecs, fill, initialised};
 use crate::sys::call::Call;
 
 /// A `msghdr` of zeros: no address, no buffers, no control data.
-fn empty_header() -> libc::msghdr {
+pub(super) fn empty_header() -> libc::msghdr {
     // SAFETY: a C structure of integers and pointers, for which zero and null are what "none" means.
     unsafe { MaybeUninit::zeroed().assume_init() }
 }
@@ -36,13 +37,13 @@ pub(crate) struct RecvFrom<B> {
     buf: B,
     sender: SockAddrStorage,
     /// Filled by `prepare` from what had arrived earlier.
-    early: Option<Option<SockAddr>>,
+    early: Option<Option<SocketAddr>>,
     header: libc::msghdr,
     iovec: libc::iovec,
 }
 
 impl<B: IoBufMut> RecvFrom<B> {
-    pub(crate) fn new(endpoint: &Rc<Endpoint>, buf: B) -> Self {
+    pub(crate) fn new(endpoint: &Share, buf: B) -> Self {
         RecvFrom {
             pass: Pass::new(endpoint, Side::Receive),
             buf,
@@ -66,7 +67,8 @@ impl<B: IoBufMut> RecvFrom<B> {
         let result = completion.count().map(|count| {
             // SAFETY: the kernel, or `prepare`, has written `count` bytes from the start.
             unsafe { self.buf.set_init(count) };
-            let sender = self.early.take().unwrap_or_else(|| {
+            let early = self.early.take().map(|sender| sender.map(SockAddr::from));
+            let sender = early.unwrap_or_else(|| {
                 let len = self.header.msg_namelen;
                 // SAFETY: the kernel has written an address of `len` bytes into the storage.
                 (len > 0).then(|| unsafe { SockAddr::new(self.sender, len) })
@@ -89,10 +91,11 @@ impl<B: IoBufMut> Op for RecvFrom<B> {
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         ready!(self.pass.poll_enter(cx));
-        Poll::Ready(self.pass.endpoint().next_arrival().map(|arrival| match arrival {
-            Arrival::Datagram(bytes, sender) => {
-                self.early = Some(sender);
-                fill(&mut self.buf, 0, &bytes) as i32 // a datagram has at most 64 KiB
+        let arrival = ready!(self.pass.endpoint().poll_arrival(cx, false));
+        Poll::Ready(arrival.map(|arrival| match arrival {
+            Arrival::Datagram(datagram) => {
+                self.early = Some(datagram.sender());
+                fill(&mut self.buf, 0, datagram.bytes()) as i32 // a datagram has at most 64 KiB
             }
             Arrival::Error(errno) => -errno,
             other => unreachable!("a datagram socket received {other:?}"),
@@ -134,7 +137,8 @@ impl<B: IoBufMut> Op for RecvFrom<B> {
         let (result, buf, _pass) = self.finish(completion);
         match result {
             Ok((count, sender)) => {
-                endpoint.arrived(Arrival::Datagram(initialised(&buf)[..count].to_vec(), sender));
+                let datagram = Datagram::copy(&initialised(&buf)[..count], sender.as_ref());
+                endpoint.arrived(Arrival::Datagram(datagram));
             }
             Err(error) => keep_error(&endpoint, &error),
         }
@@ -152,7 +156,7 @@ pub(crate) struct SendTo<B> {
 
 impl<B: IoBuf> SendTo<B> {
     /// Without a target the socket must be connected.
-    pub(crate) fn new(endpoint: &Rc<Endpoint>, buf: B, target: Option<SockAddr>) -> Self {
+    pub(crate) fn new(endpoint: &Share, buf: B, target: Option<SockAddr>) -> Self {
         SendTo {
             pass: Pass::new(endpoint, Side::Send),
             buf,
@@ -249,15 +253,17 @@ impl<V: IoVecMut> Op for RecvVectored<V> {
         if room == 0 {
             return Poll::Ready(Some(0));
         }
-        Poll::Ready(self.pass.endpoint().next_arrival().map(|arrival| match arrival {
-            Arrival::Bytes(bytes, start) => {
-                let taken =
-                    scatter(&mut self.bufs, self.start, &bytes[start..][..(bytes.len() - start).min(room)]);
-                if start + taken < bytes.len() {
-                    self.pass.endpoint().put_back(Arrival::Bytes(bytes, start + taken));
+        let arrival = ready!(self.pass.endpoint().poll_arrival(cx, room >= LARGE));
+        Poll::Ready(arrival.map(|arrival| match arrival {
+            Arrival::Bytes(mut chunk) => {
+                let taken = scatter(&mut self.bufs, self.start, &chunk[..chunk.len().min(room)]);
+                chunk.advance(taken);
+                if !chunk.is_empty() {
+                    self.pass.endpoint().put_back(Arrival::Bytes(chunk));
                 }
                 taken as i32 // what once came as one completion
             }
+            Arrival::End => 0,
             Arrival::Error(errno) => -errno,
             other => unreachable!("a stream received {other:?}"),
         }))
@@ -293,7 +299,7 @@ impl<V: IoVecMut> Op for RecvVectored<V> {
         let (result, bufs, _receiver) = self.complete(completion);
         match result {
             Ok(0) => {}
-            Ok(count) => endpoint.arrived(Arrival::Bytes(gather(&bufs, start, count), 0)),
+            Ok(count) => endpoint.arrived(Arrival::Bytes(Chunk::from(&gather(&bufs, start, count)[..]))),
             Err(error) => keep_error(&endpoint, &error),
         }
     }
@@ -333,7 +339,7 @@ pub(crate) struct VectoredReceiver {
 }
 
 impl VectoredReceiver {
-    pub(crate) fn new(endpoint: &Rc<Endpoint>) -> Self {
+    pub(crate) fn new(endpoint: &Share) -> Self {
         VectoredReceiver { pass: Pass::new(endpoint, Side::Receive) }
     }
 }
@@ -357,7 +363,7 @@ impl<V: IoVecMut> Transfer<V> for VectoredReceiver {
 
 /// Sends several buffers on a stream.
 pub(crate) struct SendVectored<V> {
-    pass: Pass,
+    sender: Sender,
     bufs: V,
     start: usize,
     limit: usize,
@@ -366,6 +372,11 @@ pub(crate) struct SendVectored<V> {
 }
 
 impl<V: IoVec> SendVectored<V> {
+    /// Bytes that it is about.
+    fn len(&self) -> usize {
+        (self.bufs.total_init() - self.start).min(self.limit)
+    }
+
     fn header(&mut self) -> *mut libc::msghdr {
         self.iovecs.fill_read(&self.bufs, self.start, self.limit);
         self.header.msg_iov = self.iovecs.as_ptr().cast_mut();
@@ -377,54 +388,47 @@ impl<V: IoVec> SendVectored<V> {
 impl<V: IoVec> Op for SendVectored<V> {
     type Output = (io::Result<usize>, V, VectoredSender);
     const NAME: &'static str = "sendmsg";
+    const KIND: Kind = Kind::ZeroCopy; // a plain one has a single completion
     const OPCODE: u8 = opcode::SendMsg::CODE;
 
     fn pass(&mut self) -> Option<&mut Pass> {
-        Some(&mut self.pass)
+        Some(&mut self.sender.pass)
     }
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         let nothing = self.bufs.total_init() == self.start;
-        self.pass.poll_enter(cx).map(|()| nothing.then_some(0))
+        self.sender.pass.poll_enter(cx).map(|()| nothing.then_some(0))
     }
 
     fn entry(&mut self) -> Entry {
-        let header = self.header();
-        on_fd!(self.pass.endpoint().descriptor.fd(), |fd| {
-            opcode::SendMsg::new(fd, header).flags(libc::MSG_NOSIGNAL as u32).build()
+        let (header, flags) = (self.header(), libc::MSG_NOSIGNAL as u32);
+        let without_copy = self.sender.goes_without_copy(self.len());
+        on_fd!(self.sender.descriptor().fd(), |fd| if without_copy {
+            opcode::SendMsgZc::new(fd, header).flags(flags).build()
+        } else {
+            opcode::SendMsg::new(fd, header).flags(flags).build()
         })
     }
 
     fn wait(&self) -> Wait<'_> {
-        Wait::Ready(&self.pass.endpoint().descriptor, Direction::Write)
+        Wait::Ready(self.sender.descriptor(), Direction::Write)
     }
 
     fn call(&mut self) -> Call {
-        let (fd, header) = (self.pass.endpoint().descriptor.raw(), self.header());
+        let (fd, header) = (self.sender.descriptor().raw(), self.header());
         // SAFETY: the header and all that it points to are part of this operation.
         unsafe { Call::new(libc::SYS_sendmsg, [fd as usize, header as usize, libc::MSG_NOSIGNAL as usize]) }
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
-        let result = completion.count();
-        if let Ok(count) = result {
-            self.pass.endpoint().add_sent(count);
-        }
-        (result, self.bufs, VectoredSender { pass: self.pass })
+        let result = self.sender.sent(completion, self.len());
+        (result, self.bufs, VectoredSender(self.sender))
     }
 }
 
 /// The sending side of an endpoint, for groups of buffers.
 #[derive(Debug)]
-pub(crate) struct VectoredSender {
-    pass: Pass,
-}
-
-impl VectoredSender {
-    pub(crate) fn new(endpoint: &Rc<Endpoint>) -> Self {
-        VectoredSender { pass: Pass::new(endpoint, Side::Send) }
-    }
-}
+pub(crate) struct VectoredSender(pub(crate) Sender);
 
 impl<V: IoVec> Transfer<V> for VectoredSender {
     type Op = SendVectored<V>;
@@ -439,6 +443,6 @@ impl<V: IoVec> Transfer<V> for VectoredSender {
     }
 
     fn step(self, bufs: V, start: usize, limit: usize) -> SendVectored<V> {
-        SendVectored { pass: self.pass, bufs, start, limit, header: empty_header(), iovecs: IoVecs::new() }
+        SendVectored { sender: self.0, bufs, start, limit, header: empty_header(), iovecs: IoVecs::new() }
     }
 }

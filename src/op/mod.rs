@@ -14,7 +14,10 @@
 //! | `nop.rs` | the empty round trip |
 //! | `wake.rs` | the loop's own read of its event descriptor |
 //! | `fd.rs` | `Fd`, `Descriptor`: what operations name and keep open |
-//! | `endpoint.rs` | `Endpoint`: a socket, its two gates, and what arrived for futures that had gone |
+//! | `endpoint.rs` | `Endpoint`: a socket with what its operations share, and what has arrived and was not taken |
+//! | `gate.rs` | `Pass`: one receive and one send of an endpoint at a time |
+//! | `standing.rs` | multishot receive, recvmsg and accept: operations of an endpoint, not of a future |
+//! | `receive.rs` | receiving into the loop's memory once bytes are there |
 //! | `transfer.rs` | `Transfer`: operations that move part of a buffer, one step at a time |
 //!
 //! An operation does not know the driver. Once it has been placed in its slot it stays there, at one
@@ -24,9 +27,12 @@ pub(crate) mod close;
 pub(crate) mod endpoint;
 pub(crate) mod fd;
 pub(crate) mod file;
+pub(crate) mod gate;
 pub(crate) mod message;
 pub(crate) mod nop;
+pub(crate) mod receive;
 pub(crate) mod socket;
+pub(crate) mod standing;
 pub(crate) mod transfer;
 pub(crate) mod wake;
 
@@ -36,8 +42,11 @@ use std::task::{Context, Poll};
 pub(crate) use io_uring::squeue::Entry;
 
 use crate::sys::call::Call;
-use endpoint::Pass;
+use crate::task::waker::Waiter;
+use endpoint::Share;
 use fd::Descriptor;
+use gate::Pass;
+use standing::Standing;
 
 /// One operation: see the module.
 pub(crate) trait Op: Sized + 'static {
@@ -58,6 +67,12 @@ pub(crate) trait Op: Sized + 'static {
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         let _ = cx;
         Poll::Ready(None)
+    }
+
+    /// The standing operation that would bring its result, and the endpoint that it would belong to: it is begun in
+    /// its place, where it can be.
+    fn standing(&self) -> Option<(&Share, Standing)> {
+        None
     }
 
     /// The place at a gate that it waits for or holds.
@@ -90,11 +105,20 @@ pub(crate) trait Op: Sized + 'static {
         drop(self.complete(completion));
     }
 
-    /// One completion of many ([`Kind::Multishot`]); its future is woken afterwards. It runs while the
-    /// driver is busy: it may only store what came, and must not run code of the user.
-    fn each(&mut self, completion: Completion) {
+    /// One completion of many ([`Kind::Multishot`]). It runs while the driver is busy: it may only store what came, and must not run code of the user.
+    fn each(&mut self, completion: Completion) -> Each {
         debug_assert!(false, "{} is no multishot operation, but got {completion:?} of many", Self::NAME);
+        Each::default()
     }
+}
+
+/// What follows from one completion of many.
+#[derive(Debug, Default)]
+pub(crate) struct Each {
+    /// Who waits for it, beside the operation's own future.
+    pub(crate) wake: Option<Waiter>,
+    /// The operation is to end.
+    pub(crate) enough: bool,
 }
 
 /// How the completions of an operation come.
@@ -102,7 +126,8 @@ pub(crate) trait Op: Sized + 'static {
 pub(crate) enum Kind {
     /// One.
     Single,
-    /// Any number with `F_MORE`, then the last one without.
+    /// Any number with `F_MORE`, then the last one without. It belongs to an endpoint and has no future: nobody claims
+    /// it, and it is taken apart at its end.
     Multishot,
     /// The result with `F_MORE`, then a notification that the buffer is free; or one result without.
     ZeroCopy,

@@ -7,18 +7,22 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use io_uring::opcode;
 use socket2::SockAddr;
 
-use super::endpoint::{Arrival, Endpoint, Pass, Side};
-use super::fd::{on_fd, received};
+use super::endpoint::{Arrival, Endpoint, Share};
+use super::fd::{Descriptor, on_fd, received};
+use super::gate::{Pass, Side};
+use super::standing::Standing;
 use super::transfer::{Transfer, Window};
-use super::{Completion, Direction, Entry, Op, Wait};
-use crate::buf::{IoBuf, IoBufMut, fill, initialised};
+use super::{Completion, Direction, Entry, Kind, Op, Wait};
+use crate::buf::{Chunk, IoBuf, IoBufMut, fill, initialised};
 use crate::sys::call::Call;
+
+/// A read of so many bytes is rather made by the kernel than copied from what a standing receive brings.
+pub(super) const LARGE: usize = 32 << 10;
 
 /// Receives into part of a buffer.
 pub(crate) struct Recv<B> {
@@ -41,16 +45,18 @@ impl<B: IoBufMut> Op for Recv<B> {
         if self.window.len == 0 {
             return Poll::Ready(Some(0));
         }
-        Poll::Ready(self.pass.endpoint().next_arrival().map(|arrival| match arrival {
-            Arrival::Bytes(bytes, start) => {
-                let wanted = &bytes[start..];
+        let arrival = ready!(self.pass.endpoint().poll_arrival(cx, self.window.len >= LARGE));
+        Poll::Ready(arrival.map(|arrival| match arrival {
+            Arrival::Bytes(mut chunk) => {
                 let taken =
-                    fill(&mut self.buf, self.window.start, &wanted[..wanted.len().min(self.window.len)]);
-                if start + taken < bytes.len() {
-                    self.pass.endpoint().put_back(Arrival::Bytes(bytes, start + taken));
+                    fill(&mut self.buf, self.window.start, &chunk[..chunk.len().min(self.window.len)]);
+                chunk.advance(taken);
+                if !chunk.is_empty() {
+                    self.pass.endpoint().put_back(Arrival::Bytes(chunk));
                 }
                 taken as i32 // at most the window, which a 32-bit count holds
             }
+            Arrival::End => 0,
             Arrival::Error(errno) => -errno,
             other => unreachable!("a stream received {other:?}"),
         }))
@@ -90,14 +96,15 @@ impl<B: IoBufMut> Op for Recv<B> {
     fn abandoned(self, completion: Completion) {
         let endpoint = self.pass.endpoint().clone();
         let start = self.window.start;
-        // The place at the gate comes back with the result, and is given up after the bytes are stored.
+        // The place at the gate comes back with the result, and is given up after the bytes are stored: those of the
+        // earlier steps of a read_exact, too. (The end of the stream is reported again to the next one.)
         let (result, buf, _receiver) = self.complete(completion);
-        match result {
-            Ok(0) => {} // the end of the stream is reported again to the next one
-            Ok(count) => {
-                endpoint.arrived(Arrival::Bytes(initialised(&buf)[start..start + count].to_vec(), 0));
-            }
-            Err(error) => keep_error(&endpoint, &error),
+        if let Err(error) = &result {
+            keep_error(&endpoint, error);
+        }
+        let received = start + result.unwrap_or(0);
+        if received > 0 {
+            endpoint.put_back(Arrival::Bytes(Chunk::from(&initialised(&buf)[..received])));
         }
     }
 }
@@ -117,7 +124,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    pub(crate) fn new(endpoint: &Rc<Endpoint>) -> Self {
+    pub(crate) fn new(endpoint: &Share) -> Self {
         Receiver { pass: Pass::new(endpoint, Side::Receive) }
     }
 }
@@ -136,9 +143,10 @@ impl<B: IoBufMut> Transfer<B> for Receiver {
     }
 }
 
-/// Sends part of a buffer.
+/// Sends part of a buffer, and keeps that until the kernel has let go of it: with the result, or, where the send does
+/// without a copy, with the notification.
 pub(crate) struct Send<B> {
-    pass: Pass,
+    sender: Sender,
     buf: B,
     window: Window,
 }
@@ -146,31 +154,35 @@ pub(crate) struct Send<B> {
 impl<B: IoBuf> Op for Send<B> {
     type Output = (io::Result<usize>, B, Sender);
     const NAME: &'static str = "send";
+    const KIND: Kind = Kind::ZeroCopy; // a plain one has a single completion
     const OPCODE: u8 = opcode::Send::CODE;
 
     fn pass(&mut self) -> Option<&mut Pass> {
-        Some(&mut self.pass)
+        Some(&mut self.sender.pass)
     }
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
-        self.pass.poll_enter(cx).map(|()| (self.window.len == 0).then_some(0))
+        self.sender.pass.poll_enter(cx).map(|()| (self.window.len == 0).then_some(0))
     }
 
     fn entry(&mut self) -> Entry {
         let pointer = self.buf.read_ptr().wrapping_add(self.window.start);
         let len = self.window.len32();
-        on_fd!(self.pass.endpoint().descriptor.fd(), |fd| {
+        let without_copy = self.sender.goes_without_copy(self.window.len);
+        on_fd!(self.sender.descriptor().fd(), |fd| if without_copy {
+            opcode::SendZc::new(fd, pointer, len).flags(libc::MSG_NOSIGNAL).build()
+        } else {
             opcode::Send::new(fd, pointer, len).flags(libc::MSG_NOSIGNAL).build()
         })
     }
 
     fn wait(&self) -> Wait<'_> {
-        Wait::Ready(&self.pass.endpoint().descriptor, Direction::Write)
+        Wait::Ready(self.sender.descriptor(), Direction::Write)
     }
 
     fn call(&mut self) -> Call {
         let pointer = self.buf.read_ptr().wrapping_add(self.window.start);
-        let fd = self.pass.endpoint().descriptor.raw();
+        let fd = self.sender.descriptor().raw();
         let flags = libc::MSG_NOSIGNAL as usize;
         // SAFETY: the window lies within the buffer, which this operation owns.
         unsafe { Call::new(libc::SYS_sendto, [fd as usize, pointer as usize, self.window.len, flags, 0, 0]) }
@@ -181,23 +193,47 @@ impl<B: IoBuf> Op for Send<B> {
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
-        let result = completion.count();
-        if let Ok(count) = result {
-            self.pass.endpoint().add_sent(count);
-        }
-        (result, self.buf, Sender { pass: self.pass })
+        let result = self.sender.sent(completion, self.window.len);
+        (result, self.buf, self.sender)
     }
 }
 
 /// The sending side of an endpoint, as a target of steps.
 #[derive(Debug)]
 pub(crate) struct Sender {
-    pass: Pass,
+    pub(super) pass: Pass,
 }
 
 impl Sender {
-    pub(crate) fn new(endpoint: &Rc<Endpoint>) -> Self {
+    pub(crate) fn new(endpoint: &Share) -> Self {
         Sender { pass: Pass::new(endpoint, Side::Send) }
+    }
+
+    pub(crate) fn without_copy(endpoint: &Share) -> Self {
+        Sender { pass: Pass::new(endpoint, Side::SendWithoutCopy) }
+    }
+
+    pub(super) fn descriptor(&self) -> &Descriptor {
+        &self.pass.endpoint().descriptor
+    }
+
+    pub(super) fn goes_without_copy(&self, len: usize) -> bool {
+        self.descriptor().sends_without_copy(len, self.pass.side() == Side::SendWithoutCopy)
+    }
+
+    /// A send of so many bytes has ended. One without a copy for which the socket's family has no such thing, or the process no right to
+    /// lock so much memory, is made anew as an ordinary one: it says that it was interrupted.
+    pub(super) fn sent(&self, completion: Completion, len: usize) -> io::Result<usize> {
+        let unable = |errno| matches!(errno, libc::EOPNOTSUPP | libc::ENOMEM | libc::EINVAL);
+        if unable(-completion.result) && self.goes_without_copy(len) {
+            self.descriptor().always_copy();
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let sent = completion.count();
+        if let Ok(count) = sent {
+            self.pass.endpoint().add_sent(count);
+        }
+        sent
     }
 }
 
@@ -211,7 +247,7 @@ impl<B: IoBuf> Transfer<B> for Sender {
 
     fn step(self, buf: B, done: usize, limit: usize) -> Send<B> {
         let window = Window::new(buf.init_len(), done, limit);
-        Send { pass: self.pass, buf, window }
+        Send { sender: self, buf, window }
     }
 }
 
@@ -221,13 +257,13 @@ pub(crate) struct Accept {
 }
 
 impl Accept {
-    pub(crate) fn new(endpoint: &Rc<Endpoint>) -> Self {
+    pub(crate) fn new(endpoint: &Share) -> Self {
         Accept { pass: Pass::new(endpoint, Side::Receive) }
     }
 }
 
 /// New sockets don't block: the selector needs it, and io_uring waits all the same.
-const ACCEPT_FLAGS: i32 = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+pub(super) const ACCEPT_FLAGS: i32 = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
 
 impl Op for Accept {
     type Output = io::Result<OwnedFd>;
@@ -240,11 +276,16 @@ impl Op for Accept {
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         ready!(self.pass.poll_enter(cx));
-        Poll::Ready(self.pass.endpoint().next_arrival().map(|arrival| match arrival {
+        let arrival = ready!(self.pass.endpoint().poll_arrival(cx, false));
+        Poll::Ready(arrival.map(|arrival| match arrival {
             Arrival::Connection(fd) => super::fd::release(fd),
             Arrival::Error(errno) => -errno,
             other => unreachable!("a listener received {other:?}"),
         }))
+    }
+
+    fn standing(&self) -> Option<(&Share, Standing)> {
+        Some((self.pass.endpoint(), Standing::Connections))
     }
 
     fn entry(&mut self) -> Entry {
@@ -280,18 +321,18 @@ impl Op for Accept {
 
 /// Connects a socket.
 pub(crate) struct Connect {
-    endpoint: Rc<Endpoint>,
+    endpoint: Share,
     address: SockAddr,
 }
 
 impl Connect {
-    pub(crate) fn new(endpoint: Rc<Endpoint>, address: SockAddr) -> Self {
+    pub(crate) fn new(endpoint: Share, address: SockAddr) -> Self {
         Connect { endpoint, address }
     }
 }
 
 impl Op for Connect {
-    type Output = io::Result<Rc<Endpoint>>;
+    type Output = io::Result<Share>;
     const NAME: &'static str = "connect";
     const OPCODE: u8 = opcode::Connect::CODE;
 
@@ -319,12 +360,12 @@ impl Op for Connect {
 
 /// Ends one or both directions of a connection.
 pub(crate) struct Shutdown {
-    endpoint: Rc<Endpoint>,
+    endpoint: Share,
     how: i32,
 }
 
 impl Shutdown {
-    pub(crate) fn new(endpoint: Rc<Endpoint>, how: std::net::Shutdown) -> Self {
+    pub(crate) fn new(endpoint: Share, how: std::net::Shutdown) -> Self {
         let how = match how {
             std::net::Shutdown::Read => libc::SHUT_RD,
             std::net::Shutdown::Write => libc::SHUT_WR,

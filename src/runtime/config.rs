@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::driver::feature::{Feature, FeatureSet};
 use crate::driver::kernel::Fault;
 use crate::driver::setup::MAX_ENTRIES;
+use crate::driver::{MAX_BUFFERS, MemoryConfig};
+use crate::op::fd::ZeroCopy;
 
 /// The settings of a runtime; the defaults suit most.
 ///
@@ -24,6 +26,7 @@ pub struct Config {
     pub(crate) pool_threads: usize,
     pub(crate) pool_keep_alive: Duration,
     pub(crate) shutdown_deadline: Duration,
+    pub(crate) memory: MemoryConfig,
     pub(crate) seed: u64,
     pub(crate) masked: FeatureSet,
     pub(crate) fault: Option<Fault>,
@@ -37,6 +40,7 @@ impl Default for Config {
             pool_threads: 64,
             pool_keep_alive: Duration::from_secs(10),
             shutdown_deadline: Duration::from_secs(5),
+            memory: MemoryConfig::default(),
             seed: 0x70726f_6163746f72,
             masked: FeatureSet::default(),
             fault: None,
@@ -84,6 +88,36 @@ impl Config {
         self
     }
 
+    /// The most buffers that the runtime makes for chunks of streams; 1,024 by default, at most 32,768. They are made
+    /// when they are needed, 16 at a time. When chunks keep all of them, the runtime receives into memory of their own.
+    pub fn stream_buffers(mut self, buffers: u32) -> Self {
+        self.memory.stream_buffers = buffers;
+        self
+    }
+
+    /// Bytes of such a buffer: 4 KiB to 16 MiB, in whole pages; 64 KiB by default. Where the kernel fills buffers bit by
+    /// bit ([`Feature::IncrementalBuffers`]), one holds many small chunks; else each takes one.
+    pub fn stream_buffer_size(mut self, bytes: u32) -> Self {
+        self.memory.stream_buffer_size = bytes;
+        self
+    }
+
+    /// The most buffers that the runtime makes for datagrams, each of which takes one of 68 KiB; 1,024 by default, at
+    /// most 32,768. Only the pages that are written to count as memory.
+    pub fn datagram_buffers(mut self, buffers: u32) -> Self {
+        self.memory.datagram_buffers = buffers;
+        self
+    }
+
+    /// Sends of so many bytes or more do not copy on the proactor (`IORING_OP_SEND_ZC`): the network card reads the
+    /// caller's buffer, which comes back when it has done so, and the peer has mostly acknowledged the bytes. By default
+    /// only those do that are asked for ([`write_zerocopy`](crate::net::TcpStream::write_zerocopy)): it gains with large
+    /// sends through real cards, and loses on loopback, where the kernel copies all the same.
+    pub fn zero_copy_from(mut self, bytes: usize) -> Self {
+        self.memory.zero_copy = ZeroCopy::from(bytes);
+        self
+    }
+
     /// Where the runtime's own random numbers begin ([`random`](crate::random)): two runs with one seed draw
     /// the same.
     pub fn seed(mut self, seed: u64) -> Self {
@@ -116,6 +150,20 @@ impl Config {
             return invalid(format!(
                 "ring_entries is {entries}: choose from 1 to {MAX_ENTRIES} (256 is the default; more \
                  operations than entries may be in flight)"
+            ));
+        }
+        for (name, buffers) in [
+            ("stream_buffers", self.memory.stream_buffers),
+            ("datagram_buffers", self.memory.datagram_buffers),
+        ] {
+            if !(1..=MAX_BUFFERS).contains(&buffers) {
+                return invalid(format!("{name} is {buffers}: choose from 1 to {MAX_BUFFERS}"));
+            }
+        }
+        let size = self.memory.stream_buffer_size;
+        if !(4_096..=16 << 20).contains(&size) || !size.is_multiple_of(4_096) {
+            return invalid(format!(
+                "stream_buffer_size is {size}: choose from 4096 to 16777216, a multiple of 4096"
             ));
         }
         if self.turn_budget == 0 {

@@ -97,7 +97,7 @@ impl Core {
     ) -> Self {
         Core {
             timers: Timers::new(),
-            driver: Driver::new(machine, scheduler.clone()),
+            driver: Driver::new(machine, scheduler.clone(), config.memory),
             rng: rng::Rng::new(config.seed),
             scheduler,
             config: config.clone(),
@@ -341,7 +341,7 @@ impl Core {
     }
 
     pub(crate) fn report(&self) -> Report {
-        let Machinery { features, ring_entries, setup_flags } = self.driver.machinery();
+        let Machinery { features, refused, ring_entries, setup_flags } = self.driver.machinery();
         let state = |feature| {
             let ours = (self.backend == Backend::Selector) == (feature == Feature::EpollPwait2);
             if features.has(feature) {
@@ -350,6 +350,8 @@ impl Core {
                 FeatureState::Unused
             } else if self.config.masked.has(feature) {
                 FeatureState::Masked
+            } else if let Some((_, errno)) = refused.iter().find(|(refused, _)| *refused == feature) {
+                FeatureState::Refused(*errno)
             } else {
                 FeatureState::Absent
             }
@@ -366,6 +368,8 @@ impl Core {
             live: Live {
                 tasks: self.scheduler.live_tasks(),
                 ops: self.driver.live_operations(),
+                standing: self.driver.standing_operations(),
+                buffers: self.driver.chunk_buffers(),
                 timers: self.timers.live(),
             },
         }

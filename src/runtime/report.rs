@@ -108,6 +108,10 @@ pub struct Live {
     pub tasks: usize,
     /// Operations that have not been taken apart, those of dropped futures included.
     pub ops: usize,
+    /// Operations that belong to listeners, streams and sockets: multishot receives and accepts.
+    pub standing: usize,
+    /// Pooled buffers whose memory chunks keep.
+    pub buffers: usize,
     /// Timers that are set.
     pub timers: usize,
 }
@@ -151,7 +155,15 @@ impl fmt::Display for Report {
                 writeln!(f, "features   {state}: {}", names.join(", "))?;
             }
         }
-        let Live { tasks, ops, timers } = self.live;
-        write!(f, "live       {tasks} tasks, {ops} operations, {timers} timers")
+        for FeatureReport { feature, state } in &self.features {
+            if let FeatureState::Refused(_) = state {
+                writeln!(f, "features   {state}: {feature}")?;
+            }
+        }
+        let Live { tasks, ops, standing, buffers, timers } = self.live;
+        write!(
+            f,
+            "live       {tasks} tasks, {ops} operations, {standing} standing, {buffers} buffers, {timers} timers"
+        )
     }
 }

@@ -35,10 +35,13 @@ mod limits;
 mod misuse;
 mod panics;
 mod pool;
+mod received;
 mod rings;
 mod runtime;
 mod selector;
+mod sending;
 mod shutdown;
+mod storm;
 mod tasks;
 mod tcp;
 mod time;
@@ -65,6 +68,9 @@ fn tests() -> Vec<Test> {
         cancel::tests(),
         drops::tests(),
         completions::tests(),
+        received::tests(),
+        sending::tests(),
+        storm::tests(),
         descriptors::tests(),
         destructors::tests(),
         shutdown::tests(),

@@ -94,17 +94,30 @@ pub(crate) enum Receive {
     Read,
     ReadExact,
     ReadVectored,
+    Chunk,
     Recv,
     RecvFrom,
+    RecvChunk,
 }
 
-pub(crate) const RECEIVES: [Receive; 5] =
+pub(crate) const RECEIVES: [Receive; 7] = [
+    Receive::Read,
+    Receive::ReadExact,
+    Receive::ReadVectored,
+    Receive::Chunk,
+    Receive::Recv,
+    Receive::RecvFrom,
+    Receive::RecvChunk,
+];
+
+/// Those that receive into the caller's buffer, and not into the runtime's.
+pub(crate) const INTO_BUFFERS: [Receive; 5] =
     [Receive::Read, Receive::ReadExact, Receive::ReadVectored, Receive::Recv, Receive::RecvFrom];
 
 impl Receive {
     pub(crate) fn ends(self) -> Ends {
         match self {
-            Receive::Recv | Receive::RecvFrom => Ends::datagrams(),
+            Receive::Recv | Receive::RecvFrom | Receive::RecvChunk => Ends::datagrams(),
             _ => Ends::stream(),
         }
     }
@@ -114,6 +127,8 @@ impl Receive {
             (Receive::Read, Ends::Stream(ours, _)) => boxed(ours.read(buf())),
             (Receive::ReadExact, Ends::Stream(ours, _)) => boxed(ours.read_exact(buf())),
             (Receive::ReadVectored, Ends::Stream(ours, _)) => boxed(ours.read_vectored([buf(), buf()])),
+            (Receive::Chunk, Ends::Stream(ours, _)) => boxed(ours.recv()),
+            (Receive::RecvChunk, Ends::Datagrams(ours, _)) => boxed(ours.recv_chunk()),
             (Receive::Recv, Ends::Datagrams(ours, _)) => boxed(ours.recv(buf())),
             (Receive::RecvFrom, Ends::Datagrams(ours, _)) => boxed(ours.recv_from(buf())),
             _ => unreachable!(),

@@ -1,0 +1,212 @@
+//! The loop's memory for chunks, and how the kernel gets at it: a provided buffer ring, topped up from the pool before
+//! each visit. On the selector, and where the kernel has no such rings, system calls receive into the same pool.
+//!
+//! Few buffers lie in the ring, and the pool gives out last what came back first, so that the same ones go round while
+//! they are in the caches. When the kernel has found the ring empty, twice as many are put there from then on.
+//!
+//! *Incremental consumption* (Linux 6.12): a buffer takes one receive after the other until it is full, so that one
+//! of 64 KiB serves a large message and many small ones. The ring's own reference to it is handed to the chunk that
+//! takes its last bytes. Without it a buffer is one chunk, however small. Datagrams are never put together: the kernel
+//! would cut those that meet the end of a buffer.
+//!
+//! Facts that shape this file: F_BUF_MORE says that the kernel goes on with the buffer, and where is ours to
+//! remember. A completion that failed may carry a buffer all the same. The ring's memory is the process's, and what
+//! lies in the ring is the kernel's until the ring is closed and nothing is in flight.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::mem::forget;
+use std::ptr::NonNull;
+
+use super::kernel::BufferRing;
+use crate::buf::Chunk;
+use crate::buf::pool::{Lease, Pool};
+use crate::op::Completion;
+use crate::op::fd::ZeroCopy;
+use crate::op::standing::Buffers;
+
+const F_BUFFER: u32 = 1 << 0;
+const F_BUF_MORE: u32 = 1 << 4;
+
+/// Bytes that must be free at the end of a buffer for the next system call to receive there.
+const WORTH_FILLING: usize = 4 << 10;
+
+/// The most buffers of a group: a completion has 16 bits for a buffer's number, and a ring takes half of that.
+pub(crate) const MAX_BUFFERS: u32 = 32_768;
+
+/// How much memory there may be, and which sends use the caller's own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MemoryConfig {
+    pub(crate) stream_buffers: u32,
+    /// Bytes, in whole pages.
+    pub(crate) stream_buffer_size: u32,
+    pub(crate) datagram_buffers: u32,
+    pub(crate) zero_copy: ZeroCopy,
+}
+
+impl Default for MemoryConfig {
+    fn default() -> Self {
+        MemoryConfig {
+            stream_buffers: 1_024,
+            stream_buffer_size: 64 << 10,
+            datagram_buffers: 1_024,
+            zero_copy: ZeroCopy::ON_REQUEST,
+        }
+    }
+}
+
+/// Buffers of one size: see the file.
+pub(crate) struct Memory {
+    pool: Pool,
+    /// Whether several receives may share a buffer.
+    shared: bool,
+    provided: RefCell<Option<Provided>>,
+    /// Where the next system call receives, and how far the buffer is filled.
+    open: RefCell<Option<(Lease, usize)>>,
+}
+
+/// What the kernel has of it.
+struct Provided {
+    ring: BufferRing,
+    /// For each buffer of the pool that the kernel has: how far it is filled.
+    filled: Vec<Option<usize>>,
+    inside: usize,
+    depth: usize,
+}
+
+impl Memory {
+    /// Memory for streams, whose bytes may be put together, or for datagrams.
+    pub(crate) fn new(buffer_len: usize, max: usize, shared: bool, ring: Option<BufferRing>) -> Self {
+        let provided = ring.map(|ring| Provided {
+            depth: if ring.is_incremental() { 4 } else { 16 }.min(ring.entries()),
+            ring,
+            filled: Vec::new(),
+            inside: 0,
+        });
+        Memory {
+            pool: Pool::new(buffer_len, max),
+            shared,
+            provided: RefCell::new(provided),
+            open: RefCell::default(),
+        }
+    }
+
+    /// Gives the kernel what it may need. False when it has none and there is none.
+    pub(crate) fn top_up(&self) -> bool {
+        let mut provided = self.provided.borrow_mut();
+        provided.as_mut().is_some_and(|provided| provided.top_up(&self.pool))
+    }
+
+    /// Buffers that chunks have.
+    pub(crate) fn out(&self) -> usize {
+        let unused = |index: usize| self.pool.share(index as u32).references() == 2;
+        let provided = self.provided.borrow().as_ref().map_or(0, |provided| {
+            let inside = provided.filled.iter().enumerate().filter(|(_, filled)| filled.is_some());
+            inside.filter(|(index, _)| unused(*index)).count()
+        });
+        let open = self.open.borrow().as_ref().is_some_and(|(lease, _)| lease.is_only() && lease.is_pooled());
+        self.pool.out() - provided - usize::from(open)
+    }
+
+    /// The ring has been closed with nothing in flight: takes back what lay in it.
+    pub(crate) fn withdraw(&self) {
+        if let Some(provided) = self.provided.take() {
+            for (index, _) in provided.filled.iter().enumerate().filter(|(_, filled)| filled.is_some()) {
+                // SAFETY: the reference was forgotten when the buffer was put into the ring, and it still lay there.
+                drop(unsafe { self.pool.adopt(index as u32) });
+            }
+        }
+    }
+}
+
+impl Provided {
+    fn top_up(&mut self, pool: &Pool) -> bool {
+        if self.inside < self.depth {
+            while self.inside < self.depth
+                && let Some(lease) = pool.take()
+            {
+                let index = lease.index() as usize;
+                if self.filled.len() <= index {
+                    self.filled.resize(index + 1, None);
+                }
+                self.filled[index] = Some(0);
+                self.inside += 1;
+                // The number is less than the pool's limit, which 16 bits hold.
+                self.ring.push(lease.memory(), lease.len(), index as u16);
+                forget(lease); // the kernel's, until `received` or `withdraw`
+            }
+            self.ring.publish();
+        }
+        self.inside > 0
+    }
+
+    /// The part of a buffer that a completion has filled; the last part takes the ring's own reference.
+    fn received(&mut self, pool: &Pool, completion: Completion) -> Chunk {
+        let index = completion.flags >> 16;
+        let count = usize::try_from(completion.result).unwrap_or(0);
+        let filled = &mut self.filled[index as usize];
+        let start = filled.expect("the kernel uses buffers that it has");
+        let lease = if completion.flags & F_BUF_MORE == 0 {
+            *filled = None;
+            self.inside -= 1;
+            // SAFETY: the reference was forgotten when the buffer was put into the ring, and it lies there no more.
+            unsafe { pool.adopt(index) }
+        } else {
+            *filled = Some(start + count);
+            pool.share(index)
+        };
+        if count == 0 {
+            return Chunk::new();
+        }
+        // SAFETY: the kernel has written these bytes, and goes on behind them.
+        unsafe { Chunk::of(lease, start, count) }
+    }
+}
+
+impl Buffers for Memory {
+    fn group(&self) -> u16 {
+        self.provided.borrow().as_ref().map_or(0, |provided| provided.ring.group())
+    }
+
+    fn received(&self, completion: Completion) -> Chunk {
+        match &mut *self.provided.borrow_mut() {
+            Some(provided) if completion.flags & F_BUFFER != 0 => provided.received(&self.pool, completion),
+            _ => Chunk::new(),
+        }
+    }
+
+    fn ran_out(&self) {
+        if let Some(provided) = &mut *self.provided.borrow_mut() {
+            provided.depth = (provided.depth * 2).min(provided.ring.entries());
+        }
+    }
+
+    fn room(&self) -> (NonNull<u8>, usize) {
+        let mut open = self.open.borrow_mut();
+        let (lease, filled) = match open.take() {
+            // All that it held has been given back: it begins anew, hot as it is.
+            Some((lease, _)) if lease.is_only() => (lease, 0),
+            Some((lease, filled)) if self.shared && lease.len() - filled >= WORTH_FILLING => (lease, filled),
+            _ => (self.pool.take().unwrap_or_else(|| Lease::alone(self.pool.buffer_len())), 0),
+        };
+        // SAFETY: at most the buffer's length.
+        let room = (unsafe { lease.memory().add(filled) }, lease.len() - filled);
+        *open = Some((lease, filled));
+        room
+    }
+
+    unsafe fn filled(&self, count: usize) -> Chunk {
+        let mut open = self.open.borrow_mut();
+        let (lease, filled) = open.take().expect("`room` has just been asked for");
+        let chunk = lease.clone();
+        *open = Some((lease, filled + count));
+        // SAFETY: by the caller's word these bytes have been written, and the next go behind them.
+        unsafe { Chunk::of(chunk, filled, count) }
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory").field("pool", &self.pool).field("out", &self.out()).finish_non_exhaustive()
+    }
+}

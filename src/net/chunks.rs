@@ -1,0 +1,219 @@
+//! Receiving into the runtime's memory: chunks of a stream, and datagrams.
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+
+use crate::buf::Chunk;
+use crate::driver::current;
+use crate::driver::submission::Submission;
+use crate::op::endpoint::Share;
+use crate::op::gate::{Pass, Side};
+use crate::op::receive::{Receive, Received, RecvChunk, RecvDatagram};
+
+io_future! {
+    /// The future of [`TcpStream::recv`](super::TcpStream::recv).
+    Recv<> = Receiving<RecvChunk> => io::Result<Option<Chunk>>
+}
+
+/// Receives once: what a standing operation has brought, or else what there is once there is something.
+pub(crate) struct Receiving<O: Receive> {
+    step: Submission<O>,
+    cancelled: bool,
+}
+
+impl<O: Receive> Receiving<O> {
+    pub(super) fn new(endpoint: &Share) -> Self {
+        Self::through(Pass::new(endpoint, Side::Receive))
+    }
+
+    fn through(pass: Pass) -> Self {
+        Receiving { step: Submission::new(O::new(pass)), cancelled: false }
+    }
+
+    pub(super) fn request_cancel(&mut self) {
+        self.cancelled = true;
+        self.step.request_cancel();
+    }
+}
+
+impl<O: Receive> Unpin for Receiving<O> {}
+
+impl<O: Receive> Future for Receiving<O> {
+    type Output = io::Result<O::Item>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let (result, pass) = match ready!(Pin::new(&mut self.step).poll(cx)) {
+                Received::Item(result, pass) => (result, pass),
+                Received::Ready(step) => match current().map(|driver| driver.call_now(step)) {
+                    Some(Received::Item(result, pass)) => (result, pass),
+                    _ => unreachable!("a call answers with bytes or an error, and only a loop polls this"),
+                },
+            };
+            match result {
+                // Somebody else was faster, or nothing was there after all.
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+                        && !self.cancelled =>
+                {
+                    *self = Self::through(pass);
+                }
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+}
+
+/// The chunks of a stream, as a [`Stream`]: see [`TcpStream::chunks`](super::TcpStream::chunks).
+///
+/// It ends with the stream, or after an error.
+///
+/// # Examples
+/// ```
+/// use proactor::net::{TcpListener, TcpStream};
+/// proactor::run(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let client = TcpStream::connect(listener.local_addr()?).await?;
+///     let (server, _) = listener.accept().await?;
+///     client.write_all("all that there is").await?;
+///     drop(client);
+///     let mut chunks = server.chunks();
+///     let mut count = 0;
+///     while let Some(chunk) = chunks.next().await {
+///         count += chunk?.len();
+///     }
+///     assert_eq!(count, 17);
+///     std::io::Result::Ok(())
+/// }).unwrap();
+/// ```
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct Chunks {
+    endpoint: Share,
+    next: Option<Recv>,
+    over: bool,
+}
+
+impl Chunks {
+    pub(super) fn new(endpoint: &Share) -> Self {
+        Chunks { endpoint: endpoint.clone(), next: None, over: false }
+    }
+
+    /// The next chunk; `None` at the end, and after an error.
+    ///
+    /// # Cancellation
+    /// Dropping the future loses nothing: the chunk is the next one's.
+    #[expect(clippy::should_implement_trait, reason = "it is what `StreamExt` calls it")]
+    pub fn next(&mut self) -> impl Future<Output = Option<io::Result<Chunk>>> {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx))
+    }
+}
+
+impl Stream for Chunks {
+    type Item = io::Result<Chunk>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if this.over {
+            return Poll::Ready(None);
+        }
+        let next = this.next.get_or_insert_with(|| Recv(Receiving::new(&this.endpoint)));
+        let received = ready!(Pin::new(next).poll(cx)).transpose();
+        this.next = None;
+        this.over = !matches!(received, Some(Ok(_)));
+        Poll::Ready(received)
+    }
+}
+
+io_future! {
+    /// The future of [`UdpSocket::recv_chunk`](super::UdpSocket::recv_chunk).
+    RecvChunkFrom<> = ReceivingDatagram => io::Result<(Chunk, SocketAddr)>
+}
+
+pub(crate) struct ReceivingDatagram(Receiving<RecvDatagram>);
+
+impl ReceivingDatagram {
+    pub(super) fn new(endpoint: &Share) -> Self {
+        ReceivingDatagram(Receiving::new(endpoint))
+    }
+
+    fn request_cancel(&mut self) {
+        self.0.request_cancel();
+    }
+}
+
+impl Future for ReceivingDatagram {
+    type Output = io::Result<(Chunk, SocketAddr)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let received = ready!(Pin::new(&mut self.0).poll(cx));
+        Poll::Ready(received.and_then(|datagram| {
+            let sender = datagram.sender().ok_or_else(|| {
+                io::Error::new(io::ErrorKind::InvalidData, "the datagram came without an Internet address")
+            })?;
+            Ok((datagram.into_bytes(), sender))
+        }))
+    }
+}
+
+/// The datagrams that a socket receives, with their senders, as a [`Stream`] that never ends: see
+/// [`UdpSocket::datagrams`](super::UdpSocket::datagrams).
+///
+/// # Examples
+/// ```
+/// use proactor::net::UdpSocket;
+/// proactor::run(async {
+///     let a = UdpSocket::bind("127.0.0.1:0").await?;
+///     let b = UdpSocket::bind("127.0.0.1:0").await?;
+///     a.send_to("hello", b.local_addr()?).await?;
+///     let mut datagrams = b.datagrams();
+///     let (datagram, sender) = datagrams.next().await?;
+///     assert_eq!((&datagram[..], sender), (&b"hello"[..], a.local_addr()?));
+///     std::io::Result::Ok(())
+/// }).unwrap();
+/// ```
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct Datagrams {
+    endpoint: Share,
+    next: Option<RecvChunkFrom>,
+}
+
+impl Datagrams {
+    pub(super) fn new(endpoint: &Share) -> Self {
+        Datagrams { endpoint: endpoint.clone(), next: None }
+    }
+
+    /// The next datagram and its sender.
+    ///
+    /// # Errors
+    /// Those of recvmsg(2); the next call goes on.
+    ///
+    /// # Cancellation
+    /// Dropping the future loses nothing: the datagram is the next one's.
+    #[expect(clippy::should_implement_trait, reason = "it is what `StreamExt` calls it")]
+    pub fn next(&mut self) -> impl Future<Output = io::Result<(Chunk, SocketAddr)>> {
+        std::future::poll_fn(|cx| self.poll_datagram(cx))
+    }
+
+    pub(super) fn poll_datagram(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Chunk, SocketAddr)>> {
+        let next = self.next.get_or_insert_with(|| RecvChunkFrom(ReceivingDatagram::new(&self.endpoint)));
+        let received = ready!(Pin::new(next).poll(cx));
+        self.next = None;
+        Poll::Ready(received)
+    }
+}
+
+impl Stream for Datagrams {
+    type Item = io::Result<(Chunk, SocketAddr)>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_datagram(cx).map(Some)
+    }
+}

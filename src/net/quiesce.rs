@@ -1,0 +1,137 @@
+//! Leaving a socket to somebody else: `quiesce` and `into_owned_fd`.
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use crate::buf::Chunk;
+use crate::io::busy;
+use crate::op::endpoint::{Arrival, Share};
+use crate::op::gate::{Pass, Side};
+
+io_future! {
+    /// The future of `quiesce()` on a socket: see [`TcpStream::quiesce`](super::TcpStream::quiesce).
+    Quiesce<> = Quieting => io::Result<()>
+}
+io_future! {
+    /// The future of [`TcpStream::into_owned_fd`](super::TcpStream::into_owned_fd).
+    IntoOwnedFd<> = Surrender<Leftover> => io::Result<(OwnedFd, Leftover)>
+}
+io_future! {
+    /// The future of [`TcpListener::into_owned_fd`](super::TcpListener::into_owned_fd).
+    ListenerIntoOwnedFd<> = Surrender<Vec<OwnedFd>> => io::Result<(OwnedFd, Vec<OwnedFd>)>
+}
+io_future! {
+    /// The future of [`UdpSocket::into_owned_fd`](super::UdpSocket::into_owned_fd).
+    UdpIntoOwnedFd<> = Surrender<Vec<(Chunk, SocketAddr)>> => io::Result<(OwnedFd, Vec<(Chunk, SocketAddr)>)>
+}
+
+/// What a stream had received and nobody had taken when it was given away.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Leftover {
+    /// The bytes, in order.
+    pub chunks: Vec<Chunk>,
+    /// What the socket said behind them, and does not say a second time, such as `ECONNRESET`.
+    pub error: Option<io::Error>,
+}
+
+impl Leftover {
+    pub(super) fn of(arrivals: Vec<Arrival>) -> Self {
+        let mut leftover = Leftover::default();
+        for arrival in arrivals {
+            match arrival {
+                Arrival::Bytes(chunk) => leftover.chunks.push(chunk),
+                Arrival::Error(errno) => leftover.error = Some(io::Error::from_raw_os_error(errno)),
+                // The kernel says so again.
+                Arrival::End => {}
+                other => unreachable!("a stream received {other:?}"),
+            }
+        }
+        leftover
+    }
+}
+
+/// Goes through both gates, so that no other operation is with the kernel, and ends the endpoint's own.
+pub(crate) struct Quieting {
+    receiving: Pass,
+    sending: Pass,
+    cancelled: bool,
+}
+
+impl Quieting {
+    pub(super) fn new(endpoint: &Share) -> Self {
+        Quieting {
+            receiving: Pass::new(endpoint, Side::Receive),
+            sending: Pass::new(endpoint, Side::Send),
+            cancelled: false,
+        }
+    }
+
+    pub(super) fn request_cancel(&mut self) {
+        self.cancelled = true;
+        self.receiving.withdraw();
+        self.sending.withdraw();
+    }
+}
+
+impl Future for Quieting {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.cancelled {
+            return Poll::Ready(Err(super::addr::cancelled()));
+        }
+        ready!(self.receiving.poll_enter(cx));
+        ready!(self.sending.poll_enter(cx));
+        let endpoint = self.receiving.endpoint();
+        endpoint.disarm();
+        if endpoint.is_armed() {
+            endpoint.wait(cx);
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Takes a quiet endpoint apart: its descriptor, and what had arrived and was not taken.
+pub(crate) struct Surrender<T> {
+    endpoint: Option<Share>,
+    quieting: Option<Quieting>,
+    leftover: fn(Vec<Arrival>) -> T,
+}
+
+impl<T> Surrender<T> {
+    pub(super) fn new(endpoint: Share, leftover: fn(Vec<Arrival>) -> T) -> Self {
+        let quieting = Some(Quieting::new(&endpoint));
+        Surrender { endpoint: Some(endpoint), quieting, leftover }
+    }
+
+    pub(super) fn request_cancel(&mut self) {
+        if let Some(quieting) = &mut self.quieting {
+            quieting.request_cancel();
+        }
+    }
+}
+
+impl<T> Future for Surrender<T> {
+    type Output = io::Result<(OwnedFd, T)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let quieting = self.quieting.as_mut().expect("it is not polled after its result");
+        let quiet = ready!(Pin::new(quieting).poll(cx));
+        self.quieting = None; // its places at the gates share the endpoint
+        let endpoint = self.endpoint.take().expect("it is not polled after its result");
+        quiet?;
+        if endpoint.is_held() {
+            return Poll::Ready(Err(busy()));
+        }
+        let arrivals = std::iter::from_fn(|| endpoint.next_arrival()).collect();
+        let endpoint = endpoint.into_inner().expect("nobody else holds it");
+        Poll::Ready(Ok((endpoint.descriptor.into_owned(), (self.leftover)(arrivals))))
+    }
+}

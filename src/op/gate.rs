@@ -1,0 +1,182 @@
+//! Gates: one receive (or accept) and one send of an endpoint are in flight at a time; a later one waits until the
+//! one before has ended, whether or not its future is still there. So bytes come and go in order, and a write never
+//! overtakes one whose fate is open.
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::task::{Context, Poll};
+
+use super::endpoint::{Endpoint, Share};
+use crate::task::waker::Waiter;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Receive,
+    Send,
+    /// As `Send`; whoever goes through would rather not have its bytes copied.
+    SendWithoutCopy,
+}
+
+impl Endpoint {
+    fn gate(&self, side: Side) -> &Gate {
+        match side {
+            Side::Receive => &self.receiving,
+            Side::Send | Side::SendWithoutCopy => &self.sending,
+        }
+    }
+}
+
+/// Lets one operation through at a time, first come, first served.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    busy: Cell<bool>,
+    next_ticket: Cell<u32>,
+    /// In a box, as most endpoints never have any.
+    waiting: RefCell<Option<Box<Queue>>>,
+}
+
+type Queue = VecDeque<(u32, Option<Waiter>)>;
+
+impl Gate {
+    fn nobody_waits(&self) -> bool {
+        self.waiting.borrow().as_ref().is_none_or(|waiting| waiting.is_empty())
+    }
+
+    /// What `f` makes of the queue. It may run no code of the user.
+    fn queue<T>(&self, f: impl FnOnce(&mut Queue) -> T) -> T {
+        f(self.waiting.borrow_mut().get_or_insert_default())
+    }
+
+    /// Who has to be told that the gate is open. It keeps its place in the queue, and is asked for its
+    /// waker again if it waits on.
+    #[cold]
+    fn first(&self) -> Option<Waiter> {
+        self.queue(|waiting| waiting.front_mut().and_then(|(_, waiter)| waiter.take()))
+    }
+
+    /// Takes a place in the queue out. What comes back is code of the user to drop.
+    #[cold]
+    fn leave(&self, ticket: u32) -> Option<(u32, Option<Waiter>)> {
+        self.queue(|waiting| {
+            let place = waiting.iter().position(|(other, _)| *other == ticket);
+            place.and_then(|place| waiting.remove(place))
+        })
+    }
+}
+
+/// A place at a gate: outside, in the queue, or through. Dropping it lets the next one go.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    endpoint: Share,
+    side: Side,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Outside,
+    Waiting(u32),
+    Through,
+}
+
+impl Pass {
+    pub(crate) fn new(endpoint: &Share, side: Side) -> Self {
+        Pass { endpoint: endpoint.clone(), side, state: State::Outside }
+    }
+
+    pub(crate) fn endpoint(&self) -> &Share {
+        &self.endpoint
+    }
+
+    pub(super) fn side(&self) -> Side {
+        self.side
+    }
+
+    /// Goes through the gate, or waits for its turn.
+    #[inline]
+    pub(crate) fn poll_enter(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let gate = self.endpoint.gate(self.side);
+        match self.state {
+            State::Through => Poll::Ready(()),
+            State::Outside if !gate.busy.get() && gate.nobody_waits() => {
+                gate.busy.set(true);
+                self.state = State::Through;
+                Poll::Ready(())
+            }
+            State::Outside | State::Waiting(_) => self.poll_turn(cx),
+        }
+    }
+
+    /// Waits for its turn.
+    #[cold]
+    fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let gate = self.endpoint.gate(self.side);
+        match self.state {
+            State::Through => Poll::Ready(()),
+            State::Outside => {
+                let ticket = gate.next_ticket.get();
+                gate.next_ticket.set(ticket.wrapping_add(1));
+                let waiter = Waiter::new(cx); // may be code of the user: not while the queue is borrowed
+                gate.queue(|waiting| waiting.push_back((ticket, Some(waiter))));
+                self.state = State::Waiting(ticket);
+                Poll::Pending
+            }
+            State::Waiting(ticket) => {
+                let first = gate.queue(|waiting| waiting.front().is_some_and(|(first, _)| *first == ticket));
+                if first && !gate.busy.get() {
+                    let entry = gate.queue(VecDeque::pop_front);
+                    drop(entry); // a foreign waker's destructor is code of the user
+                    gate.busy.set(true);
+                    self.state = State::Through;
+                    return Poll::Ready(());
+                }
+                let waiter = Waiter::new(cx);
+                let replaced = gate.queue(|waiting| {
+                    let entry = waiting.iter_mut().find(|(other, _)| *other == ticket);
+                    entry.and_then(|(_, old)| old.replace(waiter))
+                });
+                drop(replaced);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Gives the place up, and says who may go through now. It may be entered anew.
+    #[must_use = "the next one waits to be woken"]
+    #[inline]
+    pub(crate) fn release(&mut self) -> Option<Waiter> {
+        let gate = self.endpoint.gate(self.side);
+        match std::mem::replace(&mut self.state, State::Outside) {
+            State::Outside => return None,
+            State::Waiting(ticket) => drop(gate.leave(ticket)),
+            State::Through => gate.busy.set(false),
+        }
+        if gate.busy.get() || gate.nobody_waits() { None } else { gate.first() }
+    }
+
+    /// The operation is not to begin any more: gives the place in the queue up, and wakes who waited in it.
+    pub(crate) fn withdraw(&mut self) {
+        let mut own = None;
+        match self.state {
+            State::Outside => {}
+            State::Waiting(ticket) => {
+                own = self.endpoint.gate(self.side).queue(|waiting| {
+                    let place = waiting.iter_mut().find(|(other, _)| *other == ticket);
+                    place.and_then(|(_, waiter)| waiter.take())
+                });
+            }
+            State::Through => own = self.endpoint.nobody_waits(self.side),
+        }
+        let next = self.release();
+        own.into_iter().chain(next).for_each(Waiter::wake);
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if let Some(next) = self.release() {
+            next.wake();
+        }
+    }
+}

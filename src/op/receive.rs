@@ -1,0 +1,220 @@
+//! Receiving into the loop's own memory when something is there, and not before: no buffer waits with the operation.
+//!
+//! The selector receives when the descriptor is ready. The ring polls, and the future then makes the same call: where
+//! there is no standing receive, and where the group of buffers has run out. Dropping such an operation loses nothing,
+//! since nothing is received before somebody asks for the result.
+
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use io_uring::opcode;
+
+use super::endpoint::{Arrival, Share};
+use super::fd::on_fd;
+use super::gate::Pass;
+use super::message::empty_header;
+use super::standing::{Buffers, Datagram, Standing};
+use super::{Completion, Direction, Entry, Op, Wait};
+use crate::buf::Chunk;
+use crate::sys::call::Call;
+
+/// What became of an operation that receives.
+pub(crate) enum Received<T, O> {
+    Item(io::Result<T>, Pass),
+    /// There may be something now: make the call.
+    Ready(O),
+}
+
+/// An operation that receives into the loop's memory.
+pub(crate) trait Receive: Op<Output = Received<Self::Item, Self>> {
+    type Item;
+
+    fn new(pass: Pass) -> Self;
+}
+
+/// Waits for bytes of a stream, and receives them; none at its end.
+pub(crate) struct RecvChunk {
+    pass: Pass,
+    /// What had arrived before.
+    early: Option<Chunk>,
+    /// Where the call was to receive, and how many bytes at most: the completion is its answer.
+    called: Option<(Rc<dyn Buffers>, usize)>,
+}
+
+impl Receive for RecvChunk {
+    type Item = Option<Chunk>;
+
+    fn new(pass: Pass) -> Self {
+        RecvChunk { pass, early: None, called: None }
+    }
+}
+
+impl Op for RecvChunk {
+    type Output = Received<Option<Chunk>, Self>;
+    const NAME: &'static str = "recv";
+    const OPCODE: u8 = opcode::PollAdd::CODE;
+
+    fn pass(&mut self) -> Option<&mut Pass> {
+        Some(&mut self.pass)
+    }
+
+    fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
+        ready!(self.pass.poll_enter(cx));
+        let arrival = ready!(self.pass.endpoint().poll_arrival(cx, false));
+        Poll::Ready(arrival.map(|arrival| match arrival {
+            Arrival::Bytes(chunk) => {
+                let count = chunk.len() as i32; // a buffer's length at most
+                self.early = Some(chunk);
+                count
+            }
+            Arrival::End => 0,
+            Arrival::Error(errno) => -errno,
+            other => unreachable!("a stream received {other:?}"),
+        }))
+    }
+
+    fn standing(&self) -> Option<(&Share, Standing)> {
+        Some((self.pass.endpoint(), Standing::Bytes))
+    }
+
+    fn entry(&mut self) -> Entry {
+        poll(&self.pass)
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Ready(&self.pass.endpoint().descriptor, Direction::Read)
+    }
+
+    fn call(&mut self) -> Call {
+        let descriptor = &self.pass.endpoint().descriptor;
+        let buffers = descriptor.buffers(Standing::Bytes);
+        let (memory, len) = buffers.room();
+        let (fd, flags) = (descriptor.raw(), libc::MSG_DONTWAIT as usize);
+        self.called = Some((buffers, len));
+        // SAFETY: the room is the loop's memory, and nobody else's before the next call of `room`: the answer is
+        // dealt with before that.
+        unsafe { Call::new(libc::SYS_recvfrom, [fd as usize, memory.as_ptr() as usize, len, flags, 0, 0]) }
+    }
+
+    fn drained(&self, result: i32) -> bool {
+        let room = self.called.as_ref().map_or(0, |(_, room)| *room);
+        result > 0 && (result as usize) < room
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        let received = match (self.early, self.called) {
+            (Some(chunk), _) => Ok(Some(chunk)),
+            (None, Some((buffers, _))) => completion.count().map(|count| {
+                // SAFETY: the call has just written so many bytes into the room that it was given.
+                (count > 0).then(|| unsafe { buffers.filled(count) })
+            }),
+            // The events of a poll; without a call zero is the end that had arrived before.
+            (None, None) if completion.result > 0 => return Received::Ready(RecvChunk::new(self.pass)),
+            (None, None) => completion.count().map(|_| None),
+        };
+        Received::Item(received, self.pass)
+    }
+
+    fn abandoned(self, completion: Completion) {
+        let endpoint = self.pass.endpoint().clone();
+        // The place at the gate comes back with the result, and is given up after the bytes are stored.
+        if let Received::Item(Ok(Some(chunk)), _pass) = self.complete(completion) {
+            endpoint.put_back(Arrival::Bytes(chunk));
+        }
+    }
+}
+
+/// Waits for a datagram, and receives it with its sender's address.
+pub(crate) struct RecvDatagram {
+    pass: Pass,
+    early: Option<Datagram>,
+    called: Option<Rc<dyn Buffers>>,
+    header: libc::msghdr,
+    iovec: libc::iovec,
+}
+
+impl Receive for RecvDatagram {
+    type Item = Datagram;
+
+    fn new(pass: Pass) -> Self {
+        let iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+        RecvDatagram { pass, early: None, called: None, header: empty_header(), iovec }
+    }
+}
+
+impl Op for RecvDatagram {
+    type Output = Received<Datagram, Self>;
+    const NAME: &'static str = "recvmsg";
+    const OPCODE: u8 = opcode::PollAdd::CODE;
+
+    fn pass(&mut self) -> Option<&mut Pass> {
+        Some(&mut self.pass)
+    }
+
+    fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
+        ready!(self.pass.poll_enter(cx));
+        let arrival = ready!(self.pass.endpoint().poll_arrival(cx, false));
+        Poll::Ready(arrival.map(|arrival| match arrival {
+            Arrival::Datagram(datagram) => {
+                self.early = Some(datagram);
+                0
+            }
+            Arrival::Error(errno) => -errno,
+            other => unreachable!("a datagram socket received {other:?}"),
+        }))
+    }
+
+    fn standing(&self) -> Option<(&Share, Standing)> {
+        Some((self.pass.endpoint(), Standing::Datagrams))
+    }
+
+    fn entry(&mut self) -> Entry {
+        poll(&self.pass)
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Ready(&self.pass.endpoint().descriptor, Direction::Read)
+    }
+
+    fn call(&mut self) -> Call {
+        let descriptor = &self.pass.endpoint().descriptor;
+        let buffers = descriptor.buffers(Standing::Datagrams);
+        let (memory, len) = buffers.room();
+        // SAFETY: the room is the loop's memory, and nobody else's before the next call of `room`.
+        unsafe { Datagram::describe(memory, len, &mut self.header, &mut self.iovec) };
+        self.header.msg_iov = &raw mut self.iovec;
+        self.called = Some(buffers);
+        let (fd, header, flags) = (descriptor.raw(), &raw mut self.header, libc::MSG_DONTWAIT as usize);
+        // SAFETY: the header is part of this operation, and the answer is dealt with before the room is another's.
+        unsafe { Call::new(libc::SYS_recvmsg, [fd as usize, header as usize, flags]) }
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        let received = match (self.early, self.called) {
+            (Some(datagram), _) => Ok(datagram),
+            // SAFETY: the call has just written so many bytes, and this header, as `describe` said.
+            (None, Some(buffers)) => completion
+                .count()
+                .map(|count| unsafe { Datagram::of(&*buffers, count, self.header.msg_namelen) }),
+            (None, None) if completion.result > 0 => return Received::Ready(RecvDatagram::new(self.pass)),
+            (None, None) => {
+                Err(completion.count().err().unwrap_or_else(|| io::Error::from_raw_os_error(libc::EIO)))
+            }
+        };
+        Received::Item(received, self.pass)
+    }
+
+    fn abandoned(self, completion: Completion) {
+        let endpoint = self.pass.endpoint().clone();
+        if let Received::Item(Ok(datagram), _pass) = self.complete(completion) {
+            endpoint.put_back(Arrival::Datagram(datagram));
+        }
+    }
+}
+
+/// The proactor's reading of both: whether there is something.
+fn poll(pass: &Pass) -> Entry {
+    let events = libc::POLLIN as u32;
+    on_fd!(pass.endpoint().descriptor.fd(), |fd| opcode::PollAdd::new(fd, events).build())
+}

@@ -1,0 +1,339 @@
+//! Standing operations: multishot receive, recvmsg and accept. Each belongs to its endpoint, not to a future, and fills
+//! the endpoint's arrivals until it ends; nobody claims it. io_uring only: the selector asks when somebody waits.
+//!
+//! Facts that shape this file: any completion without F_MORE ends a multishot operation, whatever its result, which is
+//! as good as any other. ENOBUFS says that the group had no buffer at that moment: it stands for neither data nor their
+//! absence, and hides the end of a stream, so the kernel is asked anew. A completion may carry a buffer although it
+//! failed. At the limit of descriptors a multishot accept ends with EMFILE, and clients stay in the backlog.
+//! recvmsg writes a header in front of each datagram: its own four numbers, then as many bytes of address as were asked
+//! for.
+
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::ptr::NonNull;
+use std::rc::Rc;
+
+use io_uring::opcode;
+use socket2::{SockAddr, SockAddrStorage};
+
+use super::endpoint::{Arrival, Endpoint};
+use super::fd::{on_fd, received};
+use super::socket::ACCEPT_FLAGS;
+use super::{Completion, Each, Entry, Kind, Op, Wait};
+use crate::buf::Chunk;
+use crate::sys::call::Call;
+
+/// Bytes (of streams and datagrams) that are kept for a receiver who does not come, before its stream is left to the
+/// kernel: each chunk counts for 256 bytes more than it has. What is under way by then comes on top.
+const ENOUGH_BYTES: usize = 256 << 10;
+/// Connections, in the same way.
+const ENOUGH_CONNECTIONS: usize = 64;
+
+/// What a standing operation brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Connections,
+    Bytes,
+    Datagrams,
+}
+
+/// Where received bytes lie: the memory for chunks of one loop.
+pub(crate) trait Buffers {
+    /// The group from which the kernel takes buffers.
+    fn group(&self) -> u16;
+
+    /// The bytes that a completion brings in a buffer of the group; none when it brings no buffer.
+    fn received(&self, completion: Completion) -> Chunk;
+
+    /// The kernel has found no buffer.
+    fn ran_out(&self);
+
+    /// Where the next bytes may be received by a system call, and how many.
+    fn room(&self) -> (NonNull<u8>, usize);
+
+    /// So many bytes were.
+    ///
+    /// # Safety
+    /// They have been written where the last `room` said.
+    unsafe fn filled(&self, count: usize) -> Chunk;
+}
+
+/// Receives on a stream.
+pub(crate) struct RecvMulti {
+    endpoint: Rc<Endpoint>,
+    buffers: Rc<dyn Buffers>,
+}
+
+impl RecvMulti {
+    pub(crate) fn new(endpoint: Rc<Endpoint>, buffers: Rc<dyn Buffers>) -> Self {
+        RecvMulti { endpoint, buffers }
+    }
+
+    fn take(&self, completion: Completion) {
+        let chunk = self.buffers.received(completion);
+        if completion.result > 0 {
+            self.endpoint.arrived(Arrival::Bytes(chunk));
+        }
+    }
+}
+
+impl Op for RecvMulti {
+    type Output = ();
+    const NAME: &'static str = "recv";
+    const KIND: Kind = Kind::Multishot;
+    const OPCODE: u8 = opcode::RecvMulti::CODE;
+
+    fn entry(&mut self) -> Entry {
+        on_fd!(self.endpoint.descriptor.fd(), |fd| opcode::RecvMulti::new(fd, self.buffers.group()).build())
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Now
+    }
+
+    fn call(&mut self) -> Call {
+        unreachable!("only a ring has standing operations")
+    }
+
+    fn each(&mut self, completion: Completion) -> Each {
+        self.take(completion);
+        Each { wake: self.endpoint.awaited(), enough: self.endpoint.holds() > ENOUGH_BYTES }
+    }
+
+    fn complete(self, completion: Completion) {
+        self.take(completion);
+        if completion.result == 0 {
+            self.endpoint.arrived(Arrival::End);
+        }
+        end(&self.endpoint, completion, &*self.buffers);
+    }
+}
+
+/// Receives datagrams and their senders' addresses.
+pub(crate) struct RecvMsgMulti {
+    endpoint: Rc<Endpoint>,
+    buffers: Rc<dyn Buffers>,
+    header: libc::msghdr,
+}
+
+impl RecvMsgMulti {
+    pub(crate) fn new(endpoint: Rc<Endpoint>, buffers: Rc<dyn Buffers>) -> Self {
+        let mut header = super::message::empty_header();
+        header.msg_namelen = ADDRESS as u32;
+        RecvMsgMulti { endpoint, buffers, header }
+    }
+
+    fn take(&self, completion: Completion) {
+        let chunk = self.buffers.received(completion);
+        if completion.result >= HEADER as i32 {
+            self.endpoint.arrived(Arrival::Datagram(Datagram(chunk)));
+        }
+    }
+}
+
+impl Op for RecvMsgMulti {
+    type Output = ();
+    const NAME: &'static str = "recvmsg";
+    const KIND: Kind = Kind::Multishot;
+    const OPCODE: u8 = opcode::RecvMsgMulti::CODE;
+
+    fn entry(&mut self) -> Entry {
+        let (header, group) = (&raw const self.header, self.buffers.group());
+        on_fd!(self.endpoint.descriptor.fd(), |fd| opcode::RecvMsgMulti::new(fd, header, group).build())
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Now
+    }
+
+    fn call(&mut self) -> Call {
+        unreachable!("only a ring has standing operations")
+    }
+
+    fn each(&mut self, completion: Completion) -> Each {
+        self.take(completion);
+        Each { wake: self.endpoint.awaited(), enough: self.endpoint.holds() > ENOUGH_BYTES }
+    }
+
+    fn complete(self, completion: Completion) {
+        self.take(completion);
+        end(&self.endpoint, completion, &*self.buffers);
+    }
+}
+
+/// Accepts connections.
+pub(crate) struct AcceptMulti {
+    endpoint: Rc<Endpoint>,
+}
+
+impl AcceptMulti {
+    pub(crate) fn new(endpoint: Rc<Endpoint>) -> Self {
+        AcceptMulti { endpoint }
+    }
+
+    fn take(&self, completion: Completion) {
+        if let Ok(number) = completion.into_result() {
+            // SAFETY: a successful accept answers with a new descriptor, each time.
+            self.endpoint.arrived(Arrival::Connection(unsafe { received(number) }));
+        }
+    }
+}
+
+impl Op for AcceptMulti {
+    type Output = ();
+    const NAME: &'static str = "accept";
+    const KIND: Kind = Kind::Multishot;
+    const OPCODE: u8 = opcode::AcceptMulti::CODE;
+
+    fn entry(&mut self) -> Entry {
+        on_fd!(self.endpoint.descriptor.fd(), |fd| opcode::AcceptMulti::new(fd).flags(ACCEPT_FLAGS).build())
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Now
+    }
+
+    fn call(&mut self) -> Call {
+        unreachable!("only a ring has standing operations")
+    }
+
+    fn each(&mut self, completion: Completion) -> Each {
+        self.take(completion);
+        Each { wake: self.endpoint.awaited(), enough: self.endpoint.holds() >= ENOUGH_CONNECTIONS }
+    }
+
+    fn complete(self, completion: Completion) {
+        self.take(completion);
+        if completion.result < 0 {
+            keep_last(&self.endpoint, -completion.result);
+        }
+        self.endpoint.disarmed(false);
+    }
+}
+
+/// A standing receive is over.
+fn end(endpoint: &Endpoint, completion: Completion, buffers: &dyn Buffers) {
+    let starved = completion.result == -libc::ENOBUFS;
+    if starved {
+        buffers.ran_out();
+    } else if completion.result < 0 {
+        keep_last(endpoint, -completion.result);
+    }
+    endpoint.disarmed(starved);
+}
+
+/// Keeps what a standing operation has ended with, unless it only says that it has ended.
+fn keep_last(endpoint: &Endpoint, errno: i32) {
+    if !matches!(errno, libc::ECANCELED | libc::EINTR | libc::EAGAIN) {
+        endpoint.arrived(Arrival::Error(errno));
+    }
+}
+
+/// A datagram as recvmsg leaves it in a buffer: header, address, and then the bytes.
+#[derive(Debug)]
+pub(crate) struct Datagram(Chunk);
+
+/// The kernel's own part of the header, `struct io_uring_recvmsg_out`: lengths of address, control data and payload,
+/// and flags.
+const NUMBERS: usize = 16;
+/// Room for an Internet address.
+const ADDRESS: usize = size_of::<libc::sockaddr_in6>();
+const HEADER: usize = NUMBERS + ADDRESS;
+
+impl Datagram {
+    /// The largest datagram that there is, with its header.
+    pub(crate) const LARGEST: usize = HEADER + 65_535;
+
+    /// One of its own memory.
+    pub(crate) fn copy(bytes: &[u8], sender: Option<&SockAddr>) -> Self {
+        let mut whole = vec![0; HEADER];
+        if let Some(sender) = sender {
+            let len = (sender.len() as usize).min(ADDRESS);
+            whole[..4].copy_from_slice(&(len as u32).to_ne_bytes());
+            // SAFETY: an address has as many bytes as it says, and is initialised.
+            let address = unsafe { std::slice::from_raw_parts(sender.as_ptr().cast::<u8>(), len) };
+            whole[NUMBERS..NUMBERS + len].copy_from_slice(address);
+        }
+        whole.extend_from_slice(bytes);
+        Datagram(Chunk::copy_from_slice(&whole))
+    }
+
+    /// Has recvmsg(2) write a datagram into memory, as it lies there when the ring has received it.
+    ///
+    /// # Safety
+    /// The memory has `len` bytes, and is larger than a header; header and buffer are used while it is there.
+    pub(crate) unsafe fn describe(
+        memory: NonNull<u8>,
+        len: usize,
+        header: &mut libc::msghdr,
+        iovec: &mut libc::iovec,
+    ) {
+        // SAFETY: by the caller's word, within the memory.
+        let (name, bytes) = unsafe { (memory.add(NUMBERS), memory.add(HEADER)) };
+        header.msg_name = name.as_ptr().cast();
+        header.msg_namelen = ADDRESS as u32;
+        *iovec = libc::iovec { iov_base: bytes.as_ptr().cast(), iov_len: len - HEADER };
+        header.msg_iovlen = 1;
+    }
+
+    /// The datagram that recvmsg(2) has written so: so many bytes, and so many of the sender's address.
+    ///
+    /// # Safety
+    /// It has, where the last `room` of these buffers said.
+    pub(crate) unsafe fn of(buffers: &dyn Buffers, count: usize, address: u32) -> Self {
+        let (memory, _) = buffers.room();
+        // SAFETY: nobody has been told of this memory yet; the address was written as far as it goes, the bytes too.
+        unsafe {
+            memory.write_bytes(0, NUMBERS);
+            memory.cast::<u32>().write_unaligned(address);
+            let written = (address as usize).min(ADDRESS);
+            memory.add(NUMBERS + written).write_bytes(0, ADDRESS - written);
+            Datagram(buffers.filled(HEADER + count))
+        }
+    }
+
+    /// Its bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0[HEADER..]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len() - HEADER
+    }
+
+    /// Its bytes alone.
+    pub(crate) fn into_bytes(mut self) -> Chunk {
+        self.0.advance(HEADER);
+        self.0
+    }
+
+    /// Who sent it; none when it came without an Internet address.
+    pub(crate) fn sender(&self) -> Option<SocketAddr> {
+        let len = u32::from_ne_bytes(self.0[..4].try_into().expect("four bytes")) as usize;
+        let address = &self.0[NUMBERS..NUMBERS + len.min(ADDRESS)];
+        let mut storage = MaybeUninit::<SockAddrStorage>::zeroed();
+        // SAFETY: the storage is larger than any address, and zeros are one; the bytes are those of an address.
+        let address = unsafe {
+            storage.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(address.as_ptr(), address.len());
+            SockAddr::new(storage.assume_init(), address.len() as u32)
+        };
+        address.as_socket()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datagram_carries_its_sender() {
+        for sender in ["127.0.0.1:80", "[::1]:65535"] {
+            let sender: SocketAddr = sender.parse().unwrap();
+            let datagram = Datagram::copy(b"abc", Some(&sender.into()));
+            assert_eq!((datagram.bytes(), datagram.len(), datagram.sender()), (&b"abc"[..], 3, Some(sender)));
+            assert_eq!(datagram.into_bytes(), *b"abc");
+        }
+        let empty = Datagram::copy(b"", None);
+        assert_eq!((empty.len(), empty.sender()), (0, None));
+    }
+}
