@@ -414,7 +414,8 @@ impl Driver {
             Backend::Ring(_, granted) => granted.features.has(feature),
             Backend::Poller(_) | Backend::Closed => false,
         };
-        if !has || endpoint.was_starved() || memory.is_some_and(|memory| !memory.top_up()) {
+        let polls = endpoint.was_starved() || (what == Standing::Bytes && endpoint.is_large());
+        if !has || polls || memory.is_some_and(|memory| !memory.top_up()) {
             return false;
         }
         let shared = endpoint.endpoint().clone();

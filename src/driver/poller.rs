@@ -121,7 +121,8 @@ impl Poller {
         stats: &Stats,
     ) -> io::Result<()> {
         if self.find(descriptor).is_none() {
-            self.generation = (self.generation + 1) % (u32::MAX - 1); // never the token of the wake-up
+            // Never zero, nor the token of the wake-up.
+            self.generation = self.generation % (u32::MAX - 1) + 1;
             let index = self.registrations.insert(Registration {
                 generation: self.generation,
                 readable: false,

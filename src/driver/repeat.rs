@@ -21,45 +21,36 @@ pub(crate) enum Goal {
     All,
 }
 
-/// Bytes of one step on a file: io_uring does cached file I/O inside the submitting call, and a larger one
-/// would hold up the loop.
-const FILE_STEP: usize = 1 << 20;
-
 pub(crate) struct Repeat<B, T: Transfer<B>> {
     step: Submission<T::Op>,
-    goal: Goal,
-    limit: usize,
     done: usize,
-    /// Bytes that the step in flight is about.
-    asked: usize,
-    total: usize,
+    goal: Goal,
     cancelled: bool,
 }
 
 impl<B, T: Transfer<B>> Repeat<B, T> {
-    /// A transfer on a socket, where a step may be as large as the buffer.
-    pub(crate) fn socket(transfer: T, buf: B, goal: Goal) -> Self {
-        Self::new(transfer, buf, goal, usize::MAX)
-    }
-
-    /// A transfer on a file, in steps that don't hold up the loop.
-    pub(crate) fn file(transfer: T, buf: B, goal: Goal) -> Self {
-        Self::new(transfer, buf, goal, FILE_STEP)
-    }
-
-    fn new(transfer: T, mut buf: B, goal: Goal, limit: usize) -> Self {
-        let total = T::total(&buf);
-        let asked = T::covers(&mut buf, 0, limit);
-        let step = transfer.step(buf, 0, limit);
+    pub(crate) fn new(transfer: T, buf: B, goal: Goal) -> Self {
         // All of nothing is there already: as in the standard library, the kernel is not asked.
-        let nothing = goal == Goal::All && total == 0;
+        let nothing = goal == Goal::All && T::total(&buf) == 0;
+        let step = transfer.step(buf, 0);
         let step = if nothing { Submission::settled(step, 0) } else { Submission::new(step) };
-        Repeat { step, goal, limit, done: 0, asked, total, cancelled: false }
+        Repeat { step, done: 0, goal, cancelled: false }
     }
 
     pub(crate) fn request_cancel(&mut self) {
         self.cancelled = true;
         self.step.request_cancel();
+    }
+
+    /// Whether the transfer is over after a step that moved `count` bytes; the buffer has as much room as before it.
+    fn is_over(&mut self, buf: &mut B, count: usize) -> bool {
+        let before = self.done;
+        self.done += count;
+        match self.goal {
+            Goal::Once => true,
+            Goal::All => self.done == T::total(buf),
+            Goal::UntilShort => self.done == T::total(buf) || count < T::covers(buf, before),
+        }
     }
 }
 
@@ -75,12 +66,11 @@ impl<B, T: Transfer<B>> Future for Repeat<B, T> {
             let all = self.goal == Goal::All;
             let over = match result {
                 Ok(count) => {
-                    self.done += count;
-                    let complete = self.done == self.total;
-                    if all && !complete && count == 0 {
+                    let over = self.is_over(&mut buf, count);
+                    if all && !over && count == 0 {
                         return Poll::Ready(Err(BufError::new(exhausted(T::EXHAUSTED), buf)));
                     }
-                    complete || self.goal == Goal::Once || (!all && count < self.asked)
+                    over
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted && !self.cancelled => false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted && self.done == 0 => {
@@ -94,9 +84,7 @@ impl<B, T: Transfer<B>> Future for Repeat<B, T> {
             if over {
                 return Poll::Ready(Ok((self.done, buf)));
             }
-            let (done, limit) = (self.done, self.limit);
-            self.asked = T::covers(&mut buf, done, limit);
-            self.step = Submission::new(transfer.step(buf, done, limit));
+            self.step = Submission::new(transfer.step(buf, self.done));
             if self.cancelled {
                 self.step.request_cancel(); // a step that succeeded all the same is the last
             }

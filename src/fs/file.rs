@@ -81,7 +81,7 @@ impl File {
     /// # Cancellation
     /// The buffer of a dropped read is freed when the kernel has let go of it.
     pub fn read_at<B: IoBufMut>(&self, buf: B, offset: u64) -> ReadAt<B> {
-        ReadAt(Repeat::file(self.from(offset), buf, Goal::UntilShort))
+        ReadAt(Repeat::new(self.from(offset), buf, Goal::UntilShort))
     }
 
     /// Reads from a position until the buffer is full.
@@ -89,7 +89,7 @@ impl File {
     /// # Errors
     /// Those of pread(2), and `UnexpectedEof`; the buffer comes back, with what had been read.
     pub fn read_exact_at<B: IoBufMut>(&self, buf: B, offset: u64) -> ReadExactAt<B> {
-        ReadExactAt(Repeat::file(self.from(offset), buf, Goal::All))
+        ReadExactAt(Repeat::new(self.from(offset), buf, Goal::All))
     }
 
     /// Reads from a position into several buffers, one after the other.
@@ -97,7 +97,7 @@ impl File {
     /// # Errors
     /// Those of preadv(2); the buffers come back.
     pub fn read_vectored_at<V: IoVecMut>(&self, bufs: V, offset: u64) -> ReadVectoredAt<V> {
-        ReadVectoredAt(Repeat::file(ReadVectoredFrom(self.from(offset)), bufs, Goal::UntilShort))
+        ReadVectoredAt(Repeat::new(ReadVectoredFrom(self.from(offset)), bufs, Goal::UntilShort))
     }
 
     /// Writes the buffer's bytes to a position. Less than all only when the disk is full or a limit is
@@ -109,7 +109,7 @@ impl File {
     /// # Cancellation
     /// A dropped write may be done, whole or in part.
     pub fn write_at<B: IoBuf>(&self, buf: B, offset: u64) -> WriteAt<B> {
-        WriteAt(Repeat::file(self.to(offset), buf, Goal::UntilShort))
+        WriteAt(Repeat::new(self.to(offset), buf, Goal::UntilShort))
     }
 
     /// Writes all of the buffer's bytes to a position.
@@ -117,7 +117,7 @@ impl File {
     /// # Errors
     /// Those of pwrite(2), and `WriteZero`; the buffer comes back.
     pub fn write_all_at<B: IoBuf>(&self, buf: B, offset: u64) -> WriteAllAt<B> {
-        WriteAllAt(Repeat::file(self.to(offset), buf, Goal::All))
+        WriteAllAt(Repeat::new(self.to(offset), buf, Goal::All))
     }
 
     /// Writes several buffers to a position, one after the other.
@@ -125,7 +125,7 @@ impl File {
     /// # Errors
     /// Those of pwritev(2); the buffers come back.
     pub fn write_vectored_at<V: IoVec>(&self, bufs: V, offset: u64) -> WriteVectoredAt<V> {
-        WriteVectoredAt(Repeat::file(WriteVectoredTo(self.to(offset)), bufs, Goal::UntilShort))
+        WriteVectoredAt(Repeat::new(WriteVectoredTo(self.to(offset)), bufs, Goal::UntilShort))
     }
 
     /// Makes everything that was written durable, contents and metadata.

@@ -107,7 +107,7 @@ impl TcpStream {
     /// Dropping it loses no byte: what arrives for it all the same goes to the next receive. The buffer is
     /// freed when the kernel has let go of it.
     pub fn read<B: IoBufMut>(&self, buf: B) -> Read<B> {
-        Read(Repeat::socket(Receiver::new(&self.endpoint), buf, Goal::Once))
+        Read(Repeat::new(Receiver::new(&self.endpoint), buf, Goal::Once))
     }
 
     /// Receives what is there, at least one byte, into memory of the runtime; `None` at the end of the stream.
@@ -154,7 +154,7 @@ impl TcpStream {
     /// # Cancellation
     /// Dropping it loses no byte: what it had received goes back to the stream.
     pub fn read_exact<B: IoBufMut>(&self, buf: B) -> ReadExact<B> {
-        ReadExact(Repeat::socket(Receiver::new(&self.endpoint), buf, Goal::All))
+        ReadExact(Repeat::new(Receiver::new(&self.endpoint), buf, Goal::All))
     }
 
     /// Receives into several buffers, one after the other; otherwise as [`read`](Self::read).
@@ -162,7 +162,7 @@ impl TcpStream {
     /// # Errors
     /// Those of recvmsg(2); the buffers come back.
     pub fn read_vectored<V: IoVecMut>(&self, bufs: V) -> ReadVectored<V> {
-        ReadVectored(Repeat::socket(VectoredReceiver::new(&self.endpoint), bufs, Goal::Once))
+        ReadVectored(Repeat::new(VectoredReceiver::new(&self.endpoint), bufs, Goal::Once))
     }
 
     /// Sends the buffer's bytes, or some from their start, and tells how many the kernel took.
@@ -174,7 +174,7 @@ impl TcpStream {
     /// A dropped write may have been sent, whole or in part; [`bytes_sent`](Self::bytes_sent) tells. Later
     /// writes wait until that is decided, so that nothing is sent out of order.
     pub fn write<B: IoBuf>(&self, buf: B) -> Write<B> {
-        Write(Repeat::socket(Sender::new(&self.endpoint), buf, Goal::Once))
+        Write(Repeat::new(Sender::new(&self.endpoint), buf, Goal::Once))
     }
 
     /// Sends all of the buffer's bytes, without those of another write in between.
@@ -185,7 +185,7 @@ impl TcpStream {
     /// # Cancellation
     /// As for [`write`](Self::write).
     pub fn write_all<B: IoBuf>(&self, buf: B) -> WriteAll<B> {
-        WriteAll(Repeat::socket(Sender::new(&self.endpoint), buf, Goal::All))
+        WriteAll(Repeat::new(Sender::new(&self.endpoint), buf, Goal::All))
     }
 
     /// Sends the buffer's bytes, or some from their start, without a copy where the kernel can
@@ -201,7 +201,7 @@ impl TcpStream {
     /// # Cancellation
     /// As for [`write`](Self::write); the buffer of a dropped one is kept until the kernel reads it no more.
     pub fn write_zerocopy<B: IoBuf>(&self, buf: B) -> Write<B> {
-        Write(Repeat::socket(Sender::without_copy(&self.endpoint), buf, Goal::Once))
+        Write(Repeat::new(Sender::without_copy(&self.endpoint), buf, Goal::Once))
     }
 
     /// Sends all of the buffer's bytes as [`write_zerocopy`](Self::write_zerocopy) does.
@@ -212,7 +212,7 @@ impl TcpStream {
     /// # Cancellation
     /// As for [`write_zerocopy`](Self::write_zerocopy).
     pub fn write_all_zerocopy<B: IoBuf>(&self, buf: B) -> WriteAll<B> {
-        WriteAll(Repeat::socket(Sender::without_copy(&self.endpoint), buf, Goal::All))
+        WriteAll(Repeat::new(Sender::without_copy(&self.endpoint), buf, Goal::All))
     }
 
     /// Sends all bytes of several buffers as [`write_zerocopy`](Self::write_zerocopy) does.
@@ -223,11 +223,7 @@ impl TcpStream {
     /// # Cancellation
     /// As for [`write_zerocopy`](Self::write_zerocopy).
     pub fn write_all_vectored_zerocopy<V: IoVec>(&self, bufs: V) -> WriteAllVectored<V> {
-        WriteAllVectored(Repeat::socket(
-            VectoredSender(Sender::without_copy(&self.endpoint)),
-            bufs,
-            Goal::All,
-        ))
+        WriteAllVectored(Repeat::new(VectoredSender(Sender::without_copy(&self.endpoint)), bufs, Goal::All))
     }
 
     /// Sends several buffers, one after the other, or some of their bytes.
@@ -235,7 +231,7 @@ impl TcpStream {
     /// # Errors
     /// Those of sendmsg(2); the buffers come back.
     pub fn write_vectored<V: IoVec>(&self, bufs: V) -> WriteVectored<V> {
-        WriteVectored(Repeat::socket(VectoredSender(Sender::new(&self.endpoint)), bufs, Goal::Once))
+        WriteVectored(Repeat::new(VectoredSender(Sender::new(&self.endpoint)), bufs, Goal::Once))
     }
 
     /// Sends all bytes of several buffers.
@@ -243,7 +239,7 @@ impl TcpStream {
     /// # Errors
     /// Those of sendmsg(2), and `WriteZero`; the buffers come back.
     pub fn write_all_vectored<V: IoVec>(&self, bufs: V) -> WriteAllVectored<V> {
-        WriteAllVectored(Repeat::socket(VectoredSender(Sender::new(&self.endpoint)), bufs, Goal::All))
+        WriteAllVectored(Repeat::new(VectoredSender(Sender::new(&self.endpoint)), bufs, Goal::All))
     }
 
     /// Ends one or both directions. After `Write` the peer reads the end of the stream.

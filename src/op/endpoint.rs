@@ -12,7 +12,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::mem::take;
+use std::fmt;
 use std::num::NonZeroU64;
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
@@ -25,7 +25,6 @@ use super::standing::Datagram;
 use crate::buf::Chunk;
 use crate::task::waker::Waiter;
 
-#[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) descriptor: Descriptor,
     pub(super) receiving: Gate,
@@ -35,8 +34,10 @@ pub(crate) struct Endpoint {
     standing: Cell<Option<NonZeroU64>>,
     /// The last one found no buffer.
     starved: Cell<bool>,
+    /// What came last was large: see [`Endpoint::note_size`].
+    large: Cell<bool>,
     /// Who is through the gate and waits for an arrival.
-    waiter: RefCell<Option<Waiter>>,
+    waiter: Cell<Option<Waiter>>,
     sent: Cell<u64>,
     shares: Cell<u32>,
 }
@@ -65,6 +66,10 @@ impl Arrival {
         }
     }
 }
+
+/// Bytes from which on a piece is large, and up to which the next is small again.
+const LARGE_PIECE: usize = 16 << 10;
+const SMALL_PIECE: usize = 4 << 10;
 
 /// What a chunk counts for beside its bytes.
 const SMALL: usize = 256;
@@ -157,17 +162,17 @@ impl Endpoint {
     /// Keeps the waker of who waits for an arrival, or for the standing operation's end.
     #[inline]
     pub(crate) fn wait(&self, cx: &Context<'_>) {
-        let keep = self.waiter.borrow().as_ref().is_some_and(|waiter| waiter.will_wake(cx));
-        if !keep {
-            let waiter = Waiter::new(cx); // may be code of the user: not while it is borrowed
-            drop(self.waiter.replace(Some(waiter)));
-        }
+        let before = self.waiter.take();
+        let keep = before.as_ref().is_some_and(|waiter| waiter.will_wake(cx));
+        let (waiter, replaced) = if keep { (before, None) } else { (Some(Waiter::new(cx)), before) };
+        self.waiter.set(waiter);
+        drop(replaced);
     }
 
     /// Who waits for an arrival, to be woken.
     #[inline]
     pub(super) fn awaited(&self) -> Option<Waiter> {
-        self.waiter.borrow_mut().take()
+        self.waiter.take()
     }
 
     /// Who was through this gate waits no more.
@@ -201,9 +206,36 @@ impl Endpoint {
         }
     }
 
+    /// Notes how much came at once. Large pieces are better received when somebody is there to take them, into a buffer
+    /// that is still in the caches, than by a standing operation, into as many buffers as there are streams. True when
+    /// that is to end for it.
+    pub(super) fn note_size(&self, count: usize) -> bool {
+        if count >= LARGE_PIECE {
+            self.large.set(true);
+        } else if count < SMALL_PIECE {
+            self.large.set(false);
+        }
+        self.large.get()
+    }
+
+    /// Whether the pieces that come are large.
+    pub(crate) fn is_large(&self) -> bool {
+        self.large.get()
+    }
+
     /// Whether the last standing operation found no buffer, and nothing was received since; asked once.
     pub(crate) fn was_starved(&self) -> bool {
         self.starved.take()
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let armed = self.is_armed();
+        f.debug_struct("Endpoint")
+            .field("fd", &self.descriptor)
+            .field("armed", &armed)
+            .finish_non_exhaustive()
     }
 }
 
@@ -221,7 +253,8 @@ impl Share {
             arrivals: RefCell::default(),
             standing: Cell::new(None),
             starved: Cell::new(false),
-            waiter: RefCell::new(None),
+            large: Cell::new(false),
+            waiter: Cell::new(None),
             sent: Cell::new(0),
             shares: Cell::new(1),
         }))
@@ -276,8 +309,7 @@ impl Drop for Share {
     fn drop(&mut self) {
         self.shares.set(self.shares.get() - 1);
         if self.shares.get() == 0 && self.is_armed() {
-            let waiter = take(&mut *self.waiter.borrow_mut());
-            drop(waiter);
+            drop(self.waiter.take());
             self.disarm();
         }
     }

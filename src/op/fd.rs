@@ -63,7 +63,7 @@ pub(crate) struct Descriptor {
     fd: ManuallyDrop<OwnedFd>,
     home: Weak<dyn Registry>,
     /// The selector's registration, once there is one.
-    token: Cell<Option<u64>>,
+    token: Cell<Option<NonZeroU64>>,
     zero_copy: Cell<ZeroCopy>,
 }
 
@@ -108,11 +108,12 @@ impl Descriptor {
     }
 
     pub(crate) fn token(&self) -> Option<u64> {
-        self.token.get()
+        self.token.get().map(NonZeroU64::get)
     }
 
+    /// Tokens are never zero.
     pub(crate) fn set_token(&self, token: u64) {
-        self.token.set(Some(token));
+        self.token.set(NonZeroU64::new(token));
     }
 
     /// The address of the runtime's registry, to compare with that of the current one.
@@ -152,7 +153,7 @@ impl Descriptor {
         if let Some(token) = self.token.take()
             && let Some(registry) = self.home.upgrade()
         {
-            registry.forget(token, self.raw());
+            registry.forget(token.get(), self.raw());
         }
     }
 }

@@ -21,6 +21,9 @@ use super::{Completion, Entry, Op, Wait};
 use crate::buf::{IoBuf, IoBufMut, IoVec, IoVecMut, IoVecs};
 use crate::sys::call::Call;
 
+/// Bytes of one step: io_uring does cached file I/O inside the submitting call, and a larger one would hold up the loop.
+const FILE_STEP: usize = 1 << 20;
+
 /// Opens a file by path, relative to the working directory.
 #[derive(Debug)]
 pub(crate) struct Open {
@@ -99,13 +102,14 @@ fn check_position(offset: u64, done: usize) -> Poll<Option<i32>> {
 impl<B: IoBufMut> Transfer<B> for ReadFrom {
     type Op = ReadAt<B>;
     const EXHAUSTED: io::ErrorKind = io::ErrorKind::UnexpectedEof;
+    const STEP: usize = FILE_STEP;
 
     fn total(buf: &B) -> usize {
         buf.total_len()
     }
 
-    fn step(self, buf: B, done: usize, limit: usize) -> ReadAt<B> {
-        let window = Window::new(buf.total_len(), done, limit);
+    fn step(self, buf: B, done: usize) -> ReadAt<B> {
+        let window = Window::new(buf.total_len(), done, FILE_STEP);
         ReadAt { at: self, buf, window }
     }
 }
@@ -167,13 +171,14 @@ pub(crate) struct WriteTo {
 impl<B: IoBuf> Transfer<B> for WriteTo {
     type Op = WriteAt<B>;
     const EXHAUSTED: io::ErrorKind = io::ErrorKind::WriteZero;
+    const STEP: usize = FILE_STEP;
 
     fn total(buf: &B) -> usize {
         buf.init_len()
     }
 
-    fn step(self, buf: B, done: usize, limit: usize) -> WriteAt<B> {
-        let window = Window::new(buf.init_len(), done, limit);
+    fn step(self, buf: B, done: usize) -> WriteAt<B> {
+        let window = Window::new(buf.init_len(), done, FILE_STEP);
         WriteAt { at: self, buf, window }
     }
 }
@@ -217,7 +222,6 @@ pub(crate) struct ReadVectoredAt<V> {
     at: ReadFrom,
     bufs: V,
     start: usize,
-    limit: usize,
     iovecs: IoVecs,
 }
 
@@ -228,17 +232,18 @@ pub(crate) struct ReadVectoredFrom(pub(crate) ReadFrom);
 impl<V: IoVecMut> Transfer<V> for ReadVectoredFrom {
     type Op = ReadVectoredAt<V>;
     const EXHAUSTED: io::ErrorKind = io::ErrorKind::UnexpectedEof;
+    const STEP: usize = FILE_STEP;
 
     fn total(bufs: &V) -> usize {
         bufs.total_capacity()
     }
 
-    fn covers(bufs: &mut V, done: usize, limit: usize) -> usize {
-        IoVecs::new().fill_write(bufs, done, limit)
+    fn covers(bufs: &mut V, done: usize) -> usize {
+        IoVecs::new().fill_write(bufs, done, FILE_STEP)
     }
 
-    fn step(self, bufs: V, start: usize, limit: usize) -> ReadVectoredAt<V> {
-        ReadVectoredAt { at: self.0, bufs, start, limit, iovecs: IoVecs::new() }
+    fn step(self, bufs: V, start: usize) -> ReadVectoredAt<V> {
+        ReadVectoredAt { at: self.0, bufs, start, iovecs: IoVecs::new() }
     }
 }
 
@@ -252,7 +257,7 @@ impl<V: IoVecMut> Op for ReadVectoredAt<V> {
     }
 
     fn entry(&mut self) -> Entry {
-        self.iovecs.fill_write(&mut self.bufs, self.start, self.limit);
+        self.iovecs.fill_write(&mut self.bufs, self.start, FILE_STEP);
         let (pointer, len) = (self.iovecs.as_ptr(), self.iovecs.len() as u32);
         let offset = position(self.at.offset, self.start);
         on_fd!(self.at.file.fd(), |fd| opcode::Readv::new(fd, pointer, len).offset(offset).build())
@@ -263,7 +268,7 @@ impl<V: IoVecMut> Op for ReadVectoredAt<V> {
     }
 
     fn call(&mut self) -> Call {
-        self.iovecs.fill_write(&mut self.bufs, self.start, self.limit);
+        self.iovecs.fill_write(&mut self.bufs, self.start, FILE_STEP);
         let (pointer, len) = (self.iovecs.as_ptr() as usize, self.iovecs.len());
         let (fd, offset) = (self.at.file.raw() as usize, position(self.at.offset, self.start) as usize);
         // SAFETY: the list and the buffers in it are part of this operation. The last argument is the
@@ -286,7 +291,6 @@ pub(crate) struct WriteVectoredAt<V> {
     at: WriteTo,
     bufs: V,
     start: usize,
-    limit: usize,
     iovecs: IoVecs,
 }
 
@@ -297,17 +301,18 @@ pub(crate) struct WriteVectoredTo(pub(crate) WriteTo);
 impl<V: IoVec> Transfer<V> for WriteVectoredTo {
     type Op = WriteVectoredAt<V>;
     const EXHAUSTED: io::ErrorKind = io::ErrorKind::WriteZero;
+    const STEP: usize = FILE_STEP;
 
     fn total(bufs: &V) -> usize {
         bufs.total_init()
     }
 
-    fn covers(bufs: &mut V, done: usize, limit: usize) -> usize {
-        IoVecs::new().fill_read(bufs, done, limit)
+    fn covers(bufs: &mut V, done: usize) -> usize {
+        IoVecs::new().fill_read(bufs, done, FILE_STEP)
     }
 
-    fn step(self, bufs: V, start: usize, limit: usize) -> WriteVectoredAt<V> {
-        WriteVectoredAt { at: self.0, bufs, start, limit, iovecs: IoVecs::new() }
+    fn step(self, bufs: V, start: usize) -> WriteVectoredAt<V> {
+        WriteVectoredAt { at: self.0, bufs, start, iovecs: IoVecs::new() }
     }
 }
 
@@ -321,7 +326,7 @@ impl<V: IoVec> Op for WriteVectoredAt<V> {
     }
 
     fn entry(&mut self) -> Entry {
-        self.iovecs.fill_read(&self.bufs, self.start, self.limit);
+        self.iovecs.fill_read(&self.bufs, self.start, FILE_STEP);
         let (pointer, len) = (self.iovecs.as_ptr(), self.iovecs.len() as u32);
         let offset = position(self.at.offset, self.start);
         on_fd!(self.at.file.fd(), |fd| opcode::Writev::new(fd, pointer, len).offset(offset).build())
@@ -332,7 +337,7 @@ impl<V: IoVec> Op for WriteVectoredAt<V> {
     }
 
     fn call(&mut self) -> Call {
-        self.iovecs.fill_read(&self.bufs, self.start, self.limit);
+        self.iovecs.fill_read(&self.bufs, self.start, FILE_STEP);
         let (pointer, len) = (self.iovecs.as_ptr() as usize, self.iovecs.len());
         let (fd, offset) = (self.at.file.raw() as usize, position(self.at.offset, self.start) as usize);
         // SAFETY: as for preadv.

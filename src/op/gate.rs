@@ -3,7 +3,7 @@
 //! overtakes one whose fate is open.
 #![forbid(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
@@ -28,24 +28,31 @@ impl Endpoint {
 }
 
 /// Lets one operation through at a time, first come, first served.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Gate {
     busy: Cell<bool>,
     next_ticket: Cell<u32>,
     /// In a box, as most endpoints never have any.
-    waiting: RefCell<Option<Box<Queue>>>,
+    waiting: Cell<Option<Box<Queue>>>,
 }
 
 type Queue = VecDeque<(u32, Option<Waiter>)>;
 
 impl Gate {
+    #[inline]
     fn nobody_waits(&self) -> bool {
-        self.waiting.borrow().as_ref().is_none_or(|waiting| waiting.is_empty())
+        let waiting = self.waiting.take();
+        let nobody = waiting.as_ref().is_none_or(|waiting| waiting.is_empty());
+        self.waiting.set(waiting);
+        nobody
     }
 
     /// What `f` makes of the queue. It may run no code of the user.
     fn queue<T>(&self, f: impl FnOnce(&mut Queue) -> T) -> T {
-        f(self.waiting.borrow_mut().get_or_insert_default())
+        let mut waiting = self.waiting.take().unwrap_or_default();
+        let made = f(&mut waiting);
+        self.waiting.set(Some(waiting));
+        made
     }
 
     /// Who has to be told that the gate is open. It keeps its place in the queue, and is asked for its

@@ -224,14 +224,13 @@ pub(crate) struct RecvVectored<V> {
     pass: Pass,
     bufs: V,
     start: usize,
-    limit: usize,
     header: libc::msghdr,
     iovecs: IoVecs,
 }
 
 impl<V: IoVecMut> RecvVectored<V> {
     fn header(&mut self) -> *mut libc::msghdr {
-        self.iovecs.fill_write(&mut self.bufs, self.start, self.limit);
+        self.iovecs.fill_write(&mut self.bufs, self.start, usize::MAX);
         self.header.msg_iov = self.iovecs.as_ptr().cast_mut();
         self.header.msg_iovlen = self.iovecs.len() as _;
         &raw mut self.header
@@ -249,7 +248,7 @@ impl<V: IoVecMut> Op for RecvVectored<V> {
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         ready!(self.pass.poll_enter(cx));
-        let room = (self.bufs.total_capacity() - self.start).min(self.limit);
+        let room = self.bufs.total_capacity() - self.start;
         if room == 0 {
             return Poll::Ready(Some(0));
         }
@@ -352,12 +351,12 @@ impl<V: IoVecMut> Transfer<V> for VectoredReceiver {
         bufs.total_capacity()
     }
 
-    fn covers(bufs: &mut V, done: usize, limit: usize) -> usize {
-        IoVecs::new().fill_write(bufs, done, limit)
+    fn covers(bufs: &mut V, done: usize) -> usize {
+        IoVecs::new().fill_write(bufs, done, usize::MAX)
     }
 
-    fn step(self, bufs: V, start: usize, limit: usize) -> RecvVectored<V> {
-        RecvVectored { pass: self.pass, bufs, start, limit, header: empty_header(), iovecs: IoVecs::new() }
+    fn step(self, bufs: V, start: usize) -> RecvVectored<V> {
+        RecvVectored { pass: self.pass, bufs, start, header: empty_header(), iovecs: IoVecs::new() }
     }
 }
 
@@ -366,7 +365,6 @@ pub(crate) struct SendVectored<V> {
     sender: Sender,
     bufs: V,
     start: usize,
-    limit: usize,
     header: libc::msghdr,
     iovecs: IoVecs,
 }
@@ -374,11 +372,11 @@ pub(crate) struct SendVectored<V> {
 impl<V: IoVec> SendVectored<V> {
     /// Bytes that it is about.
     fn len(&self) -> usize {
-        (self.bufs.total_init() - self.start).min(self.limit)
+        self.bufs.total_init() - self.start
     }
 
     fn header(&mut self) -> *mut libc::msghdr {
-        self.iovecs.fill_read(&self.bufs, self.start, self.limit);
+        self.iovecs.fill_read(&self.bufs, self.start, usize::MAX);
         self.header.msg_iov = self.iovecs.as_ptr().cast_mut();
         self.header.msg_iovlen = self.iovecs.len() as _;
         &raw mut self.header
@@ -438,11 +436,11 @@ impl<V: IoVec> Transfer<V> for VectoredSender {
         bufs.total_init()
     }
 
-    fn covers(bufs: &mut V, done: usize, limit: usize) -> usize {
-        IoVecs::new().fill_read(bufs, done, limit)
+    fn covers(bufs: &mut V, done: usize) -> usize {
+        IoVecs::new().fill_read(bufs, done, usize::MAX)
     }
 
-    fn step(self, bufs: V, start: usize, limit: usize) -> SendVectored<V> {
-        SendVectored { sender: self.0, bufs, start, limit, header: empty_header(), iovecs: IoVecs::new() }
+    fn step(self, bufs: V, start: usize) -> SendVectored<V> {
+        SendVectored { sender: self.0, bufs, start, header: empty_header(), iovecs: IoVecs::new() }
     }
 }

@@ -36,17 +36,22 @@ pub(crate) trait Receive: Op<Output = Received<Self::Item, Self>> {
 /// Waits for bytes of a stream, and receives them; none at its end.
 pub(crate) struct RecvChunk {
     pass: Pass,
-    /// What had arrived before.
-    early: Option<Chunk>,
+    state: State,
+}
+
+enum State {
+    New,
+    /// This had arrived before.
+    Early(Chunk),
     /// Where the call was to receive, and how many bytes at most: the completion is its answer.
-    called: Option<(Rc<dyn Buffers>, usize)>,
+    Called(Rc<dyn Buffers>, u32),
 }
 
 impl Receive for RecvChunk {
     type Item = Option<Chunk>;
 
     fn new(pass: Pass) -> Self {
-        RecvChunk { pass, early: None, called: None }
+        RecvChunk { pass, state: State::New }
     }
 }
 
@@ -65,7 +70,7 @@ impl Op for RecvChunk {
         Poll::Ready(arrival.map(|arrival| match arrival {
             Arrival::Bytes(chunk) => {
                 let count = chunk.len() as i32; // a buffer's length at most
-                self.early = Some(chunk);
+                self.state = State::Early(chunk);
                 count
             }
             Arrival::End => 0,
@@ -91,27 +96,27 @@ impl Op for RecvChunk {
         let buffers = descriptor.buffers(Standing::Bytes);
         let (memory, len) = buffers.room();
         let (fd, flags) = (descriptor.raw(), libc::MSG_DONTWAIT as usize);
-        self.called = Some((buffers, len));
+        self.state = State::Called(buffers, len as u32); // buffers are smaller than 4 GiB: see Config
         // SAFETY: the room is the loop's memory, and nobody else's before the next call of `room`: the answer is
         // dealt with before that.
         unsafe { Call::new(libc::SYS_recvfrom, [fd as usize, memory.as_ptr() as usize, len, flags, 0, 0]) }
     }
 
     fn drained(&self, result: i32) -> bool {
-        let room = self.called.as_ref().map_or(0, |(_, room)| *room);
-        result > 0 && (result as usize) < room
+        matches!(self.state, State::Called(_, room) if result > 0 && (result as u32) < room)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
-        let received = match (self.early, self.called) {
-            (Some(chunk), _) => Ok(Some(chunk)),
-            (None, Some((buffers, _))) => completion.count().map(|count| {
+        let received = match self.state {
+            State::Early(chunk) => Ok(Some(chunk)),
+            State::Called(buffers, _) => completion.count().map(|count| {
+                self.pass.endpoint().note_size(count);
                 // SAFETY: the call has just written so many bytes into the room that it was given.
                 (count > 0).then(|| unsafe { buffers.filled(count) })
             }),
             // The events of a poll; without a call zero is the end that had arrived before.
-            (None, None) if completion.result > 0 => return Received::Ready(RecvChunk::new(self.pass)),
-            (None, None) => completion.count().map(|_| None),
+            State::New if completion.result > 0 => return Received::Ready(RecvChunk::new(self.pass)),
+            State::New => completion.count().map(|_| None),
         };
         Received::Item(received, self.pass)
     }

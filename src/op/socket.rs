@@ -137,8 +137,8 @@ impl<B: IoBufMut> Transfer<B> for Receiver {
         buf.total_len()
     }
 
-    fn step(self, buf: B, done: usize, limit: usize) -> Recv<B> {
-        let window = Window::new(buf.total_len(), done, limit);
+    fn step(self, buf: B, done: usize) -> Recv<B> {
+        let window = Window::new(buf.total_len(), done, usize::MAX);
         Recv { pass: self.pass, buf, window }
     }
 }
@@ -245,8 +245,8 @@ impl<B: IoBuf> Transfer<B> for Sender {
         buf.init_len()
     }
 
-    fn step(self, buf: B, done: usize, limit: usize) -> Send<B> {
-        let window = Window::new(buf.init_len(), done, limit);
+    fn step(self, buf: B, done: usize) -> Send<B> {
+        let window = Window::new(buf.init_len(), done, usize::MAX);
         Send { sender: self, buf, window }
     }
 }

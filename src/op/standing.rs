@@ -97,7 +97,8 @@ impl Op for RecvMulti {
 
     fn each(&mut self, completion: Completion) -> Each {
         self.take(completion);
-        Each { wake: self.endpoint.awaited(), enough: self.endpoint.holds() > ENOUGH_BYTES }
+        let large = self.endpoint.note_size(completion.result.max(0) as usize);
+        Each { wake: self.endpoint.awaited(), enough: large || self.endpoint.holds() > ENOUGH_BYTES }
     }
 
     fn complete(self, completion: Completion) {

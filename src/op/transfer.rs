@@ -16,17 +16,20 @@ pub(crate) trait Transfer<B>: Sized + 'static {
     /// What a step of zero bytes means when more were asked for.
     const EXHAUSTED: io::ErrorKind;
 
-    /// Bytes that the buffer has to move.
+    /// Bytes of a step, at most.
+    const STEP: usize = usize::MAX;
+
+    /// Bytes that the buffer has to move, those that were moved included.
     fn total(buf: &B) -> usize;
 
-    /// Bytes that such a step is about: fewer than the limit when the buffer is, or when it consists of more
-    /// parts than one call takes.
-    fn covers(buf: &mut B, done: usize, limit: usize) -> usize {
-        (Self::total(buf) - done).min(limit)
+    /// Bytes that the step at byte `done` is about: fewer than a step may have when the buffer has no more, or consists
+    /// of more parts than one call takes.
+    fn covers(buf: &mut B, done: usize) -> usize {
+        (Self::total(buf) - done).min(Self::STEP)
     }
 
-    /// The step that begins at byte `done` of the buffer and moves `limit` bytes at most.
-    fn step(self, buf: B, done: usize, limit: usize) -> Self::Op;
+    /// The step that begins at byte `done` of the buffer.
+    fn step(self, buf: B, done: usize) -> Self::Op;
 }
 
 /// The part of a buffer that a step is about.

@@ -29,11 +29,14 @@ pub struct Config {
     pub(crate) memory: MemoryConfig,
     pub(crate) seed: u64,
     pub(crate) masked: FeatureSet,
+    /// A word in the environment that names no feature.
+    pub(crate) unknown_feature: Option<String>,
     pub(crate) fault: Option<Fault>,
 }
 
 impl Default for Config {
     fn default() -> Self {
+        let (masked, unknown_feature) = masked_by_environment();
         Config {
             ring_entries: 256,
             turn_budget: 256,
@@ -42,7 +45,8 @@ impl Default for Config {
             shutdown_deadline: Duration::from_secs(5),
             memory: MemoryConfig::default(),
             seed: 0x70726f_6163746f72,
-            masked: FeatureSet::default(),
+            masked,
+            unknown_feature,
             fault: None,
         }
     }
@@ -125,7 +129,8 @@ impl Config {
         self
     }
 
-    /// Does without a feature of the kernel, as if it were not there.
+    /// Does without a feature of the kernel, as if it were not there. The environment can ask for the same:
+    /// `PROACTOR_MASK=DEFER_TASKRUN,OP_SEND_ZC`, by the names that [`Feature::name`] gives.
     pub fn mask(mut self, feature: Feature) -> Self {
         self.masked = self.masked.with(feature);
         self
@@ -152,6 +157,10 @@ impl Config {
                  operations than entries may be in flight)"
             ));
         }
+        if let Some(unknown) = &self.unknown_feature {
+            let known: Vec<_> = Feature::ALL.iter().map(|feature| feature.name()).collect();
+            return invalid(format!("PROACTOR_MASK names {unknown:?}; there are {}", known.join(", ")));
+        }
         for (name, buffers) in [
             ("stream_buffers", self.memory.stream_buffers),
             ("datagram_buffers", self.memory.datagram_buffers),
@@ -174,4 +183,18 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// The features that `PROACTOR_MASK` names, and the first word there that is none.
+fn masked_by_environment() -> (FeatureSet, Option<String>) {
+    let words = std::env::var("PROACTOR_MASK").unwrap_or_default();
+    let words = words.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let (mut masked, mut unknown) = (FeatureSet::default(), None);
+    for word in words {
+        match Feature::ALL.iter().find(|feature| feature.name().eq_ignore_ascii_case(word)) {
+            Some(feature) => masked = masked.with(*feature),
+            None => unknown = unknown.or_else(|| Some(word.to_owned())),
+        }
+    }
+    (masked, unknown)
 }

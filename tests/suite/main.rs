@@ -28,6 +28,7 @@ mod destructors;
 mod differential;
 mod drops;
 mod embed;
+mod endurance;
 mod files;
 mod harness;
 mod lifetimes;
@@ -77,6 +78,7 @@ fn tests() -> Vec<Test> {
         lifetimes::tests(),
         panics::tests(),
         embed::tests(),
+        endurance::tests(),
         misuse::tests(),
         limits::tests(),
         data::tests(),

@@ -300,6 +300,9 @@ fn t13_a_dropped_listener_closes_what_it_had_accepted<R: Runtime>() {
 
 fn t13_the_queue_of_connections_is_bounded<R: Runtime>() {
     let runtime = R::new().unwrap();
+    if !uses(&runtime, Feature::MultishotAccept) {
+        return;
+    }
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -547,6 +550,9 @@ fn poll_forms_wait_like_their_futures<R: Runtime>() {
 
 fn a_stream_has_one_operation_for_all_chunks<R: Runtime>() {
     let runtime = R::new().unwrap();
+    if !uses(&runtime, Feature::MultishotRecv) {
+        return;
+    }
     runtime.block_on(async {
         let (ours, mut peer) = half_pair();
         assert!(poll_once(&mut ours.recv()).await.is_pending());

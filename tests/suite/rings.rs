@@ -1,6 +1,7 @@
 //! Rings that are full, and kernels that fail.
 
 use std::io::Write;
+use std::time::Duration;
 
 use proactor::fs::File;
 use proactor::io::nop;
@@ -17,6 +18,8 @@ tests! {
     t43_nothing_is_lost_when_enter_is_interrupted,
     t43_nothing_is_lost_when_enter_is_busy,
     t43_nothing_is_lost_when_enter_is_short_of_memory,
+    t44_lost_completions_are_told_loudly,
+    t49_two_hundred_that_are_ready_at_once_all_come,
 }
 
 fn t41_completions_that_overflow_all_arrive<R: Runtime>() {
@@ -138,4 +141,64 @@ fn t43_nothing_is_lost_when_enter_is_busy<R: Runtime>() {
 
 fn t43_nothing_is_lost_when_enter_is_short_of_memory<R: Runtime>() {
     faulty::<R>(libc::ENOMEM);
+}
+
+/// EBADR: completions were lost for want of memory. Nobody can tell which, so the loop does not go on as if nothing had
+/// happened; what the kernel may still write into is not freed.
+fn t44_lost_completions_are_told_loudly<R: Runtime>() {
+    for every in [1, 7, 40] {
+        let fault = Fault { every, errno: libc::EBADR, after_submission: true };
+        let runtime = R::with_config(&Config::new().fault(fault)).unwrap();
+        let (canary, watch) = Canary::new(100);
+        let message = panic_of(|| {
+            runtime.block_on(async {
+                let (ours, _peer) = half_pair();
+                let reading = spawn(async move { ours.read(canary).await.map(drop) });
+                loop {
+                    turns(1).await;
+                    assert!(!reading.is_finished());
+                }
+            })
+        });
+        assert!(message.contains("io_uring_enter failed, and with it the loop"), "{message}");
+        let left = runtime.shutdown(Duration::from_millis(100));
+        assert!(left.ops_leaked <= 2, "{left:?}");
+        if watch.is_dropped() {
+            watch.assert_untouched();
+        }
+    }
+}
+
+/// With DEFER_TASKRUN one enter brings some twenty completions, and the loop enters again for the others.
+fn t49_two_hundred_that_are_ready_at_once_all_come<R: Runtime>() {
+    for config in deliveries::<R>(&Config::new()) {
+        let runtime = R::with_config(&config).unwrap();
+        runtime.block_on(async {
+            for chunks in [false, true] {
+                let (ours, peers): (Vec<_>, Vec<_>) = (0..200).map(|_| half_pair()).unzip();
+                let receiving: Vec<_> = ours
+                    .into_iter()
+                    .map(|ours| {
+                        spawn(async move {
+                            match chunks {
+                                true => ours.recv().await.unwrap().unwrap().to_vec(),
+                                false => ours.read(Vec::with_capacity(10)).await.unwrap().1,
+                            }
+                        })
+                    })
+                    .collect();
+                turns(2).await;
+                for mut peer in &peers {
+                    peer.write_all(b"ready").unwrap();
+                }
+                let before = runtime.report().stats.kernel_visits;
+                for receiving in receiving {
+                    assert_eq!(receiving.await.unwrap(), b"ready");
+                }
+                let visits = runtime.report().stats.kernel_visits - before;
+                assert!(visits <= 60, "{visits} visits for 200 that were ready");
+            }
+        });
+        end(runtime);
+    }
 }

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use proactor::buf::IoBuf;
 use proactor::net::{TcpListener, TcpStream};
-use proactor::{Config, Feature, FeatureState, Runtime, spawn};
+use proactor::{Config, Feature, Runtime, spawn};
 
 use crate::kit::*;
 
@@ -236,11 +236,7 @@ fn t47_where_nothing_can_be_sent_without_a_copy_it_is_copied<R: Runtime>() {
 
 fn sends_of_a_size_go_without_a_copy<R: Runtime>() {
     let runtime = R::with_config(&Config::new().zero_copy_from(1_000)).unwrap();
-    let on = runtime
-        .report()
-        .features
-        .iter()
-        .any(|report| report.feature == Feature::SendZeroCopy && report.state == FeatureState::On);
+    let on = uses(&runtime, Feature::SendZeroCopy);
     runtime.block_on(async {
         let (ours, mut peer) = half_pair();
         for (len, completions) in [(999, 1), (1_000, if on { 2 } else { 1 })] {

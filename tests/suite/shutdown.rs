@@ -16,7 +16,7 @@ use std::time::Duration;
 use proactor::fs::File;
 use proactor::net::TcpStream;
 use proactor::task::JoinHandle;
-use proactor::time::sleep;
+use proactor::time::{sleep, timeout};
 use proactor::{Config, Runtime, Shutdown, spawn, spawn_blocking, yield_now};
 
 use crate::kit::*;
@@ -25,6 +25,7 @@ tests! {
     t20_shutdown_ends_ten_thousand_operations,
     t20_shutdown_ends_ten_thousand_file_operations,
     t20_shutdown_without_time_ends_reads,
+    t01_a_large_read_in_the_middle_of_a_shutdown,
     t21_shutdown_goes_on_under_a_storm_of_signals,
     t23_a_runtime_may_be_dropped_by_a_panic,
     t23_a_runtime_may_be_dropped_by_a_panic_of_its_own_future,
@@ -325,6 +326,40 @@ fn t22_a_read_that_nothing_stops_is_leaked<R: Runtime>() {
                     break;
                 }
             }
+        }
+    });
+}
+
+fn t01_a_large_read_in_the_middle_of_a_shutdown<R: Runtime>() {
+    Alone::new().leaks().run(|| {
+        let len = rounds(16 << 20, 96 << 20);
+        let mut memory = memory_file();
+        memory.write_all(&vec![7; len]).unwrap();
+        for shape in 0..3 {
+            let runtime = R::new().unwrap();
+            let (buffer, watch) = Canary::new(len);
+            let file = memory.try_clone().unwrap();
+            runtime.block_on(async {
+                let file = File::from_std(file);
+                let mut read = file.read_at(buffer, 0);
+                match shape {
+                    0 => {
+                        // In a task that is pending.
+                        drop(spawn(async move { read.await.map(drop) }));
+                        yield_now().await;
+                    }
+                    // Given up first.
+                    1 => drop(timeout(Duration::from_micros(10), read).await),
+                    // Its future dropped, and nothing else.
+                    _ => {
+                        let _ = poll_once(&mut read).await;
+                        drop(read);
+                    }
+                }
+            });
+            end(runtime);
+            std::thread::sleep(Duration::from_millis(20)); // for a kernel that would still write
+            watch.assert_untouched();
         }
     });
 }

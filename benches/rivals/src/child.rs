@@ -9,7 +9,12 @@ use crate::bare;
 use crate::inside;
 use crate::peer::{Blocks, Peer};
 use crate::peers::{
-    compio::Compio, glommio::Glommio, monoio::Monoio, proactor::Ours, tokio::Tokio, tokio_uring::TokioUring,
+    compio::Compio,
+    glommio::Glommio,
+    monoio::Monoio,
+    proactor::{Ours, Owned, Polled, Whole, ZeroCopy},
+    tokio::Tokio,
+    tokio_uring::TokioUring,
 };
 use crate::process::{Job, Said, Used, pin, say};
 use crate::workload::Workload;
@@ -18,9 +23,15 @@ use crate::workload::Workload;
 pub fn runtimes() -> Vec<(&'static str, &'static str)> {
     vec![
         ("bare-ring", bare::ring::SETTINGS),
+        (MULTISHOT, bare::multishot::SETTINGS),
         ("bare-epoll", bare::epoll::SETTINGS),
         (Ours::<Proactor>::NAME, Ours::<Proactor>::SETTINGS),
+        (Ours::<Proactor, Owned>::NAME, Ours::<Proactor, Owned>::SETTINGS),
+        (Ours::<Proactor, Whole>::NAME, Ours::<Proactor, Whole>::SETTINGS),
+        (Ours::<Proactor, Polled>::NAME, Ours::<Proactor, Polled>::SETTINGS),
+        (Ours::<Proactor, ZeroCopy>::NAME, Ours::<Proactor, ZeroCopy>::SETTINGS),
         (Ours::<Selector>::NAME, Ours::<Selector>::SETTINGS),
+        (Ours::<Selector, Owned>::NAME, Ours::<Selector, Owned>::SETTINGS),
         (Tokio::NAME, Tokio::SETTINGS),
         (TokioUring::NAME, TokioUring::SETTINGS),
         (Monoio::NAME, Monoio::SETTINGS),
@@ -29,13 +40,26 @@ pub fn runtimes() -> Vec<(&'static str, &'static str)> {
     ]
 }
 
+const MULTISHOT: &str = "bare-multishot";
+
+/// Whether it is measured when nobody names runtimes. The others are modes, of matter to the rows of sockets alone.
+pub fn is_usual(name: &str) -> bool {
+    !name.contains('-') || matches!(name, "bare-ring" | "bare-epoll" | "tokio-uring")
+}
+
 pub fn main(job: &Job) -> io::Result<()> {
     pin(0);
     match job.runtime.as_str() {
         "bare-ring" => bare_ring(job),
+        MULTISHOT => bare_multishot(job),
         "bare-epoll" => bare_epoll(job),
         "proactor" => peer::<Ours<Proactor>>(job),
+        "proactor-owned" => peer::<Ours<Proactor, Owned>>(job),
+        "proactor-whole" => peer::<Ours<Proactor, Whole>>(job),
+        "proactor-polled" => peer::<Ours<Proactor, Polled>>(job),
+        "proactor-zerocopy" => peer::<Ours<Proactor, ZeroCopy>>(job),
         "selector" => peer::<Ours<Selector>>(job),
+        "selector-owned" => peer::<Ours<Selector, Owned>>(job),
         "tokio" => peer::<Tokio>(job),
         "tokio-uring" => peer::<TokioUring>(job),
         "monoio" => peer::<Monoio>(job),
@@ -90,6 +114,14 @@ fn bare_ring(job: &Job) -> io::Result<()> {
         Workload::Spawn => measured(job, |ops| Ok(bare::executor::spawns(ops))),
         Workload::Yield => measured(job, |ops| Ok(bare::executor::yields(ops))),
         Workload::TimeoutReady | Workload::TimeoutArmed | Workload::Timers => lacks(),
+    }
+}
+
+fn bare_multishot(job: &Job) -> io::Result<()> {
+    match job.workload {
+        Workload::Echo { bytes, .. } => bare::multishot::echo(listen()?, bytes),
+        Workload::Idle { .. } => bare::multishot::echo(listen()?, 4_096),
+        _ => lacks(),
     }
 }
 

@@ -52,7 +52,7 @@ struct Arguments {
     /// Workloads, by name or family: `echo-64-64`, `echo`. All without it.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Runtimes. All without it.
+    /// Runtimes, and modes of them. All runtimes without it, each in the mode that its documents advise.
     #[arg(long, value_delimiter = ',')]
     runtimes: Vec<String>,
     /// How often every runtime is measured.
@@ -143,7 +143,10 @@ fn parent(arguments: &Arguments) -> std::io::Result<()> {
         used
     });
     let file = report::file_to_read()?;
-    let chosen = |name: &String| arguments.runtimes.is_empty() || arguments.runtimes.contains(name);
+    let chosen = |name: &String| match arguments.runtimes.is_empty() {
+        true => child::is_usual(name),
+        false => arguments.runtimes.contains(name),
+    };
     let plan = rounds::Plan {
         runtimes: runtimes.into_iter().filter(chosen).collect(),
         rounds: arguments.rounds,

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use proactor::Runtime;
+use proactor::{Feature, FeatureState, Runtime};
 
 use super::process::QUIET;
 
@@ -31,6 +31,12 @@ pub(crate) fn end<R: Runtime>(runtime: R) {
 
 pub(crate) fn is_proactor<R: Runtime>() -> bool {
     R::NAME == "proactor"
+}
+
+/// Whether the runtime uses this feature of the kernel: it may be masked by whoever runs the tests.
+pub(crate) fn uses<R: Runtime>(runtime: &R, feature: Feature) -> bool {
+    let features = runtime.report().features;
+    features.iter().any(|report| report.feature == feature && report.state == FeatureState::On)
 }
 
 /// The message with which `f` panics.

@@ -25,13 +25,13 @@ pub(crate) const LIMIT_VARIABLE: &str = "SUITE_WATCHDOG_MS";
 
 impl Watchdog {
     pub(crate) fn start() -> Self {
-        Self::with_limit(Duration::from_secs(if is_long() { 3_600 } else { 60 }))
+        Self::with_limit(Duration::from_secs(if is_long() { 7_200 } else { 120 }))
     }
 
     /// One that speaks before the parent's does.
     pub(super) fn in_child() -> Self {
         let set = std::env::var(LIMIT_VARIABLE).ok().and_then(|value| value.parse().ok());
-        let usual = Duration::from_secs(if is_long() { 3_500 } else { 50 });
+        let usual = Duration::from_secs(if is_long() { 7_000 } else { 100 });
         Self::with_limit(set.map_or(usual, Duration::from_millis))
     }
 

@@ -2,4 +2,5 @@
 
 pub mod epoll;
 pub mod executor;
+pub mod multishot;
 pub mod ring;

@@ -14,7 +14,7 @@ use crate::workload::Cores;
 pub const SETTINGS: &str =
     "io-uring 0.7, 1,024 entries, SINGLE_ISSUER, DEFER_TASKRUN, COOP_TASKRUN, SUBMIT_ALL, one enter per turn";
 
-fn ring() -> io::Result<IoUring> {
+pub(super) fn ring() -> io::Result<IoUring> {
     IoUring::builder()
         .setup_single_issuer()
         .setup_defer_taskrun()
@@ -29,7 +29,7 @@ fn reap(ring: &mut IoUring, into: &mut Vec<(u64, i32)>) {
     into.extend(ring.completion().map(|entry| (entry.user_data(), entry.result())));
 }
 
-fn push(ring: &mut IoUring, entry: squeue::Entry) -> io::Result<()> {
+pub(super) fn push(ring: &mut IoUring, entry: squeue::Entry) -> io::Result<()> {
     // SAFETY: the buffers that entries point to live as long as the loops below.
     while unsafe { ring.submission().push(&entry) }.is_err() {
         ring.submit()?;

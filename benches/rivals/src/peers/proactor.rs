@@ -10,14 +10,109 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use proactor::Runtime;
 use proactor::buf::{IoBuf, IoBufMut};
 use proactor::fs::File;
 use proactor::net::{TcpListener, TcpStream};
+use proactor::{Config, Feature, Runtime};
 
 use crate::peer::{Aligned, BLOCK, Blocks, Peer};
 
-pub struct Ours<R>(PhantomData<R>);
+pub struct Ours<R, M = Chunks>(PhantomData<(R, M)>);
+
+/// How it receives and sends.
+pub trait Mode: 'static {
+    /// The names of the proactor and the selector in this mode, and its settings.
+    const NAMES: [&'static str; 2];
+    const SETTINGS: &'static str;
+
+    fn config() -> Config {
+        Config::new()
+    }
+
+    fn serve(stream: TcpStream, size: usize) -> impl Future<Output = io::Result<()>>;
+}
+
+/// As the crate's own documents advise.
+pub struct Chunks;
+
+impl Mode for Chunks {
+    const NAMES: [&'static str; 2] = ["proactor", "selector"];
+    const SETTINGS: &'static str = "this checkout; defaults: recv, and write_all of the chunk";
+
+    async fn serve(stream: TcpStream, _: usize) -> io::Result<()> {
+        while let Some(chunk) = stream.recv().await? {
+            stream.write_all(chunk).await?;
+        }
+        Ok(())
+    }
+}
+
+/// With a buffer for each connection.
+pub struct Owned;
+
+impl Mode for Owned {
+    const NAMES: [&'static str; 2] = ["proactor-owned", "selector-owned"];
+    const SETTINGS: &'static str = "this checkout; read into a buffer of the connection, and write_all of it";
+
+    async fn serve(stream: TcpStream, size: usize) -> io::Result<()> {
+        let mut buffer = Vec::with_capacity(size);
+        loop {
+            let (count, filled) = stream.read(buffer).await?;
+            if count == 0 {
+                return Ok(());
+            }
+            buffer = stream.write_all(filled).await?.1;
+        }
+    }
+}
+
+/// As [`Chunks`], with a buffer for each receive.
+pub struct Whole;
+
+impl Mode for Whole {
+    const NAMES: [&'static str; 2] = ["proactor-whole", "selector-whole"];
+    const SETTINGS: &'static str = "this checkout; recv, without incremental consumption of buffers";
+
+    fn config() -> Config {
+        Config::new().mask(Feature::IncrementalBuffers)
+    }
+
+    fn serve(stream: TcpStream, size: usize) -> impl Future<Output = io::Result<()>> {
+        Chunks::serve(stream, size)
+    }
+}
+
+/// As [`Chunks`], without multishot: when there are bytes they are received into a hot buffer.
+pub struct Polled;
+
+impl Mode for Polled {
+    const NAMES: [&'static str; 2] = ["proactor-polled", "selector-polled"];
+    const SETTINGS: &'static str =
+        "this checkout; recv, without multishot: polls, and receives into a hot buffer";
+
+    fn config() -> Config {
+        Config::new().mask(Feature::MultishotRecv)
+    }
+
+    fn serve(stream: TcpStream, size: usize) -> impl Future<Output = io::Result<()>> {
+        Chunks::serve(stream, size)
+    }
+}
+
+/// As [`Chunks`], with sends that don't copy.
+pub struct ZeroCopy;
+
+impl Mode for ZeroCopy {
+    const NAMES: [&'static str; 2] = ["proactor-zerocopy", "selector-zerocopy"];
+    const SETTINGS: &'static str = "this checkout; recv, and write_all_zerocopy of the chunk";
+
+    async fn serve(stream: TcpStream, _: usize) -> io::Result<()> {
+        while let Some(chunk) = stream.recv().await? {
+            stream.write_all_zerocopy(chunk).await?;
+        }
+        Ok(())
+    }
+}
 
 thread_local! {
     /// Asks the runtime that runs on this thread for its count of system calls.
@@ -58,13 +153,13 @@ unsafe impl IoBufMut for Aligned {
     unsafe fn set_init(&mut self, _: usize) {}
 }
 
-impl<R: Runtime + 'static> Peer for Ours<R> {
-    const NAME: &'static str = R::NAME;
-    const SETTINGS: &'static str = "this checkout; defaults";
+impl<R: Runtime + 'static, M: Mode> Peer for Ours<R, M> {
+    const NAME: &'static str = M::NAMES[if R::NAME.as_bytes()[0] == b'p' { 0 } else { 1 }];
+    const SETTINGS: &'static str = M::SETTINGS;
     type Join<T: 'static> = Join<T>;
 
     fn block_on<F: Future>(future: F) -> F::Output {
-        let runtime = Rc::new(R::new().expect("a runtime"));
+        let runtime = Rc::new(R::with_config(&M::config()).expect("a runtime"));
         let counted = runtime.clone();
         COUNTED.set(Some(Box::new(move || {
             let stats = counted.report().stats;
@@ -125,18 +220,7 @@ impl<R: Runtime + 'static> Peer for Ours<R> {
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            drop(proactor::spawn(serve(stream, size)));
+            drop(proactor::spawn(M::serve(stream, size)));
         }
-    }
-}
-
-async fn serve(stream: TcpStream, size: usize) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(size);
-    loop {
-        let (count, filled) = stream.read(buffer).await?;
-        if count == 0 {
-            return Ok(());
-        }
-        buffer = stream.write_all(filled).await?.1;
     }
 }
