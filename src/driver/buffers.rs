@@ -13,7 +13,7 @@
 //! remember. A completion that failed may carry a buffer all the same. The ring's memory is the process's, and what
 //! lies in the ring is the kernel's until the ring is closed and nothing is in flight.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem::forget;
 use std::ptr::NonNull;
@@ -61,6 +61,8 @@ pub(crate) struct Memory {
     /// Whether several receives may share a buffer.
     shared: bool,
     provided: RefCell<Option<Provided>>,
+    /// The kernel has used a buffer up, or has found none.
+    thirsty: Cell<bool>,
     /// Where the next system call receives, and how far the buffer is filled.
     open: RefCell<Option<(Lease, usize)>>,
 }
@@ -87,12 +89,22 @@ impl Memory {
             pool: Pool::new(buffer_len, max),
             shared,
             provided: RefCell::new(provided),
+            thirsty: Cell::new(false),
             open: RefCell::default(),
+        }
+    }
+
+    /// Gives the kernel as much as it has used up.
+    #[inline]
+    pub(crate) fn replenish(&self) {
+        if self.thirsty.get() {
+            self.top_up();
         }
     }
 
     /// Gives the kernel what it may need. False when it has none and there is none.
     pub(crate) fn top_up(&self) -> bool {
+        self.thirsty.set(false);
         let mut provided = self.provided.borrow_mut();
         provided.as_mut().is_some_and(|provided| provided.top_up(&self.pool))
     }
@@ -170,12 +182,16 @@ impl Buffers for Memory {
 
     fn received(&self, completion: Completion) -> Chunk {
         match &mut *self.provided.borrow_mut() {
-            Some(provided) if completion.flags & F_BUFFER != 0 => provided.received(&self.pool, completion),
+            Some(provided) if completion.flags & F_BUFFER != 0 => {
+                self.thirsty.set(self.thirsty.get() || completion.flags & F_BUF_MORE == 0);
+                provided.received(&self.pool, completion)
+            }
             _ => Chunk::new(),
         }
     }
 
     fn ran_out(&self) {
+        self.thirsty.set(true);
         if let Some(provided) = &mut *self.provided.borrow_mut() {
             provided.depth = (provided.depth * 2).min(provided.ring.entries());
         }

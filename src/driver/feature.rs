@@ -46,6 +46,16 @@ pub enum Feature {
     /// `IORING_OP_SEND_ZC` and `IORING_OP_SENDMSG_ZC` (6.0, 6.1): sends that do not copy, where they are asked for; else
     /// the ordinary ones.
     SendZeroCopy,
+    /// `IORING_ENTER_ABS_TIMER` (6.12): a wait ends at a point in time, and not after a length of it, so that a loop whose
+    /// timers don't change need not look at the clock before it sleeps.
+    AbsoluteTimer,
+    /// `min_wait_usec` of io_uring_enter(2) (6.12), where [`Config::batch`](crate::Config::batch) asks for it.
+    MinWait,
+    /// `IORING_SETUP_SQPOLL` (5.11 for ordinary users), where [`Config::sqpoll`](crate::Config::sqpoll) asks for it: a
+    /// thread of the kernel takes what is submitted, without a system call.
+    SqPoll,
+    /// `IORING_REGISTER_NAPI` (6.9), where [`Config::napi_busy_poll`](crate::Config::napi_busy_poll) asks for it.
+    NapiBusyPoll,
     /// epoll_pwait2(2) (5.11), which waits in nanoseconds; else epoll_wait(2), which waits in milliseconds.
     EpollPwait2,
 }
@@ -66,6 +76,10 @@ impl Feature {
         Feature::BufferRing,
         Feature::IncrementalBuffers,
         Feature::SendZeroCopy,
+        Feature::AbsoluteTimer,
+        Feature::MinWait,
+        Feature::SqPoll,
+        Feature::NapiBusyPoll,
         Feature::EpollPwait2,
     ];
 
@@ -85,6 +99,10 @@ impl Feature {
             Feature::BufferRing => "REGISTER_PBUF_RING",
             Feature::IncrementalBuffers => "PBUF_RING_INC",
             Feature::SendZeroCopy => "OP_SEND_ZC",
+            Feature::AbsoluteTimer => "ENTER_ABS_TIMER",
+            Feature::MinWait => "MIN_TIMEOUT",
+            Feature::SqPoll => "SQPOLL",
+            Feature::NapiBusyPoll => "REGISTER_NAPI",
             Feature::EpollPwait2 => "epoll_pwait2",
         }
     }
@@ -92,7 +110,7 @@ impl Feature {
     /// Whether it is a flag of io_uring_setup(2).
     pub(crate) fn is_setup_flag(self) -> bool {
         use Feature::*;
-        matches!(self, SubmitAll | CoopTaskrun | SingleIssuer | DeferTaskrun | NoSqarray)
+        matches!(self, SubmitAll | CoopTaskrun | SingleIssuer | DeferTaskrun | NoSqarray | SqPoll)
     }
 }
 
@@ -114,7 +132,7 @@ pub enum FeatureState {
     Absent,
     /// This kernel has it and refused it, with this `errno`.
     Refused(i32),
-    /// The backend in use has no need of it.
+    /// The backend in use has no need of it, or the configuration does not ask for it.
     Unused,
 }
 
@@ -127,7 +145,7 @@ impl fmt::Display for FeatureState {
             FeatureState::On => "on",
             FeatureState::Masked => "masked",
             FeatureState::Absent => "not in this kernel",
-            FeatureState::Unused => "not used by this backend",
+            FeatureState::Unused => "not used",
         })
     }
 }

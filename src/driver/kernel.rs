@@ -18,7 +18,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::Duration;
 
-use io_uring::types::BufRingEntry;
+use io_uring::types::{BufRingEntry, Napi};
 use io_uring::{IoUring, Probe, opcode};
 
 use super::feature::{Feature, FeatureSet};
@@ -41,9 +41,9 @@ pub(crate) trait Kernel {
     /// Hands the queued entries over without asking for completions.
     fn submit(&mut self) -> io::Result<()>;
 
-    /// Hands the queued entries over, asks for completions, and waits until there are `want` of them, for
-    /// `timeout` at most; forever without one. Interruption and the end of the time are no errors.
-    fn enter(&mut self, want: u32, timeout: Option<Duration>) -> io::Result<()>;
+    /// Hands the queued entries over, asks for completions, and waits until there are `want` of them, for some
+    /// time at most. Interruption and the end of the time are no errors.
+    fn enter(&mut self, want: u32, time: Time) -> io::Result<()>;
 
     /// Takes the completions that have arrived out of their queue.
     fn reap(&mut self, take: impl FnMut(Reaped));
@@ -56,6 +56,29 @@ pub(crate) trait Kernel {
 
     /// In a fork of the process: lets go of the ring without touching what is the parent's.
     fn disown(self);
+}
+
+/// How long a wait may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Time {
+    Forever,
+    For(Duration),
+    /// Until this time since the start of the machine's monotonic clock.
+    Until(Duration),
+}
+
+/// What is asked of a ring.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RingConfig {
+    pub(crate) entries: u32,
+    pub(crate) masked: FeatureSet,
+    pub(crate) fault: Option<Fault>,
+    /// Completions that a wait would rather have together, and microseconds that it waits for them.
+    pub(crate) batch: Option<(u32, u32)>,
+    /// Milliseconds after which the kernel's thread sleeps.
+    pub(crate) sqpoll_idle_ms: Option<u32>,
+    /// Microseconds.
+    pub(crate) napi_busy_poll: Option<u32>,
 }
 
 /// A completion as it lay in the queue.
@@ -85,6 +108,9 @@ pub(crate) struct Uring {
     /// Index of the ring among the descriptors that the thread has registered.
     registered: Option<u32>,
     fault: Option<(Fault, u32)>,
+    batch: Option<(u32, u32)>,
+    /// A thread of the kernel takes what is submitted.
+    polled: bool,
 }
 
 /// What the kernel granted.
@@ -217,7 +243,10 @@ const STREAMS: u16 = 0;
 pub(crate) const DATAGRAMS: u16 = 1;
 
 const ENTER_GETEVENTS: u32 = 1;
+const ENTER_SQ_WAKEUP: u32 = 1 << 1;
+const ENTER_SQ_WAIT: u32 = 1 << 2;
 const ENTER_EXT_ARG: u32 = 1 << 3;
+const ENTER_ABS_TIMER: u32 = 1 << 5;
 const ENTER_REGISTERED_RING: u32 = 1 << 4;
 const REGISTER_EVENTFD: u32 = 4;
 const REGISTER_RING_FDS: u32 = 20;
@@ -225,11 +254,8 @@ const UNREGISTER_RING_FDS: u32 = 21;
 
 impl Uring {
     /// Sets a ring up by way of the ladder, and proves that it works: a registration and a round trip.
-    pub(crate) fn open(
-        entries: u32,
-        masked: FeatureSet,
-        fault: Option<Fault>,
-    ) -> Result<(Uring, Granted), Refused> {
+    pub(crate) fn open(config: RingConfig) -> Result<(Uring, Granted), Refused> {
+        let RingConfig { entries, masked, fault, .. } = config;
         let refuse = |stage, error: io::Error| Refused {
             stage,
             errno: error.raw_os_error().unwrap_or(libc::EIO),
@@ -238,9 +264,10 @@ impl Uring {
                 .ok()
                 .and_then(|value| value.trim().parse().ok()),
         };
-        let mut attempt = Attempt::first(entries, masked, CLOSED.load(Ordering::Relaxed));
+        let mut attempt =
+            Attempt::first(entries, masked, CLOSED.load(Ordering::Relaxed), config.sqpoll_idle_ms.is_some());
         let ring = loop {
-            let error = match build(attempt) {
+            let error = match build(attempt, config.sqpoll_idle_ms) {
                 Ok(ring) => break ring,
                 Err(error) => error,
             };
@@ -274,7 +301,18 @@ impl Uring {
         } else if opcodes.has(opcode::Ftruncate::CODE) {
             features = features.with(Feature::Ftruncate);
         }
-        let mut uring = Uring { ring, registered: None, fault: None };
+        let polled = parameters.is_setup_sqpoll();
+        // Both came with Linux 6.12.
+        if parameters.is_feature_min_timeout() {
+            if !masked.has(Feature::AbsoluteTimer) {
+                features = features.with(Feature::AbsoluteTimer);
+            }
+            if config.batch.is_some() && !masked.has(Feature::MinWait) {
+                features = features.with(Feature::MinWait);
+            }
+        }
+        let batch = config.batch.filter(|_| features.has(Feature::MinWait));
+        let mut uring = Uring { ring, registered: None, fault: None, batch, polled };
         if !masked.has(Feature::RegisteredRing) {
             // A thread has room for 16; without it each call looks the descriptor up.
             let descriptor = uring.as_raw_fd() as u64;
@@ -296,6 +334,17 @@ impl Uring {
             }
         }
         let (mut refused, mut buffers) = (Vec::new(), None);
+        if let Some(microseconds) = config.napi_busy_poll
+            && !masked.has(Feature::NapiBusyPoll)
+        {
+            let mut napi = Napi::new().set_busy_poll_timeout(microseconds).set_prefer_busy_poll(true);
+            match uring.ring.submitter().register_napi(&mut napi) {
+                Ok(()) => features = features.with(Feature::NapiBusyPoll),
+                Err(error) => {
+                    refused.push((Feature::NapiBusyPoll, error.raw_os_error().unwrap_or(libc::EIO)));
+                }
+            }
+        }
         if features.has(Feature::BufferRing) {
             let incremental = (!masked.has(Feature::IncrementalBuffers))
                 .then(|| uring.register_buffers(STREAMS, true).ok())
@@ -350,7 +399,7 @@ impl Uring {
         debug_assert!(pushed, "a new ring has room");
         let mut arrived = false;
         for _ in 0..1_000 {
-            self.enter(1, Some(Duration::from_millis(10)))?;
+            self.enter(1, Time::For(Duration::from_millis(10)))?;
             self.reap(|_| arrived = true);
             if arrived {
                 return Ok(());
@@ -359,8 +408,15 @@ impl Uring {
         Err(io::Error::from_raw_os_error(libc::ETIME))
     }
 
-    fn call(&mut self, want: u32, flags: u32, argument: Option<&GetEvents>) -> io::Result<()> {
+    fn call(&mut self, want: u32, mut flags: u32, argument: Option<&GetEvents>) -> io::Result<()> {
         let queued = self.unsubmitted() as u32;
+        if self.polled {
+            if self.ring.submission().need_wakeup() {
+                flags |= ENTER_SQ_WAKEUP;
+            } else if want == 0 && flags & ENTER_SQ_WAIT == 0 && !self.overflowed() {
+                return Ok(()); // the kernel's thread is at it
+            }
+        }
         let fault = self.fault.as_mut().and_then(|(fault, count)| {
             *count += 1;
             count.is_multiple_of(fault.every.max(1)).then_some(*fault)
@@ -422,7 +478,7 @@ impl Drop for Uring {
     }
 }
 
-fn build(attempt: Attempt) -> io::Result<IoUring> {
+fn build(attempt: Attempt, sqpoll_idle_ms: Option<u32>) -> io::Result<IoUring> {
     let mut builder = IoUring::builder();
     builder.dontfork().setup_clamp().setup_cqsize(attempt.entries.saturating_mul(4).min(65_536));
     let flags = attempt.flags;
@@ -437,6 +493,9 @@ fn build(attempt: Attempt) -> io::Result<IoUring> {
     }
     if flags.has(Feature::DeferTaskrun) {
         builder.setup_defer_taskrun().setup_taskrun_flag();
+    }
+    if flags.has(Feature::SqPoll) {
+        builder.setup_sqpoll(sqpoll_idle_ms.unwrap_or_default());
     }
     if flags.has(Feature::NoSqarray) {
         builder.setup_no_sqarray();
@@ -455,25 +514,30 @@ impl Kernel for Uring {
     }
 
     fn submit(&mut self) -> io::Result<()> {
-        self.call(0, 0, None)
+        // Who polls is waited for until there is room.
+        self.call(0, if self.polled { ENTER_SQ_WAIT } else { 0 }, None)
     }
 
-    fn enter(&mut self, want: u32, timeout: Option<Duration>) -> io::Result<()> {
-        let answer = match timeout {
-            None => self.call(want, ENTER_GETEVENTS, None),
-            Some(timeout) => {
-                let timespec = Timespec {
-                    seconds: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-                    nanoseconds: i64::from(timeout.subsec_nanos()),
-                };
-                let argument = GetEvents {
-                    sigmask: 0,
-                    sigmask_size: 0,
-                    min_wait_us: 0,
-                    timespec: (&raw const timespec) as u64,
-                };
-                self.call(want, ENTER_GETEVENTS | ENTER_EXT_ARG, Some(&argument))
-            }
+    fn enter(&mut self, want: u32, time: Time) -> io::Result<()> {
+        let (want, min_wait_us) = match self.batch {
+            Some((batch, microseconds)) if want > 0 => (want.max(batch), microseconds),
+            _ => (want, 0),
+        };
+        let (timeout, absolute) = match time {
+            Time::Forever => (None, 0),
+            Time::For(time) => (Some(time), 0),
+            Time::Until(time) => (Some(time), ENTER_ABS_TIMER),
+        };
+        let timespec = timeout.map(|time| Timespec {
+            seconds: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+            nanoseconds: i64::from(time.subsec_nanos()),
+        });
+        let answer = if timespec.is_none() && min_wait_us == 0 {
+            self.call(want, ENTER_GETEVENTS, None)
+        } else {
+            let timespec = timespec.as_ref().map_or(0, |timespec| std::ptr::from_ref(timespec) as u64);
+            let argument = GetEvents { sigmask: 0, sigmask_size: 0, min_wait_us, timespec };
+            self.call(want, ENTER_GETEVENTS | ENTER_EXT_ARG | absolute, Some(&argument))
         };
         match answer {
             Err(error) if matches!(error.raw_os_error(), Some(libc::EINTR | libc::ETIME)) => Ok(()),

@@ -64,7 +64,7 @@ pub(crate) use buffers::{MAX_BUFFERS, MemoryConfig};
 
 use buffers::Memory;
 use feature::{Feature, FeatureSet};
-use kernel::{DATAGRAMS, Fault, Granted, Opcodes, Uring};
+use kernel::{DATAGRAMS, Granted, Opcodes, RingConfig, Uring};
 use poller::Poller;
 use readiness::Readiness;
 use ring::Ring;
@@ -85,6 +85,8 @@ const DATAGRAM_BUFFER: usize = Datagram::LARGEST.next_multiple_of(4_096);
 pub(crate) enum Park {
     No,
     For(Duration),
+    /// Until a time of the machine's monotonic clock, where the backend [takes such](Driver::takes_deadlines).
+    Until(Duration),
     Forever,
 }
 
@@ -97,13 +99,8 @@ pub(crate) enum Backend {
 
 impl Backend {
     /// A ring, or why there is none.
-    pub(crate) fn ring(
-        entries: u32,
-        masked: FeatureSet,
-        fault: Option<Fault>,
-        shared: &Arc<Shared>,
-    ) -> io::Result<Self> {
-        let (uring, granted) = Uring::open(entries, masked, fault)?;
+    pub(crate) fn ring(config: RingConfig, shared: &Arc<Shared>) -> io::Result<Self> {
+        let (uring, granted) = Uring::open(config)?;
         let skip_success = granted.features.has(Feature::CqeSkip);
         Ok(Backend::Ring(Box::new(Ring::new(uring, shared.clone(), skip_success)), granted))
     }
@@ -151,6 +148,7 @@ pub(crate) struct Driver {
     datagrams: OnceCell<Rc<Memory>>,
     memory: MemoryConfig,
     zero_copy: ZeroCopy,
+    takes_deadlines: bool,
     scheduler: Rc<Scheduler>,
     origin: Origin,
     me: Weak<Driver>,
@@ -173,6 +171,10 @@ impl Driver {
             Backend::Ring(_, granted) if granted.features.has(Feature::SendZeroCopy) => memory.zero_copy,
             _ => ZeroCopy::NEVER,
         };
+        let takes_deadlines = match &backend {
+            Backend::Ring(_, granted) => granted.features.has(Feature::AbsoluteTimer),
+            Backend::Poller(_) | Backend::Closed => false,
+        };
         let (native, ring) = match &mut backend {
             Backend::Ring(_, granted) => (granted.opcodes, granted.buffers.take()),
             Backend::Poller(_) | Backend::Closed => (Opcodes::default(), None),
@@ -194,6 +196,7 @@ impl Driver {
             datagrams: OnceCell::new(),
             memory,
             zero_copy,
+            takes_deadlines,
             origin: scheduler.shared().origin,
             scheduler,
             me: me.clone(),
@@ -277,9 +280,9 @@ impl Driver {
     /// One visit to the kernel, and everything that follows from it.
     pub(crate) fn visit(&self, park: Park) -> io::Result<()> {
         self.check_origin()?;
-        self.streams.top_up();
+        self.streams.replenish();
         if let Some(datagrams) = self.datagrams.get() {
-            datagrams.top_up();
+            datagrams.replenish();
         }
         let visited = {
             let mut deferred = self.deferred.borrow_mut();
@@ -301,6 +304,11 @@ impl Driver {
                 return;
             }
         }
+    }
+
+    /// Whether a wait can end at a point in time instead of after a length of it.
+    pub(crate) fn takes_deadlines(&self) -> bool {
+        self.takes_deadlines
     }
 
     /// Whether a visit would bring something at once.

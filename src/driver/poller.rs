@@ -175,6 +175,7 @@ impl Poller {
         let timeout = match park {
             Park::No => Some(Duration::ZERO),
             Park::For(timeout) => Some(timeout),
+            Park::Until(_) => unreachable!("the selector takes no deadlines"),
             Park::Forever => None,
         };
         let answer = if self.features.has(Feature::EpollPwait2) {

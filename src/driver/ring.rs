@@ -22,7 +22,7 @@ use io_uring::{opcode, squeue};
 
 use super::Deferred;
 use super::Park;
-use super::kernel::{Kernel, Reaped};
+use super::kernel::{Kernel, Reaped, Time};
 use super::slot::{Action, Event, Life};
 use super::slots::{Key, Occupied, Slots};
 use super::stats::Stats;
@@ -189,13 +189,14 @@ impl<K: Kernel> Ring<K> {
         let settled = |ring: &Self| ring.backlog.is_empty() && ring.cancels.is_empty();
         // Never wait while there is something to do.
         let park = if arrived || !settled(self) { Park::No } else { park };
-        let (want, timeout) = match park {
-            Park::No => (0, None),
-            Park::For(timeout) => (1, Some(timeout)),
-            Park::Forever => (1, None),
+        let (want, time) = match park {
+            Park::No => (0, Time::Forever),
+            Park::For(time) => (1, Time::For(time)),
+            Park::Until(time) => (1, Time::Until(time)),
+            Park::Forever => (1, Time::Forever),
         };
         if want > 0 || self.kernel.unsubmitted() > 0 || self.kernel.has_work() {
-            self.enter(want, timeout, stats)?;
+            self.enter(want, time, stats)?;
             self.take(slots, stats, deferred);
         }
         // Bring what overflowed, make room for what waits, and go on behind an entry at which the kernel has
@@ -204,7 +205,7 @@ impl<K: Kernel> Ring<K> {
             stats.overflows.add(u64::from(self.kernel.overflowed()));
             self.feed(slots, stats);
             let before = self.kernel.unsubmitted();
-            self.enter(0, None, stats)?;
+            self.enter(0, Time::Forever, stats)?;
             let arrived = self.take(slots, stats, deferred);
             if !arrived && self.kernel.unsubmitted() >= before {
                 break; // the kernel takes nothing more for now: the next visit goes on
@@ -213,9 +214,9 @@ impl<K: Kernel> Ring<K> {
         Ok(())
     }
 
-    fn enter(&mut self, want: u32, timeout: Option<Duration>, stats: &Stats) -> io::Result<()> {
+    fn enter(&mut self, want: u32, time: Time, stats: &Stats) -> io::Result<()> {
         stats.kernel_visits.add(1);
-        match self.kernel.enter(want, timeout) {
+        match self.kernel.enter(want, time) {
             // Short of memory or of room for completions: everything stays queued for the next visit.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EBUSY | libc::ENOMEM)) => {
                 self.refusals += 1;

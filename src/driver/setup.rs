@@ -47,10 +47,14 @@ pub(crate) enum Next {
 }
 
 impl Attempt {
-    /// `memory_is_due` says that this process has closed rings.
-    pub(crate) fn first(entries: u32, masked: FeatureSet, memory_is_due: bool) -> Self {
+    /// `memory_is_due` says that this process has closed rings, `polled` that a thread of the kernel is to take what is
+    /// submitted: that thread makes the completions, too, and not the loop when it asks for them.
+    pub(crate) fn first(entries: u32, masked: FeatureSet, memory_is_due: bool, polled: bool) -> Self {
         let wanted = GROUPS.iter().flat_map(|group| group.iter().copied());
-        let flags = usable(wanted.filter(|flag| !masked.has(*flag)).collect());
+        let mut flags = usable(wanted.filter(|flag| !masked.has(*flag)).collect());
+        if polled && !masked.has(Feature::SqPoll) {
+            flags = flags.without(Feature::DeferTaskrun).without(Feature::CoopTaskrun).with(Feature::SqPoll);
+        }
         let memory_retries = if memory_is_due { MEMORY_RETRIES_WHEN_DUE } else { MEMORY_RETRIES };
         Attempt { entries, flags, memory_retries, waited: 0 }
     }
@@ -173,7 +177,7 @@ mod tests {
 
     #[test]
     fn einval_drops_the_newest_flags_group_by_group() {
-        let mut attempt = Attempt::first(256, FeatureSet::default(), false);
+        let mut attempt = Attempt::first(256, FeatureSet::default(), false, false);
         let expected: [&[Feature]; 5] = [
             &[SubmitAll, CoopTaskrun, SingleIssuer, DeferTaskrun, NoSqarray],
             &[SubmitAll, CoopTaskrun, SingleIssuer, DeferTaskrun],
@@ -194,7 +198,7 @@ mod tests {
     #[test]
     fn enomem_waits_then_halves_then_gives_up() {
         for (memory_is_due, patience_ms) in [(false, 127), (true, 2_047)] {
-            let mut attempt = Attempt::first(200, FeatureSet::default(), memory_is_due);
+            let mut attempt = Attempt::first(200, FeatureSet::default(), memory_is_due, false);
             let (mut waited, mut sizes) = (Duration::ZERO, vec![200]);
             loop {
                 match attempt.failed(libc::ENOMEM) {
@@ -216,7 +220,7 @@ mod tests {
 
     #[test]
     fn every_other_error_is_a_refusal_at_once() {
-        let attempt = Attempt::first(256, FeatureSet::default(), false);
+        let attempt = Attempt::first(256, FeatureSet::default(), false, false);
         for errno in [libc::EPERM, libc::ENOSYS, libc::EMFILE, libc::EFAULT, libc::EACCES] {
             assert_eq!(attempt.failed(errno), Next::GiveUp);
         }
@@ -226,10 +230,18 @@ mod tests {
     fn masked_flags_are_never_asked_for() {
         for feature in GROUPS.iter().flat_map(|group| group.iter()) {
             let masked = FeatureSet::default().with(*feature);
-            assert!(!Attempt::first(256, masked, false).flags.has(*feature));
+            assert!(!Attempt::first(256, masked, false, false).flags.has(*feature));
         }
-        let without_issuer = Attempt::first(256, FeatureSet::default().with(SingleIssuer), false);
+        let without_issuer = Attempt::first(256, FeatureSet::default().with(SingleIssuer), false, false);
         assert!(!without_issuer.flags.has(DeferTaskrun), "the kernel refuses one without the other");
+    }
+
+    #[test]
+    fn a_ring_that_the_kernel_polls_makes_its_completions_at_once() {
+        let polled = flags(Attempt::first(256, FeatureSet::default(), false, true));
+        assert_eq!(polled, [SubmitAll, SingleIssuer, NoSqarray, SqPoll]);
+        let masked = FeatureSet::default().with(SqPoll);
+        assert!(flags(Attempt::first(256, masked, false, true)).contains(&DeferTaskrun));
     }
 
     #[test]

@@ -98,7 +98,18 @@ impl<O: Op> Future for Submission<O> {
 }
 
 impl<O: Op> Drop for Submission<O> {
+    #[inline]
     fn drop(&mut self) {
+        // One that is over, as most are, has nothing to move out.
+        if !matches!(self.state, State::Over) {
+            self.give_up();
+        }
+    }
+}
+
+impl<O: Op> Submission<O> {
+    #[cold]
+    fn give_up(&mut self) {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Placed(key, driver) => driver.abandon(key),
             State::Here(op) => op.abandoned(Completion::CANCELED),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::feature::{Feature, FeatureSet};
-use super::kernel::{Kernel, Reaped, Uring};
+use super::kernel::{Kernel, Reaped, RingConfig, Time, Uring};
 use super::ring::Ring;
 use super::slot::{Action, Event, Life};
 use super::slots::{Key, Occupied, Slots};
@@ -56,7 +56,7 @@ impl Kernel for Scripted {
         Ok(())
     }
 
-    fn enter(&mut self, want: u32, _: Option<Duration>) -> io::Result<()> {
+    fn enter(&mut self, want: u32, _: Time) -> io::Result<()> {
         assert!(want == 0 || self.arrived.is_empty(), "waited while completions lay in the queue");
         self.waits += usize::from(want > 0);
         self.submit()?;
@@ -628,7 +628,7 @@ struct Real {
 impl Real {
     /// `None`, with the reason printed, where the kernel refuses it.
     fn new(masked: FeatureSet) -> Option<Self> {
-        let opened = Uring::open(64, masked, None);
+        let opened = Uring::open(RingConfig { entries: 64, masked, ..RingConfig::default() });
         let required = std::env::var_os("PROACTOR_REQUIRE_URING").is_some_and(|value| value == "1");
         if let (Err(refused), false) = (&opened, required) {
             eprintln!("not tested: {refused}");

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::driver::feature::{Feature, FeatureSet};
-use crate::driver::kernel::Fault;
+use crate::driver::kernel::{Fault, RingConfig};
 use crate::driver::setup::MAX_ENTRIES;
 use crate::driver::{MAX_BUFFERS, MemoryConfig};
 use crate::op::fd::ZeroCopy;
@@ -32,6 +32,10 @@ pub struct Config {
     /// A word in the environment that names no feature.
     pub(crate) unknown_feature: Option<String>,
     pub(crate) fault: Option<Fault>,
+    pub(crate) spin: Option<Duration>,
+    pub(crate) batch: Option<(u32, Duration)>,
+    pub(crate) sqpoll: Option<Duration>,
+    pub(crate) napi_busy_poll: Option<Duration>,
 }
 
 impl Default for Config {
@@ -48,6 +52,10 @@ impl Default for Config {
             masked,
             unknown_feature,
             fault: None,
+            spin: None,
+            batch: None,
+            sqpoll: None,
+            napi_busy_poll: None,
         }
     }
 }
@@ -122,6 +130,36 @@ impl Config {
         self
     }
 
+    /// Before the loop sleeps in the kernel it looks around for so long: who wakes it from another thread meanwhile needs
+    /// no system call, and neither does it. It costs a core's time whenever there is nothing to do; off by default.
+    pub fn spin(mut self, time: Duration) -> Self {
+        self.spin = Some(time);
+        self
+    }
+
+    /// A sleeping loop would rather have `completions` at once, and waits `time` for them after it would have been woken
+    /// by the first: fewer wake-ups and larger batches, for as much latency. On the proactor, where the kernel can
+    /// ([`Feature::MinWait`]); off by default.
+    pub fn batch(mut self, completions: u32, time: Duration) -> Self {
+        self.batch = Some((completions, time));
+        self
+    }
+
+    /// Has a thread of the kernel take what is submitted, without a system call ([`Feature::SqPoll`]); it sleeps when there
+    /// was nothing for `idle`, in whole milliseconds. It excludes DEFER_TASKRUN and needs a core of its own: with two cores
+    /// it only costs. Off by default.
+    pub fn sqpoll(mut self, idle: Duration) -> Self {
+        self.sqpoll = Some(idle);
+        self
+    }
+
+    /// Has the kernel poll network cards for so long, in whole microseconds, while the loop sleeps
+    /// ([`Feature::NapiBusyPoll`]). **Untried on a real card**: loopback has no such thing. Off by default.
+    pub fn napi_busy_poll(mut self, time: Duration) -> Self {
+        self.napi_busy_poll = Some(time);
+        self
+    }
+
     /// Where the runtime's own random numbers begin ([`random`](crate::random)): two runs with one seed draw
     /// the same.
     pub fn seed(mut self, seed: u64) -> Self {
@@ -146,6 +184,19 @@ impl Config {
     pub fn fault(mut self, fault: Fault) -> Self {
         self.fault = Some(fault);
         self
+    }
+
+    /// What is asked of the ring.
+    pub(crate) fn ring(&self) -> RingConfig {
+        let clamp = |number: u128| u32::try_from(number).unwrap_or(u32::MAX);
+        RingConfig {
+            entries: self.ring_entries,
+            masked: self.masked,
+            fault: self.fault,
+            batch: self.batch.map(|(completions, time)| (completions, clamp(time.as_micros()))),
+            sqpoll_idle_ms: self.sqpoll.map(|idle| clamp(idle.as_millis())),
+            napi_busy_poll: self.napi_busy_poll.map(|time| clamp(time.as_micros())),
+        }
     }
 
     pub(crate) fn check(&self) -> io::Result<()> {
@@ -173,6 +224,14 @@ impl Config {
         if !(4_096..=16 << 20).contains(&size) || !size.is_multiple_of(4_096) {
             return invalid(format!(
                 "stream_buffer_size is {size}: choose from 4096 to 16777216, a multiple of 4096"
+            ));
+        }
+        if let Some((completions, _)) = self.batch
+            && !(1..=self.ring_entries).contains(&completions)
+        {
+            return invalid(format!(
+                "batch asks for {completions} completions: choose from 1 to the ring's {} entries",
+                self.ring_entries
             ));
         }
         if self.turn_budget == 0 {

@@ -24,10 +24,13 @@ use crate::sys::guarded::Guarded;
 use crate::task::inbox::Shared;
 use crate::task::scheduler::{Scheduler, Step};
 use crate::task::{Handle, JoinHandle};
-use crate::time::{Timers, now};
+use crate::time::{Timers, now, since_boot};
 
 /// After this time in ready tasks the kernel is visited, whatever the budget says.
 const KERNEL_INTERVAL: Duration = Duration::from_micros(200);
+
+/// Looks at memory between two looks at the clock, while the loop spins.
+const SPIN_LOOKS: u32 = 64;
 
 pub struct Core {
     scheduler: Rc<Scheduler>,
@@ -76,8 +79,7 @@ impl Core {
     pub(crate) fn proactor(config: &Config) -> io::Result<Self> {
         config.check()?;
         let scheduler = Scheduler::new(config.pool_threads, config.pool_keep_alive)?;
-        let machine =
-            driver::Backend::ring(config.ring_entries, config.masked, config.fault, scheduler.shared())?;
+        let machine = driver::Backend::ring(config.ring(), scheduler.shared())?;
         Ok(Self::new(config, scheduler, machine, Backend::Proactor, None))
     }
 
@@ -303,18 +305,48 @@ impl Core {
             (Some(timer), Some(limit)) => Some(timer.min(limit)),
             (timer, limit) => timer.or(limit),
         };
-        let time = until.map(|until| until.saturating_duration_since(clock.read()));
-        let park = match time {
+        let park = match until {
             None => Park::Forever,
-            Some(Duration::ZERO) => Park::No,
-            Some(time) => Park::For(time),
+            Some(until) if self.driver.takes_deadlines() => Park::Until(since_boot(until)),
+            Some(until) => match until.saturating_duration_since(clock.read()) {
+                Duration::ZERO => Park::No,
+                time => Park::For(time),
+            },
         };
-        if park == Park::No || !self.scheduler.shared().park(limits.stoppable) {
+        if park == Park::No
+            || self.finds_something(until, limits.stoppable)?
+            || !self.scheduler.shared().park(limits.stoppable)
+        {
             return self.visit(Park::No);
         }
         let visited = self.visit(park);
         self.scheduler.shared().awake();
         visited
+    }
+
+    /// Looks around for a while before the loop sleeps, if it is to: others find it awake, and what comes meanwhile
+    /// need not wake it. True when there is something to do.
+    fn finds_something(&self, until: Option<Instant>, stoppable: bool) -> io::Result<bool> {
+        let Some(spin) = self.config.spin else { return Ok(false) };
+        let shared = self.scheduler.shared();
+        let begin = now();
+        let end = begin + spin;
+        let end = until.map_or(end, |until| until.min(end));
+        self.visit(Park::No)?;
+        let mut looks = 0_u32;
+        loop {
+            if self.scheduler.is_ready() || shared.has_arrivals(stoppable) || self.driver.has_work() {
+                return Ok(true);
+            }
+            looks += 1;
+            if looks.is_multiple_of(SPIN_LOOKS) {
+                if now() >= end {
+                    return Ok(false);
+                }
+                self.visit(Park::No)?; // the selector, and rings that can't tell, have to ask
+            }
+            std::hint::spin_loop();
+        }
     }
 
     fn visit(&self, park: Park) -> io::Result<()> {
@@ -343,6 +375,13 @@ impl Core {
     pub(crate) fn report(&self) -> Report {
         let Machinery { features, refused, ring_entries, setup_flags } = self.driver.machinery();
         let state = |feature| {
+            let asked = match feature {
+                Feature::MinWait => self.config.batch.is_some(),
+                Feature::SqPoll => self.config.sqpoll.is_some(),
+                Feature::NapiBusyPoll => self.config.napi_busy_poll.is_some(),
+                Feature::DeferTaskrun | Feature::CoopTaskrun => !features.has(Feature::SqPoll),
+                _ => true,
+            };
             let ours = (self.backend == Backend::Selector) == (feature == Feature::EpollPwait2);
             if features.has(feature) {
                 FeatureState::On
@@ -350,6 +389,8 @@ impl Core {
                 FeatureState::Unused
             } else if self.config.masked.has(feature) {
                 FeatureState::Masked
+            } else if !asked {
+                FeatureState::Unused
             } else if let Some((_, errno)) = refused.iter().find(|(refused, _)| *refused == feature) {
                 FeatureState::Refused(*errno)
             } else {

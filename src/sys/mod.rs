@@ -21,6 +21,15 @@ pub(crate) fn check(answer: libc::c_int) -> io::Result<libc::c_int> {
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(answer) }
 }
 
+/// What the monotonic clock shows: see clock_gettime(2), CLOCK_MONOTONIC.
+pub(crate) fn monotonic() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the structure lives until the call has returned.
+    check(unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) })
+        .expect("every machine has this clock");
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32) // the clock counts from zero
+}
+
 /// Lets time pass, whatever signals come.
 ///
 /// Not by sleep(3) of whatever kind: it waits for a length of time, begins anew with what is left after each

@@ -165,6 +165,12 @@ impl Shared {
         Err(unsafe { Box::from_raw(post.as_ptr()) }.closure)
     }
 
+    /// Whether something lies in the inbox, or a loop that can be stopped was asked to.
+    pub(crate) fn has_arrivals(&self, stoppable: bool) -> bool {
+        let empty = self.head.load(Ordering::Acquire).is_null();
+        !empty || (stoppable && self.stop.load(Ordering::Acquire))
+    }
+
     /// Wakes the loop if it sleeps.
     pub(crate) fn unpark(&self) {
         // In a fork nobody sleeps, and the descriptor is the parent's.
@@ -178,8 +184,7 @@ impl Shared {
     #[must_use]
     pub(crate) fn park(&self, stoppable: bool) -> bool {
         self.park.swap(PARKED, Ordering::AcqRel); // before the looks below: see the file's head
-        let empty = self.head.load(Ordering::Acquire).is_null();
-        if !empty || (stoppable && self.stop.load(Ordering::Acquire)) {
+        if self.has_arrivals(stoppable) {
             self.awake();
             return false;
         }

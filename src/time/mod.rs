@@ -28,6 +28,7 @@ mod wheel;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::OnceLock;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,16 @@ const GATHER_TICKS: u64 = 3;
 /// The time now.
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// The same instant on the machine's monotonic clock, as the kernel wants it; some nanoseconds late, never early.
+pub(crate) fn since_boot(instant: Instant) -> Duration {
+    static BASE: OnceLock<(Instant, Duration)> = OnceLock::new();
+    let (base, since_boot) = *BASE.get_or_init(|| (now(), crate::sys::monotonic()));
+    match instant.checked_duration_since(base) {
+        Some(after) => since_boot.saturating_add(after),
+        None => since_boot.saturating_sub(base - instant),
+    }
 }
 
 /// The timers of one runtime.

@@ -47,6 +47,7 @@ mod tasks;
 mod tcp;
 mod time;
 mod udp;
+mod waiting;
 mod wakes;
 
 use std::process::ExitCode;
@@ -84,6 +85,7 @@ fn tests() -> Vec<Test> {
         data::tests(),
         differential::tests(),
         wakes::tests(),
+        waiting::tests(),
         rings::tests(),
         selector::tests(),
         counters::tests(),
