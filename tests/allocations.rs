@@ -159,6 +159,39 @@ async fn stream_that_waits(through: Through) -> u64 {
     count
 }
 
+/// What arrives in the runtime's memory is sent back as it is.
+async fn chunks(through: Through) -> u64 {
+    let (client, server) = connection().await;
+    let echo = proactor::spawn(async move {
+        while let Some(chunk) = server.recv().await.unwrap() {
+            server.write_all(chunk).await.unwrap();
+        }
+    });
+    let mut buffer = Some(vec![7; 64]);
+    let count = counted(async || {
+        let (_, sent) = through.wait(client.write_all(buffer.take().unwrap())).await.unwrap();
+        let mut received = through.wait(client.recv()).await.unwrap().unwrap();
+        let head = received.split_to(1);
+        assert_eq!((head.len(), received.len()), (1, 63));
+        buffer = Some(sent);
+    })
+    .await;
+    drop(client);
+    echo.await.unwrap();
+    count
+}
+
+async fn without_copies(through: Through) -> u64 {
+    let (client, server) = connection().await;
+    let mut buffer = Some(vec![7; 64]);
+    counted(async || {
+        let (_, sent) = through.wait(client.write_all_zerocopy(buffer.take().unwrap())).await.unwrap();
+        assert_eq!(through.wait(server.recv()).await.unwrap().unwrap().len(), 64);
+        buffer = Some(sent);
+    })
+    .await
+}
+
 async fn stream_vectored(through: Through) -> u64 {
     let (client, server) = connection().await;
     let (mut there, mut back) = (Some([vec![7; 40], vec![8; 24]]), Some([vec![0; 24], vec![0; 40]]));
@@ -181,6 +214,19 @@ async fn datagrams(through: Through) -> u64 {
         let ((count, _), filled) = through.wait(theirs.recv_from(back.take().unwrap())).await.unwrap();
         assert_eq!(count, 64);
         (there, back) = (Some(sent), Some(filled));
+    })
+    .await
+}
+
+async fn datagram_chunks(through: Through) -> u64 {
+    let ours = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let theirs = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let target = theirs.local_addr().unwrap();
+    let mut there = Some(vec![7; 64]);
+    counted(async || {
+        let (_, sent) = through.wait(ours.send_to(there.take().unwrap(), target)).await.unwrap();
+        assert_eq!(through.wait(theirs.recv_chunk()).await.unwrap().0.len(), 64);
+        there = Some(sent);
     })
     .await
 }
@@ -238,15 +284,18 @@ macro_rules! kinds {
     ($($kind:ident),* $(,)?) => { [$((stringify!($kind), |through| Box::pin($kind(through)))),*] };
 }
 
-const KINDS: [Kind; 12] = kinds![
+const KINDS: [Kind; 15] = kinds![
     nop,
     yielding,
     sleeping,
     spawning,
     stream,
     stream_that_waits,
+    chunks,
+    without_copies,
     stream_vectored,
     datagrams,
+    datagram_chunks,
     datagrams_connected,
     file_blocks,
     file_vectored,

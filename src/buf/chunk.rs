@@ -198,6 +198,42 @@ unsafe impl IoBuf for Chunk {
     }
 }
 
+/// With the feature `bytes`.
+#[cfg(feature = "bytes")]
+impl Chunk {
+    /// The same bytes, in the same memory, as a [`bytes::Bytes`]: no copy. The memory goes back to the pool when the last
+    /// handle to it is dropped.
+    ///
+    /// ```
+    /// assert_eq!(&proactor::buf::Chunk::copy_from_slice(b"abc").freeze()[..], b"abc");
+    /// ```
+    pub fn freeze(self) -> bytes::Bytes {
+        bytes::Bytes::from_owner(self)
+    }
+}
+
+#[cfg(feature = "bytes")]
+impl From<Chunk> for bytes::Bytes {
+    fn from(chunk: Chunk) -> Self {
+        chunk.freeze()
+    }
+}
+
+#[cfg(feature = "bytes")]
+impl bytes::Buf for Chunk {
+    fn remaining(&self) -> usize {
+        self.len
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self
+    }
+
+    fn advance(&mut self, count: usize) {
+        Chunk::advance(self, count);
+    }
+}
+
 impl Default for Chunk {
     fn default() -> Self {
         Chunk::new()
@@ -300,6 +336,25 @@ mod tests {
         assert_eq!(format!("{chunk:?}"), r#"b"a\n\xff""#);
         let set = std::collections::HashSet::from([chunk]);
         assert!(set.contains(&b"a\n\xff"[..]));
+    }
+
+    #[cfg(feature = "bytes")]
+    #[test]
+    fn frozen_it_is_the_same_memory() {
+        use bytes::Buf;
+
+        let pool = Pool::new(4_096, 1);
+        let mut chunk = pooled(&pool, b"0123");
+        let place = chunk.as_ptr();
+        Buf::advance(&mut chunk, 1);
+        assert_eq!((chunk.remaining(), chunk.chunk()), (3, &b"123"[..]));
+        let bytes = chunk.freeze();
+        assert_eq!(bytes.as_ptr(), place.wrapping_add(1));
+        let part = bytes.slice(1..);
+        drop(bytes);
+        assert_eq!((&part[..], pool.out()), (&b"23"[..], 1));
+        drop(part);
+        assert_eq!(pool.out(), 0);
     }
 
     #[test]
