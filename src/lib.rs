@@ -35,7 +35,7 @@
 //! | [`task`] | tasks, handles, wakers, ways in from other threads, the blocking pool |
 //! | [`time`] | sleep, timeout, interval; the timing wheel |
 //! | [`net`], [`fs`], [`io`] | thin public types: one operation for each method |
-//! | [`buf`] | owned buffers: the traits, windows, groups, errors that give them back |
+//! | [`buf`] | owned buffers: the traits, windows, groups, errors that give them back; chunks and their pool |
 //! | `op/` | the operations: each with its io_uring entry and its system call next to each other |
 //! | `driver/` | operations in flight: slots, the ring, the poller |
 //! | `sys/` | a system call as a value, eventfd, thread-local context, forks |
@@ -81,6 +81,12 @@
 //! | second poll | The operation is moved out of its slot; buffer and count go to the caller. | `recv` is called and moves the bytes; the same from here. |
 //! | dropped instead | The slot becomes an *orphan* and a cancel is queued. When the operation's own last completion arrives, bytes that came all the same go to the stream's queue for the next read, and the buffer is freed. | The slot is emptied. Nothing was received, so nothing is lost. |
 //!
+//! `stream.recv().await` receives into the runtime's own memory, and is another story on the proactor: the first one
+//! begins a *standing operation*, a multishot receive that belongs to the stream. From then on the kernel takes a buffer
+//! of the ring that `driver/buffers.rs` keeps filled whenever bytes arrive, and each completion puts a [`Chunk`](buf::Chunk)
+//! into the stream's queue (`op/endpoint.rs`) and wakes who waits. A `recv` that finds something there is no operation at
+//! all. A dropped one takes nothing along, since it had nothing.
+//!
 //! # What one echo round trip costs
 //!
 //! A server that reads a message and sends it back does two operations. With 64 connections of 64 bytes, in
@@ -109,6 +115,9 @@
 //! - **An operation leaves its slot only at its terminal completion**: not when its future is dropped, not
 //!   when its cancel completes, not when the ring is closed. Until then its memory does not move and is not
 //!   freed; at a shutdown's deadline it is leaked, and counted.
+//! - **What the kernel delivers belongs to the endpoint**, not to a future: its queue is the first place where any receive
+//!   looks. A buffer lies either in the kernel's ring, in the pool, or with chunks that keep it, and goes from one to the
+//!   next by one hand.
 //! - **A key is used once.** Index and generation go to the kernel as `user_data`, so that what comes late
 //!   meets nobody.
 //! - **A slot holds a share of its descriptor**, so that a number is not closed, and so not used again, while

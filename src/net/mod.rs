@@ -1,10 +1,54 @@
 //! Sockets: TCP and UDP over IPv4 and IPv6.
 //!
 //! All methods take `&self` and owned buffers; their futures are `'static`, may be kept in structures, and
-//! have `cancel()`. Dropping one loses nothing that was received: bytes, datagrams and connections that
-//! arrive for it all the same are given to the next one. One receive and one send (or accept) of an object
-//! are with the kernel at a time, later ones wait their turn. A future that has its result keeps its turn until
-//! it is polled or dropped: otherwise bytes could overtake each other.
+//! have `cancel()`. One receive and one send (or accept) of an object are with the kernel at a time, later ones wait
+//! their turn. A future that has its result keeps its turn until it is polled or dropped: otherwise bytes could
+//! overtake each other.
+//!
+//! # Nothing that was received is lost
+//!
+//! Dropping a future, as `select!` and timeouts do, loses nothing: what the kernel delivers belongs to the stream, the
+//! socket or the listener, and waits there for whoever asks next, in order, however it asks.
+//!
+//! - *Standing operations*: on the proactor `recv`, `recv_chunk` and `accept` stand on one multishot operation of their
+//!   object, which fills its queue. It is ended when the queue holds enough and nobody comes (256 KiB of bytes, 64
+//!   connections; what is under way by then comes on top), and begun again when it is empty.
+//! - *Reads into the caller's buffer* that are dropped with the operation in flight give what it still receives to the
+//!   same queue; a `read_exact` gives back what it had.
+//! - *Writes* that are dropped may have been sent, whole or in part: [`bytes_sent`](TcpStream::bytes_sent) tells, when a
+//!   later write has had its turn (one of nothing will do).
+//! - [`quiesce`](TcpStream::quiesce) waits until the kernel holds nothing of the object, and
+//!   [`into_owned_fd`](TcpStream::into_owned_fd) gives the descriptor away with what is left in the queue.
+//!
+//! # Which receive, which send
+//!
+//! | use | when | an idle connection takes |
+//! |---|---|---|
+//! | [`recv`](TcpStream::recv), [`chunks`](TcpStream::chunks) | as a rule. Small pieces come by multishot, into buffers that the kernel chooses when they arrive; a stream whose pieces are 16 KiB or more is polled, and received into a buffer that is still in the caches | 690 bytes |
+//! | [`read`](TcpStream::read) | into memory that the program has anyway, such as a frame's | that and its buffer |
+//! | [`write_all`](TcpStream::write_all) of the chunk | to send onward what came: no copy | |
+//! | [`write_all_zerocopy`](TcpStream::write_all_zerocopy) | large buffers through real network cards; on loopback, which copies all the same, it costs 15 to 50 % more | |
+//!
+//! Echo on one core, CPU time per round trip by that of a bare ring with plain receives, in one run each (Linux 6.18):
+//!
+//! | | 64 B, 64 conn. | 64 B, 1,000 | 64 KiB, 64 | 64 KiB, 1,000 |
+//! |---|---|---|---|---|
+//! | `recv` + `write_all` | 0.98 | 0.99 | 0.88 | 0.92 |
+//! | … one buffer for each receive (no incremental consumption) | 0.97 | 0.86 | 0.90 | 0.91 |
+//! | … polled, without multishot | 1.01 | 0.97 | 0.86 | 0.98 |
+//! | `read` + `write_all` | 1.04 | 1.03 | 1.06 | 1.02 |
+//! | `recv` + `write_all_zerocopy` | | | 1.45 | 1.25 |
+//! | bare ring, multishot, all buffers in the ring | 1.09 | 0.87 | 1.49 | 1.21 |
+//! | bare epoll, one hot buffer | 1.10 | 0.98 | 0.86 | 0.94 |
+//! | the best other runtime (compio, monoio) | 0.98 | 1.04 | 1.00 | 1.13 |
+//!
+//! The machine is shared and small, and a difference of five hundredths is none. The large messages show why the default
+//! does not stay with multishot for them: with one buffer for each of many pieces in flight every buffer is cold. The
+//! command is
+//!
+//! ```text
+//! cd benches/rivals && cargo run --release -- --cores same --only echo --runtimes bare-ring,bare-multishot,bare-epoll,proactor,proactor-owned,proactor-whole,proactor-polled,proactor-zerocopy,monoio,compio
+//! ```
 //!
 //! An object belongs to the runtime in which it was made and stays on its thread:
 //! ```compile_fail,E0277

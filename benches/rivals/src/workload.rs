@@ -41,7 +41,7 @@ pub enum Cores {
 }
 
 impl Workload {
-    pub const ALL: [Workload; 19] = [
+    pub const ALL: [Workload; 21] = [
         Workload::Spawn,
         Workload::Yield,
         Workload::TimeoutReady,
@@ -57,6 +57,8 @@ impl Workload {
         Workload::Echo { bytes: 64, connections: 1 },
         Workload::Echo { bytes: 64, connections: 64 },
         Workload::Echo { bytes: 64, connections: 1_000 },
+        Workload::Echo { bytes: 4_096, connections: 64 },
+        Workload::Echo { bytes: 4_096, connections: 1_000 },
         Workload::Echo { bytes: 65_536, connections: 64 },
         Workload::Echo { bytes: 65_536, connections: 1_000 },
         Workload::Idle { connections: 10_000 },
