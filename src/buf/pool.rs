@@ -154,9 +154,10 @@ struct Shared {
     /// Buffers in `away`: a look suffices where there are none.
     returned: AtomicUsize,
     away: Mutex<Away>,
-    /// Buffers that are still out, once the pool has been closed. Who makes it zero frees everything: it is changed
-    /// with the lock given up, so that nobody still uses that.
-    out: AtomicUsize,
+    /// Who may still touch this: the pool, whoever gives a buffer back from elsewhere, for so long, and once the pool has
+    /// been closed each buffer that is out. Who makes it zero frees everything. It is given up after the lock, so that
+    /// nobody still uses that.
+    users: AtomicUsize,
 }
 
 /// What only the pool's thread touches, and who frees it all.
@@ -189,7 +190,7 @@ impl Pool {
             local,
             returned: AtomicUsize::new(0),
             away: Mutex::default(),
-            out: AtomicUsize::new(0),
+            users: AtomicUsize::new(1),
         });
         Pool { shared: NonNull::from(Box::leak(shared)), thread: PhantomData }
     }
@@ -273,9 +274,9 @@ impl Drop for Pool {
         shared.home.store(0, Ordering::Relaxed); // from here on this thread is like any other
         let mut away = shared.away();
         away.closed = true;
-        shared.out.store(self.out_beside(&away) + 1, Ordering::Relaxed); // one for this function
+        shared.users.fetch_add(self.out_beside(&away), Ordering::Relaxed);
         drop(away);
-        // SAFETY: the one that was added is given up.
+        // SAFETY: the pool's own use ends.
         unsafe { Shared::let_go(self.shared) };
     }
 }
@@ -334,24 +335,30 @@ impl Shared {
             unsafe { (*shared.local.free.get()).push(index) };
             return;
         }
+        shared.users.fetch_add(1, Ordering::Relaxed);
         let mut away = shared.away();
-        if !away.closed {
+        let closed = away.closed;
+        if !closed {
             away.returned.push(index);
             shared.returned.store(away.returned.len(), Ordering::Relaxed);
-            return;
         }
         drop(away);
-        // SAFETY: the buffer is not out any more.
-        unsafe { Shared::let_go(this) };
+        // SAFETY: the buffer, which was counted when the pool was closed, is not out any more; nor is this call.
+        unsafe {
+            if closed {
+                Shared::let_go(this);
+            }
+            Shared::let_go(this);
+        }
     }
 
-    /// One of those that are out has come back.
+    /// One of the users ends.
     ///
     /// # Safety
-    /// The pool has been closed, and this one was counted.
+    /// It was counted.
     unsafe fn let_go(this: NonNull<Shared>) {
         // SAFETY: by the caller's word, it is alive. What the others did with the memory lies before its end.
-        if unsafe { this.as_ref() }.out.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if unsafe { this.as_ref() }.users.fetch_sub(1, Ordering::AcqRel) == 1 {
             // SAFETY: nobody has a reference to a buffer, or uses the lock.
             unsafe { Shared::free(this) };
         }

@@ -131,6 +131,14 @@ impl Memory {
     }
 }
 
+impl Drop for Memory {
+    /// What was not withdrawn is the kernel's for good: an operation that was leaked may yet use a buffer, or note in the
+    /// ring how much of it is left.
+    fn drop(&mut self) {
+        forget(self.provided.take());
+    }
+}
+
 impl Provided {
     fn top_up(&mut self, pool: &Pool) -> bool {
         if self.inside < self.depth {

@@ -113,8 +113,17 @@ impl Driver {
         }
     }
 
-    /// Makes an operation's call, for which its descriptor is ready.
+    /// Makes an operation's call, for which its descriptor is ready; it ends as cancelled when its runtime has gone.
+    ///
+    /// # Panics
+    /// When the descriptor belongs to another runtime.
     pub(crate) fn call_now<O: Op>(&self, mut op: O) -> O::Output {
+        if let Wait::Ready(descriptor, _) = op.wait() {
+            if descriptor.is_orphaned() {
+                return op.complete(Completion::CANCELED);
+            }
+            self.check_home(descriptor, O::NAME);
+        }
         let result = self.call(&mut op);
         op.complete(Completion::new(result))
     }
@@ -286,7 +295,14 @@ impl Driver {
         match operation.holder() {
             // One that has not begun is dropped, and reports so; nothing can stop one that has.
             Holder::Pool => drop(self.scheduler.pool.withdraw(key.pack())),
-            Holder::Kernel => drop(self.with_ring(|ring| ring.cancel(key))),
+            Holder::Kernel => {
+                let asked = self.with_ring(|ring| ring.cancel(key));
+                if asked.is_none() && operation.is_standing() && !self.origin.is_here() {
+                    // In a fork of the process: its copy of the descriptor is closed, which nobody else can do.
+                    self.deferred.borrow_mut().deliver(operation, Event::Last, Completion::CANCELED);
+                    self.settle();
+                }
+            }
         }
     }
 }

@@ -34,7 +34,8 @@ pub enum Feature {
     CqeSkip,
     /// `IORING_OP_FTRUNCATE` (6.9); else ftruncate(2) on the blocking pool.
     Ftruncate,
-    /// Multishot `IORING_OP_ACCEPT` (5.19): one operation accepts until it is ended; else one for each connection.
+    /// Multishot `IORING_OP_ACCEPT` (5.19, used from 6.8 on, where it is sound): one operation accepts until it is ended;
+    /// else one for each connection.
     MultishotAccept,
     /// Multishot `IORING_OP_RECV` and `IORING_OP_RECVMSG` (6.0): one operation receives until it is ended. Needs
     /// [`BufferRing`](Self::BufferRing); else the loop polls, and receives when there is something.
@@ -47,7 +48,8 @@ pub enum Feature {
     /// the ordinary ones.
     SendZeroCopy,
     /// `IORING_ENTER_ABS_TIMER` (6.12): a wait ends at a point in time, and not after a length of it, so that a loop whose
-    /// timers don't change need not look at the clock before it sleeps.
+    /// timers don't change need not look at the clock before it sleeps. Not used in a time namespace with an offset, of
+    /// which the kernel's call does not know.
     AbsoluteTimer,
     /// `min_wait_usec` of io_uring_enter(2) (6.12), where [`Config::batch`](crate::Config::batch) asks for it.
     MinWait,

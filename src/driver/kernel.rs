@@ -304,7 +304,7 @@ impl Uring {
         let polled = parameters.is_setup_sqpoll();
         // Both came with Linux 6.12.
         if parameters.is_feature_min_timeout() {
-            if !masked.has(Feature::AbsoluteTimer) {
+            if !masked.has(Feature::AbsoluteTimer) && !sys::has_own_time() {
                 features = features.with(Feature::AbsoluteTimer);
             }
             if config.batch.is_some() && !masked.has(Feature::MinWait) {
@@ -324,7 +324,9 @@ impl Uring {
         uring.round_trip().map_err(|error| refuse(Stage::Enter, error))?;
         // Multishot forms can't be probed; each came in one kernel with an operation that can. (sendmsg came last.)
         for (feature, contemporary) in [
-            (Feature::MultishotAccept, opcode::Socket::CODE),
+            // Before 6.8 one that ends because its completions have overflowed may answer with something else than a
+            // descriptor.
+            (Feature::MultishotAccept, opcode::FixedFdInstall::CODE),
             (Feature::BufferRing, opcode::Socket::CODE),
             (Feature::MultishotRecv, opcode::SendZc::CODE),
             (Feature::SendZeroCopy, opcode::SendMsgZc::CODE),

@@ -378,7 +378,10 @@ impl Driver {
         for key in self.slots.keys().into_iter().filter(|key| own != Some(*key)) {
             let life = self.slots.find(key).map(Occupied::life);
             if matches!(life, Some(Life::Queued | Life::InFlight)) {
-                guarded.run(|| self.cancel(key));
+                guarded.run(|| match self.slots.find(key) {
+                    Some(operation) if operation.is_standing() => self.abandon(key),
+                    _ => self.cancel(key),
+                });
             }
         }
         guarded.finish();
@@ -557,11 +560,14 @@ pub(crate) fn descriptor_closed() {
 /// it: has the kernel end these now, if this is the thread's runtime. One that is being shut down ends all of
 /// them together.
 pub(crate) fn let_go(endpoint: &Share) {
-    if endpoint.is_only() {
-        endpoint.disarm();
-    }
-    if endpoint.is_held() {
-        flush_for(&endpoint.descriptor);
+    // A second time when the operations of dropped futures have let go of it.
+    for _ in 0..2 {
+        if endpoint.is_only() {
+            endpoint.disarm();
+        }
+        if endpoint.is_held() {
+            flush_for(&endpoint.descriptor);
+        }
     }
 }
 

@@ -277,6 +277,10 @@ impl Deferred {
     /// What a completion means for its operation; what needs code of the user is left for later.
     #[inline]
     pub(super) fn deliver(&mut self, operation: Occupied<'_>, event: Event, completion: Completion) {
+        if event == Event::Last && operation.is_standing() {
+            // What the last one brings is accounted for in the order of arrival, as what the others brought.
+            self.wake.extend(operation.each(completion).wake);
+        }
         match operation.apply(event) {
             Action::KeepAndWake => {
                 operation.keep(completion);

@@ -398,7 +398,22 @@ fn multishot_hands_over_items_until_the_last() {
     bench.complete(key, 3, F_MORE); // what comes before the cancel takes effect is kept as well
     bench.complete(key, -libc::ECANCELED, 0);
     bench.visit();
-    assert_eq!(bench.log.take(), ["item 3".to_owned(), format!("abandoned with {}", -libc::ECANCELED)]);
+    let cancelled = -libc::ECANCELED;
+    assert_eq!(
+        bench.log.take(),
+        ["item 3".to_owned(), format!("item {cancelled}"), format!("abandoned with {cancelled}")]
+    );
+}
+
+#[test]
+fn what_the_last_completion_brings_is_accounted_for_in_its_turn() {
+    let mut bench = Bench::new(8);
+    let (first, second) = (bench.submit::<MULTISHOT>(), bench.submit::<MULTISHOT>());
+    bench.visit();
+    bench.complete(first, 1, 0); // the last of one, with bytes, in front of another's
+    bench.complete(second, 2, F_MORE);
+    bench.visit();
+    assert_eq!(bench.log.take(), ["item 1", "item 2", "abandoned with 1"]);
 }
 
 #[test]
@@ -409,7 +424,7 @@ fn multishot_is_taken_apart_when_it_ends_by_itself() {
         bench.visit();
         bench.complete(key, last, 0);
         bench.visit();
-        assert_eq!(bench.log.take(), [format!("abandoned with {last}")]);
+        assert_eq!(bench.log.take(), [format!("item {last}"), format!("abandoned with {last}")]);
         assert_eq!((bench.slots.live(), bench.slots.standing()), (1, 0), "the ring's own is left");
     }
 }

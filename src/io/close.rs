@@ -46,6 +46,9 @@ impl Closable for Share {
     }
 
     fn poll_alone(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.is_only() {
+            self.disarm();
+        }
         if self.is_only() && self.is_armed() {
             self.wait(cx);
             return Poll::Pending;

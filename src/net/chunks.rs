@@ -15,6 +15,7 @@ use crate::driver::submission::Submission;
 use crate::op::endpoint::Share;
 use crate::op::gate::{Pass, Side};
 use crate::op::receive::{Receive, Received, RecvChunk, RecvDatagram};
+use crate::task::no_runtime;
 
 io_future! {
     /// The future of [`TcpStream::recv`](super::TcpStream::recv).
@@ -51,10 +52,15 @@ impl<O: Receive> Future for Receiving<O> {
         loop {
             let (result, pass) = match ready!(Pin::new(&mut self.step).poll(cx)) {
                 Received::Item(result, pass) => (result, pass),
-                Received::Ready(step) => match current().map(|driver| driver.call_now(step)) {
-                    Some(Received::Item(result, pass)) => (result, pass),
-                    _ => unreachable!("a call answers with bytes or an error, and only a loop polls this"),
-                },
+                Received::Ready(step) => {
+                    let driver = current().unwrap_or_else(|| no_runtime(O::NAME));
+                    match driver.call_now(step) {
+                        Received::Item(result, pass) => (result, pass),
+                        Received::Ready(_) => {
+                            unreachable!("a call answers with what it received, or an error")
+                        }
+                    }
+                }
             };
             match result {
                 // Somebody else was faster, or nothing was there after all.

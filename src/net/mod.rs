@@ -103,16 +103,24 @@ fn internet(address: io::Result<SockAddr>) -> io::Result<SocketAddr> {
     })
 }
 
-/// What a method with `poll_` in its name goes on with.
-struct Unfinished<T>(Cell<Option<Box<T>>>);
+/// What a method with `poll_` in its name goes on with: a future that has not given its result. Its memory is kept for
+/// the next.
+struct Unfinished<T>(Cell<Option<Box<Option<T>>>>);
 
-impl<T> Unfinished<T> {
-    fn take(&self) -> Option<Box<T>> {
-        self.0.take()
+impl<T: Future + Unpin> Unfinished<T> {
+    fn poll(&self, cx: &mut Context<'_>, begin: impl FnOnce() -> T) -> Poll<T::Output> {
+        let mut place = self.0.take().unwrap_or_default();
+        let output = Pin::new(place.get_or_insert_with(begin)).poll(cx);
+        if output.is_ready() {
+            *place = None; // with its share of the object
+        }
+        self.0.set(Some(place));
+        output
     }
 
-    fn set(&self, value: Option<Box<T>>) {
-        self.0.set(value);
+    /// Drops what was not finished.
+    fn end(&self) {
+        self.0.set(None);
     }
 }
 

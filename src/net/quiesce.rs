@@ -79,11 +79,20 @@ impl Quieting {
     }
 }
 
+impl Quieting {
+    /// Lets the others go on: also while this is kept, with its result given.
+    fn leave(&mut self) {
+        self.receiving.leave();
+        self.sending.leave();
+    }
+}
+
 impl Future for Quieting {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if self.cancelled {
+            self.leave();
             return Poll::Ready(Err(super::addr::cancelled()));
         }
         ready!(self.receiving.poll_enter(cx));
@@ -94,6 +103,7 @@ impl Future for Quieting {
             endpoint.wait(cx);
             return Poll::Pending;
         }
+        self.leave();
         Poll::Ready(Ok(()))
     }
 }

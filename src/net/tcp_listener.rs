@@ -41,7 +41,7 @@ use crate::op::endpoint::{Arrival, Share};
 pub struct TcpListener {
     acceptor: Rc<Acceptor>,
     /// What `poll_accept` waits with.
-    polled: Unfinished<Incoming>,
+    polled: Unfinished<Accept>,
 }
 
 const BACKLOG: i32 = 1_024;
@@ -110,10 +110,7 @@ impl TcpListener {
     /// Polls for a connection, as [`accept`](Self::accept) does, for adapters. After `Pending` it keeps its turn: other
     /// accepts wait until it has been ready.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let mut polled = self.polled.take().unwrap_or_else(|| Box::new(self.incoming()));
-        let accepted = polled.poll_accept(cx);
-        self.polled.set(Some(polled));
-        accepted
+        self.polled.poll(cx, || self.accept())
     }
 
     /// Ends the listener's own operation, and waits until the kernel holds nothing of it any more. Connections that had
@@ -176,7 +173,7 @@ impl TcpListener {
 impl Drop for TcpListener {
     /// Frees the port at once, also when operations of dropped futures were still with the kernel.
     fn drop(&mut self) {
-        self.polled.set(None);
+        self.polled.end();
         let_go(&self.acceptor.endpoint);
     }
 }

@@ -130,12 +130,7 @@ impl TcpStream {
     /// Polls for a chunk, as [`recv`](Self::recv) does, for adapters. After `Pending` it keeps its turn: other receives
     /// wait until it has been ready.
     pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Chunk>>> {
-        let mut polled = self.polled.take().unwrap_or_else(|| Box::new(self.recv()));
-        let received = Pin::new(&mut *polled).poll(cx);
-        if received.is_pending() {
-            self.polled.set(Some(polled));
-        }
-        received
+        self.polled.poll(cx, || self.recv())
     }
 
     /// What the stream receives, chunk by chunk, as a stream of the `futures` crates.

@@ -148,12 +148,7 @@ impl UdpSocket {
     /// Polls for a datagram, as [`recv_chunk`](Self::recv_chunk) does, for adapters. After `Pending` it keeps its turn:
     /// other receives wait until it has been ready.
     pub fn poll_recv_chunk(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Chunk, SocketAddr)>> {
-        let mut polled = self.polled.take().unwrap_or_else(|| Box::new(self.recv_chunk()));
-        let received = Pin::new(&mut *polled).poll(cx);
-        if received.is_pending() {
-            self.polled.set(Some(polled));
-        }
-        received
+        self.polled.poll(cx, || self.recv_chunk())
     }
 
     /// Ends the socket's own operation, and waits until the kernel holds nothing of it any more: see
@@ -229,7 +224,7 @@ impl UdpSocket {
 impl Drop for UdpSocket {
     /// Frees the port at once, also when operations of dropped futures were still with the kernel.
     fn drop(&mut self) {
-        self.polled.set(None);
+        self.polled.end();
         let_go(&self.endpoint);
     }
 }

@@ -71,6 +71,9 @@ impl Arrival {
 const LARGE_PIECE: usize = 16 << 10;
 const SMALL_PIECE: usize = 4 << 10;
 
+/// Places that an empty queue keeps.
+const KEPT_PLACES: usize = 32;
+
 /// What a chunk counts for beside its bytes.
 const SMALL: usize = 256;
 
@@ -94,6 +97,9 @@ impl Arrivals {
 
     fn pop(&mut self) -> Option<Arrival> {
         let next = self.rest.as_mut().and_then(|rest| rest.pop_front());
+        if next.is_none() && self.rest.as_ref().is_some_and(|rest| rest.capacity() > KEPT_PLACES) {
+            self.rest = None; // a burst is over
+        }
         let arrival = std::mem::replace(&mut self.first, next)?;
         self.weight -= arrival.weight();
         Some(arrival)

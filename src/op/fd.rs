@@ -136,6 +136,11 @@ impl Descriptor {
         self.home.upgrade().expect("an operation is carried out by a runtime that is there").buffers(what)
     }
 
+    /// Whether its runtime has gone.
+    pub(crate) fn is_orphaned(&self) -> bool {
+        self.home.strong_count() == 0
+    }
+
     /// Gives the descriptor away, no longer watched.
     pub(crate) fn into_owned(self) -> OwnedFd {
         let mut this = ManuallyDrop::new(self);

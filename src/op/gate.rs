@@ -162,28 +162,33 @@ impl Pass {
         if gate.busy.get() || gate.nobody_waits() { None } else { gate.first() }
     }
 
-    /// The operation is not to begin any more: gives the place in the queue up, and wakes who waited in it.
+    /// The operation is not to begin any more: wakes who waits for it, and gives a place in the queue up. One that is
+    /// through stays so until the operation has been taken apart: it may hold what it had received before.
     pub(crate) fn withdraw(&mut self) {
-        let mut own = None;
         match self.state {
             State::Outside => {}
             State::Waiting(ticket) => {
-                own = self.endpoint.gate(self.side).queue(|waiting| {
+                let own = self.endpoint.gate(self.side).queue(|waiting| {
                     let place = waiting.iter_mut().find(|(other, _)| *other == ticket);
                     place.and_then(|(_, waiter)| waiter.take())
                 });
+                let next = self.release();
+                own.into_iter().chain(next).for_each(Waiter::wake);
             }
-            State::Through => own = self.endpoint.nobody_waits(self.side),
+            State::Through => self.endpoint.nobody_waits(self.side).into_iter().for_each(Waiter::wake),
         }
-        let next = self.release();
-        own.into_iter().chain(next).for_each(Waiter::wake);
+    }
+
+    /// Gives the place up, and wakes who may go through now.
+    pub(crate) fn leave(&mut self) {
+        if let Some(next) = self.release() {
+            next.wake();
+        }
     }
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        if let Some(next) = self.release() {
-            next.wake();
-        }
+        self.leave();
     }
 }

@@ -105,7 +105,7 @@ pub(crate) trait Op: Sized + 'static {
         drop(self.complete(completion));
     }
 
-    /// One completion of many ([`Kind::Multishot`]). It runs while the driver is busy: it may only store what came, and must not run code of the user.
+    /// One completion of many ([`Kind::Multishot`]), the last included. It runs while the driver is busy: it may only store what came, and must not run code of the user.
     fn each(&mut self, completion: Completion) -> Each {
         debug_assert!(false, "{} is no multishot operation, but got {completion:?} of many", Self::NAME);
         Each::default()

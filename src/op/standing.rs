@@ -102,7 +102,6 @@ impl Op for RecvMulti {
     }
 
     fn complete(self, completion: Completion) {
-        self.take(completion);
         if completion.result == 0 {
             self.endpoint.arrived(Arrival::End);
         }
@@ -157,7 +156,6 @@ impl Op for RecvMsgMulti {
     }
 
     fn complete(self, completion: Completion) {
-        self.take(completion);
         end(&self.endpoint, completion, &*self.buffers);
     }
 }
@@ -204,7 +202,6 @@ impl Op for AcceptMulti {
     }
 
     fn complete(self, completion: Completion) {
-        self.take(completion);
         if completion.result < 0 {
             keep_last(&self.endpoint, -completion.result);
         }

@@ -193,7 +193,7 @@ impl Config {
             entries: self.ring_entries,
             masked: self.masked,
             fault: self.fault,
-            batch: self.batch.map(|(completions, time)| (completions, clamp(time.as_micros()))),
+            batch: self.batch.map(|(completions, time)| (completions, clamp(time.as_micros()).max(1))),
             sqpoll_idle_ms: self.sqpoll.map(|idle| clamp(idle.as_millis())),
             napi_busy_poll: self.napi_busy_poll.map(|time| clamp(time.as_micros())),
         }

@@ -330,8 +330,10 @@ impl Core {
         let Some(spin) = self.config.spin else { return Ok(false) };
         let shared = self.scheduler.shared();
         let begin = now();
-        let end = begin + spin;
-        let end = until.map_or(end, |until| until.min(end));
+        let end = match (begin.checked_add(spin), until) {
+            (Some(end), Some(until)) => Some(end.min(until)),
+            (end, until) => end.or(until),
+        };
         self.visit(Park::No)?;
         let mut looks = 0_u32;
         loop {
@@ -340,7 +342,7 @@ impl Core {
             }
             looks += 1;
             if looks.is_multiple_of(SPIN_LOOKS) {
-                if now() >= end {
+                if end.is_some_and(|end| now() >= end) {
                     return Ok(false);
                 }
                 self.visit(Park::No)?; // the selector, and rings that can't tell, have to ask

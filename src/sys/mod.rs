@@ -30,6 +30,17 @@ pub(crate) fn monotonic() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32) // the clock counts from zero
 }
 
+/// Whether the process sees another monotonic time than the machine's: see time_namespaces(7).
+pub(crate) fn has_own_time() -> bool {
+    let offsets = std::fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+    is_offset(&offsets)
+}
+
+fn is_offset(offsets: &str) -> bool {
+    let monotonic = offsets.lines().find_map(|line| line.trim_start().strip_prefix("monotonic"));
+    monotonic.is_some_and(|numbers| numbers.split_whitespace().any(|number| number != "0"))
+}
+
 /// Lets time pass, whatever signals come.
 ///
 /// Not by sleep(3) of whatever kind: it waits for a length of time, begins anew with what is left after each
@@ -80,6 +91,15 @@ mod tests {
             pause(Duration::from_millis(20));
             over.store(true, std::sync::atomic::Ordering::Relaxed);
         });
+    }
+
+    #[test]
+    fn offsets_of_a_time_namespace_are_seen() {
+        assert!(!is_offset("monotonic           0         0\nboottime            0         0\n"));
+        assert!(is_offset("monotonic      -86400         0\nboottime            0         0\n"));
+        assert!(is_offset("monotonic           0         7\n"));
+        assert!(!is_offset("boottime            9         0\n"), "another clock");
+        assert!(!is_offset(""), "a kernel without such namespaces");
     }
 
     #[test]

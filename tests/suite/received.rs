@@ -31,7 +31,10 @@ tests! {
     connections_are_a_stream,
     quiesce_leaves_nothing_with_the_kernel,
     a_stream_given_away_takes_its_leftover_along,
-    poll_forms_wait_like_their_futures;
+    poll_forms_wait_like_their_futures,
+    a_close_ends_a_receive_that_was_armed,
+    a_quiet_stream_goes_on_while_the_future_is_kept,
+    a_cancelled_read_that_is_dropped_gives_back_before_the_next_receives;
     proactor:
     a_stream_has_one_operation_for_all_chunks,
     t13_the_queue_of_connections_is_bounded,
@@ -568,4 +571,72 @@ fn a_stream_has_one_operation_for_all_chunks<R: Runtime>() {
         assert_eq!(runtime.report().live.standing, 1, "it is the stream's, not the future's");
     });
     end(runtime);
+}
+
+fn a_close_ends_a_receive_that_was_armed<R: Runtime>() {
+    on_machines(async |_: &R| {
+        for dropped_write in [false, true] {
+            let (ours, peer) = half_pair();
+            ours.set_send_buffer_size(4_096).unwrap();
+            socket2::SockRef::from(&peer).set_recv_buffer_size(4_096).unwrap();
+            assert!(poll_once(&mut ours.recv()).await.is_pending());
+            turns(1).await;
+            if dropped_write {
+                // It shares the stream until it has been taken apart, in the middle of the close.
+                let mut write = ours.write_all(vec![7; 4 << 20]);
+                assert!(poll_once(&mut write).await.is_pending());
+                turns(2).await;
+                drop(write);
+            }
+            ours.close().await.unwrap();
+            drop(peer);
+        }
+        // A socket's port is free at once, in the same way.
+        let socket = UdpSocket::bind((own_host(), 0)).await.unwrap();
+        let address = socket.local_addr().unwrap();
+        assert!(poll_once(&mut socket.recv_chunk()).await.is_pending());
+        let sending = socket.send_to([0; 10], address);
+        drop(sending);
+        drop(socket);
+        drop(std::net::UdpSocket::bind(address).unwrap());
+    });
+}
+
+fn a_quiet_stream_goes_on_while_the_future_is_kept<R: Runtime>() {
+    on_machines(async |_: &R| {
+        let (ours, mut peer) = half_pair();
+        let mut quiesce = ours.quiesce();
+        (&mut quiesce).await.unwrap();
+        peer.write_all(b"go on").unwrap();
+        assert_eq!(ours.recv().await.unwrap().unwrap(), *b"go on");
+        ours.write_all("on we go").await.unwrap();
+        drop(quiesce);
+    });
+}
+
+fn a_cancelled_read_that_is_dropped_gives_back_before_the_next_receives<R: Runtime>() {
+    on_machines(async |_: &R| {
+        for armed in [false, true] {
+            let (ours, mut peer) = half_pair();
+            if armed {
+                assert!(poll_once(&mut ours.recv()).await.is_pending());
+            }
+            let mut read = ours.read_exact(vec![0; 10]);
+            assert!(poll_once(&mut read).await.is_pending());
+            peer.write_all(b"abc").unwrap();
+            turns(4).await;
+            assert!(poll_once(&mut read).await.is_pending());
+            let cancel = read.cancel(); // asked, and never awaited
+            let mut next = ours.recv();
+            assert!(poll_once(&mut next).await.is_pending(), "it waits until the fate of the other is known");
+            peer.write_all(b"def").unwrap();
+            turns(3).await;
+            drop(cancel);
+            let mut received = next.await.unwrap().unwrap().to_vec();
+            while received.len() < 6 {
+                received.extend_from_slice(&ours.recv().await.unwrap().unwrap());
+            }
+            assert_eq!(received, b"abcdef");
+        }
+    });
 }

@@ -104,7 +104,7 @@ fn lacks() -> io::Result<()> {
 fn bare_ring(job: &Job) -> io::Result<()> {
     let blocks = |what, in_flight| measured(job, |ops| bare::ring::blocks(ops, what, in_flight, &job.file));
     match job.workload {
-        Workload::Echo { bytes, .. } => bare::ring::echo(listen()?, bytes),
+        Workload::Echo { bytes, .. } | Workload::Churn { bytes, .. } => bare::ring::echo(listen()?, bytes),
         Workload::Idle { .. } => bare::ring::echo(listen()?, 4_096),
         Workload::Nop { in_flight } => measured(job, |ops| bare::ring::nops(ops, in_flight)),
         Workload::Read { direct: false, in_flight } => blocks(Blocks::Read, in_flight),
@@ -119,7 +119,9 @@ fn bare_ring(job: &Job) -> io::Result<()> {
 
 fn bare_multishot(job: &Job) -> io::Result<()> {
     match job.workload {
-        Workload::Echo { bytes, .. } => bare::multishot::echo(listen()?, bytes),
+        Workload::Echo { bytes, .. } | Workload::Churn { bytes, .. } => {
+            bare::multishot::echo(listen()?, bytes)
+        }
         Workload::Idle { .. } => bare::multishot::echo(listen()?, 4_096),
         _ => lacks(),
     }
@@ -127,7 +129,7 @@ fn bare_multishot(job: &Job) -> io::Result<()> {
 
 fn bare_epoll(job: &Job) -> io::Result<()> {
     match job.workload {
-        Workload::Echo { bytes, .. } => bare::epoll::echo(listen()?, bytes),
+        Workload::Echo { bytes, .. } | Workload::Churn { bytes, .. } => bare::epoll::echo(listen()?, bytes),
         Workload::Idle { .. } => bare::epoll::echo(listen()?, 4_096),
         _ => lacks(),
     }
@@ -136,7 +138,9 @@ fn bare_epoll(job: &Job) -> io::Result<()> {
 fn peer<P: Peer>(job: &Job) -> io::Result<()> {
     let used = || Used { calls: P::counted_calls(), ..Used::now() };
     match job.workload {
-        Workload::Echo { bytes, .. } => P::block_on(P::echo(listen()?, bytes)),
+        Workload::Echo { bytes, .. } | Workload::Churn { bytes, .. } => {
+            P::block_on(P::echo(listen()?, bytes))
+        }
         Workload::Idle { .. } => P::block_on(P::echo(listen()?, 4_096)),
         _ => P::block_on(async {
             if inside::run::<P>(job, job.warm).await.is_none() {

@@ -30,7 +30,9 @@ pub async fn run<P: Peer>(job: &Job, ops: u64) -> Option<()> {
         }
         Workload::Write => blocks::<P>(ops, Blocks::Write, 1, file).await,
         Workload::Wake => wakes::<P>(ops, cores).await,
-        Workload::Echo { .. } | Workload::Idle { .. } => unreachable!("it has its load outside"),
+        Workload::Echo { .. } | Workload::Churn { .. } | Workload::Idle { .. } => {
+            unreachable!("it has its load outside")
+        }
     }
     Some(())
 }

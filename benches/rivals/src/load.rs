@@ -43,6 +43,8 @@ fn wait_for_a_line() -> io::Result<()> {
 
 struct Generator {
     epoll: OwnedFd,
+    port: u16,
+    churn: bool,
     clients: Vec<Client>,
     bytes: usize,
     /// The bytes of message `n` of client `c` begin at `(c * 31 + n * 7) % PERIOD` of this.
@@ -70,6 +72,26 @@ impl Done {
 /// A prime, so that neighbouring messages share nothing at the same place.
 const PERIOD: usize = 65_521;
 
+/// A new connection, watched in the set. Each comes from one of many addresses of loopback: the port of a connection that
+/// was closed is not free again for a minute.
+fn connect(epoll: RawFd, port: u16, index: usize, number: u64) -> io::Result<TcpStream> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM.nonblocking(), None)?;
+    let source = (index as u64).wrapping_add(number);
+    let host = [127, 1 + (source / 250 % 250) as u8, 1 + (source % 250) as u8, 1];
+    socket.bind(&std::net::SocketAddr::from((host, 0)).into())?;
+    socket.set_tcp_nodelay(true)?;
+    match socket.connect(&std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+        _ => {}
+    }
+    let stream = TcpStream::from(socket);
+    let events = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLET) as u32;
+    let mut event = libc::epoll_event { events, u64: index as u64 };
+    // SAFETY: the event lives until the call has returned.
+    let answer = unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, stream.as_raw_fd(), &raw mut event) };
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(stream) }
+}
+
 impl Generator {
     fn connect(load: &Load) -> io::Result<Self> {
         // SAFETY: epoll_create1(2) takes no pointer and answers with a descriptor that nobody else owns.
@@ -82,24 +104,14 @@ impl Generator {
         };
         let mut clients = Vec::with_capacity(load.connections);
         for index in 0..load.connections {
-            let stream = TcpStream::connect(("127.0.0.1", load.port))?;
-            stream.set_nodelay(true)?;
-            stream.set_nonblocking(true)?;
-            let events = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLET) as u32;
-            let mut event = libc::epoll_event { events, u64: index as u64 };
-            // SAFETY: the event lives until the call has returned.
-            let answer = unsafe {
-                libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, stream.as_raw_fd(), &raw mut event)
-            };
-            if answer < 0 {
-                return Err(io::Error::last_os_error());
-            }
+            let stream = connect(epoll.as_raw_fd(), load.port, index, 0)?;
             let begun = Instant::now();
             clients.push(Client { stream, number: 0, sent: 0, received: 0, begun, busy: false });
         }
         let pattern = (0..PERIOD + load.bytes).map(|at| (at % PERIOD * 2_654_435_761 >> 13) as u8).collect();
         let times = Histogram::new_with_max(60_000_000_000, 3).expect("a minute, to three digits");
-        Ok(Generator { epoll, clients, bytes: load.bytes, pattern, buffer: vec![0; load.bytes], times })
+        let (port, churn, bytes) = (load.port, load.churn, load.bytes);
+        Ok(Generator { epoll, port, churn, clients, bytes, pattern, buffer: vec![0; bytes], times })
     }
 
     /// So many round trips, over all connections at once.
@@ -107,7 +119,7 @@ impl Generator {
         let mut done = Done { begun: 0, ended: 0, wanted: ops };
         for index in 0..self.clients.len() {
             if done.may_begin() {
-                self.begin(index);
+                self.begin(index)?;
                 self.go_on(index, &mut done)?; // the reply may be there as soon as the message has been sent
             }
         }
@@ -128,7 +140,7 @@ impl Generator {
             if !done.may_begin() {
                 break;
             }
-            self.begin(index);
+            self.begin(index)?;
         }
         Ok(())
     }
@@ -155,11 +167,15 @@ impl Generator {
         }
     }
 
-    fn begin(&mut self, index: usize) {
+    fn begin(&mut self, index: usize) -> io::Result<()> {
         let client = &mut self.clients[index];
+        if self.churn && client.number > 0 {
+            client.stream = connect(self.epoll.as_raw_fd(), self.port, index, client.number)?;
+        }
         (client.sent, client.received, client.busy) = (0, 0, true);
         client.number += 1;
         client.begun = Instant::now();
+        Ok(())
     }
 
     /// Sends and receives what can be. True when the reply is there as a whole.

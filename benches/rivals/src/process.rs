@@ -28,6 +28,8 @@ pub struct Load {
     pub port: u16,
     pub bytes: usize,
     pub connections: usize,
+    /// A connection for each message.
+    pub churn: bool,
     pub warm: u64,
     pub ops: u64,
     pub cores: Cores,

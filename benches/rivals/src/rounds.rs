@@ -134,7 +134,9 @@ pub fn measure(
     let job = Job { runtime: runtime.to_owned(), workload, warm, ops, cores, file: plan.file.to_owned() };
     let mut child = Process::start("--measured", &job, wrap)?;
     let (bytes, connections, ops) = match workload {
-        Workload::Echo { bytes, connections } => (bytes, connections, ops),
+        Workload::Echo { bytes, connections } | Workload::Churn { bytes, connections } => {
+            (bytes, connections, ops)
+        }
         Workload::Idle { connections } => (64, connections, 0),
         _ => {
             let sample = match child.hear()? {
@@ -151,7 +153,8 @@ pub fn measure(
         said => return Err(unexpected(said)),
     };
     let before = ask(&mut child)?;
-    let load = Load { port, bytes, connections, warm, ops, cores };
+    let churn = matches!(workload, Workload::Churn { .. });
+    let load = Load { port, bytes, connections, churn, warm, ops, cores };
     let mut load = Process::start("--load", &load, &[])?;
     match load.hear()? {
         Said::Warm => {}

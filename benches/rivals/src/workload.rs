@@ -24,6 +24,8 @@ pub enum Workload {
     Write,
     /// Round trips of messages of so many bytes.
     Echo { bytes: usize, connections: usize },
+    /// The same, with a new connection for each; so many at a time.
+    Churn { bytes: usize, connections: usize },
     /// Connections that are being read, and nothing comes.
     Idle { connections: usize },
     /// A parked loop is woken by another thread, and answers.
@@ -41,7 +43,7 @@ pub enum Cores {
 }
 
 impl Workload {
-    pub const ALL: [Workload; 21] = [
+    pub const ALL: [Workload; 23] = [
         Workload::Spawn,
         Workload::Yield,
         Workload::TimeoutReady,
@@ -61,6 +63,8 @@ impl Workload {
         Workload::Echo { bytes: 4_096, connections: 1_000 },
         Workload::Echo { bytes: 65_536, connections: 64 },
         Workload::Echo { bytes: 65_536, connections: 1_000 },
+        Workload::Churn { bytes: 64, connections: 1 },
+        Workload::Churn { bytes: 64, connections: 64 },
         Workload::Idle { connections: 10_000 },
         Workload::Wake,
     ];
@@ -81,6 +85,7 @@ impl Workload {
                 format!("echo-{}k-{connections}", bytes / 1_024)
             }
             Workload::Echo { bytes, connections } => format!("echo-{bytes}-{connections}"),
+            Workload::Churn { bytes, connections } => format!("churn-{bytes}-{connections}"),
             Workload::Idle { connections } => format!("idle-{connections}"),
             Workload::Wake => "wake".into(),
         }
@@ -103,6 +108,7 @@ impl Workload {
             Workload::Read { .. } => "read",
             Workload::Write => "write",
             Workload::Echo { .. } => "round trip",
+            Workload::Churn { .. } => "connection and round trip",
             Workload::Idle { .. } => "connection",
             Workload::Wake => "wake and answer",
         }
