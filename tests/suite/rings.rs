@@ -146,27 +146,30 @@ fn t43_nothing_is_lost_when_enter_is_short_of_memory<R: Runtime>() {
 /// EBADR: completions were lost for want of memory. Nobody can tell which, so the loop does not go on as if nothing had
 /// happened; what the kernel may still write into is not freed.
 fn t44_lost_completions_are_told_loudly<R: Runtime>() {
-    for every in [1, 7, 40] {
-        let fault = Fault { every, errno: libc::EBADR, after_submission: true };
-        let runtime = R::with_config(&Config::new().fault(fault)).unwrap();
-        let (canary, watch) = Canary::new(100);
-        let message = panic_of(|| {
-            runtime.block_on(async {
-                let (ours, _peer) = half_pair();
-                let reading = spawn(async move { ours.read(canary).await.map(drop) });
-                loop {
-                    turns(1).await;
-                    assert!(!reading.is_finished());
-                }
-            })
-        });
-        assert!(message.contains("io_uring_enter failed, and with it the loop"), "{message}");
-        let left = runtime.shutdown(Duration::from_millis(100));
-        assert!(left.ops_leaked <= 2, "{left:?}");
-        if watch.is_dropped() {
-            watch.assert_untouched();
+    // What is still with the kernel at the end is leaked, and counted.
+    Alone::new().leaks().run(|| {
+        for every in [1, 7, 40] {
+            let fault = Fault { every, errno: libc::EBADR, after_submission: true };
+            let runtime = R::with_config(&Config::new().fault(fault)).unwrap();
+            let (canary, watch) = Canary::new(100);
+            let message = panic_of(|| {
+                runtime.block_on(async {
+                    let (ours, _peer) = half_pair();
+                    let reading = spawn(async move { ours.read(canary).await.map(drop) });
+                    loop {
+                        turns(1).await;
+                        assert!(!reading.is_finished());
+                    }
+                })
+            });
+            assert!(message.contains("io_uring_enter failed, and with it the loop"), "{message}");
+            let left = runtime.shutdown(Duration::from_millis(100));
+            assert!(left.ops_leaked <= 2, "{left:?}");
+            if watch.is_dropped() {
+                watch.assert_untouched();
+            }
         }
-    }
+    });
 }
 
 /// With DEFER_TASKRUN one enter brings some twenty completions, and the loop enters again for the others.
