@@ -334,7 +334,7 @@ impl Driver {
         while !self.deferred.borrow().is_empty() {
             // What runs here may leave more.
             let Deferred { mut wake, mut reclaim, mut end } = self.deferred.take();
-            end.drain(..).for_each(|key| self.end_standing_operation(key));
+            end.drain(..).for_each(|key| guarded.run(|| self.end_standing_operation(key)));
             wake.drain(..).for_each(|waiter| guarded.run(|| waiter.wake()));
             reclaim
                 .drain(..)

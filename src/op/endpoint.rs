@@ -213,15 +213,13 @@ impl Endpoint {
     }
 
     /// Notes how much came at once. Large pieces are better received when somebody is there to take them, into a buffer
-    /// that is still in the caches, than by a standing operation, into as many buffers as there are streams. True when
-    /// that is to end for it.
-    pub(super) fn note_size(&self, count: usize) -> bool {
+    /// that is still in the caches, than by a standing operation, into as many buffers as there are streams.
+    pub(super) fn note_size(&self, count: usize) {
         if count >= LARGE_PIECE {
             self.large.set(true);
         } else if count < SMALL_PIECE {
             self.large.set(false);
         }
-        self.large.get()
     }
 
     /// Whether the pieces that come are large.

@@ -72,6 +72,7 @@ impl RecvMulti {
     fn take(&self, completion: Completion) {
         let chunk = self.buffers.received(completion);
         if completion.result > 0 {
+            self.endpoint.note_size(chunk.len());
             self.endpoint.arrived(Arrival::Bytes(chunk));
         }
     }
@@ -97,8 +98,8 @@ impl Op for RecvMulti {
 
     fn each(&mut self, completion: Completion) -> Each {
         self.take(completion);
-        let large = self.endpoint.note_size(completion.result.max(0) as usize);
-        Each { wake: self.endpoint.awaited(), enough: large || self.endpoint.holds() > ENOUGH_BYTES }
+        let enough = self.endpoint.is_large() || self.endpoint.holds() > ENOUGH_BYTES;
+        Each { wake: self.endpoint.awaited(), enough }
     }
 
     fn complete(self, completion: Completion) {
