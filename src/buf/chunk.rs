@@ -5,10 +5,11 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::ops::{Bound, Deref, RangeBounds};
+use std::ops::{Deref, RangeBounds};
 use std::ptr::NonNull;
 
 use super::pool::Lease;
+use super::slice::bounds;
 use super::{IoBuf, initialised};
 
 /// Received bytes: a cheap, owned, read-only handle to pooled memory.
@@ -105,15 +106,9 @@ impl Chunk {
     /// ```
     #[track_caller]
     pub fn slice(mut self, range: impl RangeBounds<usize>) -> Chunk {
-        let begin = match range.start_bound() {
-            Bound::Included(&at) => at,
-            Bound::Excluded(&before) => before.saturating_add(1),
-            Bound::Unbounded => 0,
-        };
-        let end = match range.end_bound() {
-            Bound::Included(&last) => last.saturating_add(1),
-            Bound::Excluded(&at) => at,
-            Bound::Unbounded => self.len,
+        let (begin, end) = match bounds(&range) {
+            (begin, usize::MAX) => (begin, self.len),
+            bounds => bounds,
         };
         assert!(
             begin <= end && end <= self.len,

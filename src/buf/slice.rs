@@ -30,20 +30,26 @@ pub struct Slice<T> {
     end: usize,
 }
 
+/// Where a range begins, and the position behind it: `usize::MAX` for an open end.
+pub(super) fn bounds(range: &impl RangeBounds<usize>) -> (usize, usize) {
+    let begin = match range.start_bound() {
+        Bound::Included(&at) => at,
+        Bound::Excluded(&before) => before.saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(&last) => last.saturating_add(1),
+        Bound::Excluded(&at) => at,
+        Bound::Unbounded => usize::MAX,
+    };
+    (begin, end)
+}
+
 impl<T: IoBuf> Slice<T> {
     /// Checks `range` against `inner` and makes the window.
     #[track_caller]
     pub(super) fn new<R: RangeBounds<usize>>(inner: T, range: R) -> Self {
-        let begin = match range.start_bound() {
-            Bound::Included(&at) => at,
-            Bound::Excluded(&before) => before.saturating_add(1),
-            Bound::Unbounded => 0,
-        };
-        let end = match range.end_bound() {
-            Bound::Included(&last) => last.saturating_add(1),
-            Bound::Excluded(&at) => at,
-            Bound::Unbounded => usize::MAX,
-        };
+        let (begin, end) = bounds(&range);
         assert!(begin <= end, "slice begins at byte {begin}, behind its end at byte {end}");
         let init = inner.init_len();
         assert!(begin <= init, "slice begins at byte {begin}, but only {init} bytes are initialised");

@@ -13,12 +13,15 @@
 //! remember. A completion that failed may carry a buffer all the same. The ring's memory is the process's, and what
 //! lies in the ring is the kernel's until the ring is closed and nothing is in flight.
 
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem::forget;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU16, Ordering};
 
-use super::kernel::BufferRing;
+use io_uring::types::BufRingEntry;
+
 use crate::buf::Chunk;
 use crate::buf::pool::{Lease, Pool};
 use crate::op::Completion;
@@ -67,6 +70,77 @@ pub(crate) struct Memory {
     open: RefCell<Option<(Lease, usize)>>,
 }
 
+/// A ring of buffers from which the kernel takes one when something arrives: see io_uring_register(2),
+/// IORING_REGISTER_PBUF_RING. Its memory is ours; the kernel holds on to the pages by itself.
+#[derive(Debug)]
+pub(crate) struct BufferRing {
+    entries: NonNull<BufRingEntry>,
+    group: u16,
+    tail: u16,
+    incremental: bool,
+}
+
+impl BufferRing {
+    /// Buffers that it has room for: one page of entries.
+    pub(super) const ENTRIES: u16 = 256;
+
+    fn layout() -> Layout {
+        Layout::from_size_align(size_of::<BufRingEntry>() * usize::from(Self::ENTRIES), 4_096)
+            .expect("a page is a layout")
+    }
+
+    pub(super) fn new(group: u16, incremental: bool) -> Self {
+        let layout = Self::layout();
+        // SAFETY: the layout is not of size zero.
+        let memory = unsafe { alloc_zeroed(layout) };
+        let entries = NonNull::new(memory.cast()).unwrap_or_else(|| handle_alloc_error(layout));
+        BufferRing { entries, group, tail: 0, incremental }
+    }
+
+    /// Where it begins, for the kernel.
+    pub(super) fn address(&self) -> u64 {
+        self.entries.as_ptr().expose_provenance() as u64
+    }
+
+    fn group(&self) -> u16 {
+        self.group
+    }
+
+    fn entries(&self) -> usize {
+        usize::from(Self::ENTRIES)
+    }
+
+    /// Whether buffers are used up bit by bit.
+    pub(super) fn is_incremental(&self) -> bool {
+        self.incremental
+    }
+
+    /// Adds a buffer, for which the caller knows that there is room. The kernel sees it after `publish`.
+    fn push(&mut self, memory: NonNull<u8>, len: usize, id: u16) {
+        // SAFETY: within the entries; the kernel does not look there before the tail says so. The tail itself lies in
+        // a part of the first entry that the setters leave alone.
+        let entry = unsafe { self.entries.add(usize::from(self.tail % Self::ENTRIES)).as_mut() };
+        entry.set_addr(memory.as_ptr().expose_provenance() as u64);
+        entry.set_len(len as u32); // buffers are smaller than 4 GiB: see Config
+        entry.set_bid(id);
+        self.tail = self.tail.wrapping_add(1);
+    }
+
+    /// Shows the kernel what was added.
+    fn publish(&mut self) {
+        // SAFETY: the tail lies in the first entry, is aligned, and the kernel only reads it.
+        let tail = unsafe { &*BufRingEntry::tail(self.entries.as_ptr()).cast::<AtomicU16>() };
+        tail.store(self.tail, Ordering::Release);
+    }
+}
+
+impl Drop for BufferRing {
+    fn drop(&mut self) {
+        // SAFETY: `new` made it with this layout. The kernel has the pages for itself, as long as it wants them.
+        unsafe { dealloc(self.entries.as_ptr().cast(), Self::layout()) };
+    }
+}
+
 /// What the kernel has of it.
 struct Provided {
     ring: BufferRing,
@@ -80,7 +154,7 @@ impl Memory {
     /// Memory for streams, whose bytes may be put together, or for datagrams.
     pub(crate) fn new(buffer_len: usize, max: usize, shared: bool, ring: Option<BufferRing>) -> Self {
         let provided = ring.map(|ring| Provided {
-            depth: if ring.is_incremental() { 4 } else { 16 }.min(ring.entries()),
+            depth: if ring.is_incremental() { 4 } else { 16 },
             ring,
             filled: Vec::new(),
             inside: 0,

@@ -93,26 +93,6 @@ impl Driver {
         );
     }
 
-    /// Begins an operation that belongs to no future. None when the ring has gone.
-    pub(super) fn stand<O: Op<Output = ()>>(&self, op: O) -> Option<Key> {
-        let placed = self.slots.place(op, None, None);
-        // SAFETY: it was placed with this type in the line above, and nobody else refers to it.
-        let entry = unsafe { placed.get::<O>().as_mut() }.entry();
-        let submitted = self.with_ring(|ring| ring.submit(placed, entry, &self.stats));
-        if submitted.is_none() {
-            self.abandon(placed.key());
-        }
-        submitted.map(|()| placed.key())
-    }
-
-    /// Ends an operation that belongs to no future, unless it is ending.
-    pub(super) fn end_standing_operation(&self, key: Key) {
-        let life = self.slots.find(key).map(Occupied::life);
-        if matches!(life, Some(Life::Queued | Life::InFlight | Life::Cancelling)) {
-            self.abandon(key);
-        }
-    }
-
     /// Makes an operation's call, for which its descriptor is ready; it ends as cancelled when its runtime has gone.
     ///
     /// # Panics

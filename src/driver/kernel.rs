@@ -10,17 +10,16 @@
 //!
 //! See io_uring_setup(2), io_uring_enter(2), io_uring_register(2).
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use io_uring::types::{BufRingEntry, Napi};
+use io_uring::types::Napi;
 use io_uring::{IoUring, Probe, opcode};
 
+use super::buffers::BufferRing;
 use super::feature::{Feature, FeatureSet};
 use super::setup::{Attempt, Next, Refused, Stage};
 use crate::op::{Completion, Entry};
@@ -146,72 +145,6 @@ impl Granted {
     pub(crate) fn setup_flags(&self) -> Vec<&'static str> {
         let chosen = self.features.iter().filter(|feature| feature.is_setup_flag()).map(Feature::name);
         ["CLAMP", "CQSIZE"].into_iter().chain(chosen).collect()
-    }
-}
-
-/// A ring of buffers from which the kernel takes one when something arrives: see io_uring_register(2),
-/// IORING_REGISTER_PBUF_RING. Its memory is ours; the kernel holds on to the pages by itself.
-#[derive(Debug)]
-pub(crate) struct BufferRing {
-    entries: NonNull<BufRingEntry>,
-    group: u16,
-    tail: u16,
-    incremental: bool,
-}
-
-impl BufferRing {
-    /// Buffers that it has room for: one page of entries.
-    const ENTRIES: u16 = 256;
-
-    fn layout() -> Layout {
-        Layout::from_size_align(size_of::<BufRingEntry>() * usize::from(Self::ENTRIES), 4_096)
-            .expect("a page is a layout")
-    }
-
-    fn new(group: u16, incremental: bool) -> Self {
-        let layout = Self::layout();
-        // SAFETY: the layout is not of size zero.
-        let memory = unsafe { alloc_zeroed(layout) };
-        let entries = NonNull::new(memory.cast()).unwrap_or_else(|| handle_alloc_error(layout));
-        BufferRing { entries, group, tail: 0, incremental }
-    }
-
-    pub(crate) fn group(&self) -> u16 {
-        self.group
-    }
-
-    pub(crate) fn entries(&self) -> usize {
-        usize::from(Self::ENTRIES)
-    }
-
-    /// Whether buffers are used up bit by bit.
-    pub(crate) fn is_incremental(&self) -> bool {
-        self.incremental
-    }
-
-    /// Adds a buffer, for which the caller knows that there is room. The kernel sees it after `publish`.
-    pub(crate) fn push(&mut self, memory: NonNull<u8>, len: usize, id: u16) {
-        // SAFETY: within the entries; the kernel does not look there before the tail says so. The tail itself lies in
-        // a part of the first entry that the setters leave alone.
-        let entry = unsafe { self.entries.add(usize::from(self.tail % Self::ENTRIES)).as_mut() };
-        entry.set_addr(memory.as_ptr().expose_provenance() as u64);
-        entry.set_len(len as u32); // buffers are smaller than 4 GiB: see Config
-        entry.set_bid(id);
-        self.tail = self.tail.wrapping_add(1);
-    }
-
-    /// Shows the kernel what was added.
-    pub(crate) fn publish(&mut self) {
-        // SAFETY: the tail lies in the first entry, is aligned, and the kernel only reads it.
-        let tail = unsafe { &*BufRingEntry::tail(self.entries.as_ptr()).cast::<AtomicU16>() };
-        tail.store(self.tail, Ordering::Release);
-    }
-}
-
-impl Drop for BufferRing {
-    fn drop(&mut self) {
-        // SAFETY: `new` made it with this layout. The kernel has the pages for itself, as long as it wants them.
-        unsafe { dealloc(self.entries.as_ptr().cast(), Self::layout()) };
     }
 }
 
@@ -375,11 +308,11 @@ impl Uring {
     pub(crate) fn register_buffers(&self, group: u16, incremental: bool) -> io::Result<BufferRing> {
         const INCREMENTAL: u16 = 2; // IOU_PBUF_RING_INC
         let ring = BufferRing::new(group, incremental);
-        let address = ring.entries.as_ptr().expose_provenance() as u64;
+        let (address, entries) = (ring.address(), BufferRing::ENTRIES);
         let flags = if incremental { INCREMENTAL } else { 0 };
         // SAFETY: the memory has room for as many entries; the kernel takes hold of its pages.
         unsafe {
-            self.ring.submitter().register_buf_ring_with_flags(address, BufferRing::ENTRIES, group, flags)?;
+            self.ring.submitter().register_buf_ring_with_flags(address, entries, group, flags)?;
         }
         Ok(ring)
     }

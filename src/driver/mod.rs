@@ -15,6 +15,7 @@
 //! | `shortage.rs` | waiting for a descriptor to become free |
 //! | `readiness.rs` | the proactor's descriptor for a foreign loop |
 //! | `dispatch.rs` | how an operation begins, goes on and is given up: on the ring, by a call, on the pool |
+//! | `standing.rs` | how an endpoint's own operation begins and ends |
 //! | `submission.rs` | the future of an operation |
 //! | `repeat.rs` | the future of several: read_exact, write_all |
 //! | `feature.rs`, `stats.rs` | what a report says |
@@ -35,6 +36,7 @@ pub(crate) mod setup;
 pub(crate) mod shortage;
 pub(crate) mod slot;
 pub(crate) mod slots;
+mod standing;
 pub(crate) mod stats;
 pub(crate) mod submission;
 
@@ -50,9 +52,8 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::op::endpoint::Share;
 use crate::op::fd::{Descriptor, Registry, ZeroCopy};
-use crate::op::standing::{AcceptMulti, Buffers, Datagram, RecvMsgMulti, RecvMulti, Standing};
+use crate::op::standing::{Buffers, Standing};
 use crate::op::{Direction, Op, Wait};
 use crate::sys::context::{self, Entered};
 use crate::sys::fork::Origin;
@@ -61,10 +62,11 @@ use crate::task::inbox::Shared;
 use crate::task::scheduler::Scheduler;
 use crate::task::waker::Waiter;
 pub(crate) use buffers::{MAX_BUFFERS, MemoryConfig};
+pub(crate) use standing::let_go;
 
 use buffers::Memory;
 use feature::{Feature, FeatureSet};
-use kernel::{DATAGRAMS, Granted, Opcodes, RingConfig, Uring};
+use kernel::{Granted, Opcodes, RingConfig, Uring};
 use poller::Poller;
 use readiness::Readiness;
 use ring::Ring;
@@ -76,9 +78,6 @@ use stats::Stats;
 thread_local! {
     static CURRENT: context::Context<Driver> = const { context::Context::new() };
 }
-
-/// Bytes of a buffer for a datagram, which has one of its own. Pages that are not written to cost nothing.
-const DATAGRAM_BUFFER: usize = Datagram::LARGEST.next_multiple_of(4_096);
 
 /// Whether a visit to the kernel may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,8 +146,8 @@ pub(crate) struct Driver {
     streams: Rc<Memory>,
     datagrams: OnceCell<Rc<Memory>>,
     memory: MemoryConfig,
-    zero_copy: ZeroCopy,
-    takes_deadlines: bool,
+    /// What the kernel granted.
+    features: FeatureSet,
     scheduler: Rc<Scheduler>,
     origin: Origin,
     me: Weak<Driver>,
@@ -167,17 +166,10 @@ enum Machine {
 
 impl Driver {
     pub(crate) fn new(mut backend: Backend, scheduler: Rc<Scheduler>, memory: MemoryConfig) -> Rc<Self> {
-        let zero_copy = match &backend {
-            Backend::Ring(_, granted) if granted.features.has(Feature::SendZeroCopy) => memory.zero_copy,
-            _ => ZeroCopy::NEVER,
-        };
-        let takes_deadlines = match &backend {
-            Backend::Ring(_, granted) => granted.features.has(Feature::AbsoluteTimer),
-            Backend::Poller(_) | Backend::Closed => false,
-        };
-        let (native, ring) = match &mut backend {
-            Backend::Ring(_, granted) => (granted.opcodes, granted.buffers.take()),
-            Backend::Poller(_) | Backend::Closed => (Opcodes::default(), None),
+        let (native, features, ring) = match &mut backend {
+            Backend::Ring(_, granted) => (granted.opcodes, granted.features, granted.buffers.take()),
+            Backend::Poller(poller) => (Opcodes::default(), poller.features, None),
+            Backend::Closed => Default::default(),
         };
         let streams = Rc::new(Memory::new(
             memory.stream_buffer_size as usize,
@@ -185,18 +177,17 @@ impl Driver {
             true,
             ring,
         ));
-        Rc::new_cyclic(|me| Driver {
+        Rc::new_cyclic(move |me| Driver {
             backend: RefCell::new(backend),
             native: Cell::new(native),
             slots: Slots::new(),
             deferred: RefCell::default(),
             readiness: OnceCell::new(),
             shortage: Shortage::default(),
-            streams: streams.clone(),
+            streams,
             datagrams: OnceCell::new(),
             memory,
-            zero_copy,
-            takes_deadlines,
+            features,
             origin: scheduler.shared().origin,
             scheduler,
             me: me.clone(),
@@ -210,7 +201,8 @@ impl Driver {
 
     /// Takes charge of a descriptor.
     pub(crate) fn attach(&self, fd: OwnedFd) -> Descriptor {
-        Descriptor::new(fd, self.me.clone(), self.zero_copy)
+        let zero_copy = self.features.has(Feature::SendZeroCopy);
+        Descriptor::new(fd, self.me.clone(), if zero_copy { self.memory.zero_copy } else { ZeroCopy::NEVER })
     }
 
     /// The backend. In a fork of the process there is none: see [`Origin`].
@@ -308,7 +300,7 @@ impl Driver {
 
     /// Whether a wait can end at a point in time instead of after a length of it.
     pub(crate) fn takes_deadlines(&self) -> bool {
-        self.takes_deadlines
+        self.features.has(Feature::AbsoluteTimer)
     }
 
     /// Whether a visit would bring something at once.
@@ -412,54 +404,6 @@ impl Driver {
         }
     }
 
-    /// Has an operation fill the endpoint's arrivals, if this machine can: then somebody who waits for an arrival is
-    /// woken, or for its end. False where it can't, or not now.
-    pub(crate) fn arm(&self, endpoint: &Share, what: Standing) -> bool {
-        self.check_home(&endpoint.descriptor, "a receive or accept");
-        let (feature, memory) = match what {
-            Standing::Connections => (Feature::MultishotAccept, None),
-            Standing::Bytes => (Feature::MultishotRecv, Some(&self.streams)),
-            Standing::Datagrams => (Feature::MultishotRecv, Some(self.datagrams())),
-        };
-        let has = match &*self.backend() {
-            Backend::Ring(_, granted) => granted.features.has(feature),
-            Backend::Poller(_) | Backend::Closed => false,
-        };
-        let polls = endpoint.was_starved() || (what == Standing::Bytes && endpoint.is_large());
-        if !has || polls || memory.is_some_and(|memory| !memory.top_up()) {
-            return false;
-        }
-        let shared = endpoint.endpoint().clone();
-        let key = match memory.cloned() {
-            None => self.stand(AcceptMulti::new(shared)),
-            Some(memory) if what == Standing::Bytes => self.stand(RecvMulti::new(shared, memory)),
-            Some(memory) => self.stand(RecvMsgMulti::new(shared, memory)),
-        };
-        // A key is never zero: generations begin with 1.
-        if let Some(token) = key.and_then(|key| NonZeroU64::new(key.pack())) {
-            endpoint.armed(token);
-        }
-        key.is_some()
-    }
-
-    /// Memory for datagrams, which have a group of their own: no two share a buffer.
-    pub(crate) fn datagrams(&self) -> &Rc<Memory> {
-        self.datagrams.get_or_init(|| {
-            let ring = match &*self.backend() {
-                Backend::Ring(ring, granted) if granted.features.has(Feature::MultishotRecv) => {
-                    ring.kernel.register_buffers(DATAGRAMS, false).ok()
-                }
-                _ => None,
-            };
-            Rc::new(Memory::new(DATAGRAM_BUFFER, self.memory.datagram_buffers as usize, false, ring))
-        })
-    }
-
-    /// Buffers of the loop's memory that chunks have.
-    pub(crate) fn chunk_buffers(&self) -> usize {
-        self.streams.out() + self.datagrams.get().map_or(0, |memory| memory.out())
-    }
-
     /// What the backend is made of.
     pub(crate) fn machinery(&self) -> Machinery {
         match &*self.backend() {
@@ -556,22 +500,8 @@ pub(crate) fn descriptor_closed() {
     with(|driver| driver.map(Registry::closed));
 }
 
-/// An object that holds a port or is being closed goes, while operations of dropped futures may still share
-/// it: has the kernel end these now, if this is the thread's runtime. One that is being shut down ends all of
-/// them together.
-pub(crate) fn let_go(endpoint: &Share) {
-    // A second time when the operations of dropped futures have let go of it.
-    for _ in 0..2 {
-        if endpoint.is_only() {
-            endpoint.disarm();
-        }
-        if endpoint.is_held() {
-            flush_for(&endpoint.descriptor);
-        }
-    }
-}
-
-/// The same for what is shared by operations alone.
+/// An object that is being closed may share its descriptor with operations of dropped futures: has the kernel end these
+/// now, if this is the thread's runtime. One that is being shut down ends all of them together.
 pub(crate) fn flush_for(descriptor: &Descriptor) {
     if let Some(driver) = current()
         && std::ptr::addr_eq(descriptor.home(), Rc::as_ptr(&driver))

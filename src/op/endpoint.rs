@@ -34,8 +34,8 @@ pub(crate) struct Endpoint {
     standing: Cell<Option<NonZeroU64>>,
     /// The last one found no buffer.
     starved: Cell<bool>,
-    /// What came last was large: see [`Endpoint::note_size`].
-    large: Cell<bool>,
+    /// Small pieces in a row after which what comes is no longer large: see [`Endpoint::note_size`].
+    large: Cell<u8>,
     /// Who is through the gate and waits for an arrival.
     waiter: Cell<Option<Waiter>>,
     sent: Cell<u64>,
@@ -70,6 +70,7 @@ impl Arrival {
 /// Bytes from which on a piece is large, and up to which the next is small again.
 const LARGE_PIECE: usize = 16 << 10;
 const SMALL_PIECE: usize = 4 << 10;
+const SMALL_IN_A_ROW: u8 = 2;
 
 /// Places that an empty queue keeps.
 const KEPT_PLACES: usize = 32;
@@ -213,18 +214,19 @@ impl Endpoint {
     }
 
     /// Notes how much came at once. Large pieces are better received when somebody is there to take them, into a buffer
-    /// that is still in the caches, than by a standing operation, into as many buffers as there are streams.
+    /// that is still in the caches, than by a standing operation, into as many buffers as there are streams. One small piece
+    /// may be the rest of a large message.
     pub(super) fn note_size(&self, count: usize) {
         if count >= LARGE_PIECE {
-            self.large.set(true);
+            self.large.set(SMALL_IN_A_ROW);
         } else if count < SMALL_PIECE {
-            self.large.set(false);
+            self.large.set(self.large.get().saturating_sub(1));
         }
     }
 
     /// Whether the pieces that come are large.
     pub(crate) fn is_large(&self) -> bool {
-        self.large.get()
+        self.large.get() > 0
     }
 
     /// Whether the last standing operation found no buffer, and nothing was received since; asked once.
@@ -257,7 +259,7 @@ impl Share {
             arrivals: RefCell::default(),
             standing: Cell::new(None),
             starved: Cell::new(false),
-            large: Cell::new(false),
+            large: Cell::new(0),
             waiter: Cell::new(None),
             sent: Cell::new(0),
             shares: Cell::new(1),

@@ -198,10 +198,10 @@ impl Op for RecvDatagram {
     fn complete(self, completion: Completion) -> Self::Output {
         let received = match (self.early, self.called) {
             (Some(datagram), _) => Ok(datagram),
-            // SAFETY: the call has just written so many bytes, and this header, as `describe` said.
-            (None, Some(buffers)) => completion
-                .count()
-                .map(|count| unsafe { Datagram::of(&*buffers, count, self.header.msg_namelen) }),
+            (None, Some(buffers)) => completion.count().map(|count| {
+                // SAFETY: the call has just written so many bytes, and this header, as `describe` said.
+                unsafe { Datagram::of(&*buffers, count, self.header.msg_namelen) }
+            }),
             (None, None) if completion.result > 0 => return Received::Ready(RecvDatagram::new(self.pass)),
             (None, None) => {
                 Err(completion.count().err().unwrap_or_else(|| io::Error::from_raw_os_error(libc::EIO)))

@@ -17,7 +17,7 @@ use io_uring::opcode;
 use socket2::{SockAddr, SockAddrStorage};
 
 use super::endpoint::{Arrival, Endpoint};
-use super::fd::{on_fd, received};
+use super::fd::{Fd, on_fd, received};
 use super::socket::ACCEPT_FLAGS;
 use super::{Completion, Each, Entry, Kind, Op, Wait};
 use crate::buf::Chunk;
@@ -58,34 +58,42 @@ pub(crate) trait Buffers {
     unsafe fn filled(&self, count: usize) -> Chunk;
 }
 
-/// Receives on a stream.
-pub(crate) struct RecvMulti {
+/// A multishot operation of an endpoint, which fills its arrivals.
+pub(crate) struct Stand<B> {
     endpoint: Rc<Endpoint>,
-    buffers: Rc<dyn Buffers>,
+    brings: B,
 }
 
-impl RecvMulti {
-    pub(crate) fn new(endpoint: Rc<Endpoint>, buffers: Rc<dyn Buffers>) -> Self {
-        RecvMulti { endpoint, buffers }
-    }
+/// What one brings, and how.
+pub(crate) trait Brings: 'static {
+    const NAME: &'static str;
+    const OPCODE: u8;
+    /// How much an endpoint may hold before the operation is to end.
+    const ENOUGH: usize;
 
-    fn take(&self, completion: Completion) {
-        let chunk = self.buffers.received(completion);
-        if completion.result > 0 {
-            self.endpoint.note_size(chunk.len());
-            self.endpoint.arrived(Arrival::Bytes(chunk));
-        }
+    fn entry(&mut self, fd: Fd) -> Entry;
+
+    /// What a completion has brought goes to the endpoint.
+    fn take(&mut self, endpoint: &Endpoint, completion: Completion);
+
+    /// The operation has ended with this, which `take` has seen. True when that was for want of a buffer.
+    fn ended(&self, endpoint: &Endpoint, completion: Completion) -> bool;
+}
+
+impl<B: Brings> Stand<B> {
+    pub(crate) fn new(endpoint: Rc<Endpoint>, brings: B) -> Self {
+        Stand { endpoint, brings }
     }
 }
 
-impl Op for RecvMulti {
+impl<B: Brings> Op for Stand<B> {
     type Output = ();
-    const NAME: &'static str = "recv";
+    const NAME: &'static str = B::NAME;
     const KIND: Kind = Kind::Multishot;
-    const OPCODE: u8 = opcode::RecvMulti::CODE;
+    const OPCODE: u8 = B::OPCODE;
 
     fn entry(&mut self) -> Entry {
-        on_fd!(self.endpoint.descriptor.fd(), |fd| opcode::RecvMulti::new(fd, self.buffers.group()).build())
+        self.brings.entry(self.endpoint.descriptor.fd())
     }
 
     fn wait(&self) -> Wait<'_> {
@@ -97,135 +105,117 @@ impl Op for RecvMulti {
     }
 
     fn each(&mut self, completion: Completion) -> Each {
-        self.take(completion);
-        let enough = self.endpoint.is_large() || self.endpoint.holds() > ENOUGH_BYTES;
+        self.brings.take(&self.endpoint, completion);
+        let enough = self.endpoint.is_large() || self.endpoint.holds() >= B::ENOUGH;
         Each { wake: self.endpoint.awaited(), enough }
     }
 
     fn complete(self, completion: Completion) {
-        if completion.result == 0 {
-            self.endpoint.arrived(Arrival::End);
+        let starved = self.brings.ended(&self.endpoint, completion);
+        // An error, unless it only says that the operation has ended.
+        let says_more = !matches!(-completion.result, libc::ECANCELED | libc::EINTR | libc::EAGAIN);
+        if completion.result < 0 && !starved && says_more {
+            self.endpoint.arrived(Arrival::Error(-completion.result));
         }
-        end(&self.endpoint, completion, &*self.buffers);
+        self.endpoint.disarmed(starved);
     }
 }
 
-/// Receives datagrams and their senders' addresses.
-pub(crate) struct RecvMsgMulti {
-    endpoint: Rc<Endpoint>,
+/// Bytes of a stream.
+pub(crate) struct Bytes(pub(crate) Rc<dyn Buffers>);
+
+impl Brings for Bytes {
+    const NAME: &'static str = "recv";
+    const OPCODE: u8 = opcode::RecvMulti::CODE;
+    const ENOUGH: usize = ENOUGH_BYTES;
+
+    fn entry(&mut self, fd: Fd) -> Entry {
+        on_fd!(fd, |fd| opcode::RecvMulti::new(fd, self.0.group()).build())
+    }
+
+    fn take(&mut self, endpoint: &Endpoint, completion: Completion) {
+        let chunk = self.0.received(completion);
+        if completion.result > 0 {
+            endpoint.note_size(chunk.len());
+            endpoint.arrived(Arrival::Bytes(chunk));
+        }
+    }
+
+    fn ended(&self, endpoint: &Endpoint, completion: Completion) -> bool {
+        if completion.result == 0 {
+            endpoint.arrived(Arrival::End);
+        }
+        is_starved(&*self.0, completion)
+    }
+}
+
+/// Datagrams and their senders' addresses.
+pub(crate) struct Datagrams {
     buffers: Rc<dyn Buffers>,
     header: libc::msghdr,
 }
 
-impl RecvMsgMulti {
-    pub(crate) fn new(endpoint: Rc<Endpoint>, buffers: Rc<dyn Buffers>) -> Self {
+impl Datagrams {
+    pub(crate) fn new(buffers: Rc<dyn Buffers>) -> Self {
         let mut header = super::message::empty_header();
         header.msg_namelen = ADDRESS as u32;
-        RecvMsgMulti { endpoint, buffers, header }
+        Datagrams { buffers, header }
+    }
+}
+
+impl Brings for Datagrams {
+    const NAME: &'static str = "recvmsg";
+    const OPCODE: u8 = opcode::RecvMsgMulti::CODE;
+    const ENOUGH: usize = ENOUGH_BYTES;
+
+    fn entry(&mut self, fd: Fd) -> Entry {
+        let (header, group) = (&raw const self.header, self.buffers.group());
+        on_fd!(fd, |fd| opcode::RecvMsgMulti::new(fd, header, group).build())
     }
 
-    fn take(&self, completion: Completion) {
+    fn take(&mut self, endpoint: &Endpoint, completion: Completion) {
         let chunk = self.buffers.received(completion);
         if completion.result >= HEADER as i32 {
-            self.endpoint.arrived(Arrival::Datagram(Datagram(chunk)));
+            endpoint.arrived(Arrival::Datagram(Datagram(chunk)));
         }
     }
-}
 
-impl Op for RecvMsgMulti {
-    type Output = ();
-    const NAME: &'static str = "recvmsg";
-    const KIND: Kind = Kind::Multishot;
-    const OPCODE: u8 = opcode::RecvMsgMulti::CODE;
-
-    fn entry(&mut self) -> Entry {
-        let (header, group) = (&raw const self.header, self.buffers.group());
-        on_fd!(self.endpoint.descriptor.fd(), |fd| opcode::RecvMsgMulti::new(fd, header, group).build())
-    }
-
-    fn wait(&self) -> Wait<'_> {
-        Wait::Now
-    }
-
-    fn call(&mut self) -> Call {
-        unreachable!("only a ring has standing operations")
-    }
-
-    fn each(&mut self, completion: Completion) -> Each {
-        self.take(completion);
-        Each { wake: self.endpoint.awaited(), enough: self.endpoint.holds() > ENOUGH_BYTES }
-    }
-
-    fn complete(self, completion: Completion) {
-        end(&self.endpoint, completion, &*self.buffers);
+    fn ended(&self, _: &Endpoint, completion: Completion) -> bool {
+        is_starved(&*self.buffers, completion)
     }
 }
 
-/// Accepts connections.
-pub(crate) struct AcceptMulti {
-    endpoint: Rc<Endpoint>,
-}
+/// Connections of a listener.
+pub(crate) struct Connections;
 
-impl AcceptMulti {
-    pub(crate) fn new(endpoint: Rc<Endpoint>) -> Self {
-        AcceptMulti { endpoint }
+impl Brings for Connections {
+    const NAME: &'static str = "accept";
+    const OPCODE: u8 = opcode::AcceptMulti::CODE;
+    const ENOUGH: usize = ENOUGH_CONNECTIONS;
+
+    fn entry(&mut self, fd: Fd) -> Entry {
+        on_fd!(fd, |fd| opcode::AcceptMulti::new(fd).flags(ACCEPT_FLAGS).build())
     }
 
-    fn take(&self, completion: Completion) {
+    fn take(&mut self, endpoint: &Endpoint, completion: Completion) {
         if let Ok(number) = completion.into_result() {
             // SAFETY: a successful accept answers with a new descriptor, each time.
-            self.endpoint.arrived(Arrival::Connection(unsafe { received(number) }));
+            endpoint.arrived(Arrival::Connection(unsafe { received(number) }));
         }
+    }
+
+    fn ended(&self, _: &Endpoint, _: Completion) -> bool {
+        false
     }
 }
 
-impl Op for AcceptMulti {
-    type Output = ();
-    const NAME: &'static str = "accept";
-    const KIND: Kind = Kind::Multishot;
-    const OPCODE: u8 = opcode::AcceptMulti::CODE;
-
-    fn entry(&mut self) -> Entry {
-        on_fd!(self.endpoint.descriptor.fd(), |fd| opcode::AcceptMulti::new(fd).flags(ACCEPT_FLAGS).build())
-    }
-
-    fn wait(&self) -> Wait<'_> {
-        Wait::Now
-    }
-
-    fn call(&mut self) -> Call {
-        unreachable!("only a ring has standing operations")
-    }
-
-    fn each(&mut self, completion: Completion) -> Each {
-        self.take(completion);
-        Each { wake: self.endpoint.awaited(), enough: self.endpoint.holds() >= ENOUGH_CONNECTIONS }
-    }
-
-    fn complete(self, completion: Completion) {
-        if completion.result < 0 {
-            keep_last(&self.endpoint, -completion.result);
-        }
-        self.endpoint.disarmed(false);
-    }
-}
-
-/// A standing receive is over.
-fn end(endpoint: &Endpoint, completion: Completion, buffers: &dyn Buffers) {
+/// Whether a receive has ended for want of a buffer; then there are to be more of them.
+fn is_starved(buffers: &dyn Buffers, completion: Completion) -> bool {
     let starved = completion.result == -libc::ENOBUFS;
     if starved {
         buffers.ran_out();
-    } else if completion.result < 0 {
-        keep_last(endpoint, -completion.result);
     }
-    endpoint.disarmed(starved);
-}
-
-/// Keeps what a standing operation has ended with, unless it only says that it has ended.
-fn keep_last(endpoint: &Endpoint, errno: i32) {
-    if !matches!(errno, libc::ECANCELED | libc::EINTR | libc::EAGAIN) {
-        endpoint.arrived(Arrival::Error(errno));
-    }
+    starved
 }
 
 /// A datagram as recvmsg leaves it in a buffer: header, address, and then the bytes.
