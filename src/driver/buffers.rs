@@ -39,20 +39,23 @@ pub(crate) const MAX_BUFFERS: u32 = 32_768;
 
 /// How much memory there may be, and which sends use the caller's own.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct MemoryConfig {
+pub(crate) struct Resources {
     pub(crate) stream_buffers: u32,
     /// Bytes, in whole pages.
     pub(crate) stream_buffer_size: u32,
     pub(crate) datagram_buffers: u32,
+    /// Places of the ring's table.
+    pub(crate) direct_descriptors: u32,
     pub(crate) zero_copy: ZeroCopy,
 }
 
-impl Default for MemoryConfig {
+impl Default for Resources {
     fn default() -> Self {
-        MemoryConfig {
+        Resources {
             stream_buffers: 1_024,
             stream_buffer_size: 64 << 10,
             datagram_buffers: 1_024,
+            direct_descriptors: 1_024,
             zero_copy: ZeroCopy::ON_REQUEST,
         }
     }
@@ -279,13 +282,17 @@ impl Buffers for Memory {
         }
     }
 
+    fn lease(&self) -> Lease {
+        self.pool.take().unwrap_or_else(|| Lease::alone(self.pool.buffer_len()))
+    }
+
     fn room(&self) -> (NonNull<u8>, usize) {
         let mut open = self.open.borrow_mut();
         let (lease, filled) = match open.take() {
             // All that it held has been given back: it begins anew, hot as it is.
             Some((lease, _)) if lease.is_only() => (lease, 0),
             Some((lease, filled)) if self.shared && lease.len() - filled >= WORTH_FILLING => (lease, filled),
-            _ => (self.pool.take().unwrap_or_else(|| Lease::alone(self.pool.buffer_len())), 0),
+            _ => (self.lease(), 0),
         };
         // SAFETY: at most the buffer's length.
         let room = (unsafe { lease.memory().add(filled) }, lease.len() - filled);

@@ -47,6 +47,10 @@ pub enum Feature {
     /// `IORING_OP_SEND_ZC` and `IORING_OP_SENDMSG_ZC` (6.0, 6.1): sends that do not copy, where they are asked for; else
     /// the ordinary ones.
     SendZeroCopy,
+    /// Direct descriptors, in a table of the ring (`IORING_REGISTER_FILES2`, `IORING_OP_FIXED_FD_INSTALL`; used from 6.9
+    /// on, where the ring has all operations on them): see [`net::direct`](crate::net::direct). Needs
+    /// [`Ftruncate`](Self::Ftruncate); else ordinary ones take their place.
+    DirectDescriptors,
     /// `IORING_ENTER_ABS_TIMER` (6.12): a wait ends at a point in time, and not after a length of it, so that a loop whose
     /// timers don't change need not look at the clock before it sleeps. Not used in a time namespace with an offset, of
     /// which the kernel's call does not know.
@@ -78,6 +82,7 @@ impl Feature {
         Feature::BufferRing,
         Feature::IncrementalBuffers,
         Feature::SendZeroCopy,
+        Feature::DirectDescriptors,
         Feature::AbsoluteTimer,
         Feature::MinWait,
         Feature::SqPoll,
@@ -101,6 +106,7 @@ impl Feature {
             Feature::BufferRing => "REGISTER_PBUF_RING",
             Feature::IncrementalBuffers => "PBUF_RING_INC",
             Feature::SendZeroCopy => "OP_SEND_ZC",
+            Feature::DirectDescriptors => "REGISTER_FILES",
             Feature::AbsoluteTimer => "ENTER_ABS_TIMER",
             Feature::MinWait => "MIN_TIMEOUT",
             Feature::SqPoll => "SQPOLL",

@@ -263,6 +263,8 @@ impl Uring {
             (Feature::BufferRing, opcode::Socket::CODE),
             (Feature::MultishotRecv, opcode::SendZc::CODE),
             (Feature::SendZeroCopy, opcode::SendMsgZc::CODE),
+            // The last operation that a direct descriptor needs.
+            (Feature::DirectDescriptors, opcode::Ftruncate::CODE),
         ] {
             if opcodes.has(contemporary) && !masked.has(feature) {
                 features = features.with(feature);
@@ -315,6 +317,11 @@ impl Uring {
             self.ring.submitter().register_buf_ring_with_flags(address, entries, group, flags)?;
         }
         Ok(ring)
+    }
+
+    /// Registers an empty table of descriptors.
+    pub(crate) fn register_table(&self, places: u32) -> io::Result<()> {
+        self.ring.submitter().register_files_sparse(places)
     }
 
     /// Has the kernel signal `eventfd` whenever the ring has work: see eventfd in io_uring_register(2).

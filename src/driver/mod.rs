@@ -12,6 +12,7 @@
 //! | `setup.rs` | the ladder of setup flags, refusals |
 //! | `poller.rs` | the selector; the only file that calls epoll |
 //! | `buffers.rs` | memory for chunks, and how the kernel takes buffers of it |
+//! | `table.rs` | the ring's own table of descriptors |
 //! | `shortage.rs` | waiting for a descriptor to become free |
 //! | `readiness.rs` | the proactor's descriptor for a foreign loop |
 //! | `dispatch.rs` | how an operation begins, goes on and is given up: on the ring, by a call, on the pool |
@@ -39,6 +40,7 @@ pub(crate) mod slots;
 mod standing;
 pub(crate) mod stats;
 pub(crate) mod submission;
+pub(crate) mod table;
 
 #[cfg(test)]
 mod tests;
@@ -47,12 +49,12 @@ use std::cell::{Cell, OnceCell, RefCell, RefMut};
 use std::fmt;
 use std::io;
 use std::num::NonZeroU64;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::op::fd::{Descriptor, Registry, ZeroCopy};
+use crate::op::fd::{Descriptor, Opened, Registry, Vacancy, ZeroCopy};
 use crate::op::standing::{Buffers, Standing};
 use crate::op::{Direction, Op, Wait};
 use crate::sys::context::{self, Entered};
@@ -61,7 +63,7 @@ use crate::sys::guarded::Guarded;
 use crate::task::inbox::Shared;
 use crate::task::scheduler::Scheduler;
 use crate::task::waker::Waiter;
-pub(crate) use buffers::{MAX_BUFFERS, MemoryConfig};
+pub(crate) use buffers::{MAX_BUFFERS, Resources};
 pub(crate) use standing::let_go;
 
 use buffers::Memory;
@@ -74,6 +76,7 @@ use shortage::Shortage;
 use slot::Life;
 use slots::{Key, Occupied, Slots};
 use stats::Stats;
+use table::Table;
 
 thread_local! {
     static CURRENT: context::Context<Driver> = const { context::Context::new() };
@@ -145,7 +148,8 @@ pub(crate) struct Driver {
     /// Memory for the chunks of streams, and for datagrams, once there were any.
     streams: Rc<Memory>,
     datagrams: OnceCell<Rc<Memory>>,
-    memory: MemoryConfig,
+    resources: Resources,
+    table: Table,
     /// What the kernel granted.
     features: FeatureSet,
     scheduler: Rc<Scheduler>,
@@ -165,15 +169,15 @@ enum Machine {
 }
 
 impl Driver {
-    pub(crate) fn new(mut backend: Backend, scheduler: Rc<Scheduler>, memory: MemoryConfig) -> Rc<Self> {
+    pub(crate) fn new(mut backend: Backend, scheduler: Rc<Scheduler>, resources: Resources) -> Rc<Self> {
         let (native, features, ring) = match &mut backend {
             Backend::Ring(_, granted) => (granted.opcodes, granted.features, granted.buffers.take()),
             Backend::Poller(poller) => (Opcodes::default(), poller.features, None),
             Backend::Closed => Default::default(),
         };
         let streams = Rc::new(Memory::new(
-            memory.stream_buffer_size as usize,
-            memory.stream_buffers as usize,
+            resources.stream_buffer_size as usize,
+            resources.stream_buffers as usize,
             true,
             ring,
         ));
@@ -186,7 +190,8 @@ impl Driver {
             shortage: Shortage::default(),
             streams,
             datagrams: OnceCell::new(),
-            memory,
+            table: Table::new(resources.direct_descriptors),
+            resources,
             features,
             origin: scheduler.shared().origin,
             scheduler,
@@ -200,9 +205,27 @@ impl Driver {
     }
 
     /// Takes charge of a descriptor.
-    pub(crate) fn attach(&self, fd: OwnedFd) -> Descriptor {
+    pub(crate) fn attach(&self, fd: impl Into<Opened>) -> Descriptor {
         let zero_copy = self.features.has(Feature::SendZeroCopy);
-        Descriptor::new(fd, self.me.clone(), if zero_copy { self.memory.zero_copy } else { ZeroCopy::NEVER })
+        let zero_copy = if zero_copy { self.resources.zero_copy } else { ZeroCopy::NEVER };
+        Descriptor::new(fd.into(), self.me.clone(), zero_copy)
+    }
+
+    /// Room for a direct descriptor; none where there is no such thing, and an ordinary one takes its place.
+    ///
+    /// # Errors
+    /// When the table is full.
+    pub(crate) fn vacancy(&self) -> io::Result<Option<Vacancy>> {
+        if !self.features.has(Feature::DirectDescriptors) {
+            return Ok(None);
+        }
+        let place = self.table.take(|places| self.with_ring(|ring| ring.kernel.register_table(places)))?;
+        Ok(place.map(|index| Vacancy::new(index, self.me.clone())))
+    }
+
+    /// Places of the ring's table that are taken.
+    pub(crate) fn direct_descriptors(&self) -> usize {
+        self.table.taken()
     }
 
     /// The backend. In a fork of the process there is none: see [`Origin`].
@@ -407,12 +430,19 @@ impl Driver {
     /// What the backend is made of.
     pub(crate) fn machinery(&self) -> Machinery {
         match &*self.backend() {
-            Backend::Ring(_, granted) => Machinery {
-                features: granted.features,
-                refused: granted.refused.clone(),
-                ring_entries: granted.entries,
-                setup_flags: granted.setup_flags(),
-            },
+            Backend::Ring(_, granted) => {
+                let mut machinery = Machinery {
+                    features: granted.features,
+                    refused: granted.refused.clone(),
+                    ring_entries: granted.entries,
+                    setup_flags: granted.setup_flags(),
+                };
+                if let Some(errno) = self.table.refused() {
+                    machinery.features = machinery.features.without(Feature::DirectDescriptors);
+                    machinery.refused.push((Feature::DirectDescriptors, errno));
+                }
+                machinery
+            }
             Backend::Poller(poller) => Machinery { features: poller.features, ..Machinery::default() },
             Backend::Closed => Machinery::default(),
         }
@@ -459,6 +489,13 @@ impl Registry for Driver {
         self.shortage.relieve();
     }
 
+    fn vacate(&self, index: u32, filled: bool) {
+        if filled {
+            self.with_ring(|ring| ring.close_direct(index, &self.stats));
+        }
+        self.table.give_back(index);
+    }
+
     fn end_standing(&self, token: NonZeroU64) {
         self.end_standing_operation(Key::unpack(token.get()));
     }
@@ -489,8 +526,8 @@ pub(crate) fn current() -> Option<Rc<Driver>> {
 /// # Panics
 /// Outside a runtime; `what` names the method in the message.
 #[track_caller]
-pub(crate) fn attach(fd: OwnedFd, what: &str) -> Descriptor {
-    let mut fd = Some(fd);
+pub(crate) fn attach(fd: impl Into<Opened>, what: &str) -> Descriptor {
+    let mut fd = Some(fd.into());
     let descriptor = with(|driver| driver.map(|driver| driver.attach(fd.take().expect("taken once"))));
     descriptor.unwrap_or_else(|| crate::task::no_runtime(what))
 }

@@ -300,7 +300,7 @@ mod tests {
     /// A descriptor of no runtime: nobody takes it out of the set when it is closed.
     fn descriptor(stream: UnixStream) -> Descriptor {
         let home: Weak<dyn Registry> = Weak::<Driver>::new();
-        Descriptor::new(stream.into(), home, ZeroCopy::NEVER)
+        Descriptor::new(OwnedFd::from(stream).into(), home, ZeroCopy::NEVER)
     }
 
     fn key(number: u64) -> Key {

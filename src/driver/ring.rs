@@ -18,7 +18,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use io_uring::{opcode, squeue};
+use io_uring::{opcode, squeue, types};
 
 use super::Deferred;
 use super::Park;
@@ -30,8 +30,8 @@ use crate::op::wake::WakeRead;
 use crate::op::{Completion, Each, Entry, Op};
 use crate::task::inbox::Shared;
 
-/// Marks the `user_data` of what is no operation: cancels.
-const CANCEL: u64 = 1 << 63;
+/// Marks the `user_data` of what is nobody's operation: cancels, and closes of direct descriptors.
+const NOBODY: u64 = 1 << 63;
 
 const F_MORE: u32 = 1 << 1;
 
@@ -45,7 +45,8 @@ const PATIENCE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Ring<K> {
     pub(crate) kernel: K,
-    backlog: VecDeque<(Key, Entry)>,
+    /// Entries of operations, and of nobody.
+    backlog: VecDeque<(Option<Key>, Entry)>,
     cancels: VecDeque<Key>,
     /// The read of the event descriptor, while it is in flight.
     wake: Option<Key>,
@@ -110,8 +111,23 @@ impl<K: Kernel> Ring<K> {
         if self.backlog.is_empty() && self.push_making_room(&entry, stats) {
             placed.apply(Event::Push);
         } else {
-            self.backlog.push_back((placed.key(), entry));
+            self.backlog.push_back((Some(placed.key()), entry));
         }
+    }
+
+    /// Closes a direct descriptor: nobody waits for that, so there is no completion unless it fails. Entries that are
+    /// queued after this may use the place.
+    pub(crate) fn close_direct(&mut self, index: u32, stats: &Stats) {
+        let close = opcode::Close::new(types::Fixed(index)).build();
+        let entry = close.user_data(NOBODY).flags(self.quiet());
+        if !self.backlog.is_empty() || !self.push_making_room(&entry, stats) {
+            self.backlog.push_back((None, entry));
+        }
+    }
+
+    /// For entries whose success nobody wants to hear of.
+    fn quiet(&self) -> squeue::Flags {
+        if self.skip_success { squeue::Flags::SKIP_SUCCESS } else { squeue::Flags::empty() }
     }
 
     #[inline]
@@ -139,8 +155,9 @@ impl<K: Kernel> Ring<K> {
     /// Moves backlog and cancels into the queue, as far as there is room.
     fn feed(&mut self, slots: &Slots, stats: &Stats) {
         while let Some((key, entry)) = self.backlog.front().cloned() {
-            let waits = slots.find(key).filter(|queued| queued.life() == Life::Queued);
-            if waits.is_some() && !self.push_making_room(&entry, stats) {
+            let waits = key.and_then(|key| slots.find(key)).filter(|queued| queued.life() == Life::Queued);
+            let wanted = waits.is_some() || key.is_none();
+            if wanted && !self.push_making_room(&entry, stats) {
                 return;
             }
             self.backlog.pop_front();
@@ -150,10 +167,8 @@ impl<K: Kernel> Ring<K> {
         }
         while let Some(key) = self.cancels.front().copied() {
             if slots.find(key).is_some_and(|operation| operation.life().is_in_flight()) {
-                let flags =
-                    if self.skip_success { squeue::Flags::SKIP_SUCCESS } else { squeue::Flags::empty() };
-                let entry =
-                    opcode::AsyncCancel::new(key.pack()).build().user_data(CANCEL | key.pack()).flags(flags);
+                let cancel = opcode::AsyncCancel::new(key.pack()).build();
+                let entry = cancel.user_data(NOBODY | key.pack()).flags(self.quiet());
                 if !self.push_making_room(&entry, stats) {
                     return;
                 }
@@ -252,7 +267,7 @@ impl<K: Kernel> Ring<K> {
         let (mut count, wake) = (0, &mut self.wake);
         self.kernel.reap(|Reaped { user_data, completion }| {
             count += 1;
-            if user_data & CANCEL != 0 {
+            if user_data & NOBODY != 0 {
                 return;
             }
             let key = Key::unpack(user_data);

@@ -46,7 +46,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// As the kernel's `user_data`. Never more than 63 bits, and never [`super::ring::CANCEL`].
+    /// As the kernel's `user_data`. Never more than 63 bits, and never [`super::ring::NOBODY`].
     pub(crate) fn pack(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }

@@ -76,7 +76,7 @@ impl Driver {
             let ring = self.features.has(Feature::MultishotRecv).then(|| {
                 self.with_ring(|ring| ring.kernel.register_buffers(DATAGRAMS, false).ok()).flatten()
             });
-            let max = self.memory.datagram_buffers as usize;
+            let max = self.resources.datagram_buffers as usize;
             Rc::new(Memory::new(DATAGRAM_BUFFER, max, false, ring.flatten()))
         })
     }

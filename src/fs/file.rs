@@ -1,10 +1,13 @@
 //! `File`: see openat(2), pread(2), pwrite(2), fsync(2), statx(2), ftruncate(2).
 #![forbid(unsafe_code)]
 
+use std::future::Future;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use super::metadata::Asking;
 use super::{Metadata, Open, OpenOptions};
@@ -13,10 +16,11 @@ use crate::driver::attach;
 use crate::driver::repeat::{Goal, Repeat};
 use crate::driver::submission::Submission;
 use crate::io::Close;
-use crate::op::fd::Descriptor;
+use crate::op::fd::Opened;
 use crate::op::file::{
     ReadFrom, ReadVectoredFrom, StatTarget, Statx, Sync, Truncate, WriteTo, WriteVectoredTo,
 };
+use crate::op::open_file::{OpenFile, Use};
 
 /// An open file.
 ///
@@ -36,7 +40,7 @@ use crate::op::file::{
 /// ```
 #[derive(Debug)]
 pub struct File {
-    descriptor: Rc<Descriptor>,
+    file: Rc<OpenFile>,
 }
 
 impl File {
@@ -57,19 +61,29 @@ impl File {
     /// Outside a runtime.
     #[track_caller]
     pub fn from_std(file: std::fs::File) -> Self {
-        Self::from_descriptor(Rc::new(attach(file.into(), "File::from_std")))
+        Self::from_opened(OwnedFd::from(file).into(), "File::from_std")
     }
 
-    pub(super) fn from_descriptor(descriptor: Rc<Descriptor>) -> Self {
-        File { descriptor }
+    #[track_caller]
+    pub(super) fn from_opened(opened: Opened, what: &str) -> Self {
+        File { file: OpenFile::new(attach(opened, what)) }
+    }
+
+    pub(super) fn shared(&self) -> &Rc<OpenFile> {
+        &self.file
+    }
+
+    /// For an operation on it.
+    fn used(&self) -> Use {
+        Use::new(&self.file)
     }
 
     fn from(&self, offset: u64) -> ReadFrom {
-        ReadFrom { file: self.descriptor.clone(), offset }
+        ReadFrom { file: self.used(), offset }
     }
 
     fn to(&self, offset: u64) -> WriteTo {
-        WriteTo { file: self.descriptor.clone(), offset }
+        WriteTo { file: self.used(), offset }
     }
 
     /// Reads from a position: from the buffer's start up to its capacity, and sets its length. Less than
@@ -133,7 +147,7 @@ impl File {
     /// # Errors
     /// Those of fsync(2).
     pub fn sync_all(&self) -> SyncFile {
-        SyncFile(Submission::new(Sync { file: self.descriptor.clone(), data_only: false }))
+        SyncFile(Submission::new(Sync { file: self.used(), data_only: false }))
     }
 
     /// Makes the contents durable, and no more metadata than reading them needs.
@@ -141,7 +155,7 @@ impl File {
     /// # Errors
     /// Those of fdatasync(2).
     pub fn sync_data(&self) -> SyncFile {
-        SyncFile(Submission::new(Sync { file: self.descriptor.clone(), data_only: true }))
+        SyncFile(Submission::new(Sync { file: self.used(), data_only: true }))
     }
 
     /// What the file system says of it.
@@ -149,7 +163,7 @@ impl File {
     /// # Errors
     /// Those of statx(2).
     pub fn metadata(&self) -> FileMetadata {
-        FileMetadata(Asking(Ok(Submission::new(Statx::new(StatTarget::File(self.descriptor.clone()))))))
+        FileMetadata(Asking(Ok(Submission::new(Statx::new(StatTarget::File(self.used()))))))
     }
 
     /// Cuts the file to a length, or extends it with zeros.
@@ -157,7 +171,20 @@ impl File {
     /// # Errors
     /// Those of ftruncate(2).
     pub fn set_len(&self, len: u64) -> SetLen {
-        SetLen(Submission::new(Truncate { file: self.descriptor.clone(), len }))
+        SetLen(Submission::new(Truncate { file: self.used(), len }))
+    }
+
+    /// Waits until the kernel and the pool hold nothing of the file any more: until the operations of futures that are
+    /// still there are over, and those of dropped ones, which have been asked to end. One that can't be stopped takes as
+    /// long as it takes.
+    ///
+    /// # Errors
+    /// None but `ECANCELED`.
+    ///
+    /// # Cancellation
+    /// Dropping it is harmless.
+    pub fn quiesce(&self) -> QuiesceFile {
+        QuiesceFile(Quieting { file: self.file.clone(), cancelled: false })
     }
 
     /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
@@ -165,19 +192,19 @@ impl File {
     /// # Errors
     /// Those of close(2); `ResourceBusy` while futures of this file are still there.
     pub fn close(self) -> Close {
-        Close::new(self.descriptor)
+        Close::new(self.file)
     }
 }
 
 impl AsFd for File {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        Descriptor::as_fd(&self.descriptor)
+        self.file.descriptor.as_fd()
     }
 }
 
 impl AsRawFd for File {
     fn as_raw_fd(&self) -> RawFd {
-        self.descriptor.raw()
+        self.file.descriptor.raw()
     }
 }
 
@@ -214,6 +241,33 @@ io_future! {
     FileMetadata<> = Asking => io::Result<Metadata>
 }
 io_future! {
+    /// The future of [`File::quiesce`].
+    QuiesceFile<> = Quieting => io::Result<()>
+}
+io_future! {
     /// The future of [`File::set_len`].
     SetLen<> = Submission<Truncate> => io::Result<()>
+}
+
+pub(crate) struct Quieting {
+    file: Rc<OpenFile>,
+    cancelled: bool,
+}
+
+impl Quieting {
+    fn request_cancel(&mut self) {
+        self.cancelled = true;
+        self.file.wake();
+    }
+}
+
+impl Future for Quieting {
+    type Output = io::Result<()>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.cancelled {
+            return Poll::Ready(Err(io::Error::from_raw_os_error(libc::ECANCELED)));
+        }
+        self.file.poll_quiet(cx).map(Ok)
+    }
 }

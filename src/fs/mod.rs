@@ -8,6 +8,7 @@
 //! the loop.
 #![forbid(unsafe_code)]
 
+pub mod direct;
 mod file;
 mod metadata;
 mod open_options;
@@ -20,8 +21,8 @@ use std::path::Path;
 use crate::buf::{BufError, BufResult, IoBuf};
 
 pub use file::{
-    File, FileMetadata, ReadAt, ReadExactAt, ReadVectoredAt, SetLen, SyncFile, WriteAllAt, WriteAt,
-    WriteVectoredAt,
+    File, FileMetadata, QuiesceFile, ReadAt, ReadExactAt, ReadVectoredAt, SetLen, SyncFile, WriteAllAt,
+    WriteAt, WriteVectoredAt,
 };
 pub use metadata::{Metadata, PathMetadata, metadata};
 pub use open_options::{Open, OpenOptions};

@@ -5,13 +5,13 @@ use std::future::Future;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use super::{File, c_path};
-use crate::driver::attach;
+use crate::driver::current;
 use crate::driver::submission::Submission;
 use crate::op;
+use crate::task::no_runtime;
 
 /// How to open a file.
 ///
@@ -121,11 +121,15 @@ impl OpenOptions {
     /// # Cancellation
     /// A file that is opened for a dropped future is closed.
     pub fn open(&self, path: impl AsRef<Path>) -> Open {
-        let prepared = self.flags().and_then(|flags| Ok((flags, c_path(path.as_ref())?)));
-        Open(Opening(match prepared {
-            Ok((flags, path)) => Ok(Submission::new(op::file::Open::new(path, flags, self.mode))),
-            Err(error) => Err(Some(error)),
-        }))
+        Open(self.opening(path.as_ref(), false))
+    }
+
+    pub(super) fn opening(&self, path: &Path, direct: bool) -> Opening {
+        let prepared = self.flags().and_then(|flags| Ok((flags, c_path(path)?)));
+        Opening(match prepared {
+            Ok((flags, path)) => State::New(op::file::Open::new(path, flags, self.mode), direct),
+            Err(error) => State::Failed(error),
+        })
     }
 
     fn flags(&self) -> io::Result<i32> {
@@ -162,12 +166,23 @@ io_future! {
     Open<> = Opening => io::Result<File>
 }
 
-pub(crate) struct Opening(Result<Submission<op::file::Open>, Option<io::Error>>);
+pub(crate) struct Opening(State);
+
+enum State {
+    /// Whether it goes into the ring's table.
+    New(op::file::Open, bool),
+    /// Not to be asked for.
+    Failed(io::Error),
+    Asking(Submission<op::file::Open>),
+    Over,
+}
 
 impl Opening {
-    fn request_cancel(&mut self) {
-        if let Ok(step) = &mut self.0 {
-            step.request_cancel();
+    pub(super) fn request_cancel(&mut self) {
+        match &mut self.0 {
+            State::New(..) => self.0 = State::Failed(io::Error::from_raw_os_error(libc::ECANCELED)),
+            State::Asking(step) => step.request_cancel(),
+            State::Failed(_) | State::Over => {}
         }
     }
 }
@@ -176,12 +191,25 @@ impl Future for Opening {
     type Output = io::Result<File>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            Ok(step) => {
-                let fd = ready!(Pin::new(step).poll(cx))?;
-                Poll::Ready(Ok(File::from_descriptor(Rc::new(attach(fd, "File::open")))))
+        loop {
+            if let State::Asking(step) = &mut self.0 {
+                let opened = ready!(Pin::new(step).poll(cx))?;
+                return Poll::Ready(Ok(File::from_opened(opened, "File::open")));
             }
-            Err(error) => Poll::Ready(Err(error.take().expect("an Open was polled after its result"))),
+            self.0 = match std::mem::replace(&mut self.0, State::Over) {
+                State::New(open, direct) => {
+                    let into = match direct.then(|| current().unwrap_or_else(|| no_runtime("File::open"))) {
+                        Some(driver) => driver.vacancy()?,
+                        None => None,
+                    };
+                    State::Asking(Submission::new(match into {
+                        Some(vacancy) => open.into(vacancy),
+                        None => open,
+                    }))
+                }
+                State::Failed(error) => return Poll::Ready(Err(error)),
+                State::Asking(_) | State::Over => panic!("an Open was polled after its result"),
+            };
         }
     }
 }

@@ -3,7 +3,6 @@
 
 use std::future::Future;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -12,7 +11,8 @@ use crate::driver::submission::Submission;
 use crate::driver::{descriptor_closed, flush_for, let_go};
 use crate::op;
 use crate::op::endpoint::Share;
-use crate::op::fd::Descriptor;
+use crate::op::fd::Opened;
+use crate::op::open_file::OpenFile;
 
 io_future! {
     /// The future of `close()` on a socket or file. Dropping it closes the descriptor as well.
@@ -37,7 +37,7 @@ pub(crate) trait Closable: 'static {
     }
 
     /// The descriptor, if nobody shares the object any more.
-    fn take(self: Box<Self>) -> Option<OwnedFd>;
+    fn take(self: Box<Self>) -> Option<Opened>;
 }
 
 impl Closable for Share {
@@ -56,20 +56,20 @@ impl Closable for Share {
         Poll::Ready(())
     }
 
-    fn take(self: Box<Self>) -> Option<OwnedFd> {
-        self.into_inner().map(|endpoint| endpoint.descriptor.into_owned())
+    fn take(self: Box<Self>) -> Option<Opened> {
+        self.into_inner().map(|endpoint| endpoint.descriptor.into_opened())
     }
 }
 
-impl Closable for Rc<Descriptor> {
+impl Closable for Rc<OpenFile> {
     fn flush(&self) {
         if Rc::strong_count(self) > 1 {
-            flush_for(self);
+            flush_for(&self.descriptor);
         }
     }
 
-    fn take(self: Box<Self>) -> Option<OwnedFd> {
-        Rc::into_inner(*self).map(Descriptor::into_owned)
+    fn take(self: Box<Self>) -> Option<Opened> {
+        Rc::into_inner(*self).map(|file| file.descriptor.into_opened())
     }
 }
 

@@ -9,7 +9,6 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -20,6 +19,7 @@ use crate::driver::shortage::Relief;
 use crate::driver::submission::Submission;
 use crate::op;
 use crate::op::endpoint::Share;
+use crate::op::fd::Opened;
 use crate::time::{Sleep, now, sleep_until};
 
 /// The first pause after a failure, and the longest.
@@ -40,17 +40,18 @@ impl Acceptor {
     }
 
     /// The kernel has answered: notes whether it lacked a descriptor, or memory for one.
-    fn note(&self, answer: &io::Result<OwnedFd>) {
-        let errno = answer.as_ref().err().and_then(io::Error::raw_os_error);
-        self.exhausted.set(match (errno, self.exhausted.get()) {
-            (Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM), before) => {
-                let pause = before.map_or(FIRST_PAUSE, |(_, pause)| (2 * pause).min(LONGEST_PAUSE));
-                Some((now() + pause, pause))
-            }
-            // It says nothing about descriptors.
-            (Some(libc::ECANCELED), before) => before,
-            _ => None,
-        });
+    fn note(&self, answer: &io::Result<Opened>) {
+        match answer.as_ref().err().and_then(io::Error::raw_os_error) {
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => self.lacks_room(),
+            Some(libc::ECANCELED) => {} // it says nothing about descriptors
+            _ => self.exhausted.set(None),
+        }
+    }
+
+    /// There was no descriptor for a connection.
+    fn lacks_room(&self) {
+        let pause = self.exhausted.get().map_or(FIRST_PAUSE, |(_, pause)| (2 * pause).min(LONGEST_PAUSE));
+        self.exhausted.set(Some((now() + pause, pause)));
     }
 
     /// What the next accept has to wait for.
@@ -80,6 +81,8 @@ impl Future for Pause {
 /// One connection, without its address.
 pub(super) struct Accepting {
     acceptor: Rc<Acceptor>,
+    /// Into the ring's table.
+    direct: bool,
     state: State,
     cancelled: bool,
 }
@@ -93,7 +96,12 @@ enum State {
 
 impl Accepting {
     pub(super) fn new(acceptor: &Rc<Acceptor>) -> Self {
-        Accepting { acceptor: acceptor.clone(), state: State::New, cancelled: false }
+        Accepting { acceptor: acceptor.clone(), direct: false, state: State::New, cancelled: false }
+    }
+
+    /// One that becomes a direct descriptor.
+    pub(super) fn direct(acceptor: &Rc<Acceptor>) -> Self {
+        Accepting { direct: true, ..Self::new(acceptor) }
     }
 
     pub(super) fn request_cancel(&mut self) {
@@ -115,34 +123,38 @@ impl Accepting {
         self.state = State::New;
     }
 
-    fn ask(&self) -> State {
-        let mut step = Submission::new(op::socket::Accept::new(&self.acceptor.endpoint));
+    fn ask(&self) -> io::Result<State> {
+        let into = match self.direct.then(current).flatten() {
+            Some(driver) => driver.vacancy().inspect_err(|_| self.acceptor.lacks_room())?,
+            None => None,
+        };
+        let mut step = Submission::new(op::socket::Accept::new(&self.acceptor.endpoint, into));
         if self.cancelled {
             step.request_cancel();
         }
-        State::Asking(step)
+        Ok(State::Asking(step))
     }
 }
 
 impl Future for Accepting {
-    type Output = io::Result<OwnedFd>;
+    type Output = io::Result<Opened>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             self.state = match &mut self.state {
                 State::New => match self.acceptor.pause().filter(|_| !self.cancelled) {
                     Some(pause) => State::Pausing(pause),
-                    None => self.ask(),
+                    None => self.ask()?,
                 },
                 State::Pausing(pause) => {
                     ready!(Pin::new(pause).poll(cx));
-                    self.ask()
+                    self.ask()?
                 }
                 State::Asking(step) => {
                     let answer = ready!(Pin::new(step).poll(cx));
                     self.acceptor.note(&answer);
                     match answer {
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => self.ask(),
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => self.ask()?,
                         answer => return Poll::Ready(answer),
                     }
                 }

@@ -52,15 +52,21 @@ impl<O: Receive> Future for Receiving<O> {
         loop {
             let (result, pass) = match ready!(Pin::new(&mut self.step).poll(cx)) {
                 Received::Item(result, pass) => (result, pass),
-                Received::Ready(step) => {
-                    let driver = current().unwrap_or_else(|| no_runtime(O::NAME));
-                    match driver.call_now(step) {
-                        Received::Item(result, pass) => (result, pass),
-                        Received::Ready(_) => {
-                            unreachable!("a call answers with what it received, or an error")
+                Received::Ready(step) => match step.asking() {
+                    Ok(step) => {
+                        self.step = Submission::new(step);
+                        continue;
+                    }
+                    Err(step) => {
+                        let driver = current().unwrap_or_else(|| no_runtime(O::NAME));
+                        match driver.call_now(step) {
+                            Received::Item(result, pass) => (result, pass),
+                            Received::Ready(_) => {
+                                unreachable!("a call answers with what it received, or an error")
+                            }
                         }
                     }
-                }
+                },
             };
             match result {
                 // Somebody else was faster, or nothing was there after all.

@@ -61,6 +61,8 @@
 mod accept;
 mod addr;
 mod chunks;
+mod connect;
+pub mod direct;
 mod incoming;
 mod quiesce;
 mod split;
@@ -81,13 +83,13 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 pub use addr::{LookupHost, ToSocketAddrs, lookup_host};
 pub use chunks::{Chunks, Datagrams, Recv, RecvChunkFrom};
+pub use connect::Connect;
 pub use incoming::Incoming;
 pub use quiesce::{IntoOwnedFd, Leftover, ListenerIntoOwnedFd, Quiesce, UdpIntoOwnedFd};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use tcp_listener::{Accept, Bind, TcpListener};
 pub use tcp_stream::{
-    Connect, Read, ReadExact, ReadVectored, Shutdown, TcpStream, Write, WriteAll, WriteAllVectored,
-    WriteVectored,
+    Read, ReadExact, ReadVectored, Shutdown, TcpStream, Write, WriteAll, WriteAllVectored, WriteVectored,
 };
 pub use udp::{ConnectUdp, RecvFrom, SendTo, UdpBind, UdpRecv, UdpSend, UdpSocket};
 

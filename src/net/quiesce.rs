@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use crate::buf::Chunk;
 use crate::io::busy;
 use crate::op::endpoint::{Arrival, Share};
+use crate::op::fd::Opened;
 use crate::op::gate::{Pass, Side};
 
 io_future! {
@@ -142,6 +143,9 @@ impl<T> Future for Surrender<T> {
         }
         let arrivals = std::iter::from_fn(|| endpoint.next_arrival()).collect();
         let endpoint = endpoint.into_inner().expect("nobody else holds it");
-        Poll::Ready(Ok((endpoint.descriptor.into_owned(), (self.leftover)(arrivals))))
+        match endpoint.descriptor.into_opened() {
+            Opened::Raw(fd) => Poll::Ready(Ok((fd, (self.leftover)(arrivals)))),
+            Opened::Direct(_) => unreachable!("a direct descriptor is installed instead"),
+        }
     }
 }

@@ -20,6 +20,7 @@ use super::{Binding, Unfinished, adopt, internet, socket};
 use crate::driver::{attach, let_go};
 use crate::io::Close;
 use crate::op::endpoint::{Arrival, Share};
+use crate::op::fd::Opened;
 
 /// A socket that accepts connections.
 ///
@@ -84,6 +85,10 @@ impl TcpListener {
         TcpListener { acceptor: Acceptor::new(Share::new(attach(fd, what))), polled: Unfinished::default() }
     }
 
+    pub(super) fn acceptor(&self) -> &Rc<Acceptor> {
+        &self.acceptor
+    }
+
     /// Waits for a connection; gives the stream and its peer's address.
     ///
     /// # Errors
@@ -131,7 +136,10 @@ impl TcpListener {
     /// `ResourceBusy` while futures of this listener are still there; it is closed then.
     pub fn into_owned_fd(self) -> ListenerIntoOwnedFd {
         let connections = |arrivals: Vec<Arrival>| {
-            let connection = |arrival| if let Arrival::Connection(fd) = arrival { Some(fd) } else { None };
+            let connection = |arrival| match arrival {
+                Arrival::Connection(Opened::Raw(fd)) => Some(fd),
+                _ => None,
+            };
             arrivals.into_iter().filter_map(connection).collect()
         };
         ListenerIntoOwnedFd(Surrender::new(self.acceptor.endpoint.clone(), connections))
@@ -219,8 +227,8 @@ impl Future for AcceptFrom {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            let accepted = ready!(Pin::new(&mut self.step).poll(cx)).and_then(|fd| {
-                let stream = TcpStream::from_fd(fd, "TcpListener::accept");
+            let accepted = ready!(Pin::new(&mut self.step).poll(cx)).and_then(|opened| {
+                let stream = TcpStream::from_opened(opened, "TcpListener::accept");
                 stream.peer_addr().map(|peer| (stream, peer))
             });
             match accepted {

@@ -4,18 +4,18 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use socket2::{Protocol, SockAddr, SockRef, Type};
+use socket2::SockRef;
 
-use super::addr::{LookupHost, ToSocketAddrs, lookup_host};
+use super::addr::ToSocketAddrs;
 use super::chunks::{Chunks, Receiving, Recv};
+use super::connect::{Connect, ConnectTo};
 use super::quiesce::{IntoOwnedFd, Leftover, Quiesce, Quieting, Surrender};
 use super::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
-use super::{Unfinished, adopt, internet, socket};
+use super::{Unfinished, adopt, internet};
 use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut, IoVec, IoVecMut};
 use crate::driver::attach;
 use crate::driver::repeat::{Goal, Repeat};
@@ -23,6 +23,7 @@ use crate::driver::submission::Submission;
 use crate::io::{Close, ReadOwned, WriteOwned};
 use crate::op;
 use crate::op::endpoint::Share;
+use crate::op::fd::Opened;
 use crate::op::message::{VectoredReceiver, VectoredSender};
 use crate::op::socket::{Receiver, Sender};
 
@@ -63,12 +64,7 @@ impl TcpStream {
     /// # Cancellation
     /// Dropping it ends the attempt and closes its socket.
     pub fn connect(address: impl ToSocketAddrs) -> Connect {
-        Connect(ConnectTo {
-            lookup: Some(lookup_host(address)),
-            untried: Vec::new().into_iter(),
-            current: None,
-            cancelled: false,
-        })
+        Connect(ConnectTo::new(address, false))
     }
 
     /// Takes a stream of the standard library over.
@@ -81,12 +77,12 @@ impl TcpStream {
     #[track_caller]
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
         let fd = adopt(stream.into())?;
-        Ok(Self::from_fd(fd, "TcpStream::from_std"))
+        Ok(Self::from_opened(fd.into(), "TcpStream::from_std"))
     }
 
     #[track_caller]
-    pub(super) fn from_fd(fd: OwnedFd, what: &str) -> Self {
-        Self::from_endpoint(Share::new(attach(fd, what)))
+    pub(super) fn from_opened(opened: Opened, what: &str) -> Self {
+        Self::from_endpoint(Share::new(attach(opened, what)))
     }
 
     pub(super) fn from_endpoint(endpoint: Share) -> Self {
@@ -428,71 +424,4 @@ io_future! {
 io_future! {
     /// The future of [`TcpStream::shutdown`].
     Shutdown<> = Submission<op::socket::Shutdown> => io::Result<()>
-}
-io_future! {
-    /// The future of [`TcpStream::connect`].
-    Connect<> = ConnectTo => io::Result<TcpStream>
-}
-
-pub(crate) struct ConnectTo {
-    lookup: Option<LookupHost>,
-    untried: std::vec::IntoIter<SocketAddr>,
-    current: Option<(SocketAddr, Submission<op::socket::Connect>)>,
-    cancelled: bool,
-}
-
-impl ConnectTo {
-    fn request_cancel(&mut self) {
-        self.cancelled = true;
-        if let Some(lookup) = &mut self.lookup {
-            lookup.request_cancel();
-        }
-        if let Some((_, step)) = &mut self.current {
-            step.request_cancel();
-        }
-    }
-
-    fn begin(&self, address: &SocketAddr) -> io::Result<Submission<op::socket::Connect>> {
-        if self.cancelled {
-            return Err(super::addr::cancelled());
-        }
-        let socket = socket(address, Type::STREAM, Protocol::TCP)?;
-        let endpoint = Share::new(attach(socket.into(), "TcpStream::connect"));
-        Ok(Submission::new(op::socket::Connect::new(endpoint, SockAddr::from(*address))))
-    }
-}
-
-impl Future for ConnectTo {
-    type Output = io::Result<TcpStream>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(lookup) = &mut self.lookup {
-            let addresses = ready!(Pin::new(lookup).poll(cx))?;
-            self.lookup = None;
-            self.untried = addresses.into_iter();
-        }
-        let mut last = None;
-        loop {
-            if let Some((address, step)) = &mut self.current {
-                let result = ready!(Pin::new(step).poll(cx));
-                let address = *address;
-                self.current = None;
-                match result {
-                    Ok(endpoint) => return Poll::Ready(Ok(TcpStream::from_endpoint(endpoint))),
-                    Err(error) => last = Some((address, error)),
-                }
-            }
-            // The last address, or one that was asked to end: its error is the answer.
-            if let Some((address, error)) = last.take()
-                && (self.cancelled || self.untried.len() == 0)
-            {
-                return Poll::Ready(Err(super::naming(&address, error)));
-            }
-            let Some(address) = self.untried.next() else { panic!("a Connect was polled after its result") };
-            match self.begin(&address) {
-                Ok(step) => self.current = Some((address, step)),
-                Err(error) => last = Some((address, error)),
-            }
-        }
-    }
 }

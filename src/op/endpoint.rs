@@ -15,11 +15,10 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::ops::Deref;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::fd::Descriptor;
+use super::fd::{Descriptor, Opened};
 use super::gate::{Gate, Side};
 use super::standing::Datagram;
 use crate::buf::Chunk;
@@ -49,7 +48,7 @@ pub(crate) enum Arrival {
     /// The end of a stream.
     End,
     Datagram(Datagram),
-    Connection(OwnedFd),
+    Connection(Opened),
     /// An error that the kernel reports only once, such as ECONNRESET.
     Error(i32),
 }
@@ -280,9 +279,14 @@ impl Share {
         self.shares.get() == 1
     }
 
+    /// Whether so many shares are all that is left of it.
+    pub(crate) fn is_shared_by(&self, shares: usize) -> bool {
+        Rc::strong_count(&self.0) == shares
+    }
+
     /// Whether an operation of nobody, or others' shares, are still there.
     pub(crate) fn is_held(&self) -> bool {
-        Rc::strong_count(&self.0) > 1
+        !self.is_shared_by(1)
     }
 
     /// The endpoint, if this is all that is left of it.

@@ -1,5 +1,10 @@
 //! Descriptors as operations name them, and the owner that keeps one open.
 //!
+//! There are two kinds: the process's, and *direct* ones, which lie in the ring's own table. Only operations can name
+//! these: they are neither inherited nor seen by other system calls, and cost less to look up. Room in the table, a
+//! [`Vacancy`], is set aside before the operation that fills it, so that what the kernel has opened or accepted always
+//! has a place.
+//!
 //! A [`Descriptor`] is part of an object that the operations on it share by `Rc`. So the number can't be
 //! reused while an entry that names it has not been consumed, and closing happens when the last share goes:
 //! at once when nothing is in flight, and at the terminal completion of the last abandoned operation else.
@@ -8,21 +13,21 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::io;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::{Rc, Weak};
 
+use io_uring::types::DestinationSlot;
+
+use super::Completion;
 use super::standing::{Buffers, Standing};
 
 /// What an entry names: a descriptor of the process, or a slot in the ring's own table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fd {
     Raw(RawFd),
-    #[expect(
-        dead_code,
-        reason = "nothing opens ring-owned descriptors yet; every operation can already name one"
-    )]
     Direct(u32),
 }
 
@@ -51,6 +56,9 @@ pub(crate) trait Registry {
     /// A descriptor has been closed: there is room for another.
     fn closed(&self);
 
+    /// A place in the ring's table is free again; `filled` says that a descriptor lies there, which is to be closed.
+    fn vacate(&self, index: u32, filled: bool);
+
     /// A standing operation is to end.
     fn end_standing(&self, token: NonZeroU64);
 
@@ -58,9 +66,101 @@ pub(crate) trait Registry {
     fn buffers(&self, what: Standing) -> Rc<dyn Buffers>;
 }
 
+/// A place in the ring's table, set aside. Dropping it gives the place back.
+pub(crate) struct Vacancy(Place);
+
+/// A direct descriptor. Dropping it closes the descriptor.
+pub(crate) struct DirectFd(Place);
+
+struct Place {
+    index: u32,
+    home: Weak<dyn Registry>,
+}
+
+impl Place {
+    fn vacate(&self, filled: bool) {
+        // Without its runtime the whole table is gone.
+        if let Some(home) = self.home.upgrade() {
+            home.vacate(self.index, filled);
+        }
+    }
+}
+
+impl Vacancy {
+    pub(crate) fn new(index: u32, home: Weak<dyn Registry>) -> Self {
+        Vacancy(Place { index, home })
+    }
+
+    /// Where the kernel is to put what it opens.
+    pub(crate) fn destination(&self) -> DestinationSlot {
+        DestinationSlot::try_from_slot_target(self.0.index)
+            .expect("a table is smaller than 32 bits can count")
+    }
+
+    /// The descriptor that lies there now.
+    pub(crate) fn filled(self) -> DirectFd {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is never dropped and not used again.
+        DirectFd(unsafe { std::ptr::read(&raw const this.0) })
+    }
+}
+
+impl Drop for Vacancy {
+    fn drop(&mut self) {
+        self.0.vacate(false);
+    }
+}
+
+impl DirectFd {
+    pub(crate) fn index(&self) -> u32 {
+        self.0.index
+    }
+
+    /// It has been closed.
+    pub(crate) fn closed(self) {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is never dropped and not used again.
+        drop(Vacancy(unsafe { std::ptr::read(&raw const this.0) }));
+    }
+}
+
+impl Drop for DirectFd {
+    fn drop(&mut self) {
+        self.0.vacate(true);
+    }
+}
+
+/// A descriptor that an operation has made, or that a [`Descriptor`] was taken apart to: nobody's yet.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    Raw(OwnedFd),
+    Direct(DirectFd),
+}
+
+impl Opened {
+    /// What an operation answers that opens a descriptor: in the process, or into a place of the table.
+    ///
+    /// # Safety
+    /// The answer is that of such an operation, and has not been taken before.
+    pub(crate) unsafe fn answer(completion: Completion, into: Option<Vacancy>) -> io::Result<Opened> {
+        let number = completion.into_result()?;
+        Ok(match into {
+            Some(vacancy) => Opened::Direct(vacancy.filled()),
+            // SAFETY: by the caller's word nobody else knows the number yet.
+            None => Opened::Raw(unsafe { OwnedFd::from_raw_fd(number as RawFd) }),
+        })
+    }
+}
+
+impl From<OwnedFd> for Opened {
+    fn from(fd: OwnedFd) -> Self {
+        Opened::Raw(fd)
+    }
+}
+
 /// An open descriptor of one runtime. Dropping it closes the descriptor.
 pub(crate) struct Descriptor {
-    fd: ManuallyDrop<OwnedFd>,
+    fd: Fd,
     home: Weak<dyn Registry>,
     /// The selector's registration, once there is one.
     token: Cell<Option<NonZeroU64>>,
@@ -83,9 +183,17 @@ impl ZeroCopy {
 }
 
 impl Descriptor {
-    pub(crate) fn new(fd: OwnedFd, home: Weak<dyn Registry>, zero_copy: ZeroCopy) -> Self {
-        let (fd, zero_copy) = (ManuallyDrop::new(fd), Cell::new(zero_copy));
-        Descriptor { fd, home, token: Cell::new(None), zero_copy }
+    pub(crate) fn new(fd: Opened, home: Weak<dyn Registry>, zero_copy: ZeroCopy) -> Self {
+        let fd = match fd {
+            Opened::Raw(fd) => Fd::Raw(fd.into_raw_fd()),
+            Opened::Direct(fd) => {
+                let fd = ManuallyDrop::new(fd);
+                // SAFETY: `fd` is never dropped, and its home not used again.
+                drop(unsafe { std::ptr::read(&raw const fd.0.home) });
+                Fd::Direct(fd.index())
+            }
+        };
+        Descriptor { fd, home, token: Cell::new(None), zero_copy: Cell::new(zero_copy) }
     }
 
     /// Whether a send of so many bytes does without a copy.
@@ -99,12 +207,24 @@ impl Descriptor {
         self.zero_copy.set(ZeroCopy::NEVER);
     }
 
+    #[inline]
     pub(crate) fn fd(&self) -> Fd {
-        Fd::Raw(self.raw())
+        self.fd
     }
 
+    /// Its number, for system calls.
+    #[inline]
     pub(crate) fn raw(&self) -> RawFd {
-        self.fd.as_raw_fd()
+        match self.fd {
+            Fd::Raw(number) => number,
+            Fd::Direct(_) => {
+                unreachable!("only a ring that carries out every operation has direct descriptors")
+            }
+        }
+    }
+
+    pub(crate) fn is_direct(&self) -> bool {
+        matches!(self.fd, Fd::Direct(_))
     }
 
     pub(crate) fn token(&self) -> Option<u64> {
@@ -142,15 +262,15 @@ impl Descriptor {
     }
 
     /// Gives the descriptor away, no longer watched.
-    pub(crate) fn into_owned(self) -> OwnedFd {
-        let mut this = ManuallyDrop::new(self);
+    pub(crate) fn into_opened(self) -> Opened {
+        let this = ManuallyDrop::new(self);
         this.unwatch();
-        // SAFETY: `this` is never dropped and not used again: the descriptor and the weak reference are
-        // each taken out once.
-        unsafe {
-            let fd = ManuallyDrop::take(&mut this.fd);
-            std::ptr::drop_in_place(&raw mut this.home);
-            fd
+        // SAFETY: `this` is never dropped and not used again: the weak reference is taken out once.
+        let home = unsafe { std::ptr::read(&raw const this.home) };
+        match this.fd {
+            // SAFETY: as above; `new` took it from its owner.
+            Fd::Raw(number) => Opened::Raw(unsafe { OwnedFd::from_raw_fd(number) }),
+            Fd::Direct(index) => Opened::Direct(DirectFd(Place { index, home })),
         }
     }
 
@@ -166,9 +286,14 @@ impl Descriptor {
 impl Drop for Descriptor {
     fn drop(&mut self) {
         self.unwatch();
-        // SAFETY: taken here only, and `self` ends.
-        drop(unsafe { ManuallyDrop::take(&mut self.fd) });
-        if let Some(registry) = self.home.upgrade() {
+        let home = self.home.upgrade();
+        match (self.fd, &home) {
+            // SAFETY: `new` took it from its owner, and `self` ends.
+            (Fd::Raw(number), _) => drop(unsafe { OwnedFd::from_raw_fd(number) }),
+            (Fd::Direct(index), Some(home)) => home.vacate(index, true),
+            (Fd::Direct(_), None) => {} // the whole table is gone
+        }
+        if let Some(registry) = home {
             registry.closed();
         }
     }
@@ -176,26 +301,25 @@ impl Drop for Descriptor {
 
 impl AsFd for Descriptor {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        // SAFETY: it is open as long as `self` is there.
+        unsafe { BorrowedFd::borrow_raw(self.raw()) }
     }
 }
 
 impl fmt::Debug for Descriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.raw().fmt(f)
+        self.fd.fmt(f)
     }
 }
 
-/// The descriptor that a completion delivers, now owned.
-///
-/// # Safety
-/// `number` is a descriptor that the kernel has just made for this operation.
-pub(crate) unsafe fn received(number: u32) -> OwnedFd {
-    // SAFETY: nobody else knows the number yet.
-    unsafe { OwnedFd::from_raw_fd(number as RawFd) }
+impl fmt::Debug for DirectFd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.index().fmt(f)
+    }
 }
 
-/// Leaves closing to somebody else: the close operation.
-pub(crate) fn release(fd: OwnedFd) -> RawFd {
-    fd.into_raw_fd()
+impl fmt::Debug for Vacancy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.index.fmt(f)
+    }
 }

@@ -9,13 +9,13 @@
 use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::task::{Context, Poll};
 
 use io_uring::{opcode, types};
 
-use super::fd::{Descriptor, on_fd, received};
+use super::fd::{Opened, Vacancy, on_fd};
+use super::open_file::Use;
 use super::transfer::{Transfer, Window};
 use super::{Completion, Entry, Op, Wait};
 use crate::buf::{IoBuf, IoBufMut, IoVec, IoVecMut, IoVecs};
@@ -30,17 +30,24 @@ pub(crate) struct Open {
     path: CString,
     flags: i32,
     mode: libc::mode_t,
+    into: Option<Vacancy>,
 }
 
 impl Open {
-    /// The descriptor is always close-on-exec.
+    /// The descriptor is never inherited.
     pub(crate) fn new(path: CString, flags: i32, mode: libc::mode_t) -> Self {
-        Open { path, flags: flags | libc::O_CLOEXEC, mode }
+        Open { path, flags: flags | libc::O_CLOEXEC, mode, into: None }
+    }
+
+    /// Opens it into a place of the ring's table.
+    pub(crate) fn into(self, into: Vacancy) -> Self {
+        // Nobody inherits a direct descriptor, and the kernel refuses to be told so.
+        Open { flags: self.flags & !libc::O_CLOEXEC, into: Some(into), ..self }
     }
 }
 
 impl Op for Open {
-    type Output = io::Result<OwnedFd>;
+    type Output = io::Result<Opened>;
     const NAME: &'static str = "openat";
     const OPCODE: u8 = opcode::OpenAt::CODE;
 
@@ -48,6 +55,7 @@ impl Op for Open {
         opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), self.path.as_ptr())
             .flags(self.flags)
             .mode(self.mode)
+            .file_index(self.into.as_ref().map(Vacancy::destination))
             .build()
     }
 
@@ -69,7 +77,7 @@ impl Op for Open {
 
     fn complete(self, completion: Completion) -> Self::Output {
         // SAFETY: a successful openat answers with a new descriptor. Dropping it closes it.
-        completion.into_result().map(|number| unsafe { received(number) })
+        unsafe { Opened::answer(completion, self.into) }
     }
 }
 
@@ -83,7 +91,7 @@ pub(crate) struct ReadAt<B> {
 /// A file, and where in it a buffer's first byte is read from.
 #[derive(Debug)]
 pub(crate) struct ReadFrom {
-    pub(crate) file: Rc<Descriptor>,
+    pub(crate) file: Use,
     pub(crate) offset: u64,
 }
 
@@ -120,13 +128,14 @@ impl<B: IoBufMut> Op for ReadAt<B> {
     const OPCODE: u8 = opcode::Read::CODE;
 
     fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
+        self.at.file.begin();
         check_position(self.at.offset, self.window.start)
     }
 
     fn entry(&mut self) -> Entry {
         let pointer = self.buf.write_ptr().wrapping_add(self.window.start);
         let offset = position(self.at.offset, self.window.start);
-        on_fd!(self.at.file.fd(), |fd| opcode::Read::new(fd, pointer, self.window.len32())
+        on_fd!(self.at.file.descriptor().fd(), |fd| opcode::Read::new(fd, pointer, self.window.len32())
             .offset(offset)
             .build())
     }
@@ -138,7 +147,7 @@ impl<B: IoBufMut> Op for ReadAt<B> {
     fn call(&mut self) -> Call {
         let pointer = self.buf.write_ptr().wrapping_add(self.window.start) as usize;
         let offset = position(self.at.offset, self.window.start) as usize;
-        let fd = self.at.file.raw() as usize;
+        let fd = self.at.file.descriptor().raw() as usize;
         // SAFETY: the window lies within the buffer, which this operation owns.
         unsafe { Call::new(libc::SYS_pread64, [fd, pointer, self.window.len, offset]) }
     }
@@ -164,7 +173,7 @@ pub(crate) struct WriteAt<B> {
 /// A file, and where in it a buffer's first byte is written to.
 #[derive(Debug)]
 pub(crate) struct WriteTo {
-    pub(crate) file: Rc<Descriptor>,
+    pub(crate) file: Use,
     pub(crate) offset: u64,
 }
 
@@ -189,13 +198,14 @@ impl<B: IoBuf> Op for WriteAt<B> {
     const OPCODE: u8 = opcode::Write::CODE;
 
     fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
+        self.at.file.begin();
         check_position(self.at.offset, self.window.start)
     }
 
     fn entry(&mut self) -> Entry {
         let pointer = self.buf.read_ptr().wrapping_add(self.window.start);
         let offset = position(self.at.offset, self.window.start);
-        on_fd!(self.at.file.fd(), |fd| opcode::Write::new(fd, pointer, self.window.len32())
+        on_fd!(self.at.file.descriptor().fd(), |fd| opcode::Write::new(fd, pointer, self.window.len32())
             .offset(offset)
             .build())
     }
@@ -207,7 +217,7 @@ impl<B: IoBuf> Op for WriteAt<B> {
     fn call(&mut self) -> Call {
         let pointer = self.buf.read_ptr().wrapping_add(self.window.start) as usize;
         let offset = position(self.at.offset, self.window.start) as usize;
-        let fd = self.at.file.raw() as usize;
+        let fd = self.at.file.descriptor().raw() as usize;
         // SAFETY: the window lies within the buffer, which this operation owns.
         unsafe { Call::new(libc::SYS_pwrite64, [fd, pointer, self.window.len, offset]) }
     }
@@ -253,6 +263,7 @@ impl<V: IoVecMut> Op for ReadVectoredAt<V> {
     const OPCODE: u8 = opcode::Readv::CODE;
 
     fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
+        self.at.file.begin();
         check_position(self.at.offset, self.start)
     }
 
@@ -260,7 +271,9 @@ impl<V: IoVecMut> Op for ReadVectoredAt<V> {
         self.iovecs.fill_write(&mut self.bufs, self.start, FILE_STEP);
         let (pointer, len) = (self.iovecs.as_ptr(), self.iovecs.len() as u32);
         let offset = position(self.at.offset, self.start);
-        on_fd!(self.at.file.fd(), |fd| opcode::Readv::new(fd, pointer, len).offset(offset).build())
+        on_fd!(self.at.file.descriptor().fd(), |fd| opcode::Readv::new(fd, pointer, len)
+            .offset(offset)
+            .build())
     }
 
     fn wait(&self) -> Wait<'_> {
@@ -270,7 +283,8 @@ impl<V: IoVecMut> Op for ReadVectoredAt<V> {
     fn call(&mut self) -> Call {
         self.iovecs.fill_write(&mut self.bufs, self.start, FILE_STEP);
         let (pointer, len) = (self.iovecs.as_ptr() as usize, self.iovecs.len());
-        let (fd, offset) = (self.at.file.raw() as usize, position(self.at.offset, self.start) as usize);
+        let (fd, offset) =
+            (self.at.file.descriptor().raw() as usize, position(self.at.offset, self.start) as usize);
         // SAFETY: the list and the buffers in it are part of this operation. The last argument is the
         // offset's high half, which 64-bit machines ignore.
         unsafe { Call::new(libc::SYS_preadv, [fd, pointer, len, offset, 0]) }
@@ -322,6 +336,7 @@ impl<V: IoVec> Op for WriteVectoredAt<V> {
     const OPCODE: u8 = opcode::Writev::CODE;
 
     fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
+        self.at.file.begin();
         check_position(self.at.offset, self.start)
     }
 
@@ -329,7 +344,9 @@ impl<V: IoVec> Op for WriteVectoredAt<V> {
         self.iovecs.fill_read(&self.bufs, self.start, FILE_STEP);
         let (pointer, len) = (self.iovecs.as_ptr(), self.iovecs.len() as u32);
         let offset = position(self.at.offset, self.start);
-        on_fd!(self.at.file.fd(), |fd| opcode::Writev::new(fd, pointer, len).offset(offset).build())
+        on_fd!(self.at.file.descriptor().fd(), |fd| opcode::Writev::new(fd, pointer, len)
+            .offset(offset)
+            .build())
     }
 
     fn wait(&self) -> Wait<'_> {
@@ -339,7 +356,8 @@ impl<V: IoVec> Op for WriteVectoredAt<V> {
     fn call(&mut self) -> Call {
         self.iovecs.fill_read(&self.bufs, self.start, FILE_STEP);
         let (pointer, len) = (self.iovecs.as_ptr() as usize, self.iovecs.len());
-        let (fd, offset) = (self.at.file.raw() as usize, position(self.at.offset, self.start) as usize);
+        let (fd, offset) =
+            (self.at.file.descriptor().raw() as usize, position(self.at.offset, self.start) as usize);
         // SAFETY: as for preadv.
         unsafe { Call::new(libc::SYS_pwritev, [fd, pointer, len, offset, 0]) }
     }
@@ -352,7 +370,7 @@ impl<V: IoVec> Op for WriteVectoredAt<V> {
 /// Makes a file's data durable, or data and metadata.
 #[derive(Debug)]
 pub(crate) struct Sync {
-    pub(crate) file: Rc<Descriptor>,
+    pub(crate) file: Use,
     pub(crate) data_only: bool,
 }
 
@@ -361,9 +379,14 @@ impl Op for Sync {
     const NAME: &'static str = "fsync";
     const OPCODE: u8 = opcode::Fsync::CODE;
 
+    fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
+        self.file.begin();
+        Poll::Ready(None)
+    }
+
     fn entry(&mut self) -> Entry {
         let flags = if self.data_only { types::FsyncFlags::DATASYNC } else { types::FsyncFlags::empty() };
-        on_fd!(self.file.fd(), |fd| opcode::Fsync::new(fd).flags(flags).build())
+        on_fd!(self.file.descriptor().fd(), |fd| opcode::Fsync::new(fd).flags(flags).build())
     }
 
     fn wait(&self) -> Wait<'_> {
@@ -373,7 +396,7 @@ impl Op for Sync {
     fn call(&mut self) -> Call {
         let number = if self.data_only { libc::SYS_fdatasync } else { libc::SYS_fsync };
         // SAFETY: neither call takes a pointer.
-        unsafe { Call::new(number, [self.file.raw() as usize]) }
+        unsafe { Call::new(number, [self.file.descriptor().raw() as usize]) }
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
@@ -389,7 +412,9 @@ pub(crate) struct Statx {
 
 #[derive(Debug)]
 pub(crate) enum StatTarget {
-    File(Rc<Descriptor>),
+    File(Use),
+    /// An ordinary descriptor of a file whose own is a direct one.
+    Installed(OwnedFd),
     /// Follows symbolic links.
     Path(CString),
 }
@@ -402,7 +427,8 @@ impl Statx {
     /// Descriptor, path and flags, as both readings name the target.
     fn names(&self) -> (i32, *const libc::c_char, i32) {
         match &self.target {
-            StatTarget::File(file) => (file.raw(), c"".as_ptr(), libc::AT_EMPTY_PATH),
+            StatTarget::File(file) => (file.descriptor().raw(), c"".as_ptr(), libc::AT_EMPTY_PATH),
+            StatTarget::Installed(fd) => (fd.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH),
             StatTarget::Path(path) => (libc::AT_FDCWD, path.as_ptr(), 0),
         }
     }
@@ -414,6 +440,13 @@ impl Op for Statx {
     type Output = io::Result<libc::statx>;
     const NAME: &'static str = "statx";
     const OPCODE: u8 = opcode::Statx::CODE;
+
+    fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
+        if let StatTarget::File(file) = &mut self.target {
+            file.begin();
+        }
+        Poll::Ready(None)
+    }
 
     fn entry(&mut self) -> Entry {
         let (fd, path, flags) = self.names();
@@ -448,7 +481,7 @@ impl Op for Statx {
 /// Sets a file's length.
 #[derive(Debug)]
 pub(crate) struct Truncate {
-    pub(crate) file: Rc<Descriptor>,
+    pub(crate) file: Use,
     pub(crate) len: u64,
 }
 
@@ -457,8 +490,13 @@ impl Op for Truncate {
     const NAME: &'static str = "ftruncate";
     const OPCODE: u8 = opcode::Ftruncate::CODE;
 
+    fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
+        self.file.begin();
+        Poll::Ready(None)
+    }
+
     fn entry(&mut self) -> Entry {
-        on_fd!(self.file.fd(), |fd| opcode::Ftruncate::new(fd, self.len).build())
+        on_fd!(self.file.descriptor().fd(), |fd| opcode::Ftruncate::new(fd, self.len).build())
     }
 
     fn wait(&self) -> Wait<'_> {
@@ -467,7 +505,7 @@ impl Op for Truncate {
 
     fn call(&mut self) -> Call {
         // SAFETY: ftruncate(2) takes no pointer.
-        unsafe { Call::new(libc::SYS_ftruncate, [self.file.raw() as usize, self.len as usize]) }
+        unsafe { Call::new(libc::SYS_ftruncate, [self.file.descriptor().raw() as usize, self.len as usize]) }
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

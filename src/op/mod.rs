@@ -13,7 +13,9 @@
 //! | `close.rs` | close |
 //! | `nop.rs` | the empty round trip |
 //! | `wake.rs` | the loop's own read of its event descriptor |
-//! | `fd.rs` | `Fd`, `Descriptor`: what operations name and keep open |
+//! | `direct.rs` | what only direct descriptors need: install, setsockopt |
+//! | `fd.rs` | `Fd`, `Descriptor`: what operations name and keep open; places in the ring's table |
+//! | `open_file.rs` | `OpenFile`: a file's descriptor, with what operations on it share |
 //! | `endpoint.rs` | `Endpoint`: a socket with what its operations share, and what has arrived and was not taken |
 //! | `gate.rs` | `Pass`: one receive and one send of an endpoint at a time |
 //! | `standing.rs` | multishot receive, recvmsg and accept: operations of an endpoint, not of a future |
@@ -24,12 +26,14 @@
 //! address, until the kernel has let go of it; only then do [`Op::complete`] or [`Op::abandoned`] take it.
 
 pub(crate) mod close;
+pub(crate) mod direct;
 pub(crate) mod endpoint;
 pub(crate) mod fd;
 pub(crate) mod file;
 pub(crate) mod gate;
 pub(crate) mod message;
 pub(crate) mod nop;
+pub(crate) mod open_file;
 pub(crate) mod receive;
 pub(crate) mod socket;
 pub(crate) mod standing;

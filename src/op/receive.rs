@@ -2,7 +2,8 @@
 //!
 //! The selector receives when the descriptor is ready. The ring polls, and the future then makes the same call: where
 //! there is no standing receive, and where the group of buffers has run out. Dropping such an operation loses nothing,
-//! since nothing is received before somebody asks for the result.
+//! since nothing is received before somebody asks for the result. No call can name a direct descriptor, so for one the
+//! ring receives, too, when there is something.
 
 use std::io;
 use std::rc::Rc;
@@ -17,7 +18,11 @@ use super::message::empty_header;
 use super::standing::{Buffers, Datagram, Standing};
 use super::{Completion, Direction, Entry, Op, Wait};
 use crate::buf::Chunk;
+use crate::buf::pool::Lease;
 use crate::sys::call::Call;
+
+/// Bytes from which on a piece keeps the buffer that it was received into, and is not copied out.
+const WORTH_KEEPING: usize = 4 << 10;
 
 /// What became of an operation that receives.
 pub(crate) enum Received<T, O> {
@@ -31,6 +36,9 @@ pub(crate) trait Receive: Op<Output = Received<Self::Item, Self>> {
     type Item;
 
     fn new(pass: Pass) -> Self;
+
+    /// The same as an operation of the ring that waits for nothing, where no call can be made.
+    fn asking(self) -> Result<Self, Self>;
 }
 
 /// Waits for bytes of a stream, and receives them; none at its end.
@@ -45,6 +53,8 @@ enum State {
     Early(Chunk),
     /// Where the call was to receive, and how many bytes at most: the completion is its answer.
     Called(Rc<dyn Buffers>, u32),
+    /// Where the ring is to receive.
+    Asked(Lease),
 }
 
 impl Receive for RecvChunk {
@@ -52,6 +62,15 @@ impl Receive for RecvChunk {
 
     fn new(pass: Pass) -> Self {
         RecvChunk { pass, state: State::New }
+    }
+
+    fn asking(self) -> Result<Self, Self> {
+        let descriptor = &self.pass.endpoint().descriptor;
+        if !descriptor.is_direct() || descriptor.is_orphaned() {
+            return Err(self);
+        }
+        let lease = descriptor.buffers(Standing::Bytes).lease();
+        Ok(RecvChunk { pass: self.pass, state: State::Asked(lease) })
     }
 }
 
@@ -80,11 +99,15 @@ impl Op for RecvChunk {
     }
 
     fn standing(&self) -> Option<(&Share, Standing)> {
-        Some((self.pass.endpoint(), Standing::Bytes))
+        matches!(self.state, State::New).then(|| (self.pass.endpoint(), Standing::Bytes))
     }
 
     fn entry(&mut self) -> Entry {
-        poll(&self.pass)
+        let State::Asked(lease) = &self.state else { return poll(&self.pass) };
+        let (memory, len) = (lease.memory().as_ptr(), lease.len() as u32); // smaller than 4 GiB: see Config
+        on_fd!(self.pass.endpoint().descriptor.fd(), |fd| {
+            opcode::Recv::new(fd, memory, len).flags(libc::MSG_DONTWAIT).build()
+        })
     }
 
     fn wait(&self) -> Wait<'_> {
@@ -113,6 +136,13 @@ impl Op for RecvChunk {
                 self.pass.endpoint().note_size(count);
                 // SAFETY: the call has just written so many bytes into the room that it was given.
                 (count > 0).then(|| unsafe { buffers.filled(count) })
+            }),
+            State::Asked(lease) => completion.count().map(|count| {
+                self.pass.endpoint().note_size(count);
+                // SAFETY: the kernel has written so many bytes from the start, and nobody else knows of the memory.
+                let chunk = (count > 0).then(|| unsafe { Chunk::of(lease, 0, count) });
+                // A few bytes don't keep a whole buffer.
+                chunk.map(|chunk| if count < WORTH_KEEPING { Chunk::copy_from_slice(&chunk) } else { chunk })
             }),
             // The events of a poll; without a call zero is the end that had arrived before.
             State::New if completion.result > 0 => return Received::Ready(RecvChunk::new(self.pass)),
@@ -145,6 +175,10 @@ impl Receive for RecvDatagram {
     fn new(pass: Pass) -> Self {
         let iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
         RecvDatagram { pass, early: None, called: None, header: empty_header(), iovec }
+    }
+
+    fn asking(self) -> Result<Self, Self> {
+        Err(self) // there are no direct datagram sockets
     }
 }
 

@@ -6,14 +6,13 @@
 //! of zero bytes is answered here, since the kernel would wait for data in some protocols.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
 
 use io_uring::opcode;
 use socket2::SockAddr;
 
 use super::endpoint::{Arrival, Endpoint, Share};
-use super::fd::{Descriptor, on_fd, received};
+use super::fd::{Descriptor, Opened, Vacancy, on_fd};
 use super::gate::{Pass, Side};
 use super::standing::Standing;
 use super::transfer::{Transfer, Window};
@@ -254,19 +253,33 @@ impl<B: IoBuf> Transfer<B> for Sender {
 /// Takes one connection off a listener's queue.
 pub(crate) struct Accept {
     pass: Pass,
+    /// Where it goes, if not among the process's descriptors.
+    into: Option<Vacancy>,
+    /// This had arrived before.
+    early: Option<Opened>,
 }
 
 impl Accept {
-    pub(crate) fn new(endpoint: &Share) -> Self {
-        Accept { pass: Pass::new(endpoint, Side::Receive) }
+    pub(crate) fn new(endpoint: &Share, into: Option<Vacancy>) -> Self {
+        Accept { pass: Pass::new(endpoint, Side::Receive), into, early: None }
+    }
+
+    fn finish(&mut self, completion: Completion) -> io::Result<Opened> {
+        match self.early.take() {
+            Some(connection) => Ok(connection),
+            // SAFETY: a successful accept answers with a new descriptor; it is taken apart once.
+            None => unsafe { Opened::answer(completion, self.into.take()) },
+        }
     }
 }
 
 /// New sockets don't block: the selector needs it, and io_uring waits all the same.
 pub(super) const ACCEPT_FLAGS: i32 = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+/// Nobody inherits a direct descriptor, and the kernel refuses to be told so.
+const DIRECT_FLAGS: i32 = libc::SOCK_NONBLOCK;
 
 impl Op for Accept {
-    type Output = io::Result<OwnedFd>;
+    type Output = io::Result<Opened>;
     const NAME: &'static str = "accept";
     const OPCODE: u8 = opcode::Accept::CODE;
 
@@ -278,19 +291,28 @@ impl Op for Accept {
         ready!(self.pass.poll_enter(cx));
         let arrival = ready!(self.pass.endpoint().poll_arrival(cx, false));
         Poll::Ready(arrival.map(|arrival| match arrival {
-            Arrival::Connection(fd) => super::fd::release(fd),
+            Arrival::Connection(connection) => {
+                self.early = Some(connection);
+                0
+            }
             Arrival::Error(errno) => -errno,
             other => unreachable!("a listener received {other:?}"),
         }))
     }
 
+    /// A connection for which the ring's table has no place would be lost, so only one is accepted for each place.
     fn standing(&self) -> Option<(&Share, Standing)> {
-        Some((self.pass.endpoint(), Standing::Connections))
+        self.into.is_none().then(|| (self.pass.endpoint(), Standing::Connections))
     }
 
     fn entry(&mut self) -> Entry {
+        let into = self.into.as_ref().map(Vacancy::destination);
+        let flags = if into.is_some() { DIRECT_FLAGS } else { ACCEPT_FLAGS };
         on_fd!(self.pass.endpoint().descriptor.fd(), |fd| {
-            opcode::Accept::new(fd, std::ptr::null_mut(), std::ptr::null_mut()).flags(ACCEPT_FLAGS).build()
+            opcode::Accept::new(fd, std::ptr::null_mut(), std::ptr::null_mut())
+                .flags(flags)
+                .file_index(into)
+                .build()
         })
     }
 
@@ -304,18 +326,58 @@ impl Op for Accept {
         unsafe { Call::new(libc::SYS_accept4, [fd as usize, 0, 0, ACCEPT_FLAGS as usize]) }
     }
 
-    fn complete(self, completion: Completion) -> Self::Output {
-        // SAFETY: a successful accept answers with a new descriptor.
-        completion.into_result().map(|number| unsafe { received(number) })
+    fn complete(mut self, completion: Completion) -> Self::Output {
+        self.finish(completion)
     }
 
-    fn abandoned(self, completion: Completion) {
-        let endpoint = self.pass.endpoint().clone();
-        // SAFETY: as above. The connection waits for the next accept, or is closed with the listener.
-        if let Ok(fd) = completion.into_result().map(|number| unsafe { received(number) }) {
-            endpoint.arrived(Arrival::Connection(fd));
+    fn abandoned(mut self, completion: Completion) {
+        // The connection waits for the next accept, or is closed with the listener. The place at the gate is given up
+        // after it has been stored.
+        if let Ok(connection) = self.finish(completion) {
+            self.pass.endpoint().arrived(Arrival::Connection(connection));
         }
-        drop(self); // the place at the gate, after the connection has been stored
+    }
+}
+
+/// Makes a socket.
+pub(crate) struct OpenSocket {
+    domain: i32,
+    kind: i32,
+    protocol: i32,
+    into: Option<Vacancy>,
+}
+
+impl OpenSocket {
+    /// A socket that does not block, in the process or in a place of the ring's table.
+    pub(crate) fn new(domain: i32, kind: i32, protocol: i32, into: Option<Vacancy>) -> Self {
+        let flags = if into.is_some() { DIRECT_FLAGS } else { ACCEPT_FLAGS };
+        OpenSocket { domain, kind: kind | flags, protocol, into }
+    }
+}
+
+impl Op for OpenSocket {
+    type Output = io::Result<Opened>;
+    const NAME: &'static str = "socket";
+    const OPCODE: u8 = opcode::Socket::CODE;
+
+    fn entry(&mut self) -> Entry {
+        let into = self.into.as_ref().map(Vacancy::destination);
+        opcode::Socket::new(self.domain, self.kind, self.protocol).file_index(into).build()
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Now
+    }
+
+    fn call(&mut self) -> Call {
+        let arguments = [self.domain as usize, self.kind as usize, self.protocol as usize];
+        // SAFETY: socket(2) takes no pointer.
+        unsafe { Call::new(libc::SYS_socket, arguments) }.opening()
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        // SAFETY: a successful socket(2) answers with a new descriptor. Dropping it closes it.
+        unsafe { Opened::answer(completion, self.into) }
     }
 }
 

@@ -17,10 +17,11 @@ use io_uring::opcode;
 use socket2::{SockAddr, SockAddrStorage};
 
 use super::endpoint::{Arrival, Endpoint};
-use super::fd::{Fd, on_fd, received};
+use super::fd::{Fd, Opened, on_fd};
 use super::socket::ACCEPT_FLAGS;
 use super::{Completion, Each, Entry, Kind, Op, Wait};
 use crate::buf::Chunk;
+use crate::buf::pool::Lease;
 use crate::sys::call::Call;
 
 /// Bytes (of streams and datagrams) that are kept for a receiver who does not come, before its stream is left to the
@@ -47,6 +48,9 @@ pub(crate) trait Buffers {
 
     /// The kernel has found no buffer.
     fn ran_out(&self);
+
+    /// A buffer for one receive alone.
+    fn lease(&self) -> Lease;
 
     /// Where the next bytes may be received by a system call, and how many.
     fn room(&self) -> (NonNull<u8>, usize);
@@ -198,9 +202,9 @@ impl Brings for Connections {
     }
 
     fn take(&mut self, endpoint: &Endpoint, completion: Completion) {
-        if let Ok(number) = completion.into_result() {
-            // SAFETY: a successful accept answers with a new descriptor, each time.
-            endpoint.arrived(Arrival::Connection(unsafe { received(number) }));
+        // SAFETY: a successful accept answers with a new descriptor, each time.
+        if let Ok(connection) = unsafe { Opened::answer(completion, None) } {
+            endpoint.arrived(Arrival::Connection(connection));
         }
     }
 

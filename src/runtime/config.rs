@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::driver::feature::{Feature, FeatureSet};
 use crate::driver::kernel::{Fault, RingConfig};
 use crate::driver::setup::MAX_ENTRIES;
-use crate::driver::{MAX_BUFFERS, MemoryConfig};
+use crate::driver::table::MAX_PLACES;
+use crate::driver::{MAX_BUFFERS, Resources};
 use crate::op::fd::ZeroCopy;
 
 /// The settings of a runtime; the defaults suit most.
@@ -26,7 +27,7 @@ pub struct Config {
     pub(crate) pool_threads: usize,
     pub(crate) pool_keep_alive: Duration,
     pub(crate) shutdown_deadline: Duration,
-    pub(crate) memory: MemoryConfig,
+    pub(crate) resources: Resources,
     pub(crate) seed: u64,
     pub(crate) masked: FeatureSet,
     /// A word in the environment that names no feature.
@@ -47,7 +48,7 @@ impl Default for Config {
             pool_threads: 64,
             pool_keep_alive: Duration::from_secs(10),
             shutdown_deadline: Duration::from_secs(5),
-            memory: MemoryConfig::default(),
+            resources: Resources::default(),
             seed: 0x70726f_6163746f72,
             masked,
             unknown_feature,
@@ -103,21 +104,29 @@ impl Config {
     /// The most buffers that the runtime makes for chunks of streams; 1,024 by default, at most 32,768. They are made
     /// when they are needed, 16 at a time. When chunks keep all of them, the runtime receives into memory of their own.
     pub fn stream_buffers(mut self, buffers: u32) -> Self {
-        self.memory.stream_buffers = buffers;
+        self.resources.stream_buffers = buffers;
         self
     }
 
     /// Bytes of such a buffer: 4 KiB to 16 MiB, in whole pages; 64 KiB by default. Where the kernel fills buffers bit by
     /// bit ([`Feature::IncrementalBuffers`]), one holds many small chunks; else each takes one.
     pub fn stream_buffer_size(mut self, bytes: u32) -> Self {
-        self.memory.stream_buffer_size = bytes;
+        self.resources.stream_buffer_size = bytes;
         self
     }
 
     /// The most buffers that the runtime makes for datagrams, each of which takes one of 68 KiB; 1,024 by default, at
     /// most 32,768. Only the pages that are written to count as memory.
     pub fn datagram_buffers(mut self, buffers: u32) -> Self {
-        self.memory.datagram_buffers = buffers;
+        self.resources.datagram_buffers = buffers;
+        self
+    }
+
+    /// Direct descriptors ([`net::direct`](crate::net::direct), [`fs::direct`](crate::fs::direct)) that there may be at a
+    /// time: 1 to 1,048,576, 1,024 by default. The kernel keeps 8 bytes for each, and refuses more than RLIMIT_NOFILE
+    /// allows, which the report shows; then ordinary descriptors take their place.
+    pub fn direct_descriptors(mut self, descriptors: u32) -> Self {
+        self.resources.direct_descriptors = descriptors;
         self
     }
 
@@ -126,7 +135,7 @@ impl Config {
     /// only those do that are asked for ([`write_zerocopy`](crate::net::TcpStream::write_zerocopy)): it gains with large
     /// sends through real cards, and loses on loopback, where the kernel copies all the same.
     pub fn zero_copy_from(mut self, bytes: usize) -> Self {
-        self.memory.zero_copy = ZeroCopy::from(bytes);
+        self.resources.zero_copy = ZeroCopy::from(bytes);
         self
     }
 
@@ -212,15 +221,16 @@ impl Config {
             let known: Vec<_> = Feature::ALL.iter().map(|feature| feature.name()).collect();
             return invalid(format!("PROACTOR_MASK names {unknown:?}; there are {}", known.join(", ")));
         }
-        for (name, buffers) in [
-            ("stream_buffers", self.memory.stream_buffers),
-            ("datagram_buffers", self.memory.datagram_buffers),
+        for (name, number, max) in [
+            ("stream_buffers", self.resources.stream_buffers, MAX_BUFFERS),
+            ("datagram_buffers", self.resources.datagram_buffers, MAX_BUFFERS),
+            ("direct_descriptors", self.resources.direct_descriptors, MAX_PLACES),
         ] {
-            if !(1..=MAX_BUFFERS).contains(&buffers) {
-                return invalid(format!("{name} is {buffers}: choose from 1 to {MAX_BUFFERS}"));
+            if !(1..=max).contains(&number) {
+                return invalid(format!("{name} is {number}: choose from 1 to {max}"));
             }
         }
-        let size = self.memory.stream_buffer_size;
+        let size = self.resources.stream_buffer_size;
         if !(4_096..=16 << 20).contains(&size) || !size.is_multiple_of(4_096) {
             return invalid(format!(
                 "stream_buffer_size is {size}: choose from 4096 to 16777216, a multiple of 4096"

@@ -99,7 +99,7 @@ impl Core {
     ) -> Self {
         Core {
             timers: Timers::new(),
-            driver: Driver::new(machine, scheduler.clone(), config.memory),
+            driver: Driver::new(machine, scheduler.clone(), config.resources),
             rng: rng::Rng::new(config.seed),
             scheduler,
             config: config.clone(),
@@ -412,6 +412,7 @@ impl Core {
                 tasks: self.scheduler.live_tasks(),
                 ops: self.driver.live_operations(),
                 standing: self.driver.standing_operations(),
+                direct: self.driver.direct_descriptors(),
                 buffers: self.driver.chunk_buffers(),
                 timers: self.timers.live(),
             },

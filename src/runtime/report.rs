@@ -110,6 +110,8 @@ pub struct Live {
     pub ops: usize,
     /// Operations that belong to listeners, streams and sockets: multishot receives and accepts.
     pub standing: usize,
+    /// Places of the ring's table of direct descriptors that are taken.
+    pub direct: usize,
     /// Pooled buffers whose memory chunks keep.
     pub buffers: usize,
     /// Timers that are set.
@@ -160,10 +162,11 @@ impl fmt::Display for Report {
                 writeln!(f, "features   {state}: {feature}")?;
             }
         }
-        let Live { tasks, ops, standing, buffers, timers } = self.live;
+        let Live { tasks, ops, standing, direct, buffers, timers } = self.live;
         write!(
             f,
-            "live       {tasks} tasks, {ops} operations, {standing} standing, {buffers} buffers, {timers} timers"
+            "live       {tasks} tasks, {ops} operations, {standing} standing, {direct} direct descriptors, {buffers} buffers, \
+             {timers} timers"
         )
     }
 }

@@ -26,6 +26,7 @@ mod data;
 mod descriptors;
 mod destructors;
 mod differential;
+mod direct;
 mod drops;
 mod embed;
 mod endurance;
@@ -75,6 +76,7 @@ fn tests() -> Vec<Test> {
         storm::tests(),
         descriptors::tests(),
         destructors::tests(),
+        direct::tests(),
         shutdown::tests(),
         lifetimes::tests(),
         panics::tests(),

@@ -1,0 +1,123 @@
+//! The ring's own table of descriptors, and which of its places are free.
+//!
+//! It is registered when the first place is asked for, empty. The kernel could choose places by itself; but a multishot
+//! accept that finds the table full has accepted the connection by then, and drops it. So each place is set aside here,
+//! before the operation that fills it begins, and nothing that the kernel opens is without one.
+//!
+//! A place may be used again as soon as the entry that closes it has been queued: entries are taken in order.
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::io;
+
+/// The most places that a table may have.
+pub(crate) const MAX_PLACES: u32 = 1 << 20;
+
+#[derive(Debug)]
+pub(super) struct Table {
+    places: u32,
+    state: Cell<State>,
+    free: RefCell<Vec<u32>>,
+    /// The first place that was never used.
+    next: Cell<u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// Nobody has asked for a place yet.
+    New,
+    Registered,
+    /// The kernel has refused it, with this `errno`.
+    Refused(i32),
+}
+
+impl Table {
+    pub(super) fn new(places: u32) -> Self {
+        Table { places, state: Cell::new(State::New), free: RefCell::default(), next: Cell::new(0) }
+    }
+
+    /// With what `errno` the kernel has refused it.
+    pub(super) fn refused(&self) -> Option<i32> {
+        match self.state.get() {
+            State::Refused(errno) => Some(errno),
+            State::New | State::Registered => None,
+        }
+    }
+
+    /// Sets a place aside; none when there is no table.
+    ///
+    /// # Errors
+    /// When all places are taken.
+    pub(super) fn take(
+        &self,
+        register: impl FnOnce(u32) -> Option<io::Result<()>>,
+    ) -> io::Result<Option<u32>> {
+        if let State::New = self.state.get() {
+            match register(self.places) {
+                None => return Ok(None),
+                Some(Ok(())) => self.state.set(State::Registered),
+                Some(Err(error)) => {
+                    self.state.set(State::Refused(error.raw_os_error().unwrap_or(libc::EIO)));
+                }
+            }
+        }
+        if self.refused().is_some() {
+            return Ok(None);
+        }
+        if let Some(index) = self.free.borrow_mut().pop() {
+            return Ok(Some(index));
+        }
+        let index = self.next.get();
+        if index == self.places {
+            return Err(full(self.places));
+        }
+        self.next.set(index + 1);
+        Ok(Some(index))
+    }
+
+    /// A place is free again.
+    pub(super) fn give_back(&self, index: u32) {
+        self.free.borrow_mut().push(index);
+    }
+
+    /// Places that are taken.
+    pub(super) fn taken(&self) -> usize {
+        self.next.get() as usize - self.free.borrow().len()
+    }
+}
+
+fn full(places: u32) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::QuotaExceeded,
+        format!(
+            "the ring's table of {places} direct descriptors is full: close some, use ordinary ones as well, or raise \
+             Config::direct_descriptors"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_given_out_once_and_again_when_they_are_free() {
+        let table = Table::new(3);
+        let take = || table.take(|_| Some(Ok(()))).unwrap();
+        assert_eq!([take(), take(), take()], [Some(0), Some(1), Some(2)]);
+        let error = table.take(|_| unreachable!("it is registered once")).unwrap_err();
+        assert!(error.to_string().contains("table of 3 direct descriptors is full"), "{error}");
+        table.give_back(1);
+        assert_eq!((table.taken(), take(), table.taken()), (2, Some(1), 3));
+    }
+
+    #[test]
+    fn a_table_that_was_refused_is_not_asked_for_again() {
+        let table = Table::new(3);
+        let refuse = |_| Some(Err(io::Error::from_raw_os_error(libc::EMFILE)));
+        assert_eq!(table.take(refuse).unwrap(), None);
+        assert_eq!(table.take(|_| unreachable!()).unwrap(), None);
+        assert_eq!((table.refused(), table.taken()), (Some(libc::EMFILE), 0));
+        assert_eq!(Table::new(3).take(|_| None).unwrap(), None);
+    }
+}

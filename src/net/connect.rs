@@ -1,0 +1,140 @@
+//! Connecting: one address after the other, each with a socket of its own.
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use socket2::{Domain, Protocol, SockAddr, Type};
+
+use super::addr::{LookupHost, ToSocketAddrs, lookup_host};
+use super::socket;
+use super::tcp_stream::TcpStream;
+use crate::driver::submission::Submission;
+use crate::driver::{attach, current};
+use crate::op::endpoint::Share;
+use crate::op::socket::{Connect as ConnectSocket, OpenSocket};
+use crate::task::no_runtime;
+
+io_future! {
+    /// The future of [`TcpStream::connect`].
+    Connect<> = ConnectTo => io::Result<TcpStream>
+}
+
+pub(crate) struct ConnectTo {
+    lookup: Option<LookupHost>,
+    untried: std::vec::IntoIter<SocketAddr>,
+    current: Option<(SocketAddr, Attempt)>,
+    /// With sockets in the ring's table.
+    direct: bool,
+    cancelled: bool,
+}
+
+enum Attempt {
+    /// Its socket is being made.
+    Opening(Submission<OpenSocket>),
+    Connecting(Submission<ConnectSocket>),
+}
+
+impl Attempt {
+    fn request_cancel(&mut self) {
+        match self {
+            Attempt::Opening(step) => step.request_cancel(),
+            Attempt::Connecting(step) => step.request_cancel(),
+        }
+    }
+
+    /// Goes on with it; the next step, when there is one.
+    fn poll(
+        &mut self,
+        address: &SocketAddr,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Result<Share, Attempt>>> {
+        match self {
+            Attempt::Opening(step) => {
+                let opened = ready!(Pin::new(step).poll(cx))?;
+                let endpoint = Share::new(attach(opened, "direct::TcpStream::connect"));
+                Poll::Ready(Ok(Err(Attempt::connecting(endpoint, address))))
+            }
+            Attempt::Connecting(step) => Pin::new(step).poll(cx).map_ok(Ok),
+        }
+    }
+
+    fn connecting(endpoint: Share, address: &SocketAddr) -> Self {
+        Attempt::Connecting(Submission::new(ConnectSocket::new(endpoint, SockAddr::from(*address))))
+    }
+}
+
+impl ConnectTo {
+    pub(super) fn new(address: impl ToSocketAddrs, direct: bool) -> Self {
+        let (lookup, untried) = (Some(lookup_host(address)), Vec::new().into_iter());
+        ConnectTo { lookup, untried, current: None, direct, cancelled: false }
+    }
+
+    pub(super) fn request_cancel(&mut self) {
+        self.cancelled = true;
+        if let Some(lookup) = &mut self.lookup {
+            lookup.request_cancel();
+        }
+        if let Some((_, attempt)) = &mut self.current {
+            attempt.request_cancel();
+        }
+    }
+
+    fn begin(&self, address: &SocketAddr) -> io::Result<Attempt> {
+        if self.cancelled {
+            return Err(super::addr::cancelled());
+        }
+        if self.direct {
+            let vacancy = current().unwrap_or_else(|| no_runtime("direct::TcpStream::connect")).vacancy()?;
+            let (domain, kind, protocol) = (Domain::for_address(*address), Type::STREAM, Protocol::TCP);
+            let step = OpenSocket::new(domain.into(), kind.into(), protocol.into(), vacancy);
+            return Ok(Attempt::Opening(Submission::new(step)));
+        }
+        let socket = socket(address, Type::STREAM, Protocol::TCP)?;
+        let endpoint = Share::new(attach(std::os::fd::OwnedFd::from(socket), "TcpStream::connect"));
+        Ok(Attempt::connecting(endpoint, address))
+    }
+}
+
+impl Future for ConnectTo {
+    type Output = io::Result<TcpStream>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(lookup) = &mut self.lookup {
+            let addresses = ready!(Pin::new(lookup).poll(cx))?;
+            self.lookup = None;
+            self.untried = addresses.into_iter();
+        }
+        let mut last = None;
+        loop {
+            if let Some((address, attempt)) = &mut self.current {
+                let result = ready!(attempt.poll(address, cx));
+                let address = *address;
+                self.current = None;
+                match result {
+                    Ok(Ok(endpoint)) => return Poll::Ready(Ok(TcpStream::from_endpoint(endpoint))),
+                    Ok(Err(_)) if self.cancelled => last = Some((address, super::addr::cancelled())),
+                    Ok(Err(next)) => {
+                        self.current = Some((address, next));
+                        continue;
+                    }
+                    Err(error) => last = Some((address, error)),
+                }
+            }
+            // The last address, or one that was asked to end: its error is the answer.
+            if let Some((address, error)) = last.take()
+                && (self.cancelled || self.untried.len() == 0)
+            {
+                return Poll::Ready(Err(super::naming(&address, error)));
+            }
+            let Some(address) = self.untried.next() else { panic!("a Connect was polled after its result") };
+            match self.begin(&address) {
+                Ok(attempt) => self.current = Some((address, attempt)),
+                Err(error) => last = Some((address, error)),
+            }
+        }
+    }
+}

@@ -1,0 +1,473 @@
+//! Sockets whose descriptors belong to the ring.
+//!
+//! A *direct descriptor* lies in a table of the ring instead of that of the process. The kernel finds it without counting
+//! references, and accepts, opens and closes it with operations alone. What is not an operation can't name it: these
+//! types have no `AsFd` and no number, and `install` makes an ordinary stream of one.
+//!
+//! The table has [`Config::direct_descriptors`](crate::Config::direct_descriptors) places. When all are taken,
+//! connecting and accepting say so; a connection that can't have a place stays in the listener's backlog. Where the
+//! kernel has no such thing, and on the selector, ordinary descriptors take their place, so that a program runs all the
+//! same: [`Feature::DirectDescriptors`](crate::Feature::DirectDescriptors) in the report says what is in use.
+//!
+//! Everything else is as for [`TcpStream`](super::TcpStream): nothing that was received is lost, and operations keep their
+//! order.
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use socket2::SockRef;
+
+use super::accept::{Accepting, Acceptor};
+use super::addr::ToSocketAddrs;
+use super::chunks::{Chunks, Recv};
+use super::connect::ConnectTo;
+use super::quiesce::{Quiesce, Quieting};
+use super::{
+    Read, ReadExact, ReadVectored, Shutdown, Unfinished, Write, WriteAll, WriteAllVectored, WriteVectored,
+    internet,
+};
+use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut, IoVec, IoVecMut};
+use crate::driver::submission::Submission;
+use crate::io::{Close, ReadOwned, WriteOwned, busy};
+use crate::op::direct::{Install, SetOption};
+use crate::op::endpoint::Share;
+
+/// A TCP connection whose descriptor belongs to the ring: see the module.
+///
+/// Dropping it closes the connection in the loop's next turn, once operations of dropped futures are over.
+///
+/// # Examples
+/// ```
+/// use proactor::net::direct::{TcpListener, TcpStream};
+/// proactor::run(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let client = TcpStream::connect(listener.local_addr()?).await?;
+///     let server = listener.accept().await?;
+///     client.write_all("hello").await?;
+///     assert_eq!(server.recv().await?.expect("the client is still there"), *b"hello");
+///     // The other way round, by an ordinary descriptor of the same connection.
+///     let server = server.install().await?;
+///     server.set_nodelay(true)?;
+///     server.write_all("hello").await?;
+///     assert_eq!(client.read_exact([0; 5]).await?.1, *b"hello");
+///     std::io::Result::Ok(())
+/// }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct TcpStream(super::TcpStream);
+
+impl TcpStream {
+    /// Connects to the first address that answers, one after the other.
+    ///
+    /// # Errors
+    /// As [`TcpStream::connect`](super::TcpStream::connect), and `QuotaExceeded` when the table is full.
+    ///
+    /// # Panics
+    /// When polled outside a runtime.
+    ///
+    /// # Cancellation
+    /// Dropping it ends the attempt and closes its socket.
+    pub fn connect(address: impl ToSocketAddrs) -> Connect {
+        Connect(Connecting(ConnectTo::new(address, true)))
+    }
+
+    /// As [`TcpStream::read`](super::TcpStream::read).
+    pub fn read<B: IoBufMut>(&self, buf: B) -> Read<B> {
+        self.0.read(buf)
+    }
+
+    /// As [`TcpStream::read_exact`](super::TcpStream::read_exact).
+    pub fn read_exact<B: IoBufMut>(&self, buf: B) -> ReadExact<B> {
+        self.0.read_exact(buf)
+    }
+
+    /// As [`TcpStream::read_vectored`](super::TcpStream::read_vectored).
+    pub fn read_vectored<V: IoVecMut>(&self, bufs: V) -> ReadVectored<V> {
+        self.0.read_vectored(bufs)
+    }
+
+    /// As [`TcpStream::recv`](super::TcpStream::recv).
+    pub fn recv(&self) -> Recv {
+        self.0.recv()
+    }
+
+    /// As [`TcpStream::poll_recv`](super::TcpStream::poll_recv).
+    pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Chunk>>> {
+        self.0.poll_recv(cx)
+    }
+
+    /// As [`TcpStream::chunks`](super::TcpStream::chunks).
+    pub fn chunks(&self) -> Chunks {
+        self.0.chunks()
+    }
+
+    /// As [`TcpStream::write`](super::TcpStream::write).
+    pub fn write<B: IoBuf>(&self, buf: B) -> Write<B> {
+        self.0.write(buf)
+    }
+
+    /// As [`TcpStream::write_all`](super::TcpStream::write_all).
+    pub fn write_all<B: IoBuf>(&self, buf: B) -> WriteAll<B> {
+        self.0.write_all(buf)
+    }
+
+    /// As [`TcpStream::write_zerocopy`](super::TcpStream::write_zerocopy).
+    pub fn write_zerocopy<B: IoBuf>(&self, buf: B) -> Write<B> {
+        self.0.write_zerocopy(buf)
+    }
+
+    /// As [`TcpStream::write_all_zerocopy`](super::TcpStream::write_all_zerocopy).
+    pub fn write_all_zerocopy<B: IoBuf>(&self, buf: B) -> WriteAll<B> {
+        self.0.write_all_zerocopy(buf)
+    }
+
+    /// As [`TcpStream::write_vectored`](super::TcpStream::write_vectored).
+    pub fn write_vectored<V: IoVec>(&self, bufs: V) -> WriteVectored<V> {
+        self.0.write_vectored(bufs)
+    }
+
+    /// As [`TcpStream::write_all_vectored`](super::TcpStream::write_all_vectored).
+    pub fn write_all_vectored<V: IoVec>(&self, bufs: V) -> WriteAllVectored<V> {
+        self.0.write_all_vectored(bufs)
+    }
+
+    /// As [`TcpStream::write_all_vectored_zerocopy`](super::TcpStream::write_all_vectored_zerocopy).
+    pub fn write_all_vectored_zerocopy<V: IoVec>(&self, bufs: V) -> WriteAllVectored<V> {
+        self.0.write_all_vectored_zerocopy(bufs)
+    }
+
+    /// As [`TcpStream::shutdown`](super::TcpStream::shutdown).
+    pub fn shutdown(&self, how: std::net::Shutdown) -> Shutdown {
+        self.0.shutdown(how)
+    }
+
+    /// As [`TcpStream::bytes_sent`](super::TcpStream::bytes_sent).
+    pub fn bytes_sent(&self) -> u64 {
+        self.0.bytes_sent()
+    }
+
+    /// As [`TcpStream::quiesce`](super::TcpStream::quiesce).
+    pub fn quiesce(&self) -> Quiesce {
+        self.0.quiesce()
+    }
+
+    /// Sends small segments at once, or gathers them (TCP_NODELAY). An accepted stream has what its listener was set to.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn set_nodelay(&self, nodelay: bool) -> SetSocketOption {
+        self.set(libc::IPPROTO_TCP, libc::TCP_NODELAY, nodelay.into())
+    }
+
+    /// Sets the bytes of the kernel's receive buffer (SO_RCVBUF); the kernel doubles the number.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn set_recv_buffer_size(&self, bytes: u32) -> SetSocketOption {
+        self.set(libc::SOL_SOCKET, libc::SO_RCVBUF, bytes.try_into().unwrap_or(i32::MAX))
+    }
+
+    /// Sets the bytes of the kernel's send buffer (SO_SNDBUF); the kernel doubles the number.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn set_send_buffer_size(&self, bytes: u32) -> SetSocketOption {
+        self.set(libc::SOL_SOCKET, libc::SO_SNDBUF, bytes.try_into().unwrap_or(i32::MAX))
+    }
+
+    fn set(&self, level: i32, name: i32, value: i32) -> SetSocketOption {
+        SetSocketOption(Submission::new(SetOption::new(self.0.endpoint(), level, name, value)))
+    }
+
+    /// The address of this side, by way of an ordinary descriptor that is closed again.
+    ///
+    /// # Errors
+    /// Those of getsockname(2), and `EMFILE`.
+    pub fn local_addr(&self) -> Address {
+        self.address(|socket| internet(socket.local_addr()))
+    }
+
+    /// The address of the other side, by way of an ordinary descriptor that is closed again.
+    ///
+    /// # Errors
+    /// Those of getpeername(2), and `EMFILE`.
+    pub fn peer_addr(&self) -> Address {
+        self.address(|socket| internet(socket.peer_addr()))
+    }
+
+    fn address(&self, ask: fn(SockRef<'_>) -> io::Result<SocketAddr>) -> Address {
+        Address(Asking { step: Submission::new(Install(self.0.endpoint().clone())), ask })
+    }
+
+    /// Makes an ordinary stream of it, which has what was received and not taken.
+    ///
+    /// # Errors
+    /// `EMFILE` when the process has no descriptor free; `ResourceBusy` while other futures of this stream are there. The
+    /// connection is closed then.
+    ///
+    /// # Cancellation
+    /// Dropping it closes the connection.
+    pub fn install(self) -> InstallStream {
+        let quieting = Quieting::new(self.0.endpoint());
+        InstallStream(Installing { endpoint: self.0.endpoint().clone(), stage: Stage::Quieting(quieting) })
+    }
+
+    /// Closes the connection and waits until that is done; dropping it closes it as well, but tells of no error.
+    ///
+    /// # Errors
+    /// Those of close(2); `ResourceBusy` while futures of this stream are still there.
+    pub fn close(self) -> Close {
+        self.0.close()
+    }
+}
+
+impl ReadOwned for TcpStream {
+    fn read<B: IoBufMut>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
+        TcpStream::read(self, buf)
+    }
+}
+
+impl WriteOwned for TcpStream {
+    fn write<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
+        TcpStream::write(self, buf)
+    }
+
+    fn write_all<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
+        TcpStream::write_all(self, buf)
+    }
+}
+
+/// A listener whose connections become direct descriptors; its own is an ordinary one.
+///
+/// # Examples
+/// See [`TcpStream`].
+#[derive(Debug)]
+pub struct TcpListener {
+    listener: super::TcpListener,
+    polled: Unfinished<Accept>,
+}
+
+impl TcpListener {
+    /// As [`TcpListener::bind`](super::TcpListener::bind).
+    pub fn bind(address: impl ToSocketAddrs) -> Bind {
+        Bind(Binding(super::TcpListener::bind(address)))
+    }
+
+    /// Takes a listener of the standard library over.
+    ///
+    /// # Errors
+    /// Those of fcntl(2).
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
+        super::TcpListener::from_std(listener).map(Self::from)
+    }
+
+    /// Waits for a connection. (Its address costs a system call more: [`TcpStream::peer_addr`].)
+    ///
+    /// One operation accepts one connection: a multishot accept would lose those for which the table has no place.
+    ///
+    /// # Errors
+    /// Those of accept(2), and `QuotaExceeded` when the table is full. Simply try again: as after `EMFILE`
+    /// ([`TcpListener::accept`](super::TcpListener::accept)) the next accept waits until a descriptor has been closed, or for
+    /// a pause, and the connection stays in the backlog.
+    ///
+    /// # Cancellation
+    /// Dropping it loses no connection.
+    pub fn accept(&self) -> Accept {
+        Accept(AcceptFrom(Accepting::direct(self.acceptor())))
+    }
+
+    /// Polls for a connection, for adapters. After `Pending` it keeps its turn: other accepts wait until it has been
+    /// ready.
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+        self.polled.poll(cx, || self.accept())
+    }
+
+    fn acceptor(&self) -> &Rc<Acceptor> {
+        self.listener.acceptor()
+    }
+
+    /// The address that it listens on.
+    ///
+    /// # Errors
+    /// Those of getsockname(2).
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Has connections that are accepted from now on send small segments at once, or gather them (TCP_NODELAY).
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        SockRef::from(&self.listener.as_fd()).set_tcp_nodelay(nodelay)
+    }
+
+    /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
+    ///
+    /// # Errors
+    /// Those of close(2); `ResourceBusy` while futures of this listener are still there.
+    pub fn close(self) -> Close {
+        self.polled.end();
+        self.listener.close()
+    }
+}
+
+impl From<super::TcpListener> for TcpListener {
+    fn from(listener: super::TcpListener) -> Self {
+        TcpListener { listener, polled: Unfinished::default() }
+    }
+}
+
+io_future! {
+    /// The future of [`TcpStream::connect`].
+    Connect<> = Connecting => io::Result<TcpStream>
+}
+io_future! {
+    /// The future of [`TcpListener::bind`].
+    Bind<> = Binding => io::Result<TcpListener>
+}
+io_future! {
+    /// The future of [`TcpListener::accept`].
+    Accept<> = AcceptFrom => io::Result<TcpStream>
+}
+io_future! {
+    /// The future of [`TcpStream::set_nodelay`] and the other options.
+    SetSocketOption<> = Submission<SetOption> => io::Result<()>
+}
+io_future! {
+    /// The future of [`TcpStream::local_addr`] and [`TcpStream::peer_addr`].
+    Address<> = Asking => io::Result<SocketAddr>
+}
+io_future! {
+    /// The future of [`TcpStream::install`].
+    InstallStream<> = Installing => io::Result<super::TcpStream>
+}
+
+pub(crate) struct Connecting(ConnectTo);
+
+impl Connecting {
+    fn request_cancel(&mut self) {
+        self.0.request_cancel();
+    }
+}
+
+impl Future for Connecting {
+    type Output = io::Result<TcpStream>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map_ok(TcpStream)
+    }
+}
+
+pub(crate) struct Binding(super::Bind);
+
+impl Binding {
+    fn request_cancel(&mut self) {
+        crate::io::Cancellable::request_cancel(&mut self.0);
+    }
+}
+
+impl Future for Binding {
+    type Output = io::Result<TcpListener>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map_ok(TcpListener::from)
+    }
+}
+
+pub(crate) struct AcceptFrom(Accepting);
+
+impl AcceptFrom {
+    fn request_cancel(&mut self) {
+        self.0.request_cancel();
+    }
+}
+
+impl Future for AcceptFrom {
+    type Output = io::Result<TcpStream>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let accepted = Pin::new(&mut self.0).poll(cx);
+        accepted
+            .map_ok(|opened| TcpStream(super::TcpStream::from_opened(opened, "direct::TcpListener::accept")))
+    }
+}
+
+/// Asks an ordinary descriptor of the same socket.
+pub(crate) struct Asking {
+    step: Submission<Install<Share>>,
+    ask: fn(SockRef<'_>) -> io::Result<SocketAddr>,
+}
+
+impl Asking {
+    fn request_cancel(&mut self) {
+        self.step.request_cancel();
+    }
+}
+
+impl Future for Asking {
+    type Output = io::Result<SocketAddr>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let installed = ready!(Pin::new(&mut self.step).poll(cx));
+        Poll::Ready(installed.and_then(|fd| (self.ask)(SockRef::from(&fd))))
+    }
+}
+
+/// Waits until the kernel holds nothing of the stream, and makes an ordinary one of it.
+pub(crate) struct Installing {
+    endpoint: Share,
+    stage: Stage,
+}
+
+enum Stage {
+    Quieting(Quieting),
+    Installing(Submission<Install<Share>>),
+}
+
+impl Installing {
+    fn request_cancel(&mut self) {
+        match &mut self.stage {
+            Stage::Quieting(quieting) => quieting.request_cancel(),
+            Stage::Installing(step) => step.request_cancel(),
+        }
+    }
+
+    /// The ordinary stream, with what had arrived.
+    fn finish(&self, fd: OwnedFd) -> super::TcpStream {
+        let stream = super::TcpStream::from_opened(fd.into(), "direct::TcpStream::install");
+        let endpoint = stream.endpoint();
+        std::iter::from_fn(|| self.endpoint.next_arrival()).for_each(|arrival| endpoint.arrived(arrival));
+        endpoint.add_sent(self.endpoint.sent() as usize);
+        stream
+    }
+}
+
+impl Future for Installing {
+    type Output = io::Result<super::TcpStream>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if let Stage::Quieting(quieting) = &mut this.stage {
+            ready!(Pin::new(quieting).poll(cx))?;
+            this.stage = Stage::Installing(Submission::new(Install(this.endpoint.clone())));
+            // The endpoint is shared with the step, and with nobody else.
+            if !this.endpoint.is_shared_by(2) {
+                return Poll::Ready(Err(busy()));
+            }
+        }
+        let Stage::Installing(step) = &mut this.stage else { unreachable!("the stage before is over") };
+        let fd = ready!(Pin::new(step).poll(cx))?;
+        Poll::Ready(Ok(this.finish(fd)))
+    }
+}

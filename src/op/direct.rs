@@ -1,0 +1,113 @@
+//! Operations that only direct descriptors need, which other system calls can't name: an ordinary descriptor of the same
+//! file (FIXED_FD_INSTALL), and socket options (SOCKET_URING_OP_SETSOCKOPT). See fcntl(2), setsockopt(2).
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::task::{Context, Poll};
+
+use io_uring::{opcode, types};
+
+use super::endpoint::Share;
+use super::fd::{Descriptor, Fd, Opened, on_fd};
+use super::open_file::Use;
+use super::{Completion, Entry, Op, Wait};
+use crate::sys::call::Call;
+
+/// What keeps a descriptor open.
+pub(crate) trait Keeps: 'static {
+    fn descriptor(&self) -> &Descriptor;
+}
+
+impl Keeps for Share {
+    fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+}
+
+impl Keeps for Use {
+    fn descriptor(&self) -> &Descriptor {
+        Use::descriptor(self)
+    }
+}
+
+/// Makes an ordinary descriptor of the same file.
+pub(crate) struct Install<T>(pub(crate) T);
+
+impl<T: Keeps> Op for Install<T> {
+    type Output = io::Result<OwnedFd>;
+    const NAME: &'static str = "install";
+    const OPCODE: u8 = opcode::FixedFdInstall::CODE;
+
+    /// Where an ordinary one takes a direct one's place, a duplicate of it does.
+    fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
+        let is_direct = self.0.descriptor().is_direct();
+        Poll::Ready((!is_direct).then(|| self.call().run_through_signals()))
+    }
+
+    fn entry(&mut self) -> Entry {
+        match self.0.descriptor().fd() {
+            Fd::Direct(index) => opcode::FixedFdInstall::new(types::Fixed(index), 0).build(),
+            Fd::Raw(_) => unreachable!("an ordinary descriptor is duplicated"),
+        }
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Now
+    }
+
+    fn call(&mut self) -> Call {
+        let fd = self.0.descriptor().raw() as usize;
+        // SAFETY: this call takes no pointer.
+        unsafe { Call::new(libc::SYS_fcntl, [fd, libc::F_DUPFD_CLOEXEC as usize, 0]) }.opening()
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        // SAFETY: both answer with a new descriptor. Dropping it closes it.
+        unsafe { Opened::answer(completion, None) }.map(|opened| match opened {
+            Opened::Raw(fd) => fd,
+            Opened::Direct(_) => unreachable!("no place of the table was set aside"),
+        })
+    }
+}
+
+/// Sets an option of a socket whose value is a number.
+pub(crate) struct SetOption {
+    endpoint: Share,
+    level: i32,
+    name: i32,
+    value: libc::c_int,
+}
+
+impl SetOption {
+    pub(crate) fn new(endpoint: &Share, level: i32, name: i32, value: libc::c_int) -> Self {
+        SetOption { endpoint: endpoint.clone(), level, name, value }
+    }
+}
+
+impl Op for SetOption {
+    type Output = io::Result<()>;
+    const NAME: &'static str = "setsockopt";
+    const OPCODE: u8 = opcode::SetSockOpt::CODE;
+
+    fn entry(&mut self) -> Entry {
+        let (value, len) = ((&raw const self.value).cast(), size_of::<libc::c_int>() as u32);
+        let (level, name) = (self.level as u32, self.name as u32);
+        on_fd!(self.endpoint.descriptor.fd(), |fd| opcode::SetSockOpt::new(fd, level, name, value, len)
+            .build())
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Now
+    }
+
+    fn call(&mut self) -> Call {
+        let fd = self.endpoint.descriptor.raw() as usize;
+        let (value, len) = (&raw const self.value as usize, size_of::<libc::c_int>());
+        // SAFETY: the value is part of this operation.
+        unsafe { Call::new(libc::SYS_setsockopt, [fd, self.level as usize, self.name as usize, value, len]) }
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        completion.unit()
+    }
+}

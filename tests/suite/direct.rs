@@ -1,0 +1,549 @@
+//! Direct descriptors: sockets and files that belong to the ring, and ordinary ones in their place where there are none.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::pin::Pin;
+
+use proactor::fs::OpenOptions;
+use proactor::fs::direct::File;
+use proactor::net::direct::{TcpListener, TcpStream};
+use proactor::{Config, Feature, FeatureState, Runtime, spawn};
+
+use crate::kit::*;
+
+tests! {
+    streams_move_bytes_as_ordinary_ones_do,
+    a_stream_is_received_in_any_way,
+    a_direct_stream_has_no_number,
+    a_dropped_stream_is_closed,
+    a_direct_stream_is_closed_and_says_so,
+    a_dropped_accept_loses_no_direct_connection,
+    connecting_tries_one_address_after_the_other,
+    a_dropped_connect_leaves_nothing,
+    options_and_addresses_are_the_socket_s,
+    an_installed_stream_has_what_was_received,
+    install_is_refused_while_a_future_is_there,
+    places_are_used_again,
+    a_table_that_is_refused_is_done_without,
+    what_is_open_at_the_end_is_closed,
+    files_read_and_write_as_ordinary_ones_do,
+    a_file_opened_for_a_dropped_future_is_closed,
+    a_quiet_file_is_nobody_s;
+    proactor:
+    a_full_table_is_an_error_and_loses_no_connection,
+}
+
+/// The backend with direct descriptors, without them, and with each of those masked that receiving stands on.
+fn on_machines<R: Runtime>(test: impl AsyncFn(&R)) {
+    let masks: &[&[Feature]] = &[
+        &[],
+        &[Feature::DirectDescriptors],
+        &[Feature::Ftruncate],
+        &[Feature::IncrementalBuffers],
+        &[Feature::MultishotRecv],
+        &[Feature::BufferRing],
+        &[Feature::CqeSkip],
+        &[Feature::DeferTaskrun, Feature::CoopTaskrun],
+    ];
+    let count = if is_proactor::<R>() { masks.len() } else { 1 };
+    for mask in &masks[..count] {
+        let runtime = R::with_config(&Config::new().mask_all(mask.iter().copied())).unwrap();
+        runtime.block_on(test(&runtime));
+        runtime.block_on(nothing_is_left(&runtime));
+        end(runtime);
+    }
+}
+
+async fn nothing_is_left<R: Runtime>(runtime: &R) {
+    until(|| {
+        let live = runtime.report().live;
+        (live.ops, live.standing, live.direct, live.buffers) == (0, 0, 0, 0)
+    })
+    .await;
+}
+
+/// A direct stream, and its peer as a blocking stream of the standard library.
+async fn half() -> (TcpStream, std::net::TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (listener.accept().await.unwrap(), peer)
+}
+
+fn streams_move_bytes_as_ordinary_ones_do<R: Runtime>() {
+    on_machines(async |runtime: &R| {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let server = listener.accept().await.unwrap();
+        let places = if uses(runtime, Feature::DirectDescriptors) { 2 } else { 0 };
+        assert_eq!(runtime.report().live.direct, places);
+        let sent = pattern(500_000);
+        let echo = spawn(async move {
+            while let Some(chunk) = server.recv().await.unwrap() {
+                server.write_all(chunk).await.unwrap();
+            }
+            server.shutdown(Shutdown::Write).await.unwrap();
+        });
+        let sending = async {
+            let (first, rest) = sent.split_at(1_000);
+            client.write_all(first.to_vec()).await.unwrap();
+            let (second, rest) = rest.split_at(100_000);
+            client.write_all_vectored([second[..9].to_vec(), second[9..].to_vec()]).await.unwrap();
+            client.write_all_zerocopy(rest.to_vec()).await.unwrap();
+            assert_eq!(client.bytes_sent(), 500_000);
+            client.shutdown(Shutdown::Write).await.unwrap();
+        };
+        let receiving = async {
+            let mut received = Vec::new();
+            let (_, exact) = client.read_exact(vec![0; 70_000]).await.unwrap();
+            received.extend(exact);
+            let (count, [a, b]) =
+                client.read_vectored([Vec::with_capacity(10), Vec::with_capacity(20)]).await.unwrap();
+            assert_eq!(count, a.len() + b.len());
+            received.extend(a.into_iter().chain(b));
+            let (_, some) = client.read(Vec::with_capacity(300)).await.unwrap();
+            received.extend(some);
+            while let Some(chunk) = client.recv().await.unwrap() {
+                received.extend_from_slice(&chunk);
+            }
+            received
+        };
+        let ((), received) = join(sending, receiving).await;
+        assert_bytes(&received, &sent);
+        echo.await.unwrap();
+    });
+}
+
+fn a_stream_is_received_in_any_way<R: Runtime>() {
+    on_machines(async |_: &R| {
+        let (ours, mut peer) = half().await;
+        for len in [1, 10, 5_000, 70_000, 200_000, 300_000, 3, 3, 3, 3] {
+            let sent = pattern(len);
+            let mut early = ours.recv();
+            assert!(poll_once(&mut early).await.is_pending());
+            turns(2).await;
+            drop(early); // loses nothing
+            let sending = thread({
+                let (mut peer, sent) = (peer.try_clone().unwrap(), sent.clone());
+                move || peer.write_all(&sent).unwrap()
+            });
+            let mut received = Vec::new();
+            while received.len() < len {
+                let mut next = ours.recv();
+                let chunk = match poll_once(&mut next).await {
+                    std::task::Poll::Ready(chunk) => chunk,
+                    std::task::Poll::Pending => next.await,
+                };
+                received.extend_from_slice(&chunk.unwrap().unwrap());
+            }
+            assert_bytes(&received, &sent);
+            sending.ended().await;
+        }
+        // A receive that is cancelled while it is armed, and the end.
+        let mut receive = ours.recv();
+        assert!(poll_once(&mut receive).await.is_pending());
+        let error = receive.cancel().await.unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ECANCELED));
+        peer.write_all(b"end").unwrap();
+        drop(peer);
+        assert_eq!(ours.recv().await.unwrap().unwrap(), *b"end");
+        assert_eq!(ours.recv().await.unwrap(), None);
+    });
+}
+
+fn a_direct_stream_has_no_number<R: Runtime>() {
+    alone(|| {
+        let runtime = R::new().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let before = descriptors().len();
+            let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let server = listener.accept().await.unwrap();
+            let file = File::open("/proc/self/cmdline").await.unwrap();
+            let more = if uses(&runtime, Feature::DirectDescriptors) { 0 } else { 3 };
+            assert_eq!(descriptors().len(), before + more);
+            client.write_all("through the table").await.unwrap();
+            assert_eq!(server.recv().await.unwrap().unwrap(), *b"through the table");
+            let server = server.install().await.unwrap();
+            let file = file.install().await.unwrap();
+            server.write_all("and back").await.unwrap();
+            assert_eq!(client.recv().await.unwrap().unwrap(), *b"and back");
+            drop((client, server, file));
+            turns(3).await;
+            assert_eq!(descriptors().len(), before);
+        });
+        end(runtime);
+    });
+}
+
+fn a_dropped_stream_is_closed<R: Runtime>() {
+    on_machines(async |_: &R| {
+        let (ours, peer) = half().await;
+        drop(ours);
+        assert_eq!(thread(move || read_to_end(peer)).ended().await, b"");
+        // Also when a receive is armed, a future is in flight, and another has been dropped.
+        let (ours, peer) = half().await;
+        let mut receive = ours.recv();
+        assert!(poll_once(&mut receive).await.is_pending());
+        turns(2).await;
+        drop((receive, ours));
+        assert_eq!(thread(move || read_to_end(peer)).ended().await, b"");
+        let (ours, peer) = half().await;
+        let mut read = ours.read(Vec::with_capacity(100_000));
+        assert!(poll_once(&mut read).await.is_pending());
+        drop(ours);
+        turns(2).await;
+        drop(read);
+        assert_eq!(thread(move || read_to_end(peer)).ended().await, b"");
+    });
+}
+
+fn a_direct_stream_is_closed_and_says_so<R: Runtime>() {
+    on_machines(async |runtime: &R| {
+        let (ours, peer) = half().await;
+        let mut receive = ours.recv();
+        assert!(poll_once(&mut receive).await.is_pending());
+        turns(1).await;
+        drop(receive);
+        ours.close().await.unwrap();
+        assert_eq!(runtime.report().live.direct, 0);
+        assert_eq!(read_to_end(peer), b"");
+        let (ours, _peer) = half().await;
+        let _receive = ours.recv();
+        assert_eq!(ours.close().await.unwrap_err().kind(), ErrorKind::ResourceBusy);
+    });
+}
+
+fn a_dropped_accept_loses_no_direct_connection<R: Runtime>() {
+    on_machines(async |_: &R| {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        for round in 0..50u8 {
+            let mut accept = listener.accept();
+            assert!(poll_once(&mut accept).await.is_pending());
+            turns(1).await;
+            let mut peer = std::net::TcpStream::connect(address).unwrap();
+            peer.write_all(&[round]).unwrap();
+            if round % 2 == 0 {
+                turns(1).await; // it is accepted, and the future not polled
+            }
+            drop(accept);
+            let server = listener.accept().await.unwrap();
+            assert_eq!(server.read_exact([0]).await.unwrap().1, [round]);
+        }
+        // One that nobody takes is closed with the listener.
+        let mut accept = listener.accept();
+        assert!(poll_once(&mut accept).await.is_pending());
+        turns(1).await;
+        let mut peer = std::net::TcpStream::connect(address).unwrap();
+        turns(1).await;
+        drop((accept, listener));
+        let gone = thread(move || peer.read(&mut [0; 1]).unwrap_or(0)).ended().await;
+        assert_eq!(gone, 0);
+    });
+}
+
+fn connecting_tries_one_address_after_the_other<R: Runtime>() {
+    on_machines(async |_: &R| {
+        let (_socket, nobody) = unused_address();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stream = TcpStream::connect(&[nobody, address][..]).await.unwrap();
+        assert_eq!(stream.peer_addr().await.unwrap(), address);
+        let error = TcpStream::connect(nobody).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        assert!(error.to_string().contains(&nobody.to_string()), "{error}");
+    });
+}
+
+fn a_dropped_connect_leaves_nothing<R: Runtime>() {
+    on_machines(async |runtime: &R| {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        for polls in 0..4 {
+            let mut connect = TcpStream::connect(address);
+            for _ in 0..polls {
+                if poll_once(&mut connect).await.is_ready() {
+                    break;
+                }
+                turns(1).await;
+            }
+            drop(connect);
+            nothing_is_left(runtime).await;
+            let mut connect = TcpStream::connect(address);
+            for _ in 0..polls {
+                if poll_once(&mut connect).await.is_ready() {
+                    break;
+                }
+            }
+            if polls == 0 {
+                let error = connect.cancel().await.unwrap_err();
+                assert_eq!(error.raw_os_error(), Some(libc::ECANCELED));
+            }
+        }
+    });
+}
+
+fn options_and_addresses_are_the_socket_s<R: Runtime>() {
+    on_machines(async |_: &R| {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.set_nodelay(true).unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let server = listener.accept().await.unwrap();
+        assert_eq!(server.peer_addr().await.unwrap(), client.local_addr().await.unwrap());
+        assert_eq!(server.local_addr().await.unwrap(), listener.local_addr().unwrap());
+        client.set_nodelay(true).await.unwrap();
+        client.set_recv_buffer_size(10_000).await.unwrap();
+        client.set_send_buffer_size(20_000).await.unwrap();
+        let (client, server) = (client.install().await.unwrap(), server.install().await.unwrap());
+        assert!(client.nodelay().unwrap() && server.nodelay().unwrap());
+        assert_eq!(
+            (client.recv_buffer_size().unwrap(), client.send_buffer_size().unwrap()),
+            (20_000, 40_000)
+        );
+    });
+}
+
+fn an_installed_stream_has_what_was_received<R: Runtime>() {
+    on_machines(async |_: &R| {
+        let (ours, mut peer) = half().await;
+        ours.write_all("out").await.unwrap();
+        let mut receive = ours.recv();
+        assert!(poll_once(&mut receive).await.is_pending());
+        peer.write_all(b"first").unwrap();
+        turns(3).await;
+        drop(receive);
+        let ours = ours.install().await.unwrap();
+        peer.write_all(b" second").unwrap();
+        assert_eq!(ours.read_exact([0; 12]).await.unwrap().1, *b"first second");
+        assert_eq!(ours.bytes_sent(), 3);
+        drop(ours);
+        assert_eq!(thread(move || read_to_end(peer)).ended().await, b"out");
+    });
+}
+
+fn install_is_refused_while_a_future_is_there<R: Runtime>() {
+    on_machines(async |_: &R| {
+        let (ours, peer) = half().await;
+        let receive = ours.recv();
+        let error = ours.install().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ResourceBusy);
+        drop(receive);
+        assert_eq!(thread(move || read_to_end(peer)).ended().await, b"");
+        // A write that was given up is waited for.
+        let (ours, peer) = half().await;
+        let mut write = ours.write_all(vec![7; 10_000_000]);
+        assert!(poll_once(&mut write).await.is_pending());
+        turns(2).await;
+        drop(write);
+        let ours = ours.install().await.unwrap();
+        let sent = ours.bytes_sent();
+        drop(ours);
+        assert_eq!(thread(move || read_to_end(peer)).ended().await.len() as u64, sent);
+    });
+}
+
+fn places_are_used_again<R: Runtime>() {
+    let runtime = R::with_config(&Config::new().direct_descriptors(3).ring_entries(4)).unwrap();
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        for round in 0..500u32 {
+            let client = TcpStream::connect(address).await.unwrap();
+            let server = listener.accept().await.unwrap();
+            client.write_all(round.to_ne_bytes().to_vec()).await.unwrap();
+            let bytes = server.read_exact([0; 4]).await.unwrap().1;
+            assert_eq!(u32::from_ne_bytes(bytes), round);
+            if round % 2 == 0 {
+                // The place is taken again in the same turn in which it was left.
+                drop(client);
+                let next = TcpStream::connect(address).await.unwrap();
+                assert_eq!(server.recv().await.unwrap(), None);
+                next.write_all("next").await.unwrap();
+                drop(server);
+                let server = listener.accept().await.unwrap();
+                assert_eq!(server.read_exact([0; 4]).await.unwrap().1, *b"next");
+            }
+        }
+        drop(listener);
+        nothing_is_left(&runtime).await;
+    });
+    end(runtime);
+}
+
+fn a_full_table_is_an_error_and_loses_no_connection<R: Runtime>() {
+    let runtime = R::with_config(&Config::new().direct_descriptors(2)).unwrap();
+    if !uses(&runtime, Feature::DirectDescriptors) {
+        return;
+    }
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let peers: Vec<_> = (0..4u8).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        for (number, mut peer) in peers.iter().enumerate() {
+            peer.write_all(&[number as u8]).unwrap();
+        }
+        let mut held = vec![listener.accept().await.unwrap(), listener.accept().await.unwrap()];
+        let full = |error: std::io::Error| {
+            assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
+            assert!(error.to_string().contains("raise Config::direct_descriptors"), "{error}");
+        };
+        full(listener.accept().await.unwrap_err());
+        full(TcpStream::connect(address).await.unwrap_err());
+        full(File::open("/proc/self/cmdline").await.unwrap_err());
+        // The next accept waits, for some time at most, and goes on when there is a place.
+        let mut accept = listener.accept();
+        assert!(poll_once(&mut accept).await.is_pending());
+        let first = held.remove(0);
+        assert_eq!(first.read_exact([0]).await.unwrap().1, [0]);
+        drop(first);
+        loop {
+            match accept.await {
+                Ok(stream) => break held.push(stream),
+                Err(error) => full(error), // the pause was over first
+            }
+            accept = listener.accept();
+        }
+        assert_eq!(held.remove(0).read_exact([0]).await.unwrap().1, [1]);
+        held.push(listener.accept().await.unwrap());
+        for (number, stream) in held.iter().enumerate() {
+            assert_eq!(stream.read_exact([0]).await.unwrap().1, [2 + number as u8]);
+        }
+        drop((held, listener));
+        nothing_is_left(&runtime).await;
+    });
+    end(runtime);
+}
+
+fn a_table_that_is_refused_is_done_without<R: Runtime>() {
+    Alone::new().limit(nix::sys::resource::Resource::RLIMIT_NOFILE, 100).run(|| {
+        let runtime = R::with_config(&Config::new().direct_descriptors(1_000)).unwrap();
+        runtime.block_on(async {
+            let (ours, peer) = half().await;
+            ours.write_all("anyway").await.unwrap();
+            drop(ours);
+            assert_eq!(read_to_end(peer), b"anyway");
+            let features = runtime.report().features;
+            let state =
+                features.iter().find(|report| report.feature == Feature::DirectDescriptors).unwrap().state;
+            let expected = match R::NAME {
+                "selector" => FeatureState::Unused,
+                _ => FeatureState::Refused(libc::EMFILE),
+            };
+            assert_eq!(state, expected);
+        });
+        end(runtime);
+    });
+}
+
+fn what_is_open_at_the_end_is_closed<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let (stream, peer) = runtime.block_on(half());
+    let (other, second) = runtime.block_on(half());
+    runtime.block_on(async {
+        let mut receive = other.recv();
+        assert!(poll_once(&mut receive).await.is_pending());
+    });
+    drop(runtime.spawn(async move { drop(other.recv().await) }));
+    let mut write = stream.write_all("too late");
+    end(runtime);
+    assert_eq!(read_to_end(second), b"");
+    // What outlives its runtime does nothing more.
+    let waker = std::task::Waker::noop();
+    let panic =
+        panic_catching(|| drop(Pin::new(&mut write).poll(&mut std::task::Context::from_waker(waker))));
+    assert!(panic.is_some_and(|message| message.contains("runtime")));
+    drop((write, stream));
+    if is_proactor::<R>() {
+        assert_eq!(read_to_end(peer), b"");
+    }
+}
+
+fn files_read_and_write_as_ordinary_ones_do<R: Runtime>() {
+    on_machines(async |_: &R| {
+        let folder = TempDir::new();
+        let path = folder.path("file");
+        let mut options = OpenOptions::new();
+        let file = File::open_with(options.read(true).write(true).create(true), &path).await.unwrap();
+        let content = pattern(2_500_000);
+        file.write_all_at(content.clone(), 0).await.unwrap();
+        file.write_vectored_at([b"ab".to_vec(), b"cd".to_vec()], 10).await.unwrap();
+        file.write_at("ef", 14).await.unwrap();
+        let mut expected = content;
+        expected[10..16].copy_from_slice(b"abcdef");
+        file.sync_data().await.unwrap();
+        file.sync_all().await.unwrap();
+        assert_bytes(&read_file(&path), &expected);
+        let (_, read) = file.read_at(Vec::with_capacity(3_000_000), 0).await.unwrap();
+        assert_bytes(&read, &expected);
+        assert_eq!(file.read_exact_at([0; 6], 10).await.unwrap().1, *b"abcdef");
+        let (count, bufs) = file.read_vectored_at([vec![0; 2], vec![0; 4]], 10).await.unwrap();
+        assert_eq!((count, bufs.concat()), (6, b"abcdef".to_vec()));
+        file.set_len(5).await.unwrap();
+        assert_eq!(file.metadata().await.unwrap().len(), 5);
+        let error = file.read_exact_at([0; 6], 0).await.unwrap_err();
+        assert_eq!(error.error().kind(), ErrorKind::UnexpectedEof);
+        let file = file.install().await.unwrap();
+        assert_eq!(file.metadata().await.unwrap().len(), 5);
+        file.close().await.unwrap();
+        let file = File::create(&path).await.unwrap();
+        assert_eq!(file.metadata().await.unwrap().len(), 0);
+        file.close().await.unwrap();
+        let error = File::open(folder.path("nothing")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    });
+}
+
+fn a_file_opened_for_a_dropped_future_is_closed<R: Runtime>() {
+    alone(|| {
+        on_machines(async |runtime: &R| {
+            let before = descriptors();
+            for turned in [false, true] {
+                let mut open = File::open("/proc/self/cmdline");
+                let opened = poll_once(&mut open).await.is_ready();
+                if turned {
+                    turns(2).await;
+                }
+                drop(open);
+                assert!(!opened || !is_proactor::<R>());
+                nothing_is_left(runtime).await;
+                until(|| descriptors() == before).await;
+            }
+        });
+    });
+}
+
+fn a_quiet_file_is_nobody_s<R: Runtime>() {
+    on_machines(async |runtime: &R| {
+        let folder = TempDir::new();
+        let path = folder.file("file", &pattern(1 << 20));
+        let ordinary = proactor::fs::File::open(&path).await.unwrap();
+        let direct = File::open(&path).await.unwrap();
+        let reads = || {
+            let buffer = || Vec::with_capacity(1 << 20);
+            (ordinary.read_at(buffer(), 0), direct.read_at(buffer(), 0))
+        };
+        // Futures that have not begun hold nothing up.
+        let not_begun = reads();
+        ordinary.quiesce().await.unwrap();
+        direct.quiesce().await.unwrap();
+        drop(not_begun);
+        // One that has is waited for, until its result has been taken, or nobody wants it.
+        let (mut first, mut second) = reads();
+        assert!(poll_once(&mut first).await.is_pending() && poll_once(&mut second).await.is_pending());
+        let (mut first_quiet, mut second_quiet) = (ordinary.quiesce(), direct.quiesce());
+        assert!(poll_once(&mut first_quiet).await.is_pending());
+        assert!(poll_once(&mut second_quiet).await.is_pending());
+        assert!(poll_once(&mut second_quiet).await.is_pending());
+        assert_eq!(first.await.unwrap().0, 1 << 20);
+        first_quiet.await.unwrap();
+        drop(second);
+        second_quiet.await.unwrap();
+        assert_eq!(runtime.report().live.ops, 0);
+        // The wait can be given up.
+        let (mut first, _) = reads();
+        assert!(poll_once(&mut first).await.is_pending());
+        let error = ordinary.quiesce().cancel().await.unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ECANCELED));
+        assert_eq!(first.await.unwrap().0, 1 << 20);
+    });
+}
