@@ -7,6 +7,7 @@
 mod chunk;
 mod error;
 pub(crate) mod pool;
+mod registered;
 mod slice;
 mod vectored;
 
@@ -16,6 +17,10 @@ use std::sync::Arc;
 
 pub use chunk::Chunk;
 pub use error::{BufError, BufResult};
+pub use registered::RegisteredBuf;
+pub(crate) use registered::Registrar;
+#[doc(hidden)]
+pub use registered::Registration;
 pub use slice::Slice;
 pub(crate) use vectored::IoVecs;
 pub use vectored::{IoVec, IoVecMut};
@@ -55,6 +60,12 @@ pub unsafe trait IoBuf: 'static {
     /// assert_eq!([0u8; 64].init_len(), 64);
     /// ```
     fn init_len(&self) -> usize;
+
+    /// Returns where the buffer is registered with a ring; nobody but [`RegisteredBuf`] and windows of it can say.
+    #[doc(hidden)]
+    fn registration(&self) -> Option<Registration> {
+        None
+    }
 
     /// Narrows the buffer to a window of it.
     ///

@@ -4,7 +4,7 @@
 
 use std::ops::{Bound, Deref, RangeBounds};
 
-use super::{IoBuf, IoBufMut, initialised};
+use super::{IoBuf, IoBufMut, Registration, initialised};
 
 /// A part of an owned buffer, given to an operation in place of the whole.
 ///
@@ -139,6 +139,10 @@ unsafe impl<T: IoBuf> IoBuf for Slice<T> {
         let begin = self.begin.min(self.inner.init_len());
         // SAFETY: at most `init_len` bytes further, so within the buffer or right behind it.
         unsafe { self.inner.read_ptr().add(begin) }
+    }
+
+    fn registration(&self) -> Option<Registration> {
+        self.inner.registration()
     }
 
     fn init_len(&self) -> usize {

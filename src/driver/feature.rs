@@ -51,6 +51,9 @@ pub enum Feature {
     /// on, where the ring has all operations on them): see [`net::direct`](crate::net::direct). Needs
     /// [`Ftruncate`](Self::Ftruncate); else ordinary ones take their place.
     DirectDescriptors,
+    /// `IORING_REGISTER_BUFFERS2` (5.19, with places that are filled later): see
+    /// [`RegisteredBuf`](crate::buf::RegisteredBuf); else it is an ordinary buffer.
+    RegisteredBuffers,
     /// `IORING_ENTER_ABS_TIMER` (6.12): a wait ends at a point in time, and not after a length of it, so that a loop whose
     /// timers don't change need not look at the clock before it sleeps. Not used in a time namespace with an offset, of
     /// which the kernel's call does not know.
@@ -83,6 +86,7 @@ impl Feature {
         Feature::IncrementalBuffers,
         Feature::SendZeroCopy,
         Feature::DirectDescriptors,
+        Feature::RegisteredBuffers,
         Feature::AbsoluteTimer,
         Feature::MinWait,
         Feature::SqPoll,
@@ -107,6 +111,7 @@ impl Feature {
             Feature::IncrementalBuffers => "PBUF_RING_INC",
             Feature::SendZeroCopy => "OP_SEND_ZC",
             Feature::DirectDescriptors => "REGISTER_FILES",
+            Feature::RegisteredBuffers => "REGISTER_BUFFERS",
             Feature::AbsoluteTimer => "ENTER_ABS_TIMER",
             Feature::MinWait => "MIN_TIMEOUT",
             Feature::SqPoll => "SQPOLL",

@@ -13,6 +13,7 @@
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -263,6 +264,7 @@ impl Uring {
             (Feature::BufferRing, opcode::Socket::CODE),
             (Feature::MultishotRecv, opcode::SendZc::CODE),
             (Feature::SendZeroCopy, opcode::SendMsgZc::CODE),
+            (Feature::RegisteredBuffers, opcode::Socket::CODE),
             // The last operation that a direct descriptor needs.
             (Feature::DirectDescriptors, opcode::Ftruncate::CODE),
         ] {
@@ -322,6 +324,26 @@ impl Uring {
     /// Registers an empty table of descriptors.
     pub(crate) fn register_table(&self, places: u32) -> io::Result<()> {
         self.ring.submitter().register_files_sparse(places)
+    }
+
+    /// Registers an empty table of buffers.
+    pub(crate) fn register_buffer_table(&self, places: u32) -> io::Result<()> {
+        self.ring.submitter().register_buffers_sparse(places)
+    }
+
+    /// Puts memory into a place of the table of buffers; nothing empties the place.
+    ///
+    /// # Safety
+    /// The memory is there until the place has been emptied.
+    pub(crate) unsafe fn update_buffer(
+        &self,
+        place: u32,
+        memory: Option<(NonNull<u8>, usize)>,
+    ) -> io::Result<()> {
+        let (base, len) = memory.map_or((std::ptr::null_mut(), 0), |(memory, len)| (memory.as_ptr(), len));
+        let iovec = libc::iovec { iov_base: base.cast(), iov_len: len };
+        // SAFETY: by the caller's word; the tag says that nobody wants to hear of the end.
+        unsafe { self.ring.submitter().register_buffers_update(place, &[iovec], Some(&[0])) }
     }
 
     /// Has the kernel signal `eventfd` whenever the ring has work: see eventfd in io_uring_register(2).

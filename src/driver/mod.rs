@@ -12,7 +12,7 @@
 //! | `setup.rs` | the ladder of setup flags, refusals |
 //! | `poller.rs` | the selector; the only file that calls epoll |
 //! | `buffers.rs` | memory for chunks, and how the kernel takes buffers of it |
-//! | `table.rs` | the ring's own table of descriptors |
+//! | `table.rs`, `fixed.rs` | the ring's own tables: direct descriptors, registered buffers |
 //! | `shortage.rs` | waiting for a descriptor to become free |
 //! | `readiness.rs` | the proactor's descriptor for a foreign loop |
 //! | `dispatch.rs` | how an operation begins, goes on and is given up: on the ring, by a call, on the pool |
@@ -27,6 +27,7 @@
 mod buffers;
 mod dispatch;
 pub(crate) mod feature;
+mod fixed;
 pub(crate) mod kernel;
 #[macro_use]
 pub(crate) mod repeat;
@@ -54,7 +55,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::op::fd::{Descriptor, Opened, Registry, Vacancy, ZeroCopy};
+use crate::op::fd::{Descriptor, Opened, Registry, ZeroCopy};
 use crate::op::standing::{Buffers, Standing};
 use crate::op::{Direction, Op, Wait};
 use crate::sys::context::{self, Entered};
@@ -68,6 +69,7 @@ pub(crate) use standing::let_go;
 
 use buffers::Memory;
 use feature::{Feature, FeatureSet};
+use fixed::REGISTERED_BUFFERS;
 use kernel::{Granted, Opcodes, RingConfig, Uring};
 use poller::Poller;
 use readiness::Readiness;
@@ -149,7 +151,8 @@ pub(crate) struct Driver {
     streams: Rc<Memory>,
     datagrams: OnceCell<Rc<Memory>>,
     resources: Resources,
-    table: Table,
+    descriptors: Table,
+    registered: Table,
     /// What the kernel granted.
     features: FeatureSet,
     scheduler: Rc<Scheduler>,
@@ -190,7 +193,8 @@ impl Driver {
             shortage: Shortage::default(),
             streams,
             datagrams: OnceCell::new(),
-            table: Table::new(resources.direct_descriptors),
+            descriptors: Table::new(resources.direct_descriptors),
+            registered: Table::new(REGISTERED_BUFFERS),
             resources,
             features,
             origin: scheduler.shared().origin,
@@ -209,23 +213,6 @@ impl Driver {
         let zero_copy = self.features.has(Feature::SendZeroCopy);
         let zero_copy = if zero_copy { self.resources.zero_copy } else { ZeroCopy::NEVER };
         Descriptor::new(fd.into(), self.me.clone(), zero_copy)
-    }
-
-    /// Room for a direct descriptor; none where there is no such thing, and an ordinary one takes its place.
-    ///
-    /// # Errors
-    /// When the table is full.
-    pub(crate) fn vacancy(&self) -> io::Result<Option<Vacancy>> {
-        if !self.features.has(Feature::DirectDescriptors) {
-            return Ok(None);
-        }
-        let place = self.table.take(|places| self.with_ring(|ring| ring.kernel.register_table(places)))?;
-        Ok(place.map(|index| Vacancy::new(index, self.me.clone())))
-    }
-
-    /// Places of the ring's table that are taken.
-    pub(crate) fn direct_descriptors(&self) -> usize {
-        self.table.taken()
     }
 
     /// The backend. In a fork of the process there is none: see [`Origin`].
@@ -437,10 +424,7 @@ impl Driver {
                     ring_entries: granted.entries,
                     setup_flags: granted.setup_flags(),
                 };
-                if let Some(errno) = self.table.refused() {
-                    machinery.features = machinery.features.without(Feature::DirectDescriptors);
-                    machinery.refused.push((Feature::DirectDescriptors, errno));
-                }
+                self.say_refused(&mut machinery);
                 machinery
             }
             Backend::Poller(poller) => Machinery { features: poller.features, ..Machinery::default() },
@@ -490,10 +474,7 @@ impl Registry for Driver {
     }
 
     fn vacate(&self, index: u32, filled: bool) {
-        if filled {
-            self.with_ring(|ring| ring.close_direct(index, &self.stats));
-        }
-        self.table.give_back(index);
+        self.vacate_place(index, filled);
     }
 
     fn end_standing(&self, token: NonZeroU64) {

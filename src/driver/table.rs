@@ -1,10 +1,9 @@
-//! The ring's own table of descriptors, and which of its places are free.
+//! A table of the ring, of descriptors or of buffers, and which of its places are free.
 //!
-//! It is registered when the first place is asked for, empty. The kernel could choose places by itself; but a multishot
-//! accept that finds the table full has accepted the connection by then, and drops it. So each place is set aside here,
-//! before the operation that fills it begins, and nothing that the kernel opens is without one.
-//!
-//! A place may be used again as soon as the entry that closes it has been queued: entries are taken in order.
+//! It is registered when the first place is asked for, empty. The kernel could choose places for descriptors by itself;
+//! but a multishot accept that finds the table full has accepted the connection by then, and drops it. So each place is
+//! set aside here, before the operation that fills it begins, and nothing that the kernel opens is without one. It may be
+//! used again as soon as the entry that closes the descriptor has been queued: entries are taken in order.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -45,13 +44,10 @@ impl Table {
     }
 
     /// Sets a place aside; none when there is no table.
-    ///
-    /// # Errors
-    /// When all places are taken.
     pub(super) fn take(
         &self,
         register: impl FnOnce(u32) -> Option<io::Result<()>>,
-    ) -> io::Result<Option<u32>> {
+    ) -> Result<Option<u32>, Full> {
         if let State::New = self.state.get() {
             match register(self.places) {
                 None => return Ok(None),
@@ -69,7 +65,7 @@ impl Table {
         }
         let index = self.next.get();
         if index == self.places {
-            return Err(full(self.places));
+            return Err(Full { places: self.places });
         }
         self.next.set(index + 1);
         Ok(Some(index))
@@ -86,14 +82,10 @@ impl Table {
     }
 }
 
-fn full(places: u32) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::QuotaExceeded,
-        format!(
-            "the ring's table of {places} direct descriptors is full: close some, use ordinary ones as well, or raise \
-             Config::direct_descriptors"
-        ),
-    )
+/// All places are taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Full {
+    pub(super) places: u32,
 }
 
 #[cfg(test)]
@@ -105,8 +97,8 @@ mod tests {
         let table = Table::new(3);
         let take = || table.take(|_| Some(Ok(()))).unwrap();
         assert_eq!([take(), take(), take()], [Some(0), Some(1), Some(2)]);
-        let error = table.take(|_| unreachable!("it is registered once")).unwrap_err();
-        assert!(error.to_string().contains("table of 3 direct descriptors is full"), "{error}");
+        let full = table.take(|_| unreachable!("it is registered once")).unwrap_err();
+        assert_eq!(full.places, 3);
         table.give_back(1);
         assert_eq!((table.taken(), take(), table.taken()), (2, Some(1), 3));
     }

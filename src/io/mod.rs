@@ -4,6 +4,7 @@
 mod close;
 mod copy;
 mod nop;
+mod registered;
 
 use std::future::Future;
 

@@ -23,6 +23,7 @@ use io_uring::types::DestinationSlot;
 
 use super::Completion;
 use super::standing::{Buffers, Standing};
+use crate::buf::IoBuf;
 
 /// What an entry names: a descriptor of the process, or a slot in the ring's own table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,6 +222,12 @@ impl Descriptor {
                 unreachable!("only a ring that carries out every operation has direct descriptors")
             }
         }
+    }
+
+    /// The place of a buffer in the ring's table, if it is registered there.
+    #[inline]
+    pub(crate) fn place_of(&self, buf: &impl IoBuf) -> Option<u16> {
+        buf.registration().and_then(|registration| registration.place_in(self.home()))
     }
 
     pub(crate) fn is_direct(&self) -> bool {

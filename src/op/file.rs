@@ -135,9 +135,13 @@ impl<B: IoBufMut> Op for ReadAt<B> {
     fn entry(&mut self) -> Entry {
         let pointer = self.buf.write_ptr().wrapping_add(self.window.start);
         let offset = position(self.at.offset, self.window.start);
-        on_fd!(self.at.file.descriptor().fd(), |fd| opcode::Read::new(fd, pointer, self.window.len32())
-            .offset(offset)
-            .build())
+        let (descriptor, len) = (self.at.file.descriptor(), self.window.len32());
+        match descriptor.place_of(&self.buf) {
+            None => on_fd!(descriptor.fd(), |fd| opcode::Read::new(fd, pointer, len).offset(offset).build()),
+            Some(place) => on_fd!(descriptor.fd(), |fd| {
+                opcode::ReadFixed::new(fd, pointer, len, place).offset(offset).build()
+            }),
+        }
     }
 
     fn wait(&self) -> Wait<'_> {
@@ -205,9 +209,13 @@ impl<B: IoBuf> Op for WriteAt<B> {
     fn entry(&mut self) -> Entry {
         let pointer = self.buf.read_ptr().wrapping_add(self.window.start);
         let offset = position(self.at.offset, self.window.start);
-        on_fd!(self.at.file.descriptor().fd(), |fd| opcode::Write::new(fd, pointer, self.window.len32())
-            .offset(offset)
-            .build())
+        let (descriptor, len) = (self.at.file.descriptor(), self.window.len32());
+        match descriptor.place_of(&self.buf) {
+            None => on_fd!(descriptor.fd(), |fd| opcode::Write::new(fd, pointer, len).offset(offset).build()),
+            Some(place) => on_fd!(descriptor.fd(), |fd| {
+                opcode::WriteFixed::new(fd, pointer, len, place).offset(offset).build()
+            }),
+        }
     }
 
     fn wait(&self) -> Wait<'_> {

@@ -168,8 +168,9 @@ impl<B: IoBuf> Op for Send<B> {
         let pointer = self.buf.read_ptr().wrapping_add(self.window.start);
         let len = self.window.len32();
         let without_copy = self.sender.goes_without_copy(self.window.len);
+        let place = if without_copy { self.sender.descriptor().place_of(&self.buf) } else { None };
         on_fd!(self.sender.descriptor().fd(), |fd| if without_copy {
-            opcode::SendZc::new(fd, pointer, len).flags(libc::MSG_NOSIGNAL).build()
+            opcode::SendZc::new(fd, pointer, len).buf_index(place).flags(libc::MSG_NOSIGNAL).build()
         } else {
             opcode::Send::new(fd, pointer, len).flags(libc::MSG_NOSIGNAL).build()
         })

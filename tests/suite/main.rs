@@ -38,6 +38,7 @@ mod misuse;
 mod panics;
 mod pool;
 mod received;
+mod registered;
 mod rings;
 mod runtime;
 mod selector;
@@ -72,6 +73,7 @@ fn tests() -> Vec<Test> {
         drops::tests(),
         completions::tests(),
         received::tests(),
+        registered::tests(),
         sending::tests(),
         storm::tests(),
         descriptors::tests(),

@@ -1,0 +1,157 @@
+//! `RegisteredBuf`: memory that a ring has mapped once and for all.
+//!
+//! It knows who has to be told of its end, through [`Registrar`], and nothing of rings.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::rc::Weak;
+
+use super::{IoBuf, IoBufMut};
+
+/// Who has registered a buffer.
+pub(crate) trait Registrar {
+    /// The buffer in this place is about to be freed.
+    fn unregister(&self, place: u16);
+}
+
+/// Where a buffer is registered; see [`IoBuf::registration`].
+#[derive(Clone, Copy, Debug)]
+pub struct Registration {
+    place: u16,
+    /// The address of the ring's owner.
+    home: *const (),
+}
+
+impl Registration {
+    /// The place in the table of the ring of `home`, if it is registered there.
+    pub(crate) fn place_in(self, home: *const ()) -> Option<u16> {
+        (self.home == home).then_some(self.place)
+    }
+}
+
+/// Page-aligned memory, registered with the runtime's ring where that can be: the kernel has looked its pages up and
+/// holds on to them, and need not do so for each operation.
+///
+/// That gains where an operation works on the caller's pages: reading and writing files past the page cache
+/// (`O_DIRECT`), and sends without a copy ([`write_zerocopy`](crate::net::TcpStream::write_zerocopy)). Others use it as any
+/// buffer. Its bytes are all initialised, zeros at first; a [`slice`](IoBuf::slice) of it is registered as well.
+///
+/// Its memory counts against RLIMIT_MEMLOCK of ordinary users. Where it can't be registered (too little of that, more than
+/// 1,024 buffers, another runtime, the selector) it is an ordinary buffer. Dropping it takes the registration back.
+///
+/// # Examples
+/// ```
+/// use proactor::buf::{IoBuf, RegisteredBuf};
+/// use proactor::fs::OpenOptions;
+/// proactor::run(async {
+///     let path = std::env::temp_dir().join(format!("proactor-registered-{}", std::process::id()));
+///     let file = OpenOptions::new().read(true).write(true).create(true).open(&path).await?;
+///     let mut buffer = RegisteredBuf::new(8192);
+///     buffer[..5].copy_from_slice(b"bytes");
+///     let (_, buffer) = file.write_all_at(buffer.slice(..4096), 0).await?;
+///     let (count, buffer) = file.read_at(buffer.into_inner(), 0).await?;
+///     assert_eq!((count, &buffer[..5]), (4096, &b"bytes"[..]));
+///     std::fs::remove_file(&path)
+/// }).unwrap();
+/// ```
+pub struct RegisteredBuf {
+    memory: NonNull<u8>,
+    len: usize,
+    place: Option<(u16, Weak<dyn Registrar>)>,
+}
+
+const PAGE: usize = 4_096;
+
+fn layout(len: usize) -> Layout {
+    Layout::from_size_align(len.max(1), PAGE).expect("a buffer is smaller than the address space")
+}
+
+impl RegisteredBuf {
+    /// One that is registered nowhere yet.
+    pub(crate) fn unregistered(len: usize) -> Self {
+        let layout = layout(len);
+        // SAFETY: the layout has a size.
+        let memory =
+            NonNull::new(unsafe { alloc_zeroed(layout) }).unwrap_or_else(|| handle_alloc_error(layout));
+        RegisteredBuf { memory, len, place: None }
+    }
+
+    /// It has been registered.
+    pub(crate) fn registered(&mut self, place: u16, home: Weak<dyn Registrar>) {
+        self.place = Some((place, home));
+    }
+
+    /// Whether it is registered with a ring.
+    pub fn is_registered(&self) -> bool {
+        self.place.as_ref().is_some_and(|(_, home)| home.strong_count() > 0)
+    }
+}
+
+impl Drop for RegisteredBuf {
+    fn drop(&mut self) {
+        if let Some((place, home)) = self.place.take()
+            && let Some(home) = home.upgrade()
+        {
+            home.unregister(place);
+        }
+        // SAFETY: `unregistered` made it with this layout.
+        unsafe { dealloc(self.memory.as_ptr(), layout(self.len)) };
+    }
+}
+
+impl Deref for RegisteredBuf {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: so many bytes are this value's own, and initialised.
+        unsafe { std::slice::from_raw_parts(self.memory.as_ptr(), self.len) }
+    }
+}
+
+impl DerefMut for RegisteredBuf {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above. Whoever can change it holds it, so no operation does.
+        unsafe { std::slice::from_raw_parts_mut(self.memory.as_ptr(), self.len) }
+    }
+}
+
+// SAFETY: the memory stays where it is, is initialised as a whole, and belongs to this value.
+unsafe impl IoBuf for RegisteredBuf {
+    fn read_ptr(&self) -> *const u8 {
+        self.memory.as_ptr()
+    }
+
+    fn init_len(&self) -> usize {
+        self.len
+    }
+
+    fn registration(&self) -> Option<Registration> {
+        self.place.as_ref().map(|(place, home)| Registration { place: *place, home: home.as_ptr().cast() })
+    }
+}
+
+// SAFETY: as above; all of it may be written.
+unsafe impl IoBufMut for RegisteredBuf {
+    fn write_ptr(&mut self) -> *mut u8 {
+        self.memory.as_ptr()
+    }
+
+    fn total_len(&self) -> usize {
+        self.len
+    }
+
+    unsafe fn set_init(&mut self, len: usize) {
+        debug_assert!(len <= self.len, "{len} bytes do not fit into the buffer");
+    }
+}
+
+impl fmt::Debug for RegisteredBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegisteredBuf")
+            .field("len", &self.len)
+            .field("registered", &self.is_registered())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,162 @@
+//! What the ring keeps for good until it is told otherwise: direct descriptors and registered buffers, each in a table.
+//!
+//! Both are asked for where the kernel has them; else, and when it refuses, ordinary ones take their place.
+
+use std::io;
+use std::ptr::NonNull;
+
+use super::feature::Feature;
+use super::table::Full;
+use super::{Driver, Machinery};
+use crate::buf::{IoBuf, RegisteredBuf, Registrar};
+use crate::op::fd::Vacancy;
+
+/// Buffers that may be registered at a time.
+pub(super) const REGISTERED_BUFFERS: u32 = 1_024;
+
+impl Driver {
+    /// Room for a direct descriptor; none where an ordinary one takes its place.
+    ///
+    /// # Errors
+    /// When the table is full.
+    pub(crate) fn vacancy(&self) -> io::Result<Option<Vacancy>> {
+        if !self.features.has(Feature::DirectDescriptors) {
+            return Ok(None);
+        }
+        match self.descriptors.take(|places| self.with_ring(|ring| ring.kernel.register_table(places))) {
+            Ok(place) => Ok(place.map(|index| Vacancy::new(index, self.me.clone()))),
+            Err(Full { places }) => Err(io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                format!(
+                    "the ring's table of {places} direct descriptors is full: close some, use ordinary ones as well, \
+                     or raise Config::direct_descriptors"
+                ),
+            )),
+        }
+    }
+
+    /// A place for a direct descriptor is free again; `filled` says that one lies there, to be closed.
+    pub(super) fn vacate_place(&self, index: u32, filled: bool) {
+        if filled {
+            self.with_ring(|ring| ring.close_direct(index, &self.stats));
+        }
+        self.descriptors.give_back(index);
+    }
+
+    /// Places for direct descriptors that are taken.
+    pub(crate) fn direct_descriptors(&self) -> usize {
+        self.descriptors.taken()
+    }
+
+    /// A buffer of zeros, registered if it can be.
+    pub(crate) fn registered_buffer(&self, len: usize) -> RegisteredBuf {
+        let mut buffer = RegisteredBuf::unregistered(len);
+        if len > 0
+            && self.features.has(Feature::RegisteredBuffers)
+            && let Ok(Some(place)) = self
+                .registered
+                .take(|places| self.with_ring(|ring| ring.kernel.register_buffer_table(places)))
+        {
+            let memory = NonNull::new(buffer.read_ptr().cast_mut()).map(|memory| (memory, len));
+            // SAFETY: the place is emptied before the buffer's memory is freed.
+            let update = self.with_ring(|ring| unsafe { ring.kernel.update_buffer(place, memory) });
+            match update {
+                Some(Ok(())) => buffer.registered(place as u16, self.me.clone()), // there are 1,024 places
+                // Mostly for want of memory that may be locked.
+                Some(Err(_)) | None => self.registered.give_back(place),
+            }
+        }
+        buffer
+    }
+
+    /// Tables that the kernel has refused.
+    pub(super) fn say_refused(&self, machinery: &mut Machinery) {
+        for (feature, table) in
+            [(Feature::DirectDescriptors, &self.descriptors), (Feature::RegisteredBuffers, &self.registered)]
+        {
+            if let Some(errno) = table.refused() {
+                machinery.features = machinery.features.without(feature);
+                machinery.refused.push((feature, errno));
+            }
+        }
+    }
+}
+
+impl Registrar for Driver {
+    fn unregister(&self, place: u16) {
+        let place = u32::from(place);
+        // SAFETY: this takes memory out.
+        let emptied = self.with_ring(|ring| unsafe { ring.kernel.update_buffer(place, None) });
+        // A place that could not be emptied is not used again.
+        if emptied.is_none_or(|emptied| emptied.is_ok()) {
+            self.registered.give_back(place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Weak;
+
+    use super::*;
+    use crate::buf::IoBufMut;
+    use crate::op::endpoint::Share;
+    use crate::op::fd::{Descriptor, ZeroCopy};
+    use crate::op::file::{ReadFrom, WriteTo};
+    use crate::op::open_file::{OpenFile, Use};
+    use crate::op::socket::Sender;
+    use crate::op::transfer::Transfer;
+    use crate::op::{Entry, Op};
+
+    /// A descriptor of no runtime.
+    fn descriptor() -> Descriptor {
+        let (one, _) = std::os::unix::net::UnixStream::pair().unwrap();
+        Descriptor::new(std::os::fd::OwnedFd::from(one).into(), Weak::<Driver>::new(), ZeroCopy::ON_REQUEST)
+    }
+
+    fn opcode(entry: Entry) -> u8 {
+        // SAFETY: an entry begins with its opcode: see io_uring_enter(2).
+        unsafe { (&raw const entry).cast::<u8>().read() }
+    }
+
+    /// The opcodes of read, write and send without a copy.
+    fn opcodes(buf: impl Fn() -> RegisteredBuf, of: fn(RegisteredBuf) -> Slice) -> [u8; 2] {
+        let file = OpenFile::new(descriptor());
+        let read = ReadFrom { file: Use::new(&file), offset: 0 };
+        let write = WriteTo { file: Use::new(&file), offset: 0 };
+        [opcode(read.step(of(buf()), 0).entry()), opcode(write.step(of(buf()), 0).entry())]
+    }
+
+    type Slice = crate::buf::Slice<RegisteredBuf>;
+
+    #[test]
+    fn operations_on_a_registered_buffer_name_its_place() {
+        use io_uring::opcode::{Read, ReadFixed, Write, WriteFixed};
+        let registered = || {
+            let mut buf = RegisteredBuf::unregistered(64);
+            buf.registered(3, Weak::<Driver>::new());
+            buf
+        };
+        assert_eq!(opcodes(registered, |buf| buf.slice(..)), [ReadFixed::CODE, WriteFixed::CODE]);
+        assert_eq!(opcodes(registered, |buf| buf.slice(8..16)), [ReadFixed::CODE, WriteFixed::CODE]);
+        let plain = || RegisteredBuf::unregistered(64);
+        assert_eq!(opcodes(plain, |buf| buf.slice(..)), [Read::CODE, Write::CODE]);
+        // A send says so in its flags.
+        let flags = |buf: RegisteredBuf| {
+            let entry = Sender::without_copy(&Share::new(descriptor())).step(buf, 0).entry();
+            // SAFETY: the opcode's own flags are the third and fourth byte.
+            unsafe { (&raw const entry).cast::<u16>().add(1).read() }
+        };
+        const FIXED_BUF: u16 = 1 << 2; // IORING_RECVSEND_FIXED_BUF
+        assert_eq!((flags(registered()) & FIXED_BUF, flags(plain()) & FIXED_BUF), (FIXED_BUF, 0));
+    }
+
+    #[test]
+    fn a_buffer_of_another_ring_is_an_ordinary_one() {
+        let mut buf = RegisteredBuf::unregistered(64);
+        buf.registered(3, Weak::<Driver>::new());
+        let registration = buf.registration().unwrap();
+        assert_eq!(registration.place_in(std::ptr::null()), None);
+        assert_eq!((buf.total_len(), buf.is_registered()), (64, false));
+    }
+}
