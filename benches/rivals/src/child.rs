@@ -111,8 +111,8 @@ fn bare_ring(job: &Job) -> io::Result<()> {
         Workload::Read { direct: true, in_flight } => blocks(Blocks::ReadDirect, in_flight),
         Workload::Write => blocks(Blocks::Write, 1),
         Workload::Wake => measured(job, |ops| bare::ring::wakes(ops, job.cores)),
-        Workload::Spawn => measured(job, |ops| Ok(bare::executor::spawns(ops))),
-        Workload::Yield => measured(job, |ops| Ok(bare::executor::yields(ops))),
+        Workload::Spawn => measured(job, bare::executor::spawns),
+        Workload::Yield => measured(job, bare::executor::yields),
         Workload::TimeoutReady | Workload::TimeoutArmed | Workload::Timers => lacks(),
     }
 }

@@ -108,7 +108,7 @@ impl Generator {
             let begun = Instant::now();
             clients.push(Client { stream, number: 0, sent: 0, received: 0, begun, busy: false });
         }
-        let pattern = (0..PERIOD + load.bytes).map(|at| (at % PERIOD * 2_654_435_761 >> 13) as u8).collect();
+        let pattern = (0..PERIOD + load.bytes).map(|at| ((at % PERIOD * 2_654_435_761) >> 13) as u8).collect();
         let times = Histogram::new_with_max(60_000_000_000, 3).expect("a minute, to three digits");
         let (port, churn, bytes) = (load.port, load.churn, load.bytes);
         Ok(Generator { epoll, port, churn, clients, bytes, pattern, buffer: vec![0; bytes], times })

@@ -160,7 +160,7 @@ impl Process {
         if self.output.read_line(&mut line)? == 0 {
             return Ok(Said::Failed(format!("it ended: {}", self.child.wait()?)));
         }
-        Ok(parse(&line)?)
+        parse(&line)
     }
 
     /// Ends it in good order: it sees the end of its input.

@@ -39,12 +39,15 @@ impl Peer for Glommio {
     }
 
     async fn timeout<F: Future>(time: Duration, future: F) -> bool {
-        let future = async { Ok::<_, GlommioError<()>>(drop(future.await)) };
+        let future = async {
+            future.await;
+            Ok::<_, GlommioError<()>>(())
+        };
         glommio::timer::timeout(time, future).await.is_ok()
     }
 
-    fn yield_now() -> impl Future<Output = ()> {
-        async { glommio::executor().yield_task_queue_now().await }
+    async fn yield_now() {
+        glommio::executor().yield_task_queue_now().await;
     }
 
     fn move_blocks(
