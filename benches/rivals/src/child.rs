@@ -17,13 +17,13 @@ use crate::peers::{
     tokio_uring::TokioUring,
 };
 use crate::process::{Job, Said, Used, pin, say};
-use crate::workload::Workload;
+use crate::workload::{Service, Workload};
 
 /// All of them, in the order of the tables: name and settings.
 pub fn runtimes() -> Vec<(&'static str, &'static str)> {
     vec![
         ("bare-ring", bare::ring::SETTINGS),
-        (MULTISHOT, bare::multishot::SETTINGS),
+        ("bare-multishot", bare::multishot::SETTINGS),
         ("bare-epoll", bare::epoll::SETTINGS),
         (Ours::<Proactor>::NAME, Ours::<Proactor>::SETTINGS),
         (Ours::<Proactor, Owned>::NAME, Ours::<Proactor, Owned>::SETTINGS),
@@ -40,8 +40,6 @@ pub fn runtimes() -> Vec<(&'static str, &'static str)> {
     ]
 }
 
-const MULTISHOT: &str = "bare-multishot";
-
 /// Whether it is measured when nobody names runtimes. The others are modes, of matter to the rows of sockets alone.
 pub fn is_usual(name: &str) -> bool {
     !name.contains('-') || matches!(name, "bare-ring" | "bare-epoll" | "tokio-uring")
@@ -51,8 +49,8 @@ pub fn main(job: &Job) -> io::Result<()> {
     pin(0);
     match job.runtime.as_str() {
         "bare-ring" => bare_ring(job),
-        MULTISHOT => bare_multishot(job),
-        "bare-epoll" => bare_epoll(job),
+        "bare-multishot" => server(job, bare::multishot::serve),
+        "bare-epoll" => server(job, bare::epoll::serve),
         "proactor" => peer::<Ours<Proactor>>(job),
         "proactor-owned" => peer::<Ours<Proactor, Owned>>(job),
         "proactor-whole" => peer::<Ours<Proactor, Whole>>(job),
@@ -73,6 +71,8 @@ pub fn main(job: &Job) -> io::Result<()> {
 /// the input ends it.
 fn listen() -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+    // What is accepted inherits it, so that no runtime has to spend a system call on it.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
     socket.listen(4_096)?;
     let listener: TcpListener = socket.into();
@@ -102,10 +102,11 @@ fn lacks() -> io::Result<()> {
 }
 
 fn bare_ring(job: &Job) -> io::Result<()> {
+    if let Some((service, size)) = job.workload.service() {
+        return bare::ring::serve(listen()?, service, size);
+    }
     let blocks = |what, in_flight| measured(job, |ops| bare::ring::blocks(ops, what, in_flight, &job.file));
     match job.workload {
-        Workload::Echo { bytes, .. } | Workload::Churn { bytes, .. } => bare::ring::echo(listen()?, bytes),
-        Workload::Idle { .. } => bare::ring::echo(listen()?, 4_096),
         Workload::Nop { in_flight } => measured(job, |ops| bare::ring::nops(ops, in_flight)),
         Workload::Read { direct: false, in_flight } => blocks(Blocks::Read, in_flight),
         Workload::Read { direct: true, in_flight } => blocks(Blocks::ReadDirect, in_flight),
@@ -113,43 +114,30 @@ fn bare_ring(job: &Job) -> io::Result<()> {
         Workload::Wake => measured(job, |ops| bare::ring::wakes(ops, job.cores)),
         Workload::Spawn => measured(job, bare::executor::spawns),
         Workload::Yield => measured(job, bare::executor::yields),
-        Workload::TimeoutReady | Workload::TimeoutArmed | Workload::Timers => lacks(),
-    }
-}
-
-fn bare_multishot(job: &Job) -> io::Result<()> {
-    match job.workload {
-        Workload::Echo { bytes, .. } | Workload::Churn { bytes, .. } => {
-            bare::multishot::echo(listen()?, bytes)
-        }
-        Workload::Idle { .. } => bare::multishot::echo(listen()?, 4_096),
         _ => lacks(),
     }
 }
 
-fn bare_epoll(job: &Job) -> io::Result<()> {
-    match job.workload {
-        Workload::Echo { bytes, .. } | Workload::Churn { bytes, .. } => bare::epoll::echo(listen()?, bytes),
-        Workload::Idle { .. } => bare::epoll::echo(listen()?, 4_096),
-        _ => lacks(),
+/// For those that do nothing but serve.
+fn server(job: &Job, serve: impl FnOnce(TcpListener, Service, usize) -> io::Result<()>) -> io::Result<()> {
+    match job.workload.service() {
+        Some((service, size)) => serve(listen()?, service, size),
+        None => lacks(),
     }
 }
 
 fn peer<P: Peer>(job: &Job) -> io::Result<()> {
-    let used = || Used { calls: P::counted_calls(), ..Used::now() };
-    match job.workload {
-        Workload::Echo { bytes, .. } | Workload::Churn { bytes, .. } => {
-            P::block_on(P::echo(listen()?, bytes))
-        }
-        Workload::Idle { .. } => P::block_on(P::echo(listen()?, 4_096)),
-        _ => P::block_on(async {
-            if inside::run::<P>(job, job.warm).await.is_none() {
-                return lacks();
-            }
-            let begin = used();
-            inside::run::<P>(job, job.ops).await;
-            say(&Said::Used(used().since(begin)));
-            Ok(())
-        }),
+    if let Some((service, size)) = job.workload.service() {
+        return P::block_on(P::serve(listen()?, service, size));
     }
+    let used = || Used { calls: P::counted_calls(), ..Used::now() };
+    P::block_on(async {
+        if inside::run::<P>(job, job.warm).await.is_none() {
+            return lacks();
+        }
+        let begin = used();
+        inside::run::<P>(job, job.ops).await;
+        say(&Said::Used(used().since(begin)));
+        Ok(())
+    })
 }

@@ -30,7 +30,7 @@ pub async fn run<P: Peer>(job: &Job, ops: u64) -> Option<()> {
         }
         Workload::Write => blocks::<P>(ops, Blocks::Write, 1, file).await,
         Workload::Wake => wakes::<P>(ops, cores).await,
-        Workload::Echo { .. } | Workload::Churn { .. } | Workload::Idle { .. } => {
+        Workload::Echo { .. } | Workload::Churn { .. } | Workload::Stream { .. } | Workload::Idle { .. } => {
             unreachable!("it has its load outside")
         }
     }

@@ -1,15 +1,15 @@
 //! Measures proactor, on both of its backends, beside other runtimes and loops written by hand, on the same work.
 //!
 //! ```text
-//! cargo run --release                                   # everything; about 20 minutes
+//! cargo run --release                                   # the usual rows; about 25 minutes
 //! cargo run --release -- --only echo-64-64 --runtimes proactor,tokio,bare-ring --rounds 9
 //! cargo run --release -- --list                         # workloads, and runtimes with their settings
 //! ```
 //!
-//! Each measurement is a process of its own, pinned to a core: the measured side, and for the echo rows a load
-//! generator that checks every byte. Rounds are interleaved (A B C A B C …), so that a machine that changes its
-//! speed changes it for all; ratios are taken within a round. CPU time is that of the measured process, its
-//! threads and the kernel's work for it included.
+//! Each measurement is a process of its own, pinned to a core: the measured side, and for the rows of sockets a load
+//! generator that checks every byte that comes back. Rounds are interleaved (A B C A B C …), so that a machine that
+//! changes its speed changes it for all; ratios are taken within a round. CPU time is that of the measured process,
+//! its threads and the kernel's work for it included.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -17,7 +17,7 @@
 //! | `peer.rs`, `peers/` | what a runtime must bring, and each of them at its best settings |
 //! | `bare/` | loops written by hand: the limits |
 //! | `inside.rs` | workloads that need nobody outside the process, once for all runtimes |
-//! | `load.rs` | the load generator |
+//! | `load/`, `wire.rs` | the load generator, and what it agrees on with the servers |
 //! | `child.rs`, `process.rs` | the measured process, and how it is spoken to |
 //! | `rounds.rs`, `stats.rs` | the measuring, medians and paired ratios |
 //! | `counts.rs` | system calls and instructions, counted by strace and callgrind |
@@ -34,6 +34,7 @@ mod process;
 mod report;
 mod rounds;
 mod stats;
+mod wire;
 mod workload;
 
 use std::path::PathBuf;
@@ -49,7 +50,7 @@ use workload::{Cores, Workload};
 /// Compares runtimes on the same work.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Workloads, by name or family: `echo-64-64`, `echo`. All without it.
+    /// Workloads, by name or family: `echo-64-64`, `echo`, or `all`. The usual ones without it.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Runtimes, and modes of them. All runtimes without it, each in the mode that its documents advise.
@@ -111,8 +112,15 @@ fn main() -> ExitCode {
 fn parent(arguments: &Arguments) -> std::io::Result<()> {
     let known = child::runtimes();
     if arguments.list {
-        Workload::ALL.iter().for_each(|workload| println!("{}", workload.name()));
-        known.iter().for_each(|(name, settings)| println!("{name}: {settings}"));
+        let mark = |usual| if usual { "*" } else { " " };
+        println!("What is measured when nobody names it is marked with an asterisk.\n");
+        for workload in Workload::all() {
+            println!("{} {}", mark(workload.is_usual()), workload.name());
+        }
+        println!();
+        for (name, settings) in &known {
+            println!("{} {name}: {settings}", mark(child::is_usual(name)));
+        }
         return Ok(());
     }
     let names = |all: Vec<String>| all.join(", ");
@@ -124,11 +132,13 @@ fn parent(arguments: &Arguments) -> std::io::Result<()> {
         )));
     }
     let is_wanted = |workload: &Workload| {
-        arguments.only.is_empty() || arguments.only.iter().any(|only| workload.is_called(only))
+        let mut named = arguments.only.iter();
+        (arguments.only.is_empty() && workload.is_usual())
+            || named.any(|only| only == "all" || workload.is_called(only))
     };
-    let workloads: Vec<_> = Workload::ALL.into_iter().filter(is_wanted).collect();
+    let workloads: Vec<_> = Workload::all().into_iter().filter(is_wanted).collect();
     if workloads.is_empty() {
-        let all = names(Workload::ALL.iter().map(|workload| workload.name()).collect());
+        let all = names(Workload::all().iter().map(|workload| workload.name()).collect());
         return Err(std::io::Error::other(format!("there is no such workload; there are {all}")));
     }
     // Ten thousand connections take as many descriptors on each side.

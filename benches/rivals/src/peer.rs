@@ -9,6 +9,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::workload::Service;
+
 /// Bytes that one read of the file workloads asks for.
 pub const BLOCK: usize = 4_096;
 
@@ -70,8 +72,12 @@ pub trait Peer: 'static {
         next: impl FnMut() -> Option<u64> + 'static,
     ) -> impl Future<Output = std::io::Result<()>> + 'static;
 
-    /// Accepts connections for ever, and sends back what comes on each, with buffers of this size.
-    fn echo(listener: std::net::TcpListener, size: usize) -> impl Future<Output = std::io::Result<()>>;
+    /// Accepts connections for ever, and serves each, with buffers of this size where it brings buffers itself.
+    fn serve(
+        listener: std::net::TcpListener,
+        service: Service,
+        size: usize,
+    ) -> impl Future<Output = std::io::Result<()>>;
 }
 
 /// For runtimes that have none of their own.

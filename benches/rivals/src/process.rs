@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::workload::{Cores, Workload};
+use crate::workload::{Cores, Traffic, Workload};
 
 /// What a measured child is to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,10 +26,9 @@ pub struct Job {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Load {
     pub port: u16,
+    pub traffic: Traffic,
     pub bytes: usize,
     pub connections: usize,
-    /// A connection for each message.
-    pub churn: bool,
     pub warm: u64,
     pub ops: u64,
     pub cores: Cores,
@@ -54,11 +53,11 @@ pub enum Said {
     Used(Used),
     /// The load is connected and warm.
     Warm,
-    /// The load has done its operations; nanoseconds of a round trip at the median and at 99 %.
+    /// The load has done its operations; nanoseconds of a round trip at the median and at 99 %, where there are any.
     Done {
         wall_ns: u64,
-        p50_ns: u64,
-        p99_ns: u64,
+        p50_ns: Option<u64>,
+        p99_ns: Option<u64>,
     },
     Lacks,
     Failed(String),
@@ -161,6 +160,11 @@ impl Process {
             return Ok(Said::Failed(format!("it ended: {}", self.child.wait()?)));
         }
         parse(&line)
+    }
+
+    /// How many descriptors it has open. None where that can't be read.
+    pub fn descriptors(&self) -> Option<usize> {
+        Some(std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).ok()?.count())
     }
 
     /// Ends it in good order: it sees the end of its input.

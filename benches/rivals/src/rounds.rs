@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::counts::Counter;
 use crate::process::{Job, Load, Process, Said, Used};
-use crate::workload::{Cores, Workload};
+use crate::workload::{Cores, Traffic, Workload};
 
 /// What one measurement gave.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -133,44 +133,47 @@ pub fn measure(
     let cores = plan.cores(workload);
     let job = Job { runtime: runtime.to_owned(), workload, warm, ops, cores, file: plan.file.to_owned() };
     let mut child = Process::start("--measured", &job, wrap)?;
-    let (bytes, connections, ops) = match workload {
-        Workload::Echo { bytes, connections } | Workload::Churn { bytes, connections } => {
-            (bytes, connections, ops)
-        }
-        Workload::Idle { connections } => (64, connections, 0),
-        _ => {
-            let sample = match child.hear()? {
-                Said::Used(used) => Some(Sample { ops, used, ..Sample::default() }),
-                Said::Lacks => None,
-                said => return Err(unexpected(said)),
-            };
-            child.finish()?;
-            return Ok(sample);
-        }
+    let Some((traffic, bytes, connections)) = workload.load() else {
+        let sample = match child.hear()? {
+            Said::Used(used) => Some(Sample { ops, used, ..Sample::default() }),
+            Said::Lacks => None,
+            said => return Err(unexpected(said)),
+        };
+        child.finish()?;
+        return Ok(sample);
     };
+    let idle = matches!(workload, Workload::Idle { .. });
+    let ops = if idle { 0 } else { ops };
     let port = match child.hear()? {
         Said::Listens(port) => port,
         said => return Err(unexpected(said)),
     };
     let before = ask(&mut child)?;
-    let churn = matches!(workload, Workload::Churn { .. });
-    let load = Load { port, bytes, connections, churn, warm, ops, cores };
+    let load = Load { port, traffic, bytes, connections, warm, ops, cores };
     let mut load = Process::start("--load", &load, &[])?;
     match load.hear()? {
         Said::Warm => {}
         said => return Err(unexpected(said)),
     }
-    let begin = if ops == 0 { before } else { ask(&mut child)? };
+    let begin = if idle { before } else { ask(&mut child)? };
+    let open = child.descriptors();
     load.tell("go")?;
     let (p50_ns, p99_ns) = match load.hear()? {
-        Said::Done { p50_ns, p99_ns, .. } => (Some(p50_ns), Some(p99_ns)),
+        Said::Done { p50_ns, p99_ns, .. } => (p50_ns, p99_ns),
         said => return Err(unexpected(said)),
     };
     let used = ask(&mut child)?.since(begin);
+    if let (Some(before), Some(after)) = (open, child.descriptors())
+        && traffic == Traffic::Churn
+        && after > before + connections + 16
+    {
+        let leak = format!("it leaks descriptors: {before} before {ops} connections, {after} after");
+        return Err(io::Error::other(leak));
+    }
     load.tell("end")?;
     load.finish()?;
     child.finish()?;
-    Ok(Some(Sample { ops: if ops == 0 { connections as u64 } else { ops }, used, p50_ns, p99_ns }))
+    Ok(Some(Sample { ops: if idle { connections as u64 } else { ops }, used, p50_ns, p99_ns }))
 }
 
 fn ask(child: &mut Process) -> io::Result<Used> {

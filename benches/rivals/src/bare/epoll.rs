@@ -4,6 +4,11 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
+use slab::Slab;
+
+use crate::wire::Tally;
+use crate::workload::Service;
+
 pub const SETTINGS: &str = "epoll_wait, edge triggered, 256 events a visit, one buffer for all connections";
 
 fn add(epoll: RawFd, fd: RawFd, token: u64, events: i32) -> io::Result<()> {
@@ -17,11 +22,12 @@ struct Connection {
     stream: TcpStream,
     /// What the socket did not take, which is sent before anything else is read.
     unsent: Vec<u8>,
+    tally: Tally,
 }
 
 impl Connection {
-    /// Reads and sends back until nothing is left. False at the end.
-    fn pump(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+    /// Reads, and sends what is to be sent, until nothing is left. False at the end.
+    fn pump(&mut self, service: Service, buffer: &mut [u8]) -> io::Result<bool> {
         loop {
             while !self.unsent.is_empty() {
                 match self.stream.write(&self.unsent) {
@@ -36,7 +42,14 @@ impl Connection {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
                 Err(error) => return Err(error),
             };
-            let mut part = &buffer[..count];
+            let answer;
+            let mut part = match service {
+                Service::Echo => &buffer[..count],
+                Service::Sink => {
+                    answer = self.tally.take(&buffer[..count])?;
+                    answer.as_ref().map_or(&[][..], |answer| &answer[..])
+                }
+            };
             while !part.is_empty() {
                 match self.stream.write(part) {
                     Ok(written) => part = &part[written..],
@@ -54,15 +67,15 @@ impl Connection {
     }
 }
 
-/// Sends back what comes, for ever.
-pub fn echo(listener: TcpListener, size: usize) -> io::Result<()> {
+/// Serves for ever.
+pub fn serve(listener: TcpListener, service: Service, size: usize) -> io::Result<()> {
     // SAFETY: epoll_create1(2) takes no pointer and answers with a descriptor that nobody else owns.
     let epoll =
         unsafe { OwnedFd::from_raw_fd(super::ring::check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) };
     let epoll = epoll.as_raw_fd();
     listener.set_nonblocking(true)?;
     add(epoll, listener.as_raw_fd(), u64::MAX, libc::EPOLLIN | libc::EPOLLET)?;
-    let mut connections: Vec<Option<Connection>> = Vec::new();
+    let mut connections: Slab<Connection> = Slab::new();
     let mut buffer = vec![0; size];
     let mut events: Vec<libc::epoll_event> = Vec::with_capacity(256);
     loop {
@@ -84,10 +97,10 @@ pub fn echo(listener: TcpListener, size: usize) -> io::Result<()> {
                     match listener.accept() {
                         Ok((stream, _)) => {
                             stream.set_nonblocking(true)?;
-                            stream.set_nodelay(true)?;
                             let edges = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
-                            add(epoll, stream.as_raw_fd(), connections.len() as u64, edges)?;
-                            connections.push(Some(Connection { stream, unsent: Vec::new() }));
+                            let place = connections.vacant_entry();
+                            add(epoll, stream.as_raw_fd(), place.key() as u64, edges)?;
+                            place.insert(Connection { stream, unsent: Vec::new(), tally: Tally::default() });
                         }
                         Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                         Err(error) => return Err(error),
@@ -95,11 +108,10 @@ pub fn echo(listener: TcpListener, size: usize) -> io::Result<()> {
                 }
                 continue;
             }
-            let place = &mut connections[token as usize];
-            if let Some(connection) = place
-                && !connection.pump(&mut buffer)?
-            {
-                *place = None;
+            // Each descriptor has one event in a visit, so that none is left of a connection that has ended.
+            let index = token as usize;
+            if !connections[index].pump(service, &mut buffer)? {
+                connections.remove(index);
             }
         }
     }

@@ -6,10 +6,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use io_uring::{IoUring, opcode, squeue, types};
+use slab::Slab;
 
 use crate::peer::{Aligned, BLOCK, Blocks};
 use crate::process::pin_waker;
-use crate::workload::Cores;
+use crate::wire::Tally;
+use crate::workload::{Cores, Service};
 
 pub const SETTINGS: &str =
     "io-uring 0.7, 1,024 entries, SINGLE_ISSUER, DEFER_TASKRUN, COOP_TASKRUN, SUBMIT_ALL, one enter per turn";
@@ -120,74 +122,85 @@ pub fn wakes(ops: u64, cores: Cores) -> io::Result<()> {
 struct Connection {
     fd: RawFd,
     buffer: Vec<u8>,
-    /// The part that is still to be sent.
+    /// The part that is still to be sent: empty while the connection receives.
     start: usize,
     end: usize,
+    tally: Tally,
 }
 
 const ACCEPT: u64 = u64::MAX;
+const CLOSE: u64 = u64::MAX - 1;
 
-/// Sends back what comes, for ever: a plain receive and a plain send at a time on each connection.
-pub fn echo(listener: std::net::TcpListener, size: usize) -> io::Result<()> {
+/// Serves for ever: a plain receive or a plain send at a time on each connection.
+pub fn serve(listener: std::net::TcpListener, service: Service, size: usize) -> io::Result<()> {
     let mut ring = ring()?;
     let listener = listener.into_raw_fd();
-    let accept = || opcode::Accept::new(types::Fd(listener), std::ptr::null_mut(), std::ptr::null_mut());
-    push(&mut ring, accept().flags(libc::SOCK_CLOEXEC).build().user_data(ACCEPT))?;
-    let mut connections: Vec<Connection> = Vec::new();
+    let accept = || {
+        let accept = opcode::Accept::new(types::Fd(listener), std::ptr::null_mut(), std::ptr::null_mut());
+        accept.flags(libc::SOCK_CLOEXEC).build().user_data(ACCEPT)
+    };
+    push(&mut ring, accept())?;
+    let mut connections: Slab<Connection> = Slab::new();
     let mut done = Vec::with_capacity(4_096);
     loop {
         ring.submit_and_wait(1)?;
         reap(&mut ring, &mut done);
-        for (index, result) in done.drain(..) {
-            if index == ACCEPT {
-                let fd = check(result)?;
-                set_nodelay(fd)?;
-                connections.push(Connection { fd, buffer: vec![0; size], start: 0, end: 0 });
-                push(&mut ring, accept().flags(libc::SOCK_CLOEXEC).build().user_data(ACCEPT))?;
-                let index = connections.len() - 1;
-                push(&mut ring, receive(&mut connections[index], index))?;
+        for (data, result) in done.drain(..) {
+            let count = check(result)?;
+            if data == CLOSE {
                 continue;
             }
-            let index = index as usize;
-            let connection = &mut connections[index];
-            let count = check(result)? as usize;
-            // What is to be sent is empty while the connection receives.
-            if connection.start == connection.end {
-                if count == 0 {
-                    // SAFETY: the number is this connection's, and nothing of it is in flight.
-                    unsafe { libc::close(connection.fd) };
-                    continue;
-                }
-                (connection.start, connection.end) = (0, count);
-            } else {
-                connection.start += count;
+            if data == ACCEPT {
+                let (buffer, tally) = (vec![0; size], Tally::default());
+                let index = connections.insert(Connection { fd: count, buffer, start: 0, end: 0, tally });
+                push(&mut ring, accept())?;
+                push(&mut ring, connections[index].next(index))?;
+                continue;
             }
-            let next = if connection.start < connection.end {
-                let part = &connection.buffer[connection.start..connection.end];
-                let send = opcode::Send::new(types::Fd(connection.fd), part.as_ptr(), part.len() as u32);
-                send.flags(libc::MSG_NOSIGNAL).build().user_data(index as u64)
+            let (index, count) = (data as usize, count as usize);
+            let connection = &mut connections[index];
+            if connection.start < connection.end {
+                connection.start += count;
+            } else if count == 0 {
+                push(&mut ring, opcode::Close::new(types::Fd(connection.fd)).build().user_data(CLOSE))?;
+                connections.remove(index);
+                continue;
             } else {
-                receive(connection, index)
-            };
-            push(&mut ring, next)?;
+                connection.received(service, count)?;
+            }
+            push(&mut ring, connections[index].next(index))?;
         }
     }
 }
 
-fn receive(connection: &mut Connection, index: usize) -> squeue::Entry {
-    let buffer = &mut connection.buffer;
-    let receive = opcode::Recv::new(types::Fd(connection.fd), buffer.as_mut_ptr(), buffer.len() as u32);
-    receive.build().user_data(index as u64)
+impl Connection {
+    /// So many bytes are in the buffer.
+    fn received(&mut self, service: Service, count: usize) -> io::Result<()> {
+        match service {
+            Service::Echo => (self.start, self.end) = (0, count),
+            Service::Sink => {
+                if let Some(answer) = self.tally.take(&self.buffer[..count])? {
+                    self.buffer[..answer.len()].copy_from_slice(&answer);
+                    (self.start, self.end) = (0, answer.len());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the rest of what is to be sent, or receives.
+    fn next(&mut self, index: usize) -> squeue::Entry {
+        let fd = types::Fd(self.fd);
+        let entry = if self.start < self.end {
+            let part = &self.buffer[self.start..self.end];
+            opcode::Send::new(fd, part.as_ptr(), part.len() as u32).flags(libc::MSG_NOSIGNAL).build()
+        } else {
+            opcode::Recv::new(fd, self.buffer.as_mut_ptr(), self.buffer.len() as u32).build()
+        };
+        entry.user_data(index as u64)
+    }
 }
 
 pub(super) fn check(result: i32) -> io::Result<i32> {
     if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(result) }
-}
-
-pub(super) fn set_nodelay(fd: RawFd) -> io::Result<()> {
-    // SAFETY: the number is open, and the socket is forgotten before it would close it.
-    let socket = unsafe { <socket2::Socket as std::os::fd::FromRawFd>::from_raw_fd(fd) };
-    let result = socket.set_tcp_nodelay(true);
-    let _ = socket.into_raw_fd();
-    result
 }

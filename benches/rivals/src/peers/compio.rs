@@ -12,9 +12,12 @@ use compio::BufResult;
 use compio::buf::{IoBuf, IoBufMut, SetLen};
 use compio::fs::OpenOptions;
 use compio::io::{AsyncRead, AsyncReadAt, AsyncWriteAt, AsyncWriteExt};
+use compio::net::TcpStream;
 use compio::runtime::{JoinHandle, ResumeUnwind};
 
 use crate::peer::{Aligned, BLOCK, Blocks, Peer};
+use crate::wire::Tally;
+use crate::workload::Service;
 
 pub struct Compio;
 
@@ -94,25 +97,44 @@ impl Peer for Compio {
         }
     }
 
-    async fn echo(listener: std::net::TcpListener, size: usize) -> io::Result<()> {
+    async fn serve(listener: std::net::TcpListener, service: Service, size: usize) -> io::Result<()> {
         let listener = compio::net::TcpListener::from_std(listener)?;
         loop {
-            let (mut stream, _) = listener.accept().await?;
-            stream.set_nodelay(true)?;
-            compio::runtime::spawn(async move {
-                let mut buffer = Vec::with_capacity(size);
-                loop {
-                    buffer.clear();
-                    let BufResult(count, filled) = stream.read(buffer).await;
-                    if count? == 0 {
-                        return io::Result::Ok(());
-                    }
-                    let BufResult(written, back) = stream.write_all(filled).await;
-                    written?;
-                    buffer = back;
-                }
-            })
-            .detach();
+            let (stream, _) = listener.accept().await?;
+            match service {
+                Service::Echo => compio::runtime::spawn(echo(stream, size)).detach(),
+                Service::Sink => compio::runtime::spawn(sink(stream, size)).detach(),
+            }
         }
+    }
+}
+
+async fn echo(mut stream: TcpStream, size: usize) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(size);
+    loop {
+        buffer.clear();
+        let BufResult(count, filled) = stream.read(buffer).await;
+        if count? == 0 {
+            return Ok(());
+        }
+        let BufResult(written, back) = stream.write_all(filled).await;
+        written?;
+        buffer = back;
+    }
+}
+
+async fn sink(mut stream: TcpStream, size: usize) -> io::Result<()> {
+    let (mut buffer, mut tally) = (Vec::with_capacity(size), Tally::default());
+    loop {
+        buffer.clear();
+        let BufResult(count, filled) = stream.read(buffer).await;
+        let count = count?;
+        if count == 0 {
+            return Ok(());
+        }
+        if let Some(answer) = tally.take(&filled[..count])? {
+            stream.write_all(answer.to_vec()).await.0?;
+        }
+        buffer = filled;
     }
 }

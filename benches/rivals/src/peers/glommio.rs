@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use glommio::io::{DmaFile, OpenOptions};
-use glommio::net::TcpListener;
+use glommio::net::{TcpListener, TcpStream};
 use glommio::{GlommioError, LocalExecutorBuilder, Placement};
 
 use crate::peer::{BLOCK, Blocks, Peer};
+use crate::wire::Tally;
+use crate::workload::Service;
 
 pub struct Glommio;
 
@@ -81,23 +83,39 @@ impl Peer for Glommio {
         }
     }
 
-    async fn echo(listener: std::net::TcpListener, size: usize) -> io::Result<()> {
+    async fn serve(listener: std::net::TcpListener, service: Service, size: usize) -> io::Result<()> {
         // SAFETY: the number's owner has just given it up.
         let listener = unsafe { TcpListener::from_raw_fd(listener.into_raw_fd()) };
         loop {
-            let mut stream = plain(listener.accept().await)?;
-            plain(stream.set_nodelay(true))?;
-            glommio::spawn_local(async move {
-                let mut buffer = vec![0; size];
-                loop {
-                    let count = stream.read(&mut buffer).await?;
-                    if count == 0 {
-                        return io::Result::Ok(());
-                    }
-                    stream.write_all(&buffer[..count]).await?;
-                }
-            })
-            .detach();
+            let stream = plain(listener.accept().await)?;
+            match service {
+                Service::Echo => drop(glommio::spawn_local(echo(stream, size)).detach()),
+                Service::Sink => drop(glommio::spawn_local(sink(stream, size)).detach()),
+            }
+        }
+    }
+}
+
+async fn echo(mut stream: TcpStream, size: usize) -> io::Result<()> {
+    let mut buffer = vec![0; size];
+    loop {
+        let count = stream.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        stream.write_all(&buffer[..count]).await?;
+    }
+}
+
+async fn sink(mut stream: TcpStream, size: usize) -> io::Result<()> {
+    let (mut buffer, mut tally) = (vec![0; size], Tally::default());
+    loop {
+        let count = stream.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        if let Some(answer) = tally.take(&buffer[..count])? {
+            stream.write_all(&answer).await?;
         }
     }
 }

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use monoio::buf::{IoBuf, IoBufMut};
 use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
-use monoio::net::TcpListener;
+use monoio::net::{TcpListener, TcpStream};
 
 use crate::peer::{Aligned, BLOCK, Blocks, Peer};
+use crate::wire::Tally;
+use crate::workload::Service;
 
 pub struct Monoio;
 
@@ -81,23 +83,42 @@ impl Peer for Monoio {
         }
     }
 
-    async fn echo(listener: std::net::TcpListener, size: usize) -> io::Result<()> {
+    async fn serve(listener: std::net::TcpListener, service: Service, size: usize) -> io::Result<()> {
         let listener = TcpListener::from_std(listener)?;
         loop {
-            let (mut stream, _) = listener.accept().await?;
-            stream.set_nodelay(true)?;
-            drop(monoio::spawn(async move {
-                let mut buffer = Vec::with_capacity(size);
-                loop {
-                    let (count, filled) = stream.read(buffer).await;
-                    if count? == 0 {
-                        return io::Result::Ok(());
-                    }
-                    let (written, back) = stream.write_all(filled).await;
-                    written?;
-                    buffer = back;
-                }
-            }));
+            let (stream, _) = listener.accept().await?;
+            match service {
+                Service::Echo => drop(monoio::spawn(echo(stream, size))),
+                Service::Sink => drop(monoio::spawn(sink(stream, size))),
+            }
         }
+    }
+}
+
+async fn echo(mut stream: TcpStream, size: usize) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(size);
+    loop {
+        let (count, filled) = stream.read(buffer).await;
+        if count? == 0 {
+            return Ok(());
+        }
+        let (written, back) = stream.write_all(filled).await;
+        written?;
+        buffer = back;
+    }
+}
+
+async fn sink(mut stream: TcpStream, size: usize) -> io::Result<()> {
+    let (mut buffer, mut tally) = (Vec::with_capacity(size), Tally::default());
+    loop {
+        let (count, filled) = stream.read(buffer).await;
+        let count = count?;
+        if count == 0 {
+            return Ok(());
+        }
+        if let Some(answer) = tally.take(&filled[..count])? {
+            stream.write_all(answer.to_vec()).await.0?;
+        }
+        buffer = filled;
     }
 }

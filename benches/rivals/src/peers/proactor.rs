@@ -16,10 +16,12 @@ use proactor::net::{TcpListener, TcpStream};
 use proactor::{Config, Feature, Runtime};
 
 use crate::peer::{Aligned, BLOCK, Blocks, Peer};
+use crate::wire::Tally;
+use crate::workload::Service;
 
 pub struct Ours<R, M = Chunks>(PhantomData<(R, M)>);
 
-/// How it receives and sends.
+/// How it accepts, receives and sends.
 pub trait Mode: 'static {
     /// The names of the proactor and the selector in this mode, and its settings.
     const NAMES: [&'static str; 2];
@@ -29,32 +31,65 @@ pub trait Mode: 'static {
         Config::new()
     }
 
-    fn serve(stream: TcpStream, size: usize) -> impl Future<Output = io::Result<()>>;
+    /// See [`Peer::serve`].
+    fn serve(
+        listener: std::net::TcpListener,
+        service: Service,
+        size: usize,
+    ) -> impl Future<Output = io::Result<()>>;
+}
+
+/// Accepts connections for ever, with a task for each.
+async fn accept<F>(listener: std::net::TcpListener, serve: impl Fn(TcpStream) -> F) -> io::Result<()>
+where
+    F: Future<Output = io::Result<()>> + 'static,
+{
+    let listener = TcpListener::from_std(listener)?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        drop(proactor::spawn(serve(stream)));
+    }
 }
 
 /// As the crate's own documents advise.
 pub struct Chunks;
 
-impl Mode for Chunks {
-    const NAMES: [&'static str; 2] = ["proactor", "selector"];
-    const SETTINGS: &'static str = "this checkout; defaults: recv, and write_all of the chunk";
-
-    async fn serve(stream: TcpStream, _: usize) -> io::Result<()> {
+impl Chunks {
+    async fn echo(stream: TcpStream) -> io::Result<()> {
         while let Some(chunk) = stream.recv().await? {
             stream.write_all(chunk).await?;
         }
         Ok(())
+    }
+
+    async fn sink(stream: TcpStream) -> io::Result<()> {
+        let mut tally = Tally::default();
+        while let Some(chunk) = stream.recv().await? {
+            if let Some(answer) = tally.take(&chunk)? {
+                stream.write_all(answer.to_vec()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Mode for Chunks {
+    const NAMES: [&'static str; 2] = ["proactor", "selector"];
+    const SETTINGS: &'static str = "this checkout; defaults: recv, and write_all of the chunk";
+
+    async fn serve(listener: std::net::TcpListener, service: Service, _: usize) -> io::Result<()> {
+        match service {
+            Service::Echo => accept(listener, Self::echo).await,
+            Service::Sink => accept(listener, Self::sink).await,
+        }
     }
 }
 
 /// With a buffer for each connection.
 pub struct Owned;
 
-impl Mode for Owned {
-    const NAMES: [&'static str; 2] = ["proactor-owned", "selector-owned"];
-    const SETTINGS: &'static str = "this checkout; read into a buffer of the connection, and write_all of it";
-
-    async fn serve(stream: TcpStream, size: usize) -> io::Result<()> {
+impl Owned {
+    async fn echo(stream: TcpStream, size: usize) -> io::Result<()> {
         let mut buffer = Vec::with_capacity(size);
         loop {
             let (count, filled) = stream.read(buffer).await?;
@@ -62,6 +97,32 @@ impl Mode for Owned {
                 return Ok(());
             }
             buffer = stream.write_all(filled).await?.1;
+        }
+    }
+
+    async fn sink(stream: TcpStream, size: usize) -> io::Result<()> {
+        let (mut buffer, mut tally) = (Vec::with_capacity(size), Tally::default());
+        loop {
+            let (count, filled) = stream.read(buffer).await?;
+            if count == 0 {
+                return Ok(());
+            }
+            if let Some(answer) = tally.take(&filled[..count])? {
+                stream.write_all(answer.to_vec()).await?;
+            }
+            buffer = filled;
+        }
+    }
+}
+
+impl Mode for Owned {
+    const NAMES: [&'static str; 2] = ["proactor-owned", "selector-owned"];
+    const SETTINGS: &'static str = "this checkout; read into a buffer of the connection, and write_all of it";
+
+    async fn serve(listener: std::net::TcpListener, service: Service, size: usize) -> io::Result<()> {
+        match service {
+            Service::Echo => accept(listener, |stream| Self::echo(stream, size)).await,
+            Service::Sink => accept(listener, |stream| Self::sink(stream, size)).await,
         }
     }
 }
@@ -77,8 +138,8 @@ impl Mode for Whole {
         Config::new().mask(Feature::IncrementalBuffers)
     }
 
-    fn serve(stream: TcpStream, size: usize) -> impl Future<Output = io::Result<()>> {
-        Chunks::serve(stream, size)
+    async fn serve(listener: std::net::TcpListener, service: Service, size: usize) -> io::Result<()> {
+        Chunks::serve(listener, service, size).await
     }
 }
 
@@ -94,23 +155,32 @@ impl Mode for Polled {
         Config::new().mask(Feature::MultishotRecv)
     }
 
-    fn serve(stream: TcpStream, size: usize) -> impl Future<Output = io::Result<()>> {
-        Chunks::serve(stream, size)
+    async fn serve(listener: std::net::TcpListener, service: Service, size: usize) -> io::Result<()> {
+        Chunks::serve(listener, service, size).await
     }
 }
 
 /// As [`Chunks`], with sends that don't copy.
 pub struct ZeroCopy;
 
-impl Mode for ZeroCopy {
-    const NAMES: [&'static str; 2] = ["proactor-zerocopy", "selector-zerocopy"];
-    const SETTINGS: &'static str = "this checkout; recv, and write_all_zerocopy of the chunk";
-
-    async fn serve(stream: TcpStream, _: usize) -> io::Result<()> {
+impl ZeroCopy {
+    async fn echo(stream: TcpStream) -> io::Result<()> {
         while let Some(chunk) = stream.recv().await? {
             stream.write_all_zerocopy(chunk).await?;
         }
         Ok(())
+    }
+}
+
+impl Mode for ZeroCopy {
+    const NAMES: [&'static str; 2] = ["proactor-zerocopy", "selector-zerocopy"];
+    const SETTINGS: &'static str = "this checkout; recv, and write_all_zerocopy of the chunk";
+
+    async fn serve(listener: std::net::TcpListener, service: Service, _: usize) -> io::Result<()> {
+        match service {
+            Service::Echo => accept(listener, Self::echo).await,
+            Service::Sink => accept(listener, Chunks::sink).await,
+        }
     }
 }
 
@@ -215,12 +285,11 @@ impl<R: Runtime + 'static, M: Mode> Peer for Ours<R, M> {
         }
     }
 
-    async fn echo(listener: std::net::TcpListener, size: usize) -> io::Result<()> {
-        let listener = TcpListener::from_std(listener)?;
-        loop {
-            let (stream, _) = listener.accept().await?;
-            stream.set_nodelay(true)?;
-            drop(proactor::spawn(M::serve(stream, size)));
-        }
+    fn serve(
+        listener: std::net::TcpListener,
+        service: Service,
+        size: usize,
+    ) -> impl Future<Output = io::Result<()>> {
+        M::serve(listener, service, size)
     }
 }

@@ -10,9 +10,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
 use crate::peer::{Aligned, BLOCK, Blocks, Peer};
+use crate::wire::Tally;
+use crate::workload::Service;
 
 pub struct Tokio;
 
@@ -88,22 +91,39 @@ impl Peer for Tokio {
         }
     }
 
-    async fn echo(listener: std::net::TcpListener, size: usize) -> io::Result<()> {
+    async fn serve(listener: std::net::TcpListener, service: Service, size: usize) -> io::Result<()> {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         loop {
-            let (mut stream, _) = listener.accept().await?;
-            stream.set_nodelay(true)?;
-            tokio::task::spawn_local(async move {
-                let mut buffer = vec![0; size];
-                loop {
-                    let count = stream.read(&mut buffer).await?;
-                    if count == 0 {
-                        return io::Result::Ok(());
-                    }
-                    stream.write_all(&buffer[..count]).await?;
-                }
-            });
+            let (stream, _) = listener.accept().await?;
+            match service {
+                Service::Echo => drop(tokio::task::spawn_local(echo(stream, size))),
+                Service::Sink => drop(tokio::task::spawn_local(sink(stream, size))),
+            }
+        }
+    }
+}
+
+async fn echo(mut stream: TcpStream, size: usize) -> io::Result<()> {
+    let mut buffer = vec![0; size];
+    loop {
+        let count = stream.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        stream.write_all(&buffer[..count]).await?;
+    }
+}
+
+async fn sink(mut stream: TcpStream, size: usize) -> io::Result<()> {
+    let (mut buffer, mut tally) = (vec![0; size], Tally::default());
+    loop {
+        let count = stream.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        if let Some(answer) = tally.take(&buffer[..count])? {
+            stream.write_all(&answer).await?;
         }
     }
 }

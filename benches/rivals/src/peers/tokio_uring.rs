@@ -8,8 +8,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio_uring::buf::{BoundedBuf, IoBuf, IoBufMut};
+use tokio_uring::net::TcpStream;
 
 use crate::peer::{Aligned, BLOCK, Blocks, Peer};
+use crate::wire::Tally;
+use crate::workload::Service;
 
 pub struct TokioUring;
 
@@ -100,25 +103,44 @@ impl Peer for TokioUring {
         }
     }
 
-    async fn echo(listener: std::net::TcpListener, size: usize) -> io::Result<()> {
+    async fn serve(listener: std::net::TcpListener, service: Service, size: usize) -> io::Result<()> {
         let listener = tokio_uring::net::TcpListener::from_std(listener);
         loop {
             let (stream, _) = listener.accept().await?;
-            stream.set_nodelay(true)?;
-            tokio_uring::spawn(async move {
-                let mut buffer = Vec::with_capacity(size);
-                loop {
-                    let (count, filled) = stream.read(buffer).await;
-                    let count = count?;
-                    if count == 0 {
-                        return io::Result::Ok(());
-                    }
-                    // The buffer's length only grows, so what came has to be cut out.
-                    let (written, back) = stream.write_all(filled.slice(..count)).await;
-                    written?;
-                    buffer = back.into_inner();
-                }
-            });
+            match service {
+                Service::Echo => drop(tokio_uring::spawn(echo(stream, size))),
+                Service::Sink => drop(tokio_uring::spawn(sink(stream, size))),
+            }
         }
+    }
+}
+
+async fn echo(stream: TcpStream, size: usize) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(size);
+    loop {
+        let (count, filled) = stream.read(buffer).await;
+        let count = count?;
+        if count == 0 {
+            return Ok(());
+        }
+        // The buffer's length only grows, so what came has to be cut out.
+        let (written, back) = stream.write_all(filled.slice(..count)).await;
+        written?;
+        buffer = back.into_inner();
+    }
+}
+
+async fn sink(stream: TcpStream, size: usize) -> io::Result<()> {
+    let (mut buffer, mut tally) = (Vec::with_capacity(size), Tally::default());
+    loop {
+        let (count, filled) = stream.read(buffer).await;
+        let count = count?;
+        if count == 0 {
+            return Ok(());
+        }
+        if let Some(answer) = tally.take(&filled[..count])? {
+            stream.write_all(answer.to_vec()).await.0?;
+        }
+        buffer = filled;
     }
 }
