@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use proactor::{Proactor, Selector};
 
-use crate::bare;
+use crate::bare::{self, multishot::Mode};
 use crate::inside;
 use crate::peer::{Blocks, Peer};
 use crate::peers::{
@@ -23,7 +23,9 @@ use crate::workload::{Service, Workload};
 pub fn runtimes() -> Vec<(&'static str, &'static str)> {
     vec![
         ("bare-ring", bare::ring::SETTINGS),
-        ("bare-multishot", bare::multishot::SETTINGS),
+        ("bare-multishot", Mode::Plain.settings()),
+        ("bare-direct", Mode::Direct.settings()),
+        ("bare-bundle", Mode::Bundle.settings()),
         ("bare-epoll", bare::epoll::SETTINGS),
         (Ours::<Proactor>::NAME, Ours::<Proactor>::SETTINGS),
         (Ours::<Proactor, Owned>::NAME, Ours::<Proactor, Owned>::SETTINGS),
@@ -49,7 +51,9 @@ pub fn main(job: &Job) -> io::Result<()> {
     pin(0);
     match job.runtime.as_str() {
         "bare-ring" => bare_ring(job),
-        "bare-multishot" => server(job, bare::multishot::serve),
+        "bare-multishot" => server(job, multishot(Mode::Plain)),
+        "bare-direct" => server(job, multishot(Mode::Direct)),
+        "bare-bundle" => server(job, multishot(Mode::Bundle)),
         "bare-epoll" => server(job, bare::epoll::serve),
         "proactor" => peer::<Ours<Proactor>>(job),
         "proactor-owned" => peer::<Ours<Proactor, Owned>>(job),
@@ -124,6 +128,10 @@ fn server(job: &Job, serve: impl FnOnce(TcpListener, Service, usize) -> io::Resu
         Some((service, size)) => serve(listen()?, service, size),
         None => lacks(),
     }
+}
+
+fn multishot(mode: Mode) -> impl FnOnce(TcpListener, Service, usize) -> io::Result<()> {
+    move |listener, service, size| bare::multishot::serve(listener, mode, service, size)
 }
 
 fn peer<P: Peer>(job: &Job) -> io::Result<()> {

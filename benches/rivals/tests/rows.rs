@@ -68,6 +68,6 @@ fn a_multishot_that_has_ended_is_begun_anew() {
     if limit < 10_100 || !has_rings() {
         return eprintln!("skipped: it takes rings, and 10,100 open files; {limit} are allowed");
     }
-    let modes = ["bare-multishot".to_owned()];
+    let modes = ["bare-multishot", "bare-direct", "bare-bundle"].map(str::to_owned);
     assert_served("multishot", "idle-10000", &modes, &["--cores", "two"]);
 }
