@@ -13,7 +13,7 @@ use super::slot::{Action, Event, Life};
 use super::slots::{Holder, Key, Occupied, foreign_waker};
 use super::{Driver, Machine, with};
 use crate::op::fd::Descriptor;
-use crate::op::{Completion, Op, Wait, would_block};
+use crate::op::{Completion, Op, Wait};
 use crate::sys::call::Call;
 use crate::task::inbox::{Delivery, Shared};
 
@@ -167,7 +167,7 @@ impl Driver {
             return None;
         }
         let result = self.call(op);
-        if would_block(result) {
+        if op.not_yet(result) {
             return None;
         }
         self.scheduler.count_inline();

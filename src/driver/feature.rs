@@ -40,6 +40,11 @@ pub enum Feature {
     /// Multishot `IORING_OP_RECV` and `IORING_OP_RECVMSG` (6.0): one operation receives until it is ended. Needs
     /// [`BufferRing`](Self::BufferRing); else the loop polls, and receives when there is something.
     MultishotRecv,
+    /// `IORING_OP_READ_MULTISHOT` (6.7): the same for pipes. Needs [`BufferRing`](Self::BufferRing).
+    MultishotRead,
+    /// Multishot `IORING_OP_POLL_ADD` (5.13): one operation reports until it is ended, for
+    /// [`AsyncFd`](crate::io::AsyncFd); else one for each wait.
+    MultishotPoll,
     /// `IORING_REGISTER_PBUF_RING` (5.19): the kernel takes a buffer when something arrives.
     BufferRing,
     /// `IOU_PBUF_RING_INC` (6.12): several receives share a buffer; else each takes one.
@@ -82,6 +87,8 @@ impl Feature {
         Feature::Ftruncate,
         Feature::MultishotAccept,
         Feature::MultishotRecv,
+        Feature::MultishotRead,
+        Feature::MultishotPoll,
         Feature::BufferRing,
         Feature::IncrementalBuffers,
         Feature::SendZeroCopy,
@@ -107,6 +114,8 @@ impl Feature {
             Feature::Ftruncate => "OP_FTRUNCATE",
             Feature::MultishotAccept => "ACCEPT_MULTISHOT",
             Feature::MultishotRecv => "RECV_MULTISHOT",
+            Feature::MultishotRead => "OP_READ_MULTISHOT",
+            Feature::MultishotPoll => "POLL_ADD_MULTI",
             Feature::BufferRing => "REGISTER_PBUF_RING",
             Feature::IncrementalBuffers => "PBUF_RING_INC",
             Feature::SendZeroCopy => "OP_SEND_ZC",

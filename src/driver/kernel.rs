@@ -263,6 +263,9 @@ impl Uring {
             (Feature::MultishotAccept, opcode::FixedFdInstall::CODE),
             (Feature::BufferRing, opcode::Socket::CODE),
             (Feature::MultishotRecv, opcode::SendZc::CODE),
+            (Feature::MultishotRead, opcode::ReadMulti::CODE),
+            // The kernel's first with the setup that a ring needs here is later than 5.13.
+            (Feature::MultishotPoll, opcode::MsgRingData::CODE),
             (Feature::SendZeroCopy, opcode::SendMsgZc::CODE),
             (Feature::RegisteredBuffers, opcode::Socket::CODE),
             // The last operation that a direct descriptor needs.
@@ -302,7 +305,8 @@ impl Uring {
             }
         }
         if !features.has(Feature::BufferRing) {
-            features = features.without(Feature::MultishotRecv); // there is no use in one without the other
+            // There is no use in one without the other.
+            features = features.without(Feature::MultishotRecv).without(Feature::MultishotRead);
         }
         uring.fault = fault.map(|fault| (fault, 0));
         Ok((uring, Granted { entries, features, opcodes, refused, buffers }))

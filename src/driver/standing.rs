@@ -14,7 +14,7 @@ use super::slots::{Key, Occupied};
 use super::{Driver, flush_for};
 use crate::op::Op;
 use crate::op::endpoint::Share;
-use crate::op::standing::{Bytes, Connections, Datagram, Datagrams, Stand, Standing};
+use crate::op::standing::{Bytes, Connections, Datagram, Datagrams, Readiness, Stand, Standing};
 
 /// Bytes of a buffer for a datagram, which has one of its own. Pages that are not written to cost nothing.
 const DATAGRAM_BUFFER: usize = Datagram::LARGEST.next_multiple_of(4_096);
@@ -27,21 +27,26 @@ impl Driver {
         let feature = match what {
             Standing::Connections => Feature::MultishotAccept,
             Standing::Bytes | Standing::Datagrams => Feature::MultishotRecv,
+            Standing::Read => Feature::MultishotRead,
+            Standing::Readiness(_) => Feature::MultishotPoll,
         };
-        let polls = endpoint.was_starved() || (what == Standing::Bytes && endpoint.is_large());
+        let streams = matches!(what, Standing::Bytes | Standing::Read);
+        let polls = endpoint.was_starved() || (streams && endpoint.is_large());
         if !self.features.has(feature) || polls {
             return false;
         }
         let shared = endpoint.endpoint().clone();
         let key = match what {
             Standing::Connections => self.stand(Stand::new(shared, Connections)),
-            Standing::Bytes if self.streams.top_up() => {
-                self.stand(Stand::new(shared, Bytes(self.streams.clone())))
+            Standing::Readiness(direction) => self.stand(Stand::new(shared, Readiness(direction))),
+            Standing::Bytes | Standing::Read if self.streams.top_up() => {
+                let bytes = Bytes::new(self.streams.clone(), endpoint);
+                self.stand(Stand::new(shared, bytes))
             }
             Standing::Datagrams if self.datagrams().top_up() => {
                 self.stand(Stand::new(shared, Datagrams::new(self.datagrams().clone())))
             }
-            Standing::Bytes | Standing::Datagrams => None,
+            Standing::Bytes | Standing::Read | Standing::Datagrams => None,
         };
         // A key is never zero: generations begin with 1.
         if let Some(token) = key.and_then(|key| NonZeroU64::new(key.pack())) {

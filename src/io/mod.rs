@@ -1,9 +1,11 @@
 //! Reading and writing with owned buffers, whatever the object; and what futures of I/O have in common.
 #![forbid(unsafe_code)]
 
+mod async_fd;
 mod close;
 mod copy;
 mod nop;
+mod pipe;
 mod registered;
 
 use std::future::Future;
@@ -11,10 +13,12 @@ use std::future::Future;
 use crate::buf::{BufResult, IoBuf, IoBufMut};
 
 pub use crate::driver::submission::{Cancel, Cancellable};
+pub use async_fd::{AsyncFd, Ready, With};
 pub use close::Close;
 pub(crate) use close::busy;
 pub use copy::copy;
 pub use nop::{Nop, nop};
+pub use pipe::{PipeReader, PipeWriter, pipe};
 
 /// Something that bytes can be read from, into a buffer that the caller owns.
 ///

@@ -22,6 +22,12 @@ io_future! {
     Recv<> = Receiving<RecvChunk> => io::Result<Option<Chunk>>
 }
 
+impl Recv {
+    pub(crate) fn of(endpoint: &Share) -> Self {
+        Recv(Receiving::new(endpoint))
+    }
+}
+
 /// Receives once: what a standing operation has brought, or else what there is once there is something.
 pub(crate) struct Receiving<O: Receive> {
     step: Submission<O>,
@@ -113,7 +119,7 @@ pub struct Chunks {
 }
 
 impl Chunks {
-    pub(super) fn new(endpoint: &Share) -> Self {
+    pub(crate) fn new(endpoint: &Share) -> Self {
         Chunks { endpoint: endpoint.clone(), next: None, over: false }
     }
 
@@ -135,7 +141,7 @@ impl Stream for Chunks {
         if this.over {
             return Poll::Ready(None);
         }
-        let next = this.next.get_or_insert_with(|| Recv(Receiving::new(&this.endpoint)));
+        let next = this.next.get_or_insert_with(|| Recv::of(&this.endpoint));
         let received = ready!(Pin::new(next).poll(cx)).transpose();
         this.next = None;
         this.over = !matches!(received, Some(Ok(_)));

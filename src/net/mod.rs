@@ -107,10 +107,10 @@ fn internet(address: io::Result<SockAddr>) -> io::Result<SocketAddr> {
 
 /// What a method with `poll_` in its name goes on with: a future that has not given its result. Its memory is kept for
 /// the next.
-struct Unfinished<T>(Cell<Option<Box<Option<T>>>>);
+pub(crate) struct Unfinished<T>(Cell<Option<Box<Option<T>>>>);
 
 impl<T: Future + Unpin> Unfinished<T> {
-    fn poll(&self, cx: &mut Context<'_>, begin: impl FnOnce() -> T) -> Poll<T::Output> {
+    pub(crate) fn poll(&self, cx: &mut Context<'_>, begin: impl FnOnce() -> T) -> Poll<T::Output> {
         let mut place = self.0.take().unwrap_or_default();
         let output = Pin::new(place.get_or_insert_with(begin)).poll(cx);
         if output.is_ready() {
@@ -121,7 +121,7 @@ impl<T: Future + Unpin> Unfinished<T> {
     }
 
     /// Drops what was not finished.
-    fn end(&self) {
+    pub(crate) fn end(&self) {
         self.0.set(None);
     }
 }
@@ -139,7 +139,7 @@ impl<T> fmt::Debug for Unfinished<T> {
 }
 
 /// Prepares a descriptor from elsewhere: both backends want it not to block.
-fn adopt(fd: OwnedFd) -> io::Result<OwnedFd> {
+pub(crate) fn adopt(fd: OwnedFd) -> io::Result<OwnedFd> {
     let socket = Socket::from(fd);
     socket.set_nonblocking(true)?;
     Ok(socket.into())

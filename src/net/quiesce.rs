@@ -31,6 +31,12 @@ io_future! {
     UdpIntoOwnedFd<> = Surrender<Vec<(Chunk, SocketAddr)>> => io::Result<(OwnedFd, Vec<(Chunk, SocketAddr)>)>
 }
 
+impl Quiesce {
+    pub(crate) fn of(endpoint: &Share) -> Self {
+        Quiesce(Quieting::new(endpoint))
+    }
+}
+
 /// What a stream had received and nobody had taken when it was given away.
 #[derive(Debug, Default)]
 #[non_exhaustive]

@@ -14,7 +14,7 @@ use socket2::{Protocol, SockAddr, SockRef, Type};
 use super::accept::{Accepting, Acceptor};
 use super::addr::ToSocketAddrs;
 use super::incoming::Incoming;
-use super::quiesce::{ListenerIntoOwnedFd, Quiesce, Quieting, Surrender};
+use super::quiesce::{ListenerIntoOwnedFd, Quiesce, Surrender};
 use super::tcp_stream::TcpStream;
 use super::{Binding, Unfinished, adopt, internet, socket};
 use crate::driver::{attach, let_go};
@@ -127,7 +127,7 @@ impl TcpListener {
     /// # Cancellation
     /// Dropping it is harmless.
     pub fn quiesce(&self) -> Quiesce {
-        Quiesce(Quieting::new(&self.acceptor.endpoint))
+        Quiesce::of(&self.acceptor.endpoint)
     }
 
     /// Gives the descriptor away, together with the connections that had been accepted and not handed out.

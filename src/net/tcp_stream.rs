@@ -11,9 +11,9 @@ use std::time::Duration;
 use socket2::SockRef;
 
 use super::addr::ToSocketAddrs;
-use super::chunks::{Chunks, Receiving, Recv};
+use super::chunks::{Chunks, Recv};
 use super::connect::{Connect, ConnectTo};
-use super::quiesce::{IntoOwnedFd, Leftover, Quiesce, Quieting, Surrender};
+use super::quiesce::{IntoOwnedFd, Leftover, Quiesce, Surrender};
 use super::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use super::{Unfinished, adopt, internet};
 use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut, IoVec, IoVecMut};
@@ -120,7 +120,7 @@ impl TcpStream {
     /// # Cancellation
     /// Dropping it loses no byte.
     pub fn recv(&self) -> Recv {
-        Recv(Receiving::new(&self.endpoint))
+        Recv::of(&self.endpoint)
     }
 
     /// Polls for a chunk, as [`recv`](Self::recv) does, for adapters. After `Pending` it keeps its turn: other receives
@@ -283,7 +283,7 @@ impl TcpStream {
     /// # Cancellation
     /// Dropping it is harmless.
     pub fn quiesce(&self) -> Quiesce {
-        Quiesce(Quieting::new(&self.endpoint))
+        Quiesce::of(&self.endpoint)
     }
 
     /// Gives the descriptor away, together with what it had received and nobody had taken.

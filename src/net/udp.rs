@@ -12,7 +12,7 @@ use socket2::{Protocol, SockAddr, SockRef, Type};
 
 use super::addr::{LookupHost, ToSocketAddrs, lookup_host};
 use super::chunks::{Datagrams, ReceivingDatagram, RecvChunkFrom};
-use super::quiesce::{Quiesce, Quieting, Surrender, UdpIntoOwnedFd};
+use super::quiesce::{Quiesce, Surrender, UdpIntoOwnedFd};
 use super::{Binding, Unfinished, adopt, first_that_works, internet, socket};
 use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut};
 use crate::driver::submission::Submission;
@@ -160,7 +160,7 @@ impl UdpSocket {
     /// # Cancellation
     /// Dropping it is harmless.
     pub fn quiesce(&self) -> Quiesce {
-        Quiesce(Quieting::new(&self.endpoint))
+        Quiesce::of(&self.endpoint)
     }
 
     /// Gives the descriptor away, together with the datagrams that had been received and not taken.

@@ -24,8 +24,17 @@ use super::standing::Datagram;
 use crate::buf::Chunk;
 use crate::task::waker::Waiter;
 
+/// What an endpoint's descriptor is, where entries and calls differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Medium {
+    Socket,
+    /// Read and written, and not received from and sent to.
+    Pipe,
+}
+
 pub(crate) struct Endpoint {
     pub(crate) descriptor: Descriptor,
+    pub(super) medium: Medium,
     pub(super) receiving: Gate,
     pub(super) sending: Gate,
     arrivals: RefCell<Arrivals>,
@@ -49,6 +58,8 @@ pub(crate) enum Arrival {
     End,
     Datagram(Datagram),
     Connection(Opened),
+    /// Something happened: see `poll.rs`.
+    Ready,
     /// An error that the kernel reports only once, such as ECONNRESET.
     Error(i32),
 }
@@ -60,7 +71,7 @@ impl Arrival {
             // A small chunk keeps memory as well.
             Arrival::Bytes(chunk) => chunk.len() + SMALL,
             Arrival::Datagram(datagram) => datagram.len() + SMALL,
-            Arrival::Connection(_) => 1,
+            Arrival::Connection(_) | Arrival::Ready => 1,
             Arrival::End | Arrival::Error(_) => 0,
         }
     }
@@ -251,8 +262,19 @@ pub(crate) struct Share(Rc<Endpoint>);
 impl Share {
     /// The first share of a new endpoint.
     pub(crate) fn new(descriptor: Descriptor) -> Self {
+        Self::of(descriptor, Medium::Socket)
+    }
+
+    /// The first share of a new endpoint on one end of a pipe.
+    pub(crate) fn of_pipe(descriptor: Descriptor) -> Self {
+        descriptor.always_copy(); // only sockets can do without
+        Self::of(descriptor, Medium::Pipe)
+    }
+
+    fn of(descriptor: Descriptor, medium: Medium) -> Self {
         Share(Rc::new(Endpoint {
             descriptor,
+            medium,
             receiving: Gate::default(),
             sending: Gate::default(),
             arrivals: RefCell::default(),

@@ -7,7 +7,7 @@
 //!
 //! | file | operations |
 //! |---|---|
-//! | `socket.rs` | recv, send, accept, connect, shutdown |
+//! | `socket.rs` | recv, send (and read, write of pipes), socket, accept, connect, shutdown |
 //! | `message.rs` | recvmsg, sendmsg: datagrams with addresses, vectored socket I/O |
 //! | `file.rs` | openat, pread, pwrite, vectored, fsync, statx, ftruncate |
 //! | `close.rs` | close |
@@ -18,8 +18,9 @@
 //! | `open_file.rs` | `OpenFile`: a file's descriptor, with what operations on it share |
 //! | `endpoint.rs` | `Endpoint`: a socket with what its operations share, and what has arrived and was not taken |
 //! | `gate.rs` | `Pass`: one receive and one send of an endpoint at a time |
-//! | `standing.rs` | multishot receive, recvmsg and accept: operations of an endpoint, not of a future |
+//! | `standing.rs` | multishot receive, read, recvmsg, accept and poll: operations of an endpoint, not of a future |
 //! | `receive.rs` | receiving into the loop's memory once bytes are there |
+//! | `poll.rs` | waiting until a descriptor is ready, for I/O of others |
 //! | `transfer.rs` | `Transfer`: operations that move part of a buffer, one step at a time |
 //!
 //! An operation does not know the driver. Once it has been placed in its slot it stays there, at one
@@ -34,6 +35,7 @@ pub(crate) mod gate;
 pub(crate) mod message;
 pub(crate) mod nop;
 pub(crate) mod open_file;
+pub(crate) mod poll;
 pub(crate) mod receive;
 pub(crate) mod socket;
 pub(crate) mod standing;
@@ -92,6 +94,11 @@ pub(crate) trait Op: Sized + 'static {
 
     /// The selector's reading, second half. Pointers into `self` are valid until the call has been made.
     fn call(&mut self) -> Call;
+
+    /// Whether this answer of the call means that it has to be made again, when the descriptor is ready.
+    fn not_yet(&self, result: i32) -> bool {
+        would_block(result)
+    }
 
     /// Whether this answer of the call means that nothing is left to move for now, so that the next one need
     /// not be tried before the descriptor is ready again. For the selector.
@@ -189,6 +196,6 @@ impl Completion {
 ///
 /// `connect` is not an exception: after EINPROGRESS it is called again once the socket is writable, and
 /// answers then with the outcome (EALREADY if it was too early).
-pub(crate) fn would_block(result: i32) -> bool {
+fn would_block(result: i32) -> bool {
     matches!(-result, libc::EAGAIN | libc::EINPROGRESS | libc::EALREADY)
 }

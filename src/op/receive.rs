@@ -11,10 +11,11 @@ use std::task::{Context, Poll, ready};
 
 use io_uring::opcode;
 
-use super::endpoint::{Arrival, Share};
+use super::endpoint::{Arrival, Medium, Share};
 use super::fd::on_fd;
 use super::gate::Pass;
 use super::message::empty_header;
+use super::socket::receive_call;
 use super::standing::{Buffers, Datagram, Standing};
 use super::{Completion, Direction, Entry, Op, Wait};
 use crate::buf::Chunk;
@@ -99,7 +100,9 @@ impl Op for RecvChunk {
     }
 
     fn standing(&self) -> Option<(&Share, Standing)> {
-        matches!(self.state, State::New).then(|| (self.pass.endpoint(), Standing::Bytes))
+        let endpoint = self.pass.endpoint();
+        let what = if endpoint.medium == Medium::Pipe { Standing::Read } else { Standing::Bytes };
+        matches!(self.state, State::New).then_some((endpoint, what))
     }
 
     fn entry(&mut self) -> Entry {
@@ -119,10 +122,11 @@ impl Op for RecvChunk {
         let buffers = descriptor.buffers(Standing::Bytes);
         let (memory, len) = buffers.room();
         let (fd, flags) = (descriptor.raw(), libc::MSG_DONTWAIT as usize);
+        let number = receive_call(self.pass.endpoint());
         self.state = State::Called(buffers, len as u32); // buffers are smaller than 4 GiB: see Config
         // SAFETY: the room is the loop's memory, and nobody else's before the next call of `room`: the answer is
-        // dealt with before that.
-        unsafe { Call::new(libc::SYS_recvfrom, [fd as usize, memory.as_ptr() as usize, len, flags, 0, 0]) }
+        // dealt with before that. (read(2) takes three arguments; pipes don't block.)
+        unsafe { Call::new(number, [fd as usize, memory.as_ptr() as usize, len, flags, 0, 0]) }
     }
 
     fn drained(&self, result: i32) -> bool {

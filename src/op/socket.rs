@@ -1,5 +1,5 @@
-//! Stream sockets: recv, send, accept, connect, shutdown. See recv(2), send(2), accept4(2), connect(2),
-//! shutdown(2).
+//! Stream sockets: recv, send, socket, accept, connect, shutdown; and pipes, which are read and written instead. See
+//! recv(2), send(2), socket(2), accept4(2), connect(2), shutdown(2), read(2), write(2).
 //!
 //! Facts that shape this file: sends carry MSG_NOSIGNAL, so that a closed peer is EPIPE and never SIGPIPE.
 //! Accept asks for no address: multishot accept can't give one, and getpeername(2) does as well. A receive
@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use io_uring::opcode;
 use socket2::SockAddr;
 
-use super::endpoint::{Arrival, Endpoint, Share};
+use super::endpoint::{Arrival, Endpoint, Medium, Share};
 use super::fd::{Descriptor, Opened, Vacancy, on_fd};
 use super::gate::{Pass, Side};
 use super::standing::Standing;
@@ -22,6 +22,9 @@ use crate::sys::call::Call;
 
 /// A read of so many bytes is rather made by the kernel than copied from what a standing receive brings.
 pub(super) const LARGE: usize = 32 << 10;
+
+/// A pipe has no positions.
+pub(super) const NO_POSITION: u64 = u64::MAX;
 
 /// Receives into part of a buffer.
 pub(crate) struct Recv<B> {
@@ -64,7 +67,11 @@ impl<B: IoBufMut> Op for Recv<B> {
     fn entry(&mut self) -> Entry {
         let pointer = self.buf.write_ptr().wrapping_add(self.window.start);
         let len = self.window.len32();
-        on_fd!(self.pass.endpoint().descriptor.fd(), |fd| opcode::Recv::new(fd, pointer, len).build())
+        let endpoint = self.pass.endpoint();
+        on_fd!(endpoint.descriptor.fd(), |fd| match endpoint.medium {
+            Medium::Socket => opcode::Recv::new(fd, pointer, len).build(),
+            Medium::Pipe => opcode::Read::new(fd, pointer, len).offset(NO_POSITION).build(),
+        })
     }
 
     fn wait(&self) -> Wait<'_> {
@@ -73,9 +80,10 @@ impl<B: IoBufMut> Op for Recv<B> {
 
     fn call(&mut self) -> Call {
         let pointer = self.buf.write_ptr().wrapping_add(self.window.start);
+        let number = receive_call(self.pass.endpoint());
         let fd = self.pass.endpoint().descriptor.raw();
-        // SAFETY: the window lies within the buffer, which this operation owns.
-        unsafe { Call::new(libc::SYS_recvfrom, [fd as usize, pointer as usize, self.window.len, 0, 0, 0]) }
+        // SAFETY: the window lies within the buffer, which this operation owns. (read(2) takes three arguments.)
+        unsafe { Call::new(number, [fd as usize, pointer as usize, self.window.len, 0, 0, 0]) }
     }
 
     fn drained(&self, result: i32) -> bool {
@@ -105,6 +113,14 @@ impl<B: IoBufMut> Op for Recv<B> {
         if received > 0 {
             endpoint.put_back(Arrival::Bytes(Chunk::from(&initialised(&buf)[..received])));
         }
+    }
+}
+
+/// The call that receives into one buffer.
+pub(super) fn receive_call(endpoint: &Endpoint) -> libc::c_long {
+    match endpoint.medium {
+        Medium::Socket => libc::SYS_recvfrom,
+        Medium::Pipe => libc::SYS_read,
     }
 }
 
@@ -171,6 +187,8 @@ impl<B: IoBuf> Op for Send<B> {
         let place = if without_copy { self.sender.descriptor().place_of(&self.buf) } else { None };
         on_fd!(self.sender.descriptor().fd(), |fd| if without_copy {
             opcode::SendZc::new(fd, pointer, len).buf_index(place).flags(libc::MSG_NOSIGNAL).build()
+        } else if self.sender.pass.endpoint().medium == Medium::Pipe {
+            opcode::Write::new(fd, pointer, len).offset(NO_POSITION).build()
         } else {
             opcode::Send::new(fd, pointer, len).flags(libc::MSG_NOSIGNAL).build()
         })
@@ -183,9 +201,12 @@ impl<B: IoBuf> Op for Send<B> {
     fn call(&mut self) -> Call {
         let pointer = self.buf.read_ptr().wrapping_add(self.window.start);
         let fd = self.sender.descriptor().raw();
-        let flags = libc::MSG_NOSIGNAL as usize;
-        // SAFETY: the window lies within the buffer, which this operation owns.
-        unsafe { Call::new(libc::SYS_sendto, [fd as usize, pointer as usize, self.window.len, flags, 0, 0]) }
+        let (number, flags) = match self.sender.pass.endpoint().medium {
+            Medium::Socket => (libc::SYS_sendto, libc::MSG_NOSIGNAL as usize),
+            Medium::Pipe => (libc::SYS_write, 0),
+        };
+        // SAFETY: the window lies within the buffer, which this operation owns. (write(2) takes three arguments.)
+        unsafe { Call::new(number, [fd as usize, pointer as usize, self.window.len, flags, 0, 0]) }
     }
 
     fn drained(&self, result: i32) -> bool {

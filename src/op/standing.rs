@@ -1,4 +1,4 @@
-//! Standing operations: multishot receive, recvmsg and accept. Each belongs to its endpoint, not to a future, and fills
+//! Standing operations: multishot receive, read, recvmsg, accept and poll. Each belongs to its endpoint, not to a future, and fills
 //! the endpoint's arrivals until it ends; nobody claims it. io_uring only: the selector asks when somebody waits.
 //!
 //! Facts that shape this file: any completion without F_MORE ends a multishot operation, whatever its result, which is
@@ -16,10 +16,11 @@ use std::rc::Rc;
 use io_uring::opcode;
 use socket2::{SockAddr, SockAddrStorage};
 
-use super::endpoint::{Arrival, Endpoint};
+use super::endpoint::{Arrival, Endpoint, Medium};
 use super::fd::{Fd, Opened, on_fd};
-use super::socket::ACCEPT_FLAGS;
-use super::{Completion, Each, Entry, Kind, Op, Wait};
+use super::poll::events;
+use super::socket::{ACCEPT_FLAGS, NO_POSITION};
+use super::{Completion, Direction, Each, Entry, Kind, Op, Wait};
 use crate::buf::Chunk;
 use crate::buf::pool::Lease;
 use crate::sys::call::Call;
@@ -29,13 +30,20 @@ use crate::sys::call::Call;
 const ENOUGH_BYTES: usize = 256 << 10;
 /// Connections, in the same way.
 const ENOUGH_CONNECTIONS: usize = 64;
+/// Reports of readiness that nobody has come for.
+const ENOUGH_REPORTS: usize = 8;
 
 /// What a standing operation brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     Connections,
+    /// Bytes of a socket.
     Bytes,
+    /// Bytes of a pipe.
+    Read,
     Datagrams,
+    /// That something has happened.
+    Readiness(Direction),
 }
 
 /// Where received bytes lie: the memory for chunks of one loop.
@@ -81,7 +89,10 @@ pub(crate) trait Brings: 'static {
     fn take(&mut self, endpoint: &Endpoint, completion: Completion);
 
     /// The operation has ended with this, which `take` has seen. True when that was for want of a buffer.
-    fn ended(&self, endpoint: &Endpoint, completion: Completion) -> bool;
+    fn ended(&self, endpoint: &Endpoint, completion: Completion) -> bool {
+        let _ = (endpoint, completion);
+        false
+    }
 }
 
 impl<B: Brings> Stand<B> {
@@ -125,8 +136,17 @@ impl<B: Brings> Op for Stand<B> {
     }
 }
 
-/// Bytes of a stream.
-pub(crate) struct Bytes(pub(crate) Rc<dyn Buffers>);
+/// Bytes of a stream, by either operation.
+pub(crate) struct Bytes {
+    buffers: Rc<dyn Buffers>,
+    medium: Medium,
+}
+
+impl Bytes {
+    pub(crate) fn new(buffers: Rc<dyn Buffers>, endpoint: &Endpoint) -> Self {
+        Bytes { buffers, medium: endpoint.medium }
+    }
+}
 
 impl Brings for Bytes {
     const NAME: &'static str = "recv";
@@ -134,11 +154,15 @@ impl Brings for Bytes {
     const ENOUGH: usize = ENOUGH_BYTES;
 
     fn entry(&mut self, fd: Fd) -> Entry {
-        on_fd!(fd, |fd| opcode::RecvMulti::new(fd, self.0.group()).build())
+        let group = self.buffers.group();
+        on_fd!(fd, |fd| match self.medium {
+            Medium::Socket => opcode::RecvMulti::new(fd, group).build(),
+            Medium::Pipe => opcode::ReadMulti::new(fd, 0, group).offset(NO_POSITION).build(),
+        })
     }
 
     fn take(&mut self, endpoint: &Endpoint, completion: Completion) {
-        let chunk = self.0.received(completion);
+        let chunk = self.buffers.received(completion);
         if completion.result > 0 {
             endpoint.note_size(chunk.len());
             endpoint.arrived(Arrival::Bytes(chunk));
@@ -149,7 +173,7 @@ impl Brings for Bytes {
         if completion.result == 0 {
             endpoint.arrived(Arrival::End);
         }
-        is_starved(&*self.0, completion)
+        is_starved(&*self.buffers, completion)
     }
 }
 
@@ -207,9 +231,25 @@ impl Brings for Connections {
             endpoint.arrived(Arrival::Connection(connection));
         }
     }
+}
 
-    fn ended(&self, _: &Endpoint, _: Completion) -> bool {
-        false
+/// Reports of readiness.
+pub(crate) struct Readiness(pub(crate) Direction);
+
+impl Brings for Readiness {
+    const NAME: &'static str = "poll";
+    const OPCODE: u8 = opcode::PollAdd::CODE;
+    const ENOUGH: usize = ENOUGH_REPORTS;
+
+    fn entry(&mut self, fd: Fd) -> Entry {
+        let events = events(self.0) as u32;
+        on_fd!(fd, |fd| opcode::PollAdd::new(fd, events).multi(true).build())
+    }
+
+    fn take(&mut self, endpoint: &Endpoint, completion: Completion) {
+        if completion.result > 0 {
+            endpoint.arrived(Arrival::Ready);
+        }
     }
 }
 

@@ -1,0 +1,271 @@
+//! `AsyncFd`: waiting for descriptors of other libraries. See poll(2).
+#![forbid(unsafe_code)]
+
+use std::cell::OnceCell;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use crate::driver::attach;
+use crate::driver::submission::{Cancel, Cancellable, Submission, sealed};
+use crate::op::Direction;
+use crate::op::endpoint::Share;
+use crate::op::gate::Pass;
+use crate::op::poll::PollReady;
+
+/// An object with a descriptor that somebody else reads and writes: this waits until that is possible.
+///
+/// It is for libraries with descriptors of their own (database clients, inotify, netlink, terminals). The object does its
+/// I/O itself, without blocking: set its descriptor to `O_NONBLOCK`. Sockets and files are better used through
+/// [`net`](crate::net) and [`fs`](crate::fs), whose operations the kernel carries out.
+///
+/// On the proactor, [`read_with`](Self::read_with) and [`write_with`](Self::write_with) stand on one multishot poll for
+/// each direction. It waits with a duplicate of the descriptor for each direction in which it has waited; dropping it
+/// drops the object and closes these.
+///
+/// # Examples
+/// ```
+/// use proactor::io::AsyncFd;
+/// use std::io::{Read, Write};
+/// use std::os::unix::net::UnixStream;
+/// proactor::run(async {
+///     let (ours, mut peer) = UnixStream::pair()?;
+///     ours.set_nonblocking(true)?;
+///     let ours = AsyncFd::new(ours);
+///     peer.write_all(b"hello")?;
+///     let mut buffer = [0; 16];
+///     let count = ours.read_with(|mut stream| stream.read(&mut buffer)).await?;
+///     assert_eq!(&buffer[..count], b"hello");
+///     std::io::Result::Ok(())
+/// }).unwrap();
+/// ```
+pub struct AsyncFd<T> {
+    inner: T,
+    read: OnceCell<Share>,
+    write: OnceCell<Share>,
+}
+
+impl<T: AsFd> AsyncFd<T> {
+    /// Takes the object; nothing is done before somebody waits.
+    pub fn new(inner: T) -> Self {
+        AsyncFd { inner, read: OnceCell::new(), write: OnceCell::new() }
+    }
+
+    /// The object.
+    pub fn get_ref(&self) -> &T {
+        &self.inner
+    }
+
+    /// The object, for changing. Its descriptor must stay the same.
+    pub fn get_mut(&mut self) -> &mut T {
+        &mut self.inner
+    }
+
+    /// Gives the object back.
+    pub fn into_inner(self) -> T {
+        self.inner
+    }
+
+    /// What waits in this direction.
+    fn side(&self, direction: Direction) -> io::Result<&Share> {
+        let side = match direction {
+            Direction::Read => &self.read,
+            Direction::Write => &self.write,
+        };
+        if let Some(share) = side.get() {
+            return Ok(share);
+        }
+        let twin: OwnedFd = self.inner.as_fd().try_clone_to_owned()?;
+        Ok(side.get_or_init(|| Share::new(attach(twin, "AsyncFd"))))
+    }
+
+    /// Waits until a read would not block: there is something, or the end, or an error.
+    ///
+    /// # Errors
+    /// `EMFILE` when there is no descriptor free to wait with, and those of poll(2).
+    ///
+    /// # Panics
+    /// When polled in another runtime than the first time.
+    pub fn readable(&self) -> Ready {
+        Ready::new(self.side(Direction::Read), Direction::Read)
+    }
+
+    /// Waits until a write would not block: there is room, or an error.
+    ///
+    /// # Errors
+    /// As for [`readable`](Self::readable).
+    ///
+    /// # Panics
+    /// As for [`readable`](Self::readable).
+    pub fn writable(&self) -> Ready {
+        Ready::new(self.side(Direction::Write), Direction::Write)
+    }
+
+    /// Calls `read`, and again when there may be something, until it gives something else than `WouldBlock`. Several
+    /// futures of this object take turns.
+    ///
+    /// # Errors
+    /// Those of `read`, and as for [`readable`](Self::readable).
+    ///
+    /// # Cancellation
+    /// Dropping it loses nothing that `read` has not taken.
+    pub fn read_with<R, F: FnMut(&T) -> io::Result<R>>(&self, read: F) -> With<'_, T, F> {
+        With::new(self, Direction::Read, read)
+    }
+
+    /// Calls `write`, and again when there may be room, until it gives something else than `WouldBlock`. Several futures
+    /// of this object take turns.
+    ///
+    /// # Errors
+    /// Those of `write`, and as for [`readable`](Self::readable).
+    ///
+    /// # Cancellation
+    /// Dropping it takes nothing back that `write` has given.
+    pub fn write_with<R, F: FnMut(&T) -> io::Result<R>>(&self, write: F) -> With<'_, T, F> {
+        With::new(self, Direction::Write, write)
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for AsyncFd<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AsyncFd").field(&self.inner).finish()
+    }
+}
+
+io_future! {
+    /// The future of [`AsyncFd::readable`] and [`AsyncFd::writable`].
+    Ready<> = Waiting => io::Result<()>
+}
+
+pub(crate) struct Waiting(Result<Submission<PollReady>, Option<io::Error>>);
+
+impl Ready {
+    fn new(side: io::Result<&Share>, direction: Direction) -> Self {
+        Ready(Waiting(match side {
+            Ok(share) => Ok(Submission::new(PollReady::level(share, direction))),
+            Err(error) => Err(Some(error)),
+        }))
+    }
+}
+
+impl Waiting {
+    fn request_cancel(&mut self) {
+        if let Ok(step) = &mut self.0 {
+            step.request_cancel();
+        }
+    }
+}
+
+impl Future for Waiting {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Ok(step) => Pin::new(step).poll(cx).map(|(result, _)| result),
+            Err(error) => Poll::Ready(Err(error.take().expect("a Ready was polled after its result"))),
+        }
+    }
+}
+
+/// The future of [`AsyncFd::read_with`] and [`AsyncFd::write_with`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct With<'a, T, F> {
+    fd: &'a AsyncFd<T>,
+    direction: Direction,
+    attempt: F,
+    state: State,
+    cancelled: bool,
+}
+
+enum State {
+    New,
+    /// Its turn has come, or is to come.
+    Trying(Pass),
+    Waiting(Submission<PollReady>),
+    Over,
+}
+
+impl<'a, T, F> With<'a, T, F> {
+    fn new(fd: &'a AsyncFd<T>, direction: Direction, attempt: F) -> Self {
+        With { fd, direction, attempt, state: State::New, cancelled: false }
+    }
+}
+
+impl<T, F> Unpin for With<'_, T, F> {}
+
+impl<T: AsFd, R, F: FnMut(&T) -> io::Result<R>> Future for With<'_, T, F> {
+    type Output = io::Result<R>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let over = |this: &mut Self, result| {
+            this.state = State::Over; // with its turn
+            Poll::Ready(result)
+        };
+        loop {
+            match &mut this.state {
+                _ if this.cancelled => {
+                    return over(this, Err(io::Error::from_raw_os_error(libc::ECANCELED)));
+                }
+                State::New => {
+                    this.state = match this.fd.side(this.direction) {
+                        Ok(share) => State::Trying(PollReady::pass(share)),
+                        Err(error) => return over(this, Err(error)),
+                    };
+                }
+                State::Trying(pass) => {
+                    ready!(pass.poll_enter(cx));
+                    match (this.attempt)(&this.fd.inner) {
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            let State::Trying(pass) = std::mem::replace(&mut this.state, State::Over) else {
+                                unreachable!("it was so a moment ago")
+                            };
+                            let step = PollReady::edge(pass, this.direction);
+                            this.state = State::Waiting(Submission::new(step));
+                        }
+                        result => return over(this, result),
+                    }
+                }
+                State::Waiting(step) => {
+                    let (result, pass) = ready!(Pin::new(step).poll(cx));
+                    match (result, pass) {
+                        (Ok(()), Some(pass)) => this.state = State::Trying(pass),
+                        (Ok(()), None) => unreachable!("who waits for an edge has a turn"),
+                        (Err(error), _) => return over(this, Err(error)),
+                    }
+                }
+                State::Over => panic!("a With was polled after its result"),
+            }
+        }
+    }
+}
+
+impl<T, F> sealed::Sealed for With<'_, T, F> {}
+
+impl<T: AsFd, R, F: FnMut(&T) -> io::Result<R>> Cancellable for With<'_, T, F> {
+    fn request_cancel(&mut self) {
+        self.cancelled = true;
+        match &mut self.state {
+            State::Trying(pass) => pass.withdraw(),
+            State::Waiting(step) => step.request_cancel(),
+            State::New | State::Over => {}
+        }
+    }
+}
+
+impl<T: AsFd, R, F: FnMut(&T) -> io::Result<R>> With<'_, T, F> {
+    /// Asks for the end of the wait: gives what the last attempt gave, or an error of `ECANCELED`.
+    pub fn cancel(self) -> Cancel<Self> {
+        Cancel::new(self)
+    }
+}
+
+impl<T, F> fmt::Debug for With<'_, T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("With").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,273 @@
+//! Pipes: see pipe2(2), pipe(7).
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::task::{Context, Poll};
+
+use super::{Close, ReadOwned, WriteOwned};
+use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut};
+use crate::driver::attach;
+use crate::driver::repeat::{Goal, Repeat};
+use crate::net::{Chunks, Quiesce, Read, ReadExact, Recv, Unfinished, Write, WriteAll, adopt};
+use crate::op::endpoint::Share;
+use crate::op::socket::{Receiver, Sender};
+
+/// Makes a pipe: what is written to one end comes out of the other.
+///
+/// # Errors
+/// Those of pipe2(2).
+///
+/// # Panics
+/// Outside a runtime.
+///
+/// # Examples
+/// ```
+/// proactor::run(async {
+///     let (reader, writer) = proactor::io::pipe()?;
+///     writer.write_all("through a pipe").await?;
+///     drop(writer);
+///     assert_eq!(reader.recv().await?.expect("it is there"), *b"through a pipe");
+///     assert_eq!(reader.recv().await?, None);
+///     std::io::Result::Ok(())
+/// }).unwrap();
+/// ```
+#[track_caller]
+pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
+    let (reader, writer) = std::io::pipe()?;
+    Ok((PipeReader::from_fd(reader.into())?, PipeWriter::from_fd(writer.into())?))
+}
+
+/// The reading end of a pipe.
+///
+/// Dropping it closes it, once operations of dropped futures are over. What it has received and nobody has taken is gone
+/// then; while it is there, nothing is lost, as with sockets ([`net`](crate::net)).
+///
+/// # Examples
+/// See [`pipe`].
+#[derive(Debug)]
+pub struct PipeReader {
+    endpoint: Share,
+    /// What `poll_recv` waits with.
+    polled: Unfinished<Recv>,
+}
+
+/// The writing end of a pipe.
+///
+/// Dropping it closes it, once operations of dropped futures are over.
+///
+/// A write to a pipe that nobody reads is `BrokenPipe`, and raises SIGPIPE, which programs with Rust's own `main` ignore:
+/// the kernel has no way to do without, as it has for sockets.
+///
+/// # Examples
+/// See [`pipe`].
+#[derive(Debug)]
+pub struct PipeWriter {
+    endpoint: Share,
+}
+
+#[track_caller]
+fn share(fd: OwnedFd, what: &str) -> io::Result<Share> {
+    Ok(Share::of_pipe(attach(adopt(fd)?, what)))
+}
+
+impl PipeReader {
+    /// Takes the reading end of a pipe (or FIFO, or terminal) over.
+    ///
+    /// # Errors
+    /// Those of fcntl(2).
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        share(fd, "PipeReader::from_fd").map(Self::of)
+    }
+
+    pub(super) fn of(endpoint: Share) -> Self {
+        PipeReader { endpoint, polled: Unfinished::default() }
+    }
+
+    pub(super) fn endpoint(&self) -> &Share {
+        &self.endpoint
+    }
+
+    /// Reads what is there, at least one byte, from the buffer's start up to its capacity, and sets its length. Zero is the
+    /// end: nobody has the writing end any more.
+    ///
+    /// # Errors
+    /// Those of read(2); the buffer comes back.
+    ///
+    /// # Cancellation
+    /// Dropping it loses no byte: what arrives for it all the same goes to the next one.
+    pub fn read<B: IoBufMut>(&self, buf: B) -> Read<B> {
+        Read(Repeat::new(Receiver::new(&self.endpoint), buf, Goal::Once))
+    }
+
+    /// Reads until the buffer is full.
+    ///
+    /// # Errors
+    /// Those of read(2), and `UnexpectedEof`; the buffer comes back, with what had been read.
+    ///
+    /// # Cancellation
+    /// Dropping it loses no byte.
+    pub fn read_exact<B: IoBufMut>(&self, buf: B) -> ReadExact<B> {
+        ReadExact(Repeat::new(Receiver::new(&self.endpoint), buf, Goal::All))
+    }
+
+    /// Reads what is there, at least one byte, into memory of the runtime; `None` at the end. On the proactor it stands on
+    /// one multishot read ([`Feature::MultishotRead`](crate::Feature::MultishotRead)).
+    ///
+    /// # Errors
+    /// Those of read(2).
+    ///
+    /// # Cancellation
+    /// Dropping it loses no byte.
+    pub fn recv(&self) -> Recv {
+        Recv::of(&self.endpoint)
+    }
+
+    /// Polls for a chunk, as [`recv`](Self::recv) does, for adapters. After `Pending` it keeps its turn: other reads wait
+    /// until it has been ready.
+    pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Chunk>>> {
+        self.polled.poll(cx, || self.recv())
+    }
+
+    /// What is read, chunk by chunk, as a stream of the `futures` crates.
+    ///
+    /// # Cancellation
+    /// Dropping it loses no byte.
+    pub fn chunks(&self) -> Chunks {
+        Chunks::new(&self.endpoint)
+    }
+
+    /// Waits until the kernel holds nothing of it any more; what was read stays in its queue.
+    ///
+    /// # Errors
+    /// None but `ECANCELED`.
+    ///
+    /// # Cancellation
+    /// Dropping it is harmless.
+    pub fn quiesce(&self) -> Quiesce {
+        Quiesce::of(&self.endpoint)
+    }
+
+    /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
+    ///
+    /// # Errors
+    /// Those of close(2); `ResourceBusy` while futures of it are still there.
+    pub fn close(self) -> Close {
+        self.polled.end();
+        Close::new(self.endpoint)
+    }
+}
+
+impl PipeWriter {
+    /// Takes the writing end of a pipe (or FIFO, or terminal) over.
+    ///
+    /// # Errors
+    /// Those of fcntl(2).
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        share(fd, "PipeWriter::from_fd").map(Self::of)
+    }
+
+    pub(super) fn of(endpoint: Share) -> Self {
+        PipeWriter { endpoint }
+    }
+
+    pub(super) fn endpoint(&self) -> &Share {
+        &self.endpoint
+    }
+
+    /// Writes the buffer's bytes, or some from their start, and tells how many the kernel took.
+    ///
+    /// # Errors
+    /// Those of write(2), `BrokenPipe` where nobody has the reading end; the buffer comes back.
+    ///
+    /// # Cancellation
+    /// A dropped write may have been done, whole or in part; [`bytes_written`](Self::bytes_written) tells. Later writes wait
+    /// until that is decided.
+    pub fn write<B: IoBuf>(&self, buf: B) -> Write<B> {
+        Write(Repeat::new(Sender::new(&self.endpoint), buf, Goal::Once))
+    }
+
+    /// Writes all of the buffer's bytes, without those of another write of this end in between.
+    ///
+    /// # Errors
+    /// Those of write(2), and `WriteZero`; the buffer comes back.
+    ///
+    /// # Cancellation
+    /// As for [`write`](Self::write).
+    pub fn write_all<B: IoBuf>(&self, buf: B) -> WriteAll<B> {
+        WriteAll(Repeat::new(Sender::new(&self.endpoint), buf, Goal::All))
+    }
+
+    /// Bytes that the kernel has taken since this end was made, those of dropped and cancelled writes included.
+    pub fn bytes_written(&self) -> u64 {
+        self.endpoint.sent()
+    }
+
+    /// Waits until the kernel holds nothing of it any more.
+    ///
+    /// # Errors
+    /// None but `ECANCELED`.
+    ///
+    /// # Cancellation
+    /// Dropping it is harmless.
+    pub fn quiesce(&self) -> Quiesce {
+        Quiesce::of(&self.endpoint)
+    }
+
+    /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
+    ///
+    /// # Errors
+    /// Those of close(2); `ResourceBusy` while futures of it are still there.
+    pub fn close(self) -> Close {
+        Close::new(self.endpoint)
+    }
+}
+
+impl ReadOwned for PipeReader {
+    fn read<B: IoBufMut>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
+        PipeReader::read(self, buf)
+    }
+}
+
+impl WriteOwned for PipeWriter {
+    fn write<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
+        PipeWriter::write(self, buf)
+    }
+
+    fn write_all<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
+        PipeWriter::write_all(self, buf)
+    }
+}
+
+impl AsFd for PipeReader {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.endpoint.descriptor.as_fd()
+    }
+}
+
+impl AsRawFd for PipeReader {
+    fn as_raw_fd(&self) -> RawFd {
+        self.endpoint.descriptor.raw()
+    }
+}
+
+impl AsFd for PipeWriter {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.endpoint.descriptor.as_fd()
+    }
+}
+
+impl AsRawFd for PipeWriter {
+    fn as_raw_fd(&self) -> RawFd {
+        self.endpoint.descriptor.raw()
+    }
+}

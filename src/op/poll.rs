@@ -1,0 +1,110 @@
+//! Waiting until a descriptor is ready, for I/O that somebody else does: see poll(2).
+//!
+//! Two readings of "ready" are offered. *Level*: the operation asks, and is over as soon as there is something. *Edge*: a
+//! standing operation (`standing.rs`) reports whenever something happens, and whoever has tried in vain waits for the
+//! next report; where there is no such operation, that is the level again, since nothing was there a moment ago.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use io_uring::opcode;
+
+use super::endpoint::{Arrival, Share};
+use super::fd::on_fd;
+use super::gate::{Pass, Side};
+use super::standing::Standing;
+use super::{Completion, Direction, Entry, Op, Wait};
+use crate::sys::call::Call;
+
+/// The events of a direction; errors and the other side's end are always reported.
+pub(super) fn events(direction: Direction) -> i16 {
+    match direction {
+        Direction::Read => libc::POLLIN | libc::POLLPRI | libc::POLLRDHUP,
+        Direction::Write => libc::POLLOUT,
+    }
+}
+
+pub(crate) struct PollReady {
+    endpoint: Share,
+    /// Its turn, if it waits for an edge.
+    pass: Option<Pass>,
+    direction: Direction,
+    pollfd: libc::pollfd,
+}
+
+impl PollReady {
+    /// Until it is ready.
+    pub(crate) fn level(endpoint: &Share, direction: Direction) -> Self {
+        let pollfd = libc::pollfd { fd: -1, events: events(direction), revents: 0 };
+        PollReady { endpoint: endpoint.clone(), pass: None, direction, pollfd }
+    }
+
+    /// Until something happens, for who has gone through the gate and has just found it not ready.
+    pub(crate) fn edge(pass: Pass, direction: Direction) -> Self {
+        let endpoint = pass.endpoint().clone();
+        PollReady { pass: Some(pass), ..Self::level(&endpoint, direction) }
+    }
+
+    /// A place at the gate for those who wait for edges.
+    pub(crate) fn pass(endpoint: &Share) -> Pass {
+        Pass::new(endpoint, Side::Receive)
+    }
+}
+
+impl Op for PollReady {
+    /// The place at the gate comes back.
+    type Output = (io::Result<()>, Option<Pass>);
+    const NAME: &'static str = "poll";
+    const OPCODE: u8 = opcode::PollAdd::CODE;
+
+    fn pass(&mut self) -> Option<&mut Pass> {
+        self.pass.as_mut()
+    }
+
+    fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
+        if self.pass.is_none() {
+            return Poll::Ready(None);
+        }
+        let Some(mut arrival) = ready!(self.endpoint.poll_arrival(cx, false)) else {
+            return Poll::Ready(None);
+        };
+        loop {
+            if let Arrival::Error(errno) = arrival {
+                return Poll::Ready(Some(-errno));
+            }
+            // Several reports say no more than one.
+            match self.endpoint.next_arrival() {
+                Some(next) => arrival = next,
+                None => return Poll::Ready(Some(1)),
+            }
+        }
+    }
+
+    fn standing(&self) -> Option<(&Share, Standing)> {
+        self.pass.is_some().then_some((&self.endpoint, Standing::Readiness(self.direction)))
+    }
+
+    fn entry(&mut self) -> Entry {
+        let events = events(self.direction) as u32;
+        on_fd!(self.endpoint.descriptor.fd(), |fd| opcode::PollAdd::new(fd, events).build())
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Ready(&self.endpoint.descriptor, self.direction)
+    }
+
+    fn call(&mut self) -> Call {
+        self.pollfd.fd = self.endpoint.descriptor.raw();
+        // SAFETY: the one structure is part of this operation; the call does not wait.
+        unsafe { Call::new(libc::SYS_poll, [&raw mut self.pollfd as usize, 1, 0]) }
+    }
+
+    /// poll(2) answers zero when nothing is ready.
+    fn not_yet(&self, result: i32) -> bool {
+        result == 0
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        (completion.unit(), self.pass)
+    }
+}
