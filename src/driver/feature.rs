@@ -63,6 +63,9 @@ pub enum Feature {
     /// timers don't change need not look at the clock before it sleeps. Not used in a time namespace with an offset, of
     /// which the kernel's call does not know.
     AbsoluteTimer,
+    /// `IORING_REGISTER_RESIZE_RINGS` (6.13): a ring whose queues keep overflowing grows. Needs
+    /// [`DeferTaskrun`](Self::DeferTaskrun); else it stays as it is, and what overflows costs further visits.
+    ResizeRings,
     /// `min_wait_usec` of io_uring_enter(2) (6.12), where [`Config::batch`](crate::Config::batch) asks for it.
     MinWait,
     /// `IORING_SETUP_SQPOLL` (5.11 for ordinary users), where [`Config::sqpoll`](crate::Config::sqpoll) asks for it: a
@@ -95,6 +98,7 @@ impl Feature {
         Feature::DirectDescriptors,
         Feature::RegisteredBuffers,
         Feature::AbsoluteTimer,
+        Feature::ResizeRings,
         Feature::MinWait,
         Feature::SqPoll,
         Feature::NapiBusyPoll,
@@ -122,6 +126,7 @@ impl Feature {
             Feature::DirectDescriptors => "REGISTER_FILES",
             Feature::RegisteredBuffers => "REGISTER_BUFFERS",
             Feature::AbsoluteTimer => "ENTER_ABS_TIMER",
+            Feature::ResizeRings => "REGISTER_RESIZE_RINGS",
             Feature::MinWait => "MIN_TIMEOUT",
             Feature::SqPoll => "SQPOLL",
             Feature::NapiBusyPoll => "REGISTER_NAPI",

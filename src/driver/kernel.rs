@@ -22,6 +22,7 @@ use io_uring::{IoUring, Probe, opcode};
 
 use super::buffers::BufferRing;
 use super::feature::{Feature, FeatureSet};
+use super::resize::COMPLETIONS;
 use super::setup::{Attempt, Next, Refused, Stage};
 use crate::op::{Completion, Entry};
 use crate::sys;
@@ -53,6 +54,11 @@ pub(crate) trait Kernel {
 
     /// Whether completions have overflowed their queue and are kept by the kernel.
     fn overflowed(&mut self) -> bool;
+
+    /// Makes the queues larger. False when that can't be.
+    fn grow(&mut self) -> bool {
+        false
+    }
 
     /// In a fork of the process: lets go of the ring without touching what is the parent's.
     fn disown(self);
@@ -104,19 +110,20 @@ pub struct Fault {
 
 /// The real ring.
 pub(crate) struct Uring {
-    ring: IoUring,
+    pub(super) ring: IoUring,
     /// Index of the ring among the descriptors that the thread has registered.
     registered: Option<u32>,
     fault: Option<(Fault, u32)>,
     batch: Option<(u32, u32)>,
     /// A thread of the kernel takes what is submitted.
     polled: bool,
+    /// Its queues may become larger.
+    grows: bool,
 }
 
 /// What the kernel granted.
 #[derive(Debug)]
 pub(crate) struct Granted {
-    pub(crate) entries: u32,
     pub(crate) features: FeatureSet,
     pub(crate) opcodes: Opcodes,
     /// What the kernel has and did not grant, with its error.
@@ -221,7 +228,6 @@ impl Uring {
         {
             return Err(refuse(Stage::Setup, io::Error::from_raw_os_error(libc::EINVAL)));
         }
-        let entries = parameters.sq_entries();
         let mut features = attempt.flags;
         if parameters.is_feature_skip_cqe_on_success() && !masked.has(Feature::CqeSkip) {
             features = features.with(Feature::CqeSkip);
@@ -246,7 +252,11 @@ impl Uring {
             }
         }
         let batch = config.batch.filter(|_| features.has(Feature::MinWait));
-        let mut uring = Uring { ring, registered: None, fault: None, batch, polled };
+        let mut uring = Uring { ring, registered: None, fault: None, batch, polled, grows: false };
+        if !masked.has(Feature::ResizeRings) && uring.can_resize() {
+            uring.grows = true;
+            features = features.with(Feature::ResizeRings);
+        }
         if !masked.has(Feature::RegisteredRing) {
             // A thread has room for 16; without it each call looks the descriptor up.
             let descriptor = uring.as_raw_fd() as u64;
@@ -309,7 +319,7 @@ impl Uring {
             features = features.without(Feature::MultishotRecv).without(Feature::MultishotRead);
         }
         uring.fault = fault.map(|fault| (fault, 0));
-        Ok((uring, Granted { entries, features, opcodes, refused, buffers }))
+        Ok((uring, Granted { features, opcodes, refused, buffers }))
     }
 
     /// Registers a ring of buffers, incremental if it can be.
@@ -448,7 +458,7 @@ impl Drop for Uring {
 
 fn build(attempt: Attempt, sqpoll_idle_ms: Option<u32>) -> io::Result<IoUring> {
     let mut builder = IoUring::builder();
-    builder.dontfork().setup_clamp().setup_cqsize(attempt.entries.saturating_mul(4).min(65_536));
+    builder.dontfork().setup_clamp().setup_cqsize(attempt.entries.saturating_mul(COMPLETIONS).min(65_536));
     let flags = attempt.flags;
     if flags.has(Feature::SubmitAll) {
         builder.setup_submit_all();
@@ -530,6 +540,11 @@ impl Kernel for Uring {
 
     fn overflowed(&mut self) -> bool {
         self.ring.submission().cq_overflow()
+    }
+
+    fn grow(&mut self) -> bool {
+        self.grows = self.grows && self.double().is_ok();
+        self.grows
     }
 
     fn disown(self) {

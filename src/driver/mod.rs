@@ -10,6 +10,7 @@
 //! | `ring.rs` | the proactor, over any `Kernel` |
 //! | `kernel.rs` | the seam `Kernel`; the only file that calls io_uring |
 //! | `setup.rs` | the ladder of setup flags, refusals |
+//! | `resize.rs` | a larger ring in the place of one that keeps overflowing |
 //! | `poller.rs` | the selector; the only file that calls epoll |
 //! | `buffers.rs` | memory for chunks, and how the kernel takes buffers of it |
 //! | `table.rs`, `fixed.rs` | the ring's own tables: direct descriptors, registered buffers |
@@ -33,6 +34,7 @@ pub(crate) mod kernel;
 pub(crate) mod repeat;
 pub(crate) mod poller;
 mod readiness;
+mod resize;
 pub(crate) mod ring;
 pub(crate) mod setup;
 pub(crate) mod shortage;
@@ -417,11 +419,11 @@ impl Driver {
     /// What the backend is made of.
     pub(crate) fn machinery(&self) -> Machinery {
         match &*self.backend() {
-            Backend::Ring(_, granted) => {
+            Backend::Ring(ring, granted) => {
                 let mut machinery = Machinery {
                     features: granted.features,
                     refused: granted.refused.clone(),
-                    ring_entries: granted.entries,
+                    ring_entries: ring.kernel.entries(),
                     setup_flags: granted.setup_flags(),
                 };
                 self.say_refused(&mut machinery);

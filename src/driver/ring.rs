@@ -39,6 +39,10 @@ const F_MORE: u32 = 1 << 1;
 const FREE_REFUSALS: u32 = 16;
 const REFUSAL_PAUSE: Duration = Duration::from_micros(100);
 
+/// What a visit with a full queue counts for, and one without one less; and how much of that makes a ring too small.
+const CROWDED: u32 = 16;
+const TOO_SMALL: u32 = 8 * CROWDED;
+
 /// What the end of the ring's own operation may take.
 const PATIENCE: Duration = Duration::from_millis(10);
 
@@ -52,6 +56,10 @@ pub(crate) struct Ring<K> {
     wake: Option<Key>,
     /// The ring is being closed: no more reads of the event descriptor.
     closing: bool,
+    /// A queue was full, or overflowed, since the last visit.
+    crowded: bool,
+    /// How often, of late.
+    strain: u32,
     /// Enters in a row that the kernel has refused for want of memory or room.
     refusals: u32,
     shared: Arc<Shared>,
@@ -67,6 +75,8 @@ impl<K: Kernel> Ring<K> {
             cancels: VecDeque::new(),
             wake: None,
             closing: false,
+            crowded: false,
+            strain: 0,
             refusals: 0,
             shared,
             skip_success,
@@ -140,6 +150,7 @@ impl<K: Kernel> Ring<K> {
 
     #[cold]
     fn push_after_submitting(&mut self, entry: &Entry, stats: &Stats) -> bool {
+        self.crowded = true;
         stats.full_queues.add(1);
         stats.kernel_visits.add(1);
         // An error is no matter: the next visit tries again, and reports it if it lasts.
@@ -217,7 +228,10 @@ impl<K: Kernel> Ring<K> {
         // Bring what overflowed, make room for what waits, and go on behind an entry at which the kernel has
         // stopped; each round moves some of it.
         while self.kernel.overflowed() || !settled(self) || self.kernel.unsubmitted() > 0 {
-            stats.overflows.add(u64::from(self.kernel.overflowed()));
+            if self.kernel.overflowed() {
+                self.crowded = true;
+                stats.overflows.add(1);
+            }
             self.feed(slots, stats);
             let before = self.kernel.unsubmitted();
             self.enter(0, Time::Forever, stats)?;
@@ -226,7 +240,24 @@ impl<K: Kernel> Ring<K> {
                 break; // the kernel takes nothing more for now: the next visit goes on
             }
         }
+        if self.crowded || self.strain > 0 {
+            self.grow_if_crowded();
+        }
         Ok(())
+    }
+
+    /// A larger ring, if its queues keep being too small.
+    #[cold]
+    fn grow_if_crowded(&mut self) {
+        if !std::mem::take(&mut self.crowded) {
+            self.strain -= 1;
+            return;
+        }
+        self.strain += CROWDED;
+        if self.strain >= TOO_SMALL {
+            self.strain = 0;
+            self.kernel.grow();
+        }
     }
 
     fn enter(&mut self, want: u32, time: Time, stats: &Stats) -> io::Result<()> {

@@ -48,7 +48,8 @@ pub struct Report {
     pub reason: Option<String>,
     /// The flags with which the ring was set up, in the kernel's words.
     pub setup_flags: Vec<&'static str>,
-    /// Entries of the ring's submission queue; 0 on the selector.
+    /// Entries of the ring's submission queue: those that were asked for, or more where it has grown
+    /// ([`Feature::ResizeRings`]); 0 on the selector.
     pub ring_entries: u32,
     /// What became of each feature of the kernel.
     pub features: Vec<FeatureReport>,

@@ -1,0 +1,92 @@
+//! A larger ring in the place of one whose queues keep overflowing (IORING_REGISTER_RESIZE_RINGS, Linux 6.13): operations
+//! in flight, registrations and the descriptor's file stay; the queues move, with what lies in them, and are mapped anew.
+//!
+//! The io-uring crate has no such call. It maps the queues of a descriptor and its parameters, though, so the ring gets a
+//! second descriptor, from which the new queues are mapped, and the old one is closed with the old mapping.
+
+use std::io;
+use std::mem::transmute_copy;
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd};
+
+use io_uring::{IoUring, Parameters};
+
+use super::kernel::Uring;
+use super::setup::MAX_ENTRIES;
+
+const REGISTER_RESIZE_RINGS: u32 = 33;
+const SETUP_CQSIZE: u32 = 1 << 3;
+const SETUP_CLAMP: u32 = 1 << 4;
+
+/// `struct io_uring_params`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+struct Params {
+    sq_entries: u32,
+    cq_entries: u32,
+    flags: u32,
+    rest: [u32; 7],
+    sq_offsets: [u32; 10],
+    cq_offsets: [u32; 10],
+}
+
+const _: () = assert!(size_of::<Params>() == size_of::<Parameters>());
+
+/// The completion queue has so many times as many entries as the submission queue.
+pub(super) const COMPLETIONS: u32 = 4;
+
+impl Uring {
+    /// Whether the kernel knows the call for rings like this one: it looks at what it is given, which is nothing.
+    pub(super) fn can_resize(&self) -> bool {
+        const NOWHERE: *const () = std::ptr::without_provenance(1);
+        // SAFETY: the kernel answers EFAULT, or EINVAL where it does not know the call.
+        let answer = unsafe {
+            libc::syscall(libc::SYS_io_uring_register, self.as_raw_fd(), REGISTER_RESIZE_RINGS, NOWHERE, 1u32)
+        };
+        answer < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
+    }
+
+    /// Doubles the queues.
+    pub(super) fn double(&mut self) -> io::Result<()> {
+        let entries = self.entries() * 2;
+        if entries > MAX_ENTRIES {
+            return Err(io::Error::from_raw_os_error(libc::EOVERFLOW));
+        }
+        // Beforehand: when the queues have moved there must be a way to map them.
+        let twin = self.ring_fd().try_clone_to_owned()?;
+        let mut wanted = Params {
+            sq_entries: entries,
+            cq_entries: entries * COMPLETIONS,
+            flags: SETUP_CQSIZE | SETUP_CLAMP,
+            ..Params::default()
+        };
+        // SAFETY: the parameters live until the call has returned.
+        let answer = unsafe {
+            let params = &raw mut wanted;
+            libc::syscall(libc::SYS_io_uring_register, self.as_raw_fd(), REGISTER_RESIZE_RINGS, params, 1u32)
+        };
+        if answer < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: both are `struct io_uring_params`, plain numbers.
+        let before: Params = unsafe { transmute_copy(self.ring.params()) };
+        let (sq_entries, cq_entries) = (wanted.sq_entries, wanted.cq_entries);
+        let (sq_offsets, cq_offsets) = (wanted.sq_offsets, wanted.cq_offsets);
+        let now = Params { sq_entries, cq_entries, sq_offsets, cq_offsets, ..before };
+        // SAFETY: the descriptor is this ring's and nobody else's, the parameters those of its new queues. Without a
+        // mapping the ring would be lost, and what is in flight with it; mapping what the kernel has just made fails only
+        // when the address space is full.
+        self.ring = unsafe { IoUring::from_fd(twin.into_raw_fd(), transmute_copy(&now)) }
+            .expect("the queues of a ring that has grown can be mapped");
+        Ok(())
+    }
+
+    /// Entries of the submission queue.
+    pub(crate) fn entries(&self) -> u32 {
+        self.ring.params().sq_entries()
+    }
+
+    fn ring_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the ring is open as long as `self` is there.
+        unsafe { BorrowedFd::borrow_raw(self.as_raw_fd()) }
+    }
+}
