@@ -118,11 +118,16 @@ impl BufferRing {
         self.incremental
     }
 
+    /// Where the next buffer goes.
+    fn next_position(&self) -> u16 {
+        self.tail % Self::ENTRIES
+    }
+
     /// Adds a buffer, for which the caller knows that there is room. The kernel sees it after `publish`.
     fn push(&mut self, memory: NonNull<u8>, len: usize, id: u16) {
         // SAFETY: within the entries; the kernel does not look there before the tail says so. The tail itself lies in
         // a part of the first entry that the setters leave alone.
-        let entry = unsafe { self.entries.add(usize::from(self.tail % Self::ENTRIES)).as_mut() };
+        let entry = unsafe { self.entries.add(usize::from(self.next_position())).as_mut() };
         entry.set_addr(memory.as_ptr().expose_provenance() as u64);
         entry.set_len(len as u32); // buffers are smaller than 4 GiB: see Config
         entry.set_bid(id);
@@ -149,6 +154,10 @@ struct Provided {
     ring: BufferRing,
     /// For each buffer of the pool that the kernel has: how far it is filled.
     filled: Vec<Option<usize>>,
+    /// For bundles, which name their first buffer alone: where in the ring each lies, and which lies where.
+    positions: Vec<u16>,
+    order: Vec<u16>,
+    bundles: bool,
     inside: usize,
     depth: usize,
 }
@@ -158,8 +167,11 @@ impl Memory {
     pub(crate) fn new(buffer_len: usize, max: usize, shared: bool, ring: Option<BufferRing>) -> Self {
         let provided = ring.map(|ring| Provided {
             depth: if ring.is_incremental() { 4 } else { 16 },
-            ring,
             filled: Vec::new(),
+            positions: Vec::new(),
+            order: vec![0; ring.entries()],
+            bundles: false,
+            ring,
             inside: 0,
         });
         Memory {
@@ -169,6 +181,15 @@ impl Memory {
             thirsty: Cell::new(false),
             open: RefCell::default(),
         }
+    }
+
+    /// One receive may fill several buffers, in the order in which the kernel was given them. Not together with
+    /// incremental consumption, by which one buffer holds several receives.
+    pub(crate) fn with_bundles(self, bundles: bool) -> Self {
+        if let Some(provided) = &mut *self.provided.borrow_mut() {
+            provided.bundles = bundles && !provided.ring.is_incremental();
+        }
+        self
     }
 
     /// Gives the kernel as much as it has used up.
@@ -225,8 +246,11 @@ impl Provided {
                 let index = lease.index() as usize;
                 if self.filled.len() <= index {
                     self.filled.resize(index + 1, None);
+                    self.positions.resize(index + 1, 0);
                 }
                 self.filled[index] = Some(0);
+                self.positions[index] = self.ring.next_position();
+                self.order[usize::from(self.ring.next_position())] = index as u16;
                 self.inside += 1;
                 // The number is less than the pool's limit, which 16 bits hold.
                 self.ring.push(lease.memory(), lease.len(), index as u16);
@@ -237,13 +261,28 @@ impl Provided {
         self.inside > 0
     }
 
-    /// The part of a buffer that a completion has filled; the last part takes the ring's own reference.
-    fn received(&mut self, pool: &Pool, completion: Completion) -> Chunk {
-        let index = completion.flags >> 16;
-        let count = usize::try_from(completion.result).unwrap_or(0);
+    /// What a completion has filled, one buffer after the other.
+    fn received(&mut self, pool: &Pool, completion: Completion, mut take: impl FnMut(Chunk)) {
+        let (mut index, mut more) = (completion.flags >> 16, completion.flags & F_BUF_MORE != 0);
+        let mut left = usize::try_from(completion.result).unwrap_or(0);
+        loop {
+            let count = if self.bundles { left.min(pool.buffer_len()) } else { left };
+            left -= count;
+            let position = self.positions[index as usize] + 1;
+            take(self.part(pool, index, count, more));
+            if left == 0 {
+                return;
+            }
+            index = u32::from(self.order[usize::from(position) % self.order.len()]);
+            more = false;
+        }
+    }
+
+    /// The part of a buffer that has been filled; the last part takes the ring's own reference.
+    fn part(&mut self, pool: &Pool, index: u32, count: usize, more: bool) -> Chunk {
         let filled = &mut self.filled[index as usize];
         let start = filled.expect("the kernel uses buffers that it has");
-        let lease = if completion.flags & F_BUF_MORE == 0 {
+        let lease = if !more {
             *filled = None;
             self.inside -= 1;
             // SAFETY: the reference was forgotten when the buffer was put into the ring, and it lies there no more.
@@ -265,14 +304,17 @@ impl Buffers for Memory {
         self.provided.borrow().as_ref().map_or(0, |provided| provided.ring.group())
     }
 
-    fn received(&self, completion: Completion) -> Chunk {
-        match &mut *self.provided.borrow_mut() {
-            Some(provided) if completion.flags & F_BUFFER != 0 => {
-                self.thirsty.set(self.thirsty.get() || completion.flags & F_BUF_MORE == 0);
-                provided.received(&self.pool, completion)
-            }
-            _ => Chunk::new(),
+    fn received(&self, completion: Completion, take: &mut dyn FnMut(Chunk)) {
+        if completion.flags & F_BUFFER != 0
+            && let Some(provided) = &mut *self.provided.borrow_mut()
+        {
+            self.thirsty.set(self.thirsty.get() || completion.flags & F_BUF_MORE == 0);
+            provided.received(&self.pool, completion, take);
         }
+    }
+
+    fn bundles(&self) -> bool {
+        self.provided.borrow().as_ref().is_some_and(|provided| provided.bundles)
     }
 
     fn ran_out(&self) {

@@ -49,6 +49,9 @@ pub enum Feature {
     BufferRing,
     /// `IOU_PBUF_RING_INC` (6.12): several receives share a buffer; else each takes one.
     IncrementalBuffers,
+    /// `IORING_RECVSEND_BUNDLE` for receives (6.10): one may fill several buffers. Where buffers are consumed bit by bit
+    /// ([`IncrementalBuffers`](Self::IncrementalBuffers)) there is no need of it.
+    RecvBundle,
     /// `IORING_OP_SEND_ZC` and `IORING_OP_SENDMSG_ZC` (6.0, 6.1): sends that do not copy, where they are asked for; else
     /// the ordinary ones.
     SendZeroCopy,
@@ -94,6 +97,7 @@ impl Feature {
         Feature::MultishotPoll,
         Feature::BufferRing,
         Feature::IncrementalBuffers,
+        Feature::RecvBundle,
         Feature::SendZeroCopy,
         Feature::DirectDescriptors,
         Feature::RegisteredBuffers,
@@ -122,6 +126,7 @@ impl Feature {
             Feature::MultishotPoll => "POLL_ADD_MULTI",
             Feature::BufferRing => "REGISTER_PBUF_RING",
             Feature::IncrementalBuffers => "PBUF_RING_INC",
+            Feature::RecvBundle => "RECVSEND_BUNDLE",
             Feature::SendZeroCopy => "OP_SEND_ZC",
             Feature::DirectDescriptors => "REGISTER_FILES",
             Feature::RegisteredBuffers => "REGISTER_BUFFERS",

@@ -305,6 +305,10 @@ impl Uring {
                 Ok(ring) => {
                     if ring.is_incremental() {
                         features = features.with(Feature::IncrementalBuffers);
+                    } else if uring.ring.params().is_feature_recvsend_bundle()
+                        && !masked.has(Feature::RecvBundle)
+                    {
+                        features = features.with(Feature::RecvBundle);
                     }
                     buffers = Some(ring);
                 }

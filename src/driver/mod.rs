@@ -180,12 +180,9 @@ impl Driver {
             Backend::Poller(poller) => (Opcodes::default(), poller.features, None),
             Backend::Closed => Default::default(),
         };
-        let streams = Rc::new(Memory::new(
-            resources.stream_buffer_size as usize,
-            resources.stream_buffers as usize,
-            true,
-            ring,
-        ));
+        let (size, max) = (resources.stream_buffer_size as usize, resources.stream_buffers as usize);
+        let bundles = features.has(Feature::RecvBundle);
+        let streams = Rc::new(Memory::new(size, max, true, ring).with_bundles(bundles));
         Rc::new_cyclic(move |me| Driver {
             backend: RefCell::new(backend),
             native: Cell::new(native),

@@ -51,8 +51,11 @@ pub(crate) trait Buffers {
     /// The group from which the kernel takes buffers.
     fn group(&self) -> u16;
 
-    /// The bytes that a completion brings in a buffer of the group; none when it brings no buffer.
-    fn received(&self, completion: Completion) -> Chunk;
+    /// Gives the bytes that a completion brings in buffers of the group; none when it brings no buffer.
+    fn received(&self, completion: Completion, take: &mut dyn FnMut(Chunk));
+
+    /// Whether one receive may fill several buffers.
+    fn bundles(&self) -> bool;
 
     /// The kernel has found no buffer.
     fn ran_out(&self);
@@ -156,17 +159,21 @@ impl Brings for Bytes {
     fn entry(&mut self, fd: Fd) -> Entry {
         let group = self.buffers.group();
         on_fd!(fd, |fd| match self.medium {
+            Medium::Socket if self.buffers.bundles() => opcode::RecvMultiBundle::new(fd, group).build(),
             Medium::Socket => opcode::RecvMulti::new(fd, group).build(),
             Medium::Pipe => opcode::ReadMulti::new(fd, 0, group).offset(NO_POSITION).build(),
         })
     }
 
     fn take(&mut self, endpoint: &Endpoint, completion: Completion) {
-        let chunk = self.buffers.received(completion);
         if completion.result > 0 {
-            endpoint.note_size(chunk.len());
-            endpoint.arrived(Arrival::Bytes(chunk));
+            endpoint.note_size(completion.result as usize);
         }
+        self.buffers.received(completion, &mut |chunk| {
+            if !chunk.is_empty() {
+                endpoint.arrived(Arrival::Bytes(chunk));
+            }
+        });
     }
 
     fn ended(&self, endpoint: &Endpoint, completion: Completion) -> bool {
@@ -202,10 +209,11 @@ impl Brings for Datagrams {
     }
 
     fn take(&mut self, endpoint: &Endpoint, completion: Completion) {
-        let chunk = self.buffers.received(completion);
-        if completion.result >= HEADER as i32 {
-            endpoint.arrived(Arrival::Datagram(Datagram(chunk)));
-        }
+        self.buffers.received(completion, &mut |chunk| {
+            if chunk.len() >= HEADER {
+                endpoint.arrived(Arrival::Datagram(Datagram(chunk)));
+            }
+        });
     }
 
     fn ended(&self, _: &Endpoint, completion: Completion) -> bool {
