@@ -10,8 +10,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use proactor::buf::{IoBuf, IoBufMut};
-use proactor::fs::File;
+use proactor::buf::{IoBuf, IoBufMut, RegisteredBuf};
+use proactor::fs::{File, OpenOptions, direct};
+use proactor::net;
 use proactor::net::{TcpListener, TcpStream};
 use proactor::{Config, Feature, Runtime};
 
@@ -26,6 +27,9 @@ pub trait Mode: 'static {
     /// The names of the proactor and the selector in this mode, and its settings.
     const NAMES: [&'static str; 2];
     const SETTINGS: &'static str;
+
+    /// Whether files are the ring's as well, read and written through registered buffers.
+    const RING_OWNED: bool = false;
 
     fn config() -> Config {
         Config::new()
@@ -160,6 +164,50 @@ impl Mode for Polled {
     }
 }
 
+/// As [`Chunks`], with direct descriptors.
+pub struct Direct;
+
+impl Direct {
+    async fn echo(stream: net::direct::TcpStream) -> io::Result<()> {
+        while let Some(chunk) = stream.recv().await? {
+            stream.write_all(chunk).await?;
+        }
+        Ok(())
+    }
+
+    async fn sink(stream: net::direct::TcpStream) -> io::Result<()> {
+        let mut tally = Tally::default();
+        while let Some(chunk) = stream.recv().await? {
+            if let Some(answer) = tally.take(&chunk)? {
+                stream.write_all(answer.to_vec()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Mode for Direct {
+    const NAMES: [&'static str; 2] = ["proactor-direct", "selector-direct"];
+    const SETTINGS: &'static str =
+        "this checkout; as proactor, with direct descriptors; files through registered buffers";
+    const RING_OWNED: bool = true;
+
+    fn config() -> Config {
+        Config::new().direct_descriptors(16_384)
+    }
+
+    async fn serve(listener: std::net::TcpListener, service: Service, _: usize) -> io::Result<()> {
+        let listener = net::direct::TcpListener::from_std(listener)?;
+        loop {
+            let stream = listener.accept().await?;
+            match service {
+                Service::Echo => drop(proactor::spawn(Self::echo(stream))),
+                Service::Sink => drop(proactor::spawn(Self::sink(stream))),
+            }
+        }
+    }
+}
+
 /// As [`Chunks`], with sends that don't copy.
 pub struct ZeroCopy;
 
@@ -271,6 +319,23 @@ impl<R: Runtime + 'static, M: Mode> Peer for Ours<R, M> {
     ) -> impl Future<Output = io::Result<()>> + 'static {
         let path = path.to_owned();
         async move {
+            if M::RING_OWNED {
+                let mut options = OpenOptions::new();
+                let (reads, flags) =
+                    (what != Blocks::Write, if what == Blocks::ReadDirect { libc::O_DIRECT } else { 0 });
+                options.read(reads).write(!reads).custom_flags(flags);
+                let file = direct::File::open_with(&options, &path).await?;
+                let mut buffer = RegisteredBuf::new(BLOCK);
+                while let Some(position) = next() {
+                    let (count, back) = match what {
+                        Blocks::Read | Blocks::ReadDirect => file.read_at(buffer, position).await?,
+                        Blocks::Write => file.write_at(buffer, position).await?,
+                    };
+                    assert_eq!(count, BLOCK);
+                    buffer = back;
+                }
+                return Ok(());
+            }
             let file = File::from_std(what.options().open(&path)?);
             let mut buffer = Aligned::new();
             while let Some(position) = next() {
