@@ -3,13 +3,14 @@
 //! Both are asked for where the kernel has them; else, and when it refuses, ordinary ones take their place.
 
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 
 use super::feature::Feature;
 use super::table::Full;
 use super::{Driver, Machinery};
 use crate::buf::{IoBuf, RegisteredBuf, Registrar};
-use crate::op::fd::Vacancy;
+use crate::op::fd::{Opened, Vacancy};
 
 /// Buffers that may be registered at a time.
 pub(super) const REGISTERED_BUFFERS: u32 = 1_024;
@@ -32,6 +33,19 @@ impl Driver {
                      or raise Config::direct_descriptors"
                 ),
             )),
+        }
+    }
+
+    /// A direct descriptor of what an ordinary one is of, which is closed; or that itself, where it takes the place of one.
+    ///
+    /// # Errors
+    /// When the table is full, and those of io_uring_register(2).
+    pub(crate) fn make_direct(&self, fd: OwnedFd) -> io::Result<Opened> {
+        let Some(vacancy) = self.vacancy()? else { return Ok(fd.into()) };
+        let place = vacancy.index();
+        match self.with_ring(|ring| ring.kernel.update_file(place, fd.as_fd())) {
+            Some(updated) => updated.map(|()| Opened::Direct(vacancy.filled())),
+            None => Ok(fd.into()), // this process is a fork, and has just found out
         }
     }
 

@@ -1,4 +1,4 @@
-//! The seam to the kernel's ring, and the only file that calls io_uring.
+//! The seam to the kernel's ring, and the only file that calls io_uring (but for `resize.rs`, which has a call of its own).
 //!
 //! [`Kernel`] is what the proactor asks of a ring: push an entry, enter, reap. [`Uring`] is the real one.
 //! Behind the same trait stand the scripted kernel of the driver's tests and, later, a simulated one.
@@ -12,7 +12,7 @@
 
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -342,6 +342,11 @@ impl Uring {
     /// Registers an empty table of descriptors.
     pub(crate) fn register_table(&self, places: u32) -> io::Result<()> {
         self.ring.submitter().register_files_sparse(places)
+    }
+
+    /// Puts a file into a place of the table of descriptors.
+    pub(crate) fn update_file(&self, place: u32, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.ring.submitter().register_files_update(place, &[fd.as_raw_fd()]).map(drop)
     }
 
     /// Registers an empty table of buffers.

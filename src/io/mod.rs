@@ -4,6 +4,7 @@
 mod async_fd;
 mod close;
 mod copy;
+pub mod direct;
 mod nop;
 mod pipe;
 mod registered;

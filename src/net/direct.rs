@@ -16,7 +16,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -33,6 +33,7 @@ use super::{
     internet,
 };
 use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut, IoVec, IoVecMut};
+use crate::driver::attach;
 use crate::driver::submission::Submission;
 use crate::io::{Close, ReadOwned, WriteOwned, busy};
 use crate::op::direct::{Install, SetOption};
@@ -214,8 +215,7 @@ impl TcpStream {
     /// # Cancellation
     /// Dropping it closes the connection.
     pub fn install(self) -> InstallStream {
-        let quieting = Quieting::new(self.0.endpoint());
-        InstallStream(Installing { endpoint: self.0.endpoint().clone(), stage: Stage::Quieting(quieting) })
+        InstallStream(Installing::new(self.0.endpoint(), super::TcpStream::from_endpoint))
     }
 
     /// Closes the connection and waits until that is done; dropping it closes it as well, but tells of no error.
@@ -350,7 +350,7 @@ io_future! {
 }
 io_future! {
     /// The future of [`TcpStream::install`].
-    InstallStream<> = Installing => io::Result<super::TcpStream>
+    InstallStream<> = Installing<super::TcpStream> => io::Result<super::TcpStream>
 }
 
 pub(crate) struct Connecting(ConnectTo);
@@ -424,10 +424,11 @@ impl Future for Asking {
     }
 }
 
-/// Waits until the kernel holds nothing of the stream, and makes an ordinary one of it.
-pub(crate) struct Installing {
+/// Waits until the kernel holds nothing of an endpoint, and makes an ordinary one of it.
+pub(crate) struct Installing<T> {
     endpoint: Share,
     stage: Stage,
+    make: fn(Share) -> T,
 }
 
 enum Stage {
@@ -435,26 +436,21 @@ enum Stage {
     Installing(Submission<Install<Share>>),
 }
 
-impl Installing {
-    fn request_cancel(&mut self) {
+impl<T> Installing<T> {
+    pub(crate) fn new(endpoint: &Share, make: fn(Share) -> T) -> Self {
+        Installing { endpoint: endpoint.clone(), stage: Stage::Quieting(Quieting::new(endpoint)), make }
+    }
+
+    pub(crate) fn request_cancel(&mut self) {
         match &mut self.stage {
             Stage::Quieting(quieting) => quieting.request_cancel(),
             Stage::Installing(step) => step.request_cancel(),
         }
     }
-
-    /// The ordinary stream, with what had arrived.
-    fn finish(&self, fd: OwnedFd) -> super::TcpStream {
-        let stream = super::TcpStream::from_opened(fd.into(), "direct::TcpStream::install");
-        let endpoint = stream.endpoint();
-        std::iter::from_fn(|| self.endpoint.next_arrival()).for_each(|arrival| endpoint.arrived(arrival));
-        endpoint.add_sent(self.endpoint.sent() as usize);
-        stream
-    }
 }
 
-impl Future for Installing {
-    type Output = io::Result<super::TcpStream>;
+impl<T> Future for Installing<T> {
+    type Output = io::Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
@@ -468,6 +464,7 @@ impl Future for Installing {
         }
         let Stage::Installing(step) = &mut this.stage else { unreachable!("the stage before is over") };
         let fd = ready!(Pin::new(step).poll(cx))?;
-        Poll::Ready(Ok(this.finish(fd)))
+        let ordinary = this.endpoint.continued(attach(fd, "install"));
+        Poll::Ready(Ok((this.make)(ordinary)))
     }
 }

@@ -267,11 +267,13 @@ impl Share {
 
     /// The first share of a new endpoint on one end of a pipe.
     pub(crate) fn of_pipe(descriptor: Descriptor) -> Self {
-        descriptor.always_copy(); // only sockets can do without
         Self::of(descriptor, Medium::Pipe)
     }
 
     fn of(descriptor: Descriptor, medium: Medium) -> Self {
+        if medium == Medium::Pipe {
+            descriptor.always_copy(); // only sockets can do without
+        }
         Share(Rc::new(Endpoint {
             descriptor,
             medium,
@@ -299,6 +301,14 @@ impl Share {
     /// Whether nobody else uses the endpoint.
     pub(crate) fn is_only(&self) -> bool {
         self.shares.get() == 1
+    }
+
+    /// The first share of an endpoint that goes on where this one has ended, with another descriptor of the same file.
+    pub(crate) fn continued(&self, descriptor: Descriptor) -> Self {
+        let share = Self::of(descriptor, self.medium);
+        std::iter::from_fn(|| self.next_arrival()).for_each(|arrival| share.arrived(arrival));
+        share.sent.set(self.sent.get());
+        share
     }
 
     /// Whether so many shares are all that is left of it.

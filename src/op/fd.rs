@@ -98,6 +98,10 @@ impl Vacancy {
             .expect("a table is smaller than 32 bits can count")
     }
 
+    pub(crate) fn index(&self) -> u32 {
+        self.0.index
+    }
+
     /// The descriptor that lies there now.
     pub(crate) fn filled(self) -> DirectFd {
         let this = ManuallyDrop::new(self);

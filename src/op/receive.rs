@@ -15,7 +15,7 @@ use super::endpoint::{Arrival, Medium, Share};
 use super::fd::on_fd;
 use super::gate::Pass;
 use super::message::empty_header;
-use super::socket::receive_call;
+use super::socket::{NO_POSITION, receive_call};
 use super::standing::{Buffers, Datagram, Standing};
 use super::{Completion, Direction, Entry, Op, Wait};
 use crate::buf::Chunk;
@@ -108,8 +108,10 @@ impl Op for RecvChunk {
     fn entry(&mut self) -> Entry {
         let State::Asked(lease) = &self.state else { return poll(&self.pass) };
         let (memory, len) = (lease.memory().as_ptr(), lease.len() as u32); // smaller than 4 GiB: see Config
-        on_fd!(self.pass.endpoint().descriptor.fd(), |fd| {
-            opcode::Recv::new(fd, memory, len).flags(libc::MSG_DONTWAIT).build()
+        let endpoint = self.pass.endpoint();
+        on_fd!(endpoint.descriptor.fd(), |fd| match endpoint.medium {
+            Medium::Socket => opcode::Recv::new(fd, memory, len).flags(libc::MSG_DONTWAIT).build(),
+            Medium::Pipe => opcode::Read::new(fd, memory, len).offset(NO_POSITION).build(),
         })
     }
 

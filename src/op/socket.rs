@@ -275,23 +275,35 @@ impl<B: IoBuf> Transfer<B> for Sender {
 /// Takes one connection off a listener's queue.
 pub(crate) struct Accept {
     pass: Pass,
-    /// Where it goes, if not among the process's descriptors.
-    into: Option<Vacancy>,
-    /// This had arrived before.
-    early: Option<Opened>,
+    connection: Connection,
+}
+
+/// Where the connection goes, or comes from.
+enum Connection {
+    /// Among the process's descriptors.
+    New,
+    /// Into the ring's table.
+    Into(Vacancy),
+    /// It had arrived before.
+    Early(Opened),
 }
 
 impl Accept {
     pub(crate) fn new(endpoint: &Share, into: Option<Vacancy>) -> Self {
-        Accept { pass: Pass::new(endpoint, Side::Receive), into, early: None }
+        let connection = into.map_or(Connection::New, Connection::Into);
+        Accept { pass: Pass::new(endpoint, Side::Receive), connection }
     }
+}
 
-    fn finish(&mut self, completion: Completion) -> io::Result<Opened> {
-        match self.early.take() {
-            Some(connection) => Ok(connection),
-            // SAFETY: a successful accept answers with a new descriptor; it is taken apart once.
-            None => unsafe { Opened::answer(completion, self.into.take()) },
-        }
+impl Connection {
+    fn finish(self, completion: Completion) -> io::Result<Opened> {
+        let into = match self {
+            Connection::Early(opened) => return Ok(opened),
+            Connection::New => None,
+            Connection::Into(vacancy) => Some(vacancy),
+        };
+        // SAFETY: a successful accept answers with a new descriptor; it is taken apart once.
+        unsafe { Opened::answer(completion, into) }
     }
 }
 
@@ -314,7 +326,7 @@ impl Op for Accept {
         let arrival = ready!(self.pass.endpoint().poll_arrival(cx, false));
         Poll::Ready(arrival.map(|arrival| match arrival {
             Arrival::Connection(connection) => {
-                self.early = Some(connection);
+                self.connection = Connection::Early(connection);
                 0
             }
             Arrival::Error(errno) => -errno,
@@ -324,12 +336,14 @@ impl Op for Accept {
 
     /// A connection for which the ring's table has no place would be lost, so only one is accepted for each place.
     fn standing(&self) -> Option<(&Share, Standing)> {
-        self.into.is_none().then(|| (self.pass.endpoint(), Standing::Connections))
+        matches!(self.connection, Connection::New).then(|| (self.pass.endpoint(), Standing::Connections))
     }
 
     fn entry(&mut self) -> Entry {
-        let into = self.into.as_ref().map(Vacancy::destination);
-        let flags = if into.is_some() { DIRECT_FLAGS } else { ACCEPT_FLAGS };
+        let (into, flags) = match &self.connection {
+            Connection::Into(vacancy) => (Some(vacancy.destination()), DIRECT_FLAGS),
+            Connection::New | Connection::Early(_) => (None, ACCEPT_FLAGS),
+        };
         on_fd!(self.pass.endpoint().descriptor.fd(), |fd| {
             opcode::Accept::new(fd, std::ptr::null_mut(), std::ptr::null_mut())
                 .flags(flags)
@@ -348,14 +362,14 @@ impl Op for Accept {
         unsafe { Call::new(libc::SYS_accept4, [fd as usize, 0, 0, ACCEPT_FLAGS as usize]) }
     }
 
-    fn complete(mut self, completion: Completion) -> Self::Output {
-        self.finish(completion)
+    fn complete(self, completion: Completion) -> Self::Output {
+        self.connection.finish(completion)
     }
 
-    fn abandoned(mut self, completion: Completion) {
+    fn abandoned(self, completion: Completion) {
         // The connection waits for the next accept, or is closed with the listener. The place at the gate is given up
         // after it has been stored.
-        if let Ok(connection) = self.finish(completion) {
+        if let Ok(connection) = self.connection.finish(completion) {
             self.pass.endpoint().arrived(Arrival::Connection(connection));
         }
     }

@@ -30,7 +30,9 @@ tests! {
     an_echo_needs_only_poll_and_turn,
     files_and_timers_need_only_poll_and_turn,
     turns_and_block_on_take_turns,
-    a_turn_inside_block_on_panics,
+    a_turn_inside_block_on_panics;
+    proactor:
+    a_ring_that_has_grown_is_polled_as_before,
 }
 
 /// Waits with poll(2) until the descriptor is readable, or the time is over.
@@ -337,5 +339,35 @@ fn a_turn_inside_block_on_panics<R: Embed>() {
         turns(2).await;
     });
     end(other);
+    end(runtime);
+}
+
+fn a_ring_that_has_grown_is_polled_as_before<R: Embed>() {
+    let runtime = R::with_config(&Config::new().ring_entries(1)).unwrap();
+    let nops = runtime.spawn(async {
+        for _ in 0..100 {
+            join_all((0..50).map(|_| proactor::io::nop())).await;
+        }
+    });
+    drive(&runtime, &nops);
+    let grown = runtime.report().ring_entries > 1;
+    assert_eq!(grown, uses(&runtime, Feature::ResizeRings));
+    let echo = runtime.spawn(async {
+        let (ours, peer) = half_pair();
+        let writing =
+            thread(move || std::io::Write::write_all(&mut &peer, b"to a loop that sleeps").unwrap());
+        let received = ours.recv().await.unwrap().unwrap();
+        writing.ended().await;
+        received
+    });
+    drive(&runtime, &echo);
+    assert_eq!(runtime.block_on(echo).unwrap(), *b"to a loop that sleeps");
+    let handle = runtime.handle();
+    let task = runtime.spawn(sleep(Duration::from_micros(100)));
+    drive(&runtime, &task);
+    let waking = std::thread::spawn(move || drop(handle.spawn(async || ())));
+    assert!(readable(&runtime, None));
+    waking.join().unwrap();
+    settle(&runtime);
     end(runtime);
 }

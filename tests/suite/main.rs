@@ -36,6 +36,7 @@ mod lifetimes;
 mod limits;
 mod misuse;
 mod panics;
+mod pipes;
 mod pool;
 mod received;
 mod registered;
@@ -68,6 +69,7 @@ fn tests() -> Vec<Test> {
         udp::tests(),
         files::tests(),
         buffers::tests(),
+        pipes::tests(),
         pool::tests(),
         cancel::tests(),
         drops::tests(),

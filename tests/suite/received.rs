@@ -38,6 +38,7 @@ tests! {
     proactor:
     a_stream_has_one_operation_for_all_chunks,
     a_stream_of_large_pieces_has_none,
+    one_receive_fills_several_buffers,
     t13_the_queue_of_connections_is_bounded,
 }
 
@@ -46,6 +47,7 @@ fn machines<R: Runtime>() -> Vec<Config> {
     let masks: &[&[Feature]] = &[
         &[],
         &[Feature::IncrementalBuffers],
+        &[Feature::IncrementalBuffers, Feature::RecvBundle],
         &[Feature::MultishotRecv],
         &[Feature::BufferRing],
         &[Feature::MultishotAccept],
@@ -674,4 +676,43 @@ fn a_stream_of_large_pieces_has_none<R: Runtime>() {
         assert_eq!(ours.recv().await.unwrap().unwrap(), *b"end");
     });
     end(runtime);
+}
+
+fn one_receive_fills_several_buffers<R: Runtime>() {
+    // Small buffers, so that much is there at once for them, and few, so that the ring goes round.
+    let config = Config::new().mask(Feature::IncrementalBuffers).stream_buffer_size(4_096).stream_buffers(40);
+    for mask in [None, Some(Feature::RecvBundle)] {
+        let runtime = R::with_config(&config.clone().mask_all(mask)).unwrap();
+        let bundles = uses(&runtime, Feature::RecvBundle);
+        runtime.block_on(async {
+            let mut streams: Vec<_> = (0..3).map(|_| half_pair()).collect();
+            let (mut completions, mut chunks) = (0, 0);
+            for round in 0..30 {
+                let sent = pattern(10_000 + 1_700 * round);
+                // Somebody waits on each when all of it comes.
+                let mut waiting: Vec<_> = streams.iter().map(|(ours, _)| ours.recv()).collect();
+                for receive in &mut waiting {
+                    assert!(poll_once(receive).await.is_pending());
+                }
+                turns(2).await;
+                for (_, peer) in &mut streams {
+                    peer.write_all(&sent).unwrap();
+                }
+                let before = runtime.report().stats.completions;
+                for (receive, (ours, _)) in waiting.into_iter().zip(&streams) {
+                    let mut received = receive.await.unwrap().unwrap().to_vec();
+                    while received.len() < sent.len() {
+                        chunks += 1;
+                        received.extend_from_slice(&ours.recv().await.unwrap().unwrap());
+                    }
+                    assert_bytes(&received, &sent);
+                }
+                completions += runtime.report().stats.completions - before;
+            }
+            assert!(!bundles || completions < chunks, "{completions} completions brought {chunks} chunks");
+            drop(streams);
+            until(|| runtime.report().live.buffers == 0).await;
+        });
+        end(runtime);
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proactor::fs::File;
 use proactor::io::nop;
-use proactor::{Config, Fault, Runtime, spawn};
+use proactor::{Config, Fault, Feature, Runtime, spawn};
 
 use crate::kit::*;
 
@@ -20,11 +20,12 @@ tests! {
     t43_nothing_is_lost_when_enter_is_short_of_memory,
     t44_lost_completions_are_told_loudly,
     t49_two_hundred_that_are_ready_at_once_all_come,
+    a_ring_whose_queues_keep_overflowing_grows,
 }
 
 fn t41_completions_that_overflow_all_arrive<R: Runtime>() {
     for entries in [1, 64] {
-        let runtime = R::with_config(&Config::new().ring_entries(entries)).unwrap();
+        let runtime = R::with_config(&small_ring(entries)).unwrap();
         let count = rounds(10_000, 1_000_000);
         runtime.block_on(async {
             // Begun in one poll, with no visit that could take a completion.
@@ -51,7 +52,7 @@ fn t41_completions_that_overflow_all_arrive<R: Runtime>() {
 
 fn t42_one_task_fills_the_queue_many_times_over<R: Runtime>() {
     for entries in [1, 8] {
-        let runtime = R::with_config(&Config::new().ring_entries(entries)).unwrap();
+        let runtime = R::with_config(&small_ring(entries)).unwrap();
         runtime.block_on(async {
             let folder = TempDir::new();
             let content = pattern(10_000);
@@ -77,7 +78,7 @@ fn faulty<R: Runtime>(errno: i32) {
         [2, 3, 5, 7].into_iter().flat_map(|every| [(every, false), (every, true)])
     {
         let fault = Fault { every, errno, after_submission };
-        let runtime = R::with_config(&Config::new().ring_entries(8).fault(fault)).unwrap();
+        let runtime = R::with_config(&small_ring(8).fault(fault)).unwrap();
         runtime.block_on(async {
             let folder = TempDir::new();
             let content = pattern(100_000);
@@ -202,6 +203,64 @@ fn t49_two_hundred_that_are_ready_at_once_all_come<R: Runtime>() {
                 assert!(visits <= 60, "{visits} visits for 200 that were ready");
             }
         });
+        end(runtime);
+    }
+}
+
+fn a_ring_whose_queues_keep_overflowing_grows<R: Runtime>() {
+    for mask in [None, Some(Feature::ResizeRings), Some(Feature::RegisteredRing), Some(Feature::NoSqarray)] {
+        let runtime = R::with_config(&Config::new().ring_entries(2).mask_all(mask)).unwrap();
+        let grows = uses(&runtime, Feature::ResizeRings);
+        runtime.block_on(async {
+            let folder = TempDir::new();
+            let content = pattern(10_000);
+            let file = File::open(folder.file("file", &content)).await.unwrap();
+            // In flight all the time: a read into a buffer, a standing receive, and one that has been given up.
+            let (ours, mut peer) = half_pair();
+            let mut waiting = ours.read_exact([0; 4]);
+            assert!(poll_once(&mut waiting).await.is_pending());
+            let (other, mut second) = half_pair();
+            let mut standing = other.recv();
+            assert!(poll_once(&mut standing).await.is_pending());
+            let crowd = async || {
+                let reads = (0..60).map(|at| file.read_exact_at(Tombstone::filled(1, &[0; 3]), at));
+                for (at, read) in join_all(reads).await.into_iter().enumerate() {
+                    let (_, buffer) = read.unwrap();
+                    assert_bytes(&buffer, &content[at..][..buffer.len()]);
+                }
+            };
+            let size = || runtime.report().ring_entries;
+            if grows {
+                let mut rounds = 0;
+                while size() < 64 {
+                    crowd().await;
+                    rounds += 1;
+                    assert!(rounds < 1_000, "the ring has {} entries", size());
+                }
+                // It is large enough now: the queue is not full any more.
+                let before = runtime.report().stats.full_queues;
+                for _ in 0..20 {
+                    crowd().await;
+                }
+                assert_eq!(runtime.report().stats.full_queues, before);
+            } else {
+                for _ in 0..100 {
+                    crowd().await;
+                }
+                assert_eq!(size(), 2);
+            }
+            peer.write_all(b"abcd").unwrap();
+            assert_eq!(waiting.await.unwrap().1, *b"abcd");
+            second.write_all(b"efgh").unwrap();
+            assert_eq!(standing.await.unwrap().unwrap(), *b"efgh");
+            let task = spawn(async { 42 });
+            assert_eq!(task.await.unwrap(), 42);
+        });
+        // Other threads still wake it.
+        let handle = runtime.handle();
+        let waking = thread(move || handle.spawn(async || 7));
+        assert_eq!(runtime.block_on(async { waking.ended().await.await.unwrap() }), 7);
+        assert_eq!(live(&runtime), (0, 0, 0));
         end(runtime);
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use proactor::buf::Chunk;
-use proactor::net::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream, UdpSocket};
+use proactor::net::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream, UdpSocket, direct};
 use proactor::time::timeout;
 use proactor::{Config, Feature, Runtime, spawn, yield_now};
 
@@ -24,6 +24,7 @@ use crate::kit::*;
 tests! {
     a_proxy_that_gives_up_loses_no_byte,
     an_acceptor_that_gives_up_loses_no_connection,
+    an_acceptor_of_direct_descriptors_that_gives_up_loses_no_connection,
     a_receiver_that_gives_up_loses_no_datagram,
 }
 
@@ -120,7 +121,7 @@ fn storm<R: Runtime>(short: u64, long: u64, storm: impl AsyncFn(&Fickle, u64)) {
                     assert!(fickle.given_up.get() >= give_ups);
                     let nothing = || {
                         let live = runtime.report().live;
-                        (live.tasks, live.ops, live.standing, live.buffers) == (0, 0, 0, 0)
+                        (live.tasks, live.ops, live.standing, live.direct, live.buffers) == (0, 0, 0, 0, 0)
                     };
                     until(nothing).await;
                 });
@@ -405,37 +406,59 @@ fn a_proxy_that_gives_up_loses_no_byte<R: Runtime>() {
 
 // ---------------------------------------------------------------- connections
 
+/// Clients connect and say who they are; all are accepted, each once and in order.
+async fn connections<F: Future + Unpin>(
+    fickle: &Fickle,
+    give_ups: u64,
+    address: SocketAddr,
+    accept: impl Fn() -> F,
+    id_of: impl AsyncFn(F::Output) -> [u8; 8],
+) {
+    let mut next = 0_u64;
+    while fickle.given_up.get() < give_ups {
+        let count = fickle.below(40) as u64;
+        let connecting = thread(move || {
+            let connect = |id: u64| {
+                let mut stream = std::net::TcpStream::connect(address).unwrap();
+                stream.write_all(&id.to_be_bytes()).unwrap();
+                stream
+            };
+            (next..next + count).map(connect).collect::<Vec<_>>()
+        });
+        for expected in next..next + count {
+            let id = id_of(fickle.insist(&accept).await).await;
+            assert_eq!(u64::from_be_bytes(id), expected, "each once, in order");
+        }
+        next += count;
+        drop(connecting.ended().await);
+        // Nobody is there: all of these are given up.
+        for _ in 0..fickle.below(20) {
+            assert!(fickle.wait(accept()).await.is_err());
+        }
+    }
+}
+
 fn an_acceptor_that_gives_up_loses_no_connection<R: Runtime>() {
     storm::<R>(20_000, 1_000_000, async |fickle, give_ups| {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let wanted = Arc::new(AtomicU64::new(0));
-        let mut next = 0_u64;
-        while fickle.given_up.get() < give_ups {
-            let count = fickle.below(40) as u64;
-            wanted.fetch_add(count, Ordering::SeqCst);
-            let connecting = thread(move || {
-                let connect = |id: u64| {
-                    let mut stream = std::net::TcpStream::connect(address).unwrap();
-                    stream.write_all(&id.to_be_bytes()).unwrap();
-                    stream
-                };
-                (next..next + count).map(connect).collect::<Vec<_>>()
-            });
-            for expected in next..next + count {
-                let (stream, peer) = fickle.insist(|| listener.accept()).await.unwrap();
-                assert_eq!(peer, stream.peer_addr().unwrap());
-                let (_, id) = stream.read_exact([0; 8]).await.unwrap();
-                assert_eq!(u64::from_be_bytes(id), expected, "each once, in order");
-            }
-            next += count;
-            drop(connecting.ended().await);
-            // Nobody is there: all of these are given up.
-            for _ in 0..fickle.below(20) {
-                assert!(fickle.wait(listener.accept()).await.is_err());
-            }
-        }
-        assert_eq!(wanted.load(Ordering::SeqCst), next);
+        let id_of = async |accepted: std::io::Result<(TcpStream, SocketAddr)>| {
+            let (stream, peer) = accepted.unwrap();
+            assert_eq!(peer, stream.peer_addr().unwrap());
+            stream.read_exact([0; 8]).await.unwrap().1
+        };
+        connections(fickle, give_ups, address, || listener.accept(), id_of).await;
+    });
+}
+
+fn an_acceptor_of_direct_descriptors_that_gives_up_loses_no_connection<R: Runtime>() {
+    storm::<R>(20_000, 1_000_000, async |fickle, give_ups| {
+        let listener = direct::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let id_of = async |accepted: std::io::Result<direct::TcpStream>| {
+            accepted.unwrap().read_exact([0; 8]).await.unwrap().1
+        };
+        connections(fickle, give_ups, address, || listener.accept(), id_of).await;
     });
 }
 

@@ -10,9 +10,14 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use proactor::{Feature, FeatureState, Runtime};
+use proactor::{Config, Feature, FeatureState, Runtime};
 
 use super::process::QUIET;
+
+/// A ring so small that its queues are crowded, and that stays so.
+pub(crate) fn small_ring(entries: u32) -> Config {
+    Config::new().ring_entries(entries).mask(Feature::ResizeRings)
+}
 
 /// Runs a future on a new runtime and ends that, which must leave nothing behind.
 #[track_caller]

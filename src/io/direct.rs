@@ -1,0 +1,179 @@
+//! Pipes whose descriptors belong to the ring: as for sockets, see [`net::direct`](crate::net::direct).
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::task::{Context, Poll};
+
+use super::{Close, ReadOwned, WriteOwned};
+use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut};
+use crate::driver::current;
+use crate::net::direct::Installing;
+use crate::net::{Chunks, Quiesce, Read, ReadExact, Recv, Write, WriteAll};
+use crate::op::endpoint::Share;
+use crate::task::no_runtime;
+
+/// Makes a pipe whose ends belong to the ring, where it has such descriptors.
+///
+/// # Errors
+/// Those of pipe2(2), and `QuotaExceeded` when the ring's table is full.
+///
+/// # Panics
+/// Outside a runtime.
+///
+/// # Examples
+/// ```
+/// proactor::run(async {
+///     let (reader, writer) = proactor::io::direct::pipe()?;
+///     writer.write_all("through a pipe").await?;
+///     let writer = writer.install().await?; // an ordinary one
+///     drop(writer);
+///     assert_eq!(reader.recv().await?.expect("it is there"), *b"through a pipe");
+///     assert_eq!(reader.recv().await?, None);
+///     std::io::Result::Ok(())
+/// }).unwrap();
+/// ```
+#[track_caller]
+pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
+    let driver = current().unwrap_or_else(|| no_runtime("io::direct::pipe"));
+    let (reader, writer) = std::io::pipe()?;
+    let share = |fd: OwnedFd| -> io::Result<Share> {
+        let opened = driver.make_direct(crate::net::adopt(fd)?)?;
+        Ok(Share::of_pipe(driver.attach(opened)))
+    };
+    let (reader, writer) = (share(reader.into())?, share(writer.into())?);
+    Ok((PipeReader(super::PipeReader::of(reader)), PipeWriter(super::PipeWriter::of(writer))))
+}
+
+/// The reading end of a pipe, whose descriptor belongs to the ring.
+///
+/// # Examples
+/// See [`pipe`].
+#[derive(Debug)]
+pub struct PipeReader(super::PipeReader);
+
+/// The writing end of a pipe, whose descriptor belongs to the ring.
+///
+/// # Examples
+/// See [`pipe`].
+#[derive(Debug)]
+pub struct PipeWriter(super::PipeWriter);
+
+impl PipeReader {
+    /// As [`PipeReader::read`](super::PipeReader::read).
+    pub fn read<B: IoBufMut>(&self, buf: B) -> Read<B> {
+        self.0.read(buf)
+    }
+
+    /// As [`PipeReader::read_exact`](super::PipeReader::read_exact).
+    pub fn read_exact<B: IoBufMut>(&self, buf: B) -> ReadExact<B> {
+        self.0.read_exact(buf)
+    }
+
+    /// As [`PipeReader::recv`](super::PipeReader::recv).
+    pub fn recv(&self) -> Recv {
+        self.0.recv()
+    }
+
+    /// As [`PipeReader::poll_recv`](super::PipeReader::poll_recv).
+    pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Chunk>>> {
+        self.0.poll_recv(cx)
+    }
+
+    /// As [`PipeReader::chunks`](super::PipeReader::chunks).
+    pub fn chunks(&self) -> Chunks {
+        self.0.chunks()
+    }
+
+    /// As [`PipeReader::quiesce`](super::PipeReader::quiesce).
+    pub fn quiesce(&self) -> Quiesce {
+        self.0.quiesce()
+    }
+
+    /// Makes an ordinary end of it, which has what was read and not taken.
+    ///
+    /// # Errors
+    /// `EMFILE` when the process has no descriptor free; `ResourceBusy` while other futures of it are there. It is closed
+    /// then.
+    ///
+    /// # Cancellation
+    /// Dropping it closes the end.
+    pub fn install(self) -> InstallReader {
+        InstallReader(Installing::new(self.0.endpoint(), super::PipeReader::of))
+    }
+
+    /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
+    ///
+    /// # Errors
+    /// Those of close(2); `ResourceBusy` while futures of it are still there.
+    pub fn close(self) -> Close {
+        self.0.close()
+    }
+}
+
+impl PipeWriter {
+    /// As [`PipeWriter::write`](super::PipeWriter::write).
+    pub fn write<B: IoBuf>(&self, buf: B) -> Write<B> {
+        self.0.write(buf)
+    }
+
+    /// As [`PipeWriter::write_all`](super::PipeWriter::write_all).
+    pub fn write_all<B: IoBuf>(&self, buf: B) -> WriteAll<B> {
+        self.0.write_all(buf)
+    }
+
+    /// As [`PipeWriter::bytes_written`](super::PipeWriter::bytes_written).
+    pub fn bytes_written(&self) -> u64 {
+        self.0.bytes_written()
+    }
+
+    /// As [`PipeWriter::quiesce`](super::PipeWriter::quiesce).
+    pub fn quiesce(&self) -> Quiesce {
+        self.0.quiesce()
+    }
+
+    /// Makes an ordinary end of it.
+    ///
+    /// # Errors
+    /// As [`PipeReader::install`].
+    ///
+    /// # Cancellation
+    /// Dropping it closes the end.
+    pub fn install(self) -> InstallWriter {
+        InstallWriter(Installing::new(self.0.endpoint(), super::PipeWriter::of))
+    }
+
+    /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
+    ///
+    /// # Errors
+    /// Those of close(2); `ResourceBusy` while futures of it are still there.
+    pub fn close(self) -> Close {
+        self.0.close()
+    }
+}
+
+impl ReadOwned for PipeReader {
+    fn read<B: IoBufMut>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
+        PipeReader::read(self, buf)
+    }
+}
+
+impl WriteOwned for PipeWriter {
+    fn write<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
+        PipeWriter::write(self, buf)
+    }
+
+    fn write_all<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
+        PipeWriter::write_all(self, buf)
+    }
+}
+
+io_future! {
+    /// The future of [`PipeReader::install`].
+    InstallReader<> = Installing<super::PipeReader> => io::Result<super::PipeReader>
+}
+io_future! {
+    /// The future of [`PipeWriter::install`].
+    InstallWriter<> = Installing<super::PipeWriter> => io::Result<super::PipeWriter>
+}
