@@ -1,13 +1,12 @@
 //! Pipes whose descriptors belong to the ring: as for sockets, see [`net::direct`](crate::net::direct).
 #![forbid(unsafe_code)]
 
-use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll};
 
-use super::{Close, ReadOwned, WriteOwned};
-use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut};
+use super::Close;
+use crate::buf::{Chunk, IoBuf, IoBufMut};
 use crate::driver::current;
 use crate::net::direct::Installing;
 use crate::net::{Chunks, Quiesce, Read, ReadExact, Recv, Write, WriteAll};
@@ -153,21 +152,9 @@ impl PipeWriter {
     }
 }
 
-impl ReadOwned for PipeReader {
-    fn read<B: IoBufMut>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
-        PipeReader::read(self, buf)
-    }
-}
+crate::io::reads_owned!(PipeReader);
 
-impl WriteOwned for PipeWriter {
-    fn write<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
-        PipeWriter::write(self, buf)
-    }
-
-    fn write_all<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
-        PipeWriter::write_all(self, buf)
-    }
-}
+crate::io::writes_owned!(PipeWriter);
 
 io_future! {
     /// The future of [`PipeReader::install`].

@@ -62,3 +62,40 @@ pub trait WriteOwned {
     /// The object's own, and `WriteZero`; the buffer comes back.
     fn write_all<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>>;
 }
+
+/// The trait of what is read, by the method of the same name.
+macro_rules! reads_owned {
+    ($type:ident) => {
+        impl $crate::io::ReadOwned for $type {
+            fn read<B: $crate::buf::IoBufMut>(
+                &self,
+                buf: B,
+            ) -> impl std::future::Future<Output = $crate::buf::BufResult<usize, B>> {
+                $type::read(self, buf)
+            }
+        }
+    };
+}
+pub(crate) use reads_owned;
+
+/// The trait of what is written to, by the methods of the same names.
+macro_rules! writes_owned {
+    ($type:ident) => {
+        impl $crate::io::WriteOwned for $type {
+            fn write<B: $crate::buf::IoBuf>(
+                &self,
+                buf: B,
+            ) -> impl std::future::Future<Output = $crate::buf::BufResult<usize, B>> {
+                $type::write(self, buf)
+            }
+
+            fn write_all<B: $crate::buf::IoBuf>(
+                &self,
+                buf: B,
+            ) -> impl std::future::Future<Output = $crate::buf::BufResult<usize, B>> {
+                $type::write_all(self, buf)
+            }
+        }
+    };
+}
+pub(crate) use writes_owned;

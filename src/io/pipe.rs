@@ -1,13 +1,12 @@
 //! Pipes: see pipe2(2), pipe(7).
 #![forbid(unsafe_code)]
 
-use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::task::{Context, Poll};
 
-use super::{Close, ReadOwned, WriteOwned};
-use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut};
+use super::Close;
+use crate::buf::{Chunk, IoBuf, IoBufMut};
 use crate::driver::attach;
 use crate::driver::repeat::{Goal, Repeat};
 use crate::net::{Chunks, Quiesce, Read, ReadExact, Recv, Unfinished, Write, WriteAll, adopt};
@@ -232,21 +231,9 @@ impl PipeWriter {
     }
 }
 
-impl ReadOwned for PipeReader {
-    fn read<B: IoBufMut>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
-        PipeReader::read(self, buf)
-    }
-}
+crate::io::reads_owned!(PipeReader);
 
-impl WriteOwned for PipeWriter {
-    fn write<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
-        PipeWriter::write(self, buf)
-    }
-
-    fn write_all<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
-        PipeWriter::write_all(self, buf)
-    }
-}
+crate::io::writes_owned!(PipeWriter);
 
 impl AsFd for PipeReader {
     fn as_fd(&self) -> BorrowedFd<'_> {

@@ -32,10 +32,10 @@ use super::{
     Read, ReadExact, ReadVectored, Shutdown, Unfinished, Write, WriteAll, WriteAllVectored, WriteVectored,
     internet,
 };
-use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut, IoVec, IoVecMut};
+use crate::buf::{Chunk, IoBuf, IoBufMut, IoVec, IoVecMut};
 use crate::driver::attach;
 use crate::driver::submission::Submission;
-use crate::io::{Close, ReadOwned, WriteOwned, busy};
+use crate::io::{Close, busy};
 use crate::op::direct::{Install, SetOption};
 use crate::op::endpoint::Share;
 
@@ -227,21 +227,9 @@ impl TcpStream {
     }
 }
 
-impl ReadOwned for TcpStream {
-    fn read<B: IoBufMut>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
-        TcpStream::read(self, buf)
-    }
-}
+crate::io::reads_owned!(TcpStream);
 
-impl WriteOwned for TcpStream {
-    fn write<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
-        TcpStream::write(self, buf)
-    }
-
-    fn write_all<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
-        TcpStream::write_all(self, buf)
-    }
-}
+crate::io::writes_owned!(TcpStream);
 
 /// A listener whose connections become direct descriptors; its own is an ordinary one.
 ///

@@ -1,7 +1,6 @@
 //! `TcpStream`: see tcp(7), connect(2), recv(2), send(2), shutdown(2).
 #![forbid(unsafe_code)]
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -20,7 +19,7 @@ use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut, IoVec, IoVecMut};
 use crate::driver::attach;
 use crate::driver::repeat::{Goal, Repeat};
 use crate::driver::submission::Submission;
-use crate::io::{Close, ReadOwned, WriteOwned};
+use crate::io::Close;
 use crate::op;
 use crate::op::endpoint::Share;
 use crate::op::fd::Opened;
@@ -377,21 +376,9 @@ impl AsRawFd for TcpStream {
     }
 }
 
-impl ReadOwned for TcpStream {
-    fn read<B: IoBufMut>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
-        TcpStream::read(self, buf)
-    }
-}
+crate::io::reads_owned!(TcpStream);
 
-impl WriteOwned for TcpStream {
-    fn write<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
-        TcpStream::write(self, buf)
-    }
-
-    fn write_all<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> {
-        TcpStream::write_all(self, buf)
-    }
-}
+crate::io::writes_owned!(TcpStream);
 
 io_future! {
     /// The future of [`TcpStream::read`].

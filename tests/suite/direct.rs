@@ -45,21 +45,7 @@ fn on_machines<R: Runtime>(test: impl AsyncFn(&R)) {
         &[Feature::CqeSkip],
         &[Feature::DeferTaskrun, Feature::CoopTaskrun],
     ];
-    let count = if is_proactor::<R>() { masks.len() } else { 1 };
-    for mask in &masks[..count] {
-        let runtime = R::with_config(&Config::new().mask_all(mask.iter().copied())).unwrap();
-        runtime.block_on(test(&runtime));
-        runtime.block_on(nothing_is_left(&runtime));
-        end(runtime);
-    }
-}
-
-async fn nothing_is_left<R: Runtime>(runtime: &R) {
-    until(|| {
-        let live = runtime.report().live;
-        (live.ops, live.standing, live.direct, live.buffers) == (0, 0, 0, 0)
-    })
-    .await;
+    with_masks(masks, test);
 }
 
 /// A direct stream, and its peer as a blocking stream of the standard library.

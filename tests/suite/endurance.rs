@@ -180,29 +180,7 @@ fn t56_without_any_feature<R: Runtime>() {
 
 fn t58_an_echo_in_a_storm_of_signals<R: Runtime>() {
     alone(|| {
-        extern "C" fn nothing(_: i32) {}
-        for signal in [libc::SIGUSR1, libc::SIGCHLD] {
-            // SAFETY: a handler that lives for ever and does nothing; without SA_RESTART calls are interrupted.
-            unsafe {
-                let mut action: libc::sigaction = std::mem::zeroed();
-                action.sa_sigaction = nothing as extern "C" fn(i32) as usize;
-                assert_eq!(libc::sigaction(signal, &raw const action, std::ptr::null_mut()), 0);
-            }
-        }
-        let over = Arc::new(AtomicBool::new(false));
-        let target = nix::unistd::gettid().as_raw();
-        let storm = thread({
-            let over = over.clone();
-            move || {
-                while !over.load(Ordering::Relaxed) {
-                    for signal in [libc::SIGUSR1, libc::SIGCHLD] {
-                        // SAFETY: tgkill(2) takes plain numbers.
-                        unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), target, signal) };
-                        (0..2_000).for_each(|_| std::hint::spin_loop());
-                    }
-                }
-            }
-        });
+        let storm = SignalStorm::begin(&[libc::SIGUSR1, libc::SIGCHLD], 2_000);
         run::<R>(async {
             for chunks in [false, true] {
                 let (ours, mut peer) = half_pair();
@@ -228,7 +206,6 @@ fn t58_an_echo_in_a_storm_of_signals<R: Runtime>() {
                 echoing.await.unwrap();
             }
         });
-        over.store(true, Ordering::Relaxed);
-        storm.join();
+        storm.end();
     });
 }

@@ -10,7 +10,7 @@ use std::task::Poll;
 
 use proactor::buf::Chunk;
 use proactor::io::{AsyncFd, PipeReader, PipeWriter, direct, pipe};
-use proactor::{Config, Feature, Runtime, spawn};
+use proactor::{Feature, Runtime, spawn};
 
 use crate::kit::*;
 
@@ -48,16 +48,7 @@ fn on_machines<R: Runtime>(test: impl AsyncFn(&R)) {
         &[Feature::MultishotRead, Feature::DirectDescriptors],
         &[Feature::DeferTaskrun, Feature::CoopTaskrun],
     ];
-    let count = if is_proactor::<R>() { masks.len() } else { 1 };
-    for mask in &masks[..count] {
-        let runtime = R::with_config(&Config::new().mask_all(mask.iter().copied())).unwrap();
-        runtime.block_on(test(&runtime));
-        runtime.block_on(until(|| {
-            let live = runtime.report().live;
-            (live.ops, live.standing, live.buffers) == (0, 0, 0)
-        }));
-        end(runtime);
-    }
+    with_masks(masks, test);
 }
 
 async fn collect(reader: &PipeReader) -> Vec<u8> {

@@ -62,10 +62,7 @@ fn on_machines<R: Runtime>(test: impl AsyncFn(&R)) {
     for config in machines::<R>() {
         let runtime = R::with_config(&config).unwrap();
         runtime.block_on(test(&runtime));
-        runtime.block_on(until(|| {
-            let live = runtime.report().live;
-            (live.ops, live.standing, live.buffers) == (0, 0, 0)
-        }));
+        runtime.block_on(nothing_is_left(&runtime));
         end(runtime);
     }
 }

@@ -3,7 +3,7 @@
 use nix::sys::resource::Resource;
 use proactor::buf::{IoBuf, RegisteredBuf};
 use proactor::fs::{File, OpenOptions};
-use proactor::{Config, Feature, Runtime};
+use proactor::{Feature, Runtime};
 
 use crate::kit::*;
 
@@ -17,11 +17,7 @@ tests! {
 }
 
 fn on_machines<R: Runtime>(test: impl AsyncFn(&R)) {
-    for mask in [None, Some(Feature::RegisteredBuffers), Some(Feature::DirectDescriptors)] {
-        let runtime = R::with_config(&Config::new().mask_all(mask)).unwrap();
-        runtime.block_on(test(&runtime));
-        end(runtime);
-    }
+    with_masks(&[&[], &[Feature::RegisteredBuffers], &[Feature::DirectDescriptors]], test);
 }
 
 fn files_are_read_and_written_through_registered_buffers<R: Runtime>() {

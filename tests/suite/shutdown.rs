@@ -9,7 +9,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -175,35 +175,6 @@ fn t20_shutdown_without_time_ends_reads<R: Runtime>() {
     }
 }
 
-/// Signals that have interrupted this process.
-static SIGNALS: AtomicU64 = AtomicU64::new(0);
-
-/// Has SIGUSR1 counted, by a handler after which system calls are not restarted.
-fn count_signals() {
-    extern "C" fn count(_: i32) {
-        SIGNALS.fetch_add(1, Ordering::Relaxed);
-    }
-    // SAFETY: a handler that lives for ever and only counts, in a structure that outlives the call; zeros mean
-    // no flags and an empty mask.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = count as extern "C" fn(i32) as usize;
-        assert_eq!(libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()), 0);
-    }
-}
-
-fn signals() -> u64 {
-    SIGNALS.load(Ordering::Relaxed)
-}
-
-/// Waits for so many more.
-fn after_signals(count: u64) {
-    let since = signals();
-    while signals() < since + count {
-        std::thread::yield_now();
-    }
-}
-
 /// Says that it is dropped: that a runtime is ending.
 struct SaysInDrop(Arc<AtomicBool>);
 
@@ -215,20 +186,7 @@ impl Drop for SaysInDrop {
 
 fn t21_shutdown_goes_on_under_a_storm_of_signals<R: Runtime>() {
     alone(|| {
-        count_signals();
-        let over = Arc::new(AtomicBool::new(false));
-        let target = nix::unistd::gettid().as_raw();
-        let storm = thread({
-            let over = over.clone();
-            move || {
-                while !over.load(Ordering::Relaxed) {
-                    // SAFETY: tgkill(2) takes plain numbers.
-                    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), target, libc::SIGUSR1) };
-                    // A thread that gets the next while it handles one does nothing else at all.
-                    (0..300).for_each(|_| std::hint::spin_loop());
-                }
-            }
-        });
+        let storm = SignalStorm::begin(&[libc::SIGUSR1], 300);
         after_signals(1);
         let folder = TempDir::new();
         let fifo = folder.fifo();
@@ -280,8 +238,7 @@ fn t21_shutdown_goes_on_under_a_storm_of_signals<R: Runtime>() {
             opener.join();
             assert_eq!(descriptors(), before);
         }
-        over.store(true, Ordering::Relaxed);
-        storm.join();
+        storm.end();
     });
 }
 

@@ -9,6 +9,7 @@
 //! | `buffers.rs` | tombstones, canaries, and buffers that act when they are dropped |
 //! | `census.rs` | what a process has open, and what a runtime keeps alive |
 //! | `process.rs` | processes of their own: under limits, as another user, behind a filter of system calls |
+//! | `signals.rs` | signals that interrupt a thread all the time |
 //! | `watchdog.rs` | ends a test that hangs, and says what its loop was doing |
 
 mod buffers;
@@ -17,6 +18,7 @@ mod peers;
 mod process;
 mod receives;
 mod running;
+mod signals;
 mod watchdog;
 
 pub(crate) use buffers::*;
@@ -25,6 +27,7 @@ pub(crate) use peers::*;
 pub(crate) use process::*;
 pub(crate) use receives::*;
 pub(crate) use running::*;
+pub(crate) use signals::*;
 pub(crate) use watchdog::{LIMIT_VARIABLE, Watchdog};
 
 /// A behaviour, for each backend that has it.

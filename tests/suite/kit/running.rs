@@ -19,6 +19,28 @@ pub(crate) fn small_ring(entries: u32) -> Config {
     Config::new().ring_entries(entries).mask(Feature::ResizeRings)
 }
 
+/// Runs a test on the backend without each of these sets of features (the selector has but one form). Nothing may be left
+/// behind.
+#[track_caller]
+pub(crate) fn with_masks<R: Runtime>(masks: &[&[Feature]], test: impl AsyncFn(&R)) {
+    let count = if is_proactor::<R>() { masks.len() } else { 1 };
+    for mask in &masks[..count] {
+        let runtime = R::with_config(&Config::new().mask_all(mask.iter().copied())).unwrap();
+        runtime.block_on(test(&runtime));
+        runtime.block_on(nothing_is_left(&runtime));
+        end(runtime);
+    }
+}
+
+/// Turns until the runtime keeps nothing for anybody.
+pub(crate) async fn nothing_is_left<R: Runtime>(runtime: &R) {
+    until(|| {
+        let live = runtime.report().live;
+        (live.ops, live.standing, live.direct, live.buffers) == (0, 0, 0, 0)
+    })
+    .await;
+}
+
 /// Runs a future on a new runtime and ends that, which must leave nothing behind.
 #[track_caller]
 pub(crate) fn run<R: Runtime>(future: impl Future<Output = ()>) {
