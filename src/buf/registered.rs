@@ -12,23 +12,17 @@ use super::{IoBuf, IoBufMut};
 
 /// Who has registered a buffer.
 pub(crate) trait Registrar {
+    /// Whether operations that begin now are carried out by the ring with which it is registered.
+    fn is_current(&self) -> bool;
+
     /// The buffer in this place is about to be freed.
     fn unregister(&self, place: u16);
 }
 
-/// Where a buffer is registered; see [`IoBuf::registration`].
+/// Where a buffer is registered with the ring that carries operations out; see [`IoBuf::registration`].
 #[derive(Clone, Copy, Debug)]
 pub struct Registration {
-    place: u16,
-    /// The address of the ring's owner.
-    home: *const (),
-}
-
-impl Registration {
-    /// The place in the table of the ring of `home`, if it is registered there.
-    pub(crate) fn place_in(self, home: *const ()) -> Option<u16> {
-        (self.home == home).then_some(self.place)
-    }
+    pub(crate) place: u16,
 }
 
 /// Page-aligned memory, registered with the runtime's ring where that can be: the kernel has looked its pages up and
@@ -56,7 +50,9 @@ impl Registration {
 ///     std::fs::remove_file(&path)
 /// }).unwrap();
 /// ```
-pub struct RegisteredBuf {
+pub struct RegisteredBuf(Box<Registered>); // no larger than a pointer, so that operations on it lie in their slots
+
+struct Registered {
     memory: NonNull<u8>,
     len: usize,
     place: Option<(u16, Weak<dyn Registrar>)>,
@@ -75,21 +71,21 @@ impl RegisteredBuf {
         // SAFETY: the layout has a size.
         let memory =
             NonNull::new(unsafe { alloc_zeroed(layout) }).unwrap_or_else(|| handle_alloc_error(layout));
-        RegisteredBuf { memory, len, place: None }
+        RegisteredBuf(Box::new(Registered { memory, len, place: None }))
     }
 
     /// It has been registered.
     pub(crate) fn registered(&mut self, place: u16, home: Weak<dyn Registrar>) {
-        self.place = Some((place, home));
+        self.0.place = Some((place, home));
     }
 
     /// Whether it is registered with a ring.
     pub fn is_registered(&self) -> bool {
-        self.place.as_ref().is_some_and(|(_, home)| home.strong_count() > 0)
+        self.0.place.as_ref().is_some_and(|(_, home)| home.strong_count() > 0)
     }
 }
 
-impl Drop for RegisteredBuf {
+impl Drop for Registered {
     fn drop(&mut self) {
         if let Some((place, home)) = self.place.take()
             && let Some(home) = home.upgrade()
@@ -106,51 +102,53 @@ impl Deref for RegisteredBuf {
 
     fn deref(&self) -> &[u8] {
         // SAFETY: so many bytes are this value's own, and initialised.
-        unsafe { std::slice::from_raw_parts(self.memory.as_ptr(), self.len) }
+        unsafe { std::slice::from_raw_parts(self.0.memory.as_ptr(), self.0.len) }
     }
 }
 
 impl DerefMut for RegisteredBuf {
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as above. Whoever can change it holds it, so no operation does.
-        unsafe { std::slice::from_raw_parts_mut(self.memory.as_ptr(), self.len) }
+        unsafe { std::slice::from_raw_parts_mut(self.0.memory.as_ptr(), self.0.len) }
     }
 }
 
 // SAFETY: the memory stays where it is, is initialised as a whole, and belongs to this value.
 unsafe impl IoBuf for RegisteredBuf {
     fn read_ptr(&self) -> *const u8 {
-        self.memory.as_ptr()
+        self.0.memory.as_ptr()
     }
 
     fn init_len(&self) -> usize {
-        self.len
+        self.0.len
     }
 
     fn registration(&self) -> Option<Registration> {
-        self.place.as_ref().map(|(place, home)| Registration { place: *place, home: home.as_ptr().cast() })
+        let (place, home) = self.0.place.as_ref()?;
+        let home = home.upgrade()?;
+        home.is_current().then_some(Registration { place: *place })
     }
 }
 
 // SAFETY: as above; all of it may be written.
 unsafe impl IoBufMut for RegisteredBuf {
     fn write_ptr(&mut self) -> *mut u8 {
-        self.memory.as_ptr()
+        self.0.memory.as_ptr()
     }
 
     fn total_len(&self) -> usize {
-        self.len
+        self.0.len
     }
 
     unsafe fn set_init(&mut self, len: usize) {
-        debug_assert!(len <= self.len, "{len} bytes do not fit into the buffer");
+        debug_assert!(len <= self.0.len, "{len} bytes do not fit into the buffer");
     }
 }
 
 impl fmt::Debug for RegisteredBuf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RegisteredBuf")
-            .field("len", &self.len)
+            .field("len", &self.0.len)
             .field("registered", &self.is_registered())
             .finish_non_exhaustive()
     }

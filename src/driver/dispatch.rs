@@ -12,7 +12,6 @@ use super::poller::Poller;
 use super::slot::{Action, Event, Life};
 use super::slots::{Holder, Key, Occupied, foreign_waker};
 use super::{Driver, Machine, with};
-use crate::op::fd::Descriptor;
 use crate::op::{Completion, Op, Wait};
 use crate::sys::call::Call;
 use crate::task::inbox::{Delivery, Shared};
@@ -59,11 +58,23 @@ impl Driver {
         }
     }
 
+    /// Whether something may be tried that is no operation: it counts as one that is answered at once.
+    pub(crate) fn poll_attempt(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.scheduler.inline_exhausted() {
+            cx.waker().wake_by_ref(); // let the others run first
+            return Poll::Pending;
+        }
+        self.scheduler.count_inline();
+        Poll::Ready(())
+    }
+
     /// Begins an operation that has been admitted.
     #[inline]
     pub(super) fn start<O: Op>(&self, mut op: O, cx: &mut Context<'_>) -> Started<O> {
         if let Wait::Ready(descriptor, _) = op.wait() {
-            self.check_home(descriptor, O::NAME);
+            self.check_home(descriptor.home(), O::NAME);
+        } else if let Some(home) = op.bound_to() {
+            self.check_home(home, O::NAME);
         }
         match (self.machine(O::OPCODE), op.wait()) {
             (Machine::None, _) => Started::Done(op.complete(Completion::CANCELED)),
@@ -84,11 +95,11 @@ impl Driver {
     }
 
     /// # Panics
-    /// When the descriptor belongs to another runtime.
+    /// When the object belongs to another runtime.
     #[inline]
-    pub(super) fn check_home(&self, descriptor: &Descriptor, what: &str) {
+    pub(super) fn check_home(&self, home: *const (), what: &str) {
         assert!(
-            std::ptr::addr_eq(descriptor.home(), self),
+            std::ptr::addr_eq(home, self),
             "{what}: this object belongs to another runtime; use it in the runtime in which it was made"
         );
     }
@@ -102,7 +113,7 @@ impl Driver {
             if descriptor.is_orphaned() {
                 return op.complete(Completion::CANCELED);
             }
-            self.check_home(descriptor, O::NAME);
+            self.check_home(descriptor.home(), O::NAME);
         }
         let result = self.call(&mut op);
         op.complete(Completion::new(result))
@@ -149,7 +160,9 @@ impl Driver {
     /// Makes the call if the descriptor may be ready; places the operation and has the descriptor watched
     /// if it is not.
     fn call_or_watch<O: Op>(&self, mut op: O, cx: &Context<'_>) -> Started<O> {
-        if let Some(result) = self.try_call(&mut op) {
+        if !op.waits_first()
+            && let Some(result) = self.try_call(&mut op)
+        {
             return Started::Done(op.complete(Completion::new(result)));
         }
         let placed = self.place(op, cx);

@@ -66,8 +66,9 @@ pub enum Feature {
     /// timers don't change need not look at the clock before it sleeps. Not used in a time namespace with an offset, of
     /// which the kernel's call does not know.
     AbsoluteTimer,
-    /// `IORING_REGISTER_RESIZE_RINGS` (6.13): a ring whose queues keep overflowing grows. Needs
-    /// [`DeferTaskrun`](Self::DeferTaskrun); else it stays as it is, and what overflows costs further visits.
+    /// `IORING_REGISTER_RESIZE_RINGS` (6.13), where [`Config::grow_ring`](crate::Config::grow_ring) asks for it: a ring whose
+    /// queues keep overflowing grows. Needs [`DeferTaskrun`](Self::DeferTaskrun) and [`NoSqarray`](Self::NoSqarray); else it
+    /// stays as it is, and what overflows costs further visits.
     ResizeRings,
     /// `min_wait_usec` of io_uring_enter(2) (6.12), where [`Config::batch`](crate::Config::batch) asks for it.
     MinWait,

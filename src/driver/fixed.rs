@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 
 use super::feature::Feature;
-use super::table::Full;
+use super::table::{Filler, Full};
 use super::{Driver, Machinery};
 use crate::buf::{IoBuf, RegisteredBuf, Registrar};
 use crate::op::fd::{Opened, Vacancy};
@@ -21,10 +21,15 @@ impl Driver {
     /// # Errors
     /// When the table is full.
     pub(crate) fn vacancy(&self) -> io::Result<Option<Vacancy>> {
+        self.vacancy_for(Filler::Entry)
+    }
+
+    fn vacancy_for(&self, by: Filler) -> io::Result<Option<Vacancy>> {
         if !self.features.has(Feature::DirectDescriptors) {
             return Ok(None);
         }
-        match self.descriptors.take(|places| self.with_ring(|ring| ring.kernel.register_table(places))) {
+        let register = |places| self.with_ring(|ring| ring.kernel.register_table(places));
+        match self.descriptors.take(by, register) {
             Ok(place) => Ok(place.map(|index| Vacancy::new(index, self.me.clone()))),
             Err(Full { places }) => Err(io::Error::new(
                 io::ErrorKind::QuotaExceeded,
@@ -41,7 +46,10 @@ impl Driver {
     /// # Errors
     /// When the table is full, and those of io_uring_register(2).
     pub(crate) fn make_direct(&self, fd: OwnedFd) -> io::Result<Opened> {
-        let Some(vacancy) = self.vacancy()? else { return Ok(fd.into()) };
+        if self.descriptors.waits() {
+            self.flush(); // hands over the entries that empty places
+        }
+        let Some(vacancy) = self.vacancy_for(Filler::Call)? else { return Ok(fd.into()) };
         let place = vacancy.index();
         match self.with_ring(|ring| ring.kernel.update_file(place, fd.as_fd())) {
             Some(updated) => updated.map(|()| Opened::Direct(vacancy.filled())),
@@ -53,8 +61,19 @@ impl Driver {
     pub(super) fn vacate_place(&self, index: u32, filled: bool) {
         if filled {
             self.with_ring(|ring| ring.close_direct(index, &self.stats));
+            self.descriptors.leave(index);
+        } else {
+            self.descriptors.give_back(index);
         }
-        self.descriptors.give_back(index);
+        self.shortage.relieve();
+    }
+
+    /// After a visit: places may be filled by calls once the kernel has taken the entries that empty them.
+    #[inline]
+    pub(super) fn settle_places(&self) {
+        if self.descriptors.waits() && self.with_ring(|ring| ring.is_all_taken()) == Some(true) {
+            self.descriptors.all_taken();
+        }
     }
 
     /// Places for direct descriptors that are taken.
@@ -69,7 +88,7 @@ impl Driver {
             && self.features.has(Feature::RegisteredBuffers)
             && let Ok(Some(place)) = self
                 .registered
-                .take(|places| self.with_ring(|ring| ring.kernel.register_buffer_table(places)))
+                .take(Filler::Call, |places| self.with_ring(|ring| ring.kernel.register_buffer_table(places)))
         {
             let memory = NonNull::new(buffer.read_ptr().cast_mut()).map(|memory| (memory, len));
             // SAFETY: the place is emptied before the buffer's memory is freed.
@@ -97,6 +116,10 @@ impl Driver {
 }
 
 impl Registrar for Driver {
+    fn is_current(&self) -> bool {
+        super::with(|driver| driver.is_some_and(|driver| std::ptr::eq(driver, self)))
+    }
+
     fn unregister(&self, place: u16) {
         let place = u32::from(place);
         // SAFETY: this takes memory out.
@@ -110,10 +133,9 @@ impl Registrar for Driver {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Weak;
+    use std::rc::{Rc, Weak};
 
     use super::*;
-    use crate::buf::IoBufMut;
     use crate::op::endpoint::Share;
     use crate::op::fd::{Descriptor, ZeroCopy};
     use crate::op::file::{ReadFrom, WriteTo};
@@ -121,6 +143,19 @@ mod tests {
     use crate::op::socket::Sender;
     use crate::op::transfer::Transfer;
     use crate::op::{Entry, Op};
+
+    /// Who has registered a buffer.
+    struct Ring {
+        current: bool,
+    }
+
+    impl Registrar for Ring {
+        fn is_current(&self) -> bool {
+            self.current
+        }
+
+        fn unregister(&self, _: u16) {}
+    }
 
     /// A descriptor of no runtime.
     fn descriptor() -> Descriptor {
@@ -146,13 +181,21 @@ mod tests {
     #[test]
     fn operations_on_a_registered_buffer_name_its_place() {
         use io_uring::opcode::{Read, ReadFixed, Write, WriteFixed};
-        let registered = || {
+        let (here, elsewhere) = (Rc::new(Ring { current: true }), Rc::new(Ring { current: false }));
+        let registered_with = |ring: &Rc<Ring>| {
             let mut buf = RegisteredBuf::unregistered(64);
-            buf.registered(3, Weak::<Driver>::new());
+            let ring: Rc<dyn Registrar> = ring.clone();
+            buf.registered(3, Rc::downgrade(&ring));
             buf
         };
+        let registered = || registered_with(&here);
         assert_eq!(opcodes(registered, |buf| buf.slice(..)), [ReadFixed::CODE, WriteFixed::CODE]);
         assert_eq!(opcodes(registered, |buf| buf.slice(8..16)), [ReadFixed::CODE, WriteFixed::CODE]);
+        // Nowhere, with another ring than that which carries the operation out, or with one that has gone.
+        let other = || registered_with(&elsewhere);
+        assert_eq!(opcodes(other, |buf| buf.slice(..)), [Read::CODE, Write::CODE]);
+        let gone = || registered_with(&Rc::new(Ring { current: true }));
+        assert_eq!(opcodes(gone, |buf| buf.slice(..)), [Read::CODE, Write::CODE]);
         let plain = || RegisteredBuf::unregistered(64);
         assert_eq!(opcodes(plain, |buf| buf.slice(..)), [Read::CODE, Write::CODE]);
         // A send says so in its flags.
@@ -163,14 +206,5 @@ mod tests {
         };
         const FIXED_BUF: u16 = 1 << 2; // IORING_RECVSEND_FIXED_BUF
         assert_eq!((flags(registered()) & FIXED_BUF, flags(plain()) & FIXED_BUF), (FIXED_BUF, 0));
-    }
-
-    #[test]
-    fn a_buffer_of_another_ring_is_an_ordinary_one() {
-        let mut buf = RegisteredBuf::unregistered(64);
-        buf.registered(3, Weak::<Driver>::new());
-        let registration = buf.registration().unwrap();
-        assert_eq!(registration.place_in(std::ptr::null()), None);
-        assert_eq!((buf.total_len(), buf.is_registered()), (64, false));
     }
 }

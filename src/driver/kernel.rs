@@ -77,6 +77,8 @@ pub(crate) enum Time {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RingConfig {
     pub(crate) entries: u32,
+    /// The ring may grow.
+    pub(crate) grows: bool,
     pub(crate) masked: FeatureSet,
     pub(crate) fault: Option<Fault>,
     /// Completions that a wait would rather have together, and microseconds that it waits for them.
@@ -253,7 +255,8 @@ impl Uring {
         }
         let batch = config.batch.filter(|_| features.has(Feature::MinWait));
         let mut uring = Uring { ring, registered: None, fault: None, batch, polled, grows: false };
-        if !masked.has(Feature::ResizeRings) && uring.can_resize() {
+        let wanted = config.grows && !masked.has(Feature::ResizeRings);
+        if wanted && features.has(Feature::NoSqarray) && uring.can_resize() {
             uring.grows = true;
             features = features.with(Feature::ResizeRings);
         }
@@ -552,8 +555,14 @@ impl Kernel for Uring {
     }
 
     fn grow(&mut self) -> bool {
-        self.grows = self.grows && self.double().is_ok();
-        self.grows
+        if !self.grows {
+            return false;
+        }
+        // Other errors are those of the moment: want of memory, of a descriptor.
+        let grown = self.double();
+        let never = |error: &io::Error| matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EOVERFLOW));
+        self.grows = !grown.as_ref().is_err_and(never);
+        grown.is_ok()
     }
 
     fn disown(self) {

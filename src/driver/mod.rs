@@ -57,7 +57,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::op::fd::{Descriptor, Opened, Registry, ZeroCopy};
+use crate::op::fd::{Descriptor, Opened, Registry, Vacancy, ZeroCopy};
 use crate::op::standing::{Buffers, Standing};
 use crate::op::{Direction, Op, Wait};
 use crate::sys::context::{self, Entered};
@@ -293,6 +293,7 @@ impl Driver {
                 Backend::Closed => Ok(()),
             }
         };
+        self.settle_places();
         self.settle();
         visited
     }
@@ -470,6 +471,10 @@ impl Registry for Driver {
 
     fn closed(&self) {
         self.shortage.relieve();
+    }
+
+    fn vacancy(&self) -> io::Result<Option<Vacancy>> {
+        Driver::vacancy(self)
     }
 
     fn vacate(&self, index: u32, filled: bool) {

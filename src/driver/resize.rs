@@ -2,9 +2,12 @@
 //! in flight, registrations and the descriptor's file stay; the queues move, with what lies in them, and are mapped anew.
 //!
 //! The io-uring crate has no such call. It maps the queues of a descriptor and its parameters, though, so the ring gets a
-//! second descriptor, from which the new queues are mapped, and the old one is closed with the old mapping.
+//! second descriptor, from which the new queues are mapped, and the old one is closed with the old mapping. Two things it
+//! does not do for a mapping from a descriptor are done here: to keep it out of forks, and (so only rings without one grow)
+//! to fill the array of the submission queue.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 use std::mem::transmute_copy;
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd};
 
@@ -37,12 +40,10 @@ pub(super) const COMPLETIONS: u32 = 4;
 impl Uring {
     /// Whether the kernel knows the call for rings like this one: it looks at what it is given, which is nothing.
     pub(super) fn can_resize(&self) -> bool {
-        const NOWHERE: *const () = std::ptr::without_provenance(1);
+        let nowhere = std::ptr::without_provenance_mut(1);
         // SAFETY: the kernel answers EFAULT, or EINVAL where it does not know the call.
-        let answer = unsafe {
-            libc::syscall(libc::SYS_io_uring_register, self.as_raw_fd(), REGISTER_RESIZE_RINGS, NOWHERE, 1u32)
-        };
-        answer < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
+        let answer = unsafe { self.resize(nowhere) };
+        answer.is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT))
     }
 
     /// Doubles the queues.
@@ -51,8 +52,10 @@ impl Uring {
         if entries > MAX_ENTRIES {
             return Err(io::Error::from_raw_os_error(libc::EOVERFLOW));
         }
-        // Beforehand: when the queues have moved there must be a way to map them.
+        // Everything that could fail afterwards, beforehand: when the queues have moved there is no way back.
         let twin = self.ring_fd().try_clone_to_owned()?;
+        let maps = File::open("/proc/self/maps")?;
+        let room = Room::reserve(entries)?;
         let mut wanted = Params {
             sq_entries: entries,
             cq_entries: entries * COMPLETIONS,
@@ -60,24 +63,28 @@ impl Uring {
             ..Params::default()
         };
         // SAFETY: the parameters live until the call has returned.
-        let answer = unsafe {
-            let params = &raw mut wanted;
-            libc::syscall(libc::SYS_io_uring_register, self.as_raw_fd(), REGISTER_RESIZE_RINGS, params, 1u32)
-        };
-        if answer < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        unsafe { self.resize(&raw mut wanted) }?;
         // SAFETY: both are `struct io_uring_params`, plain numbers.
         let before: Params = unsafe { transmute_copy(self.ring.params()) };
         let (sq_entries, cq_entries) = (wanted.sq_entries, wanted.cq_entries);
         let (sq_offsets, cq_offsets) = (wanted.sq_offsets, wanted.cq_offsets);
         let now = Params { sq_entries, cq_entries, sq_offsets, cq_offsets, ..before };
-        // SAFETY: the descriptor is this ring's and nobody else's, the parameters those of its new queues. Without a
-        // mapping the ring would be lost, and what is in flight with it; mapping what the kernel has just made fails only
-        // when the address space is full.
+        drop(room);
+        // SAFETY: the descriptor is this ring's and nobody else's, the parameters those of its new queues.
         self.ring = unsafe { IoUring::from_fd(twin.into_raw_fd(), transmute_copy(&now)) }
-            .expect("the queues of a ring that has grown can be mapped");
+            .expect("there was room for the queues of a ring that has grown a moment ago");
+        keep_out_of_forks(maps);
         Ok(())
+    }
+
+    /// # Safety
+    /// The parameters are there until the call has returned, or nowhere.
+    unsafe fn resize(&self, params: *mut Params) -> io::Result<()> {
+        // SAFETY: by the caller's word.
+        let answer = unsafe {
+            libc::syscall(libc::SYS_io_uring_register, self.as_raw_fd(), REGISTER_RESIZE_RINGS, params, 1u32)
+        };
+        if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// Entries of the submission queue.
@@ -88,5 +95,51 @@ impl Uring {
     fn ring_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: the ring is open as long as `self` is there.
         unsafe { BorrowedFd::borrow_raw(self.as_raw_fd()) }
+    }
+}
+
+/// Address space for the mappings of a ring, so that there is some.
+struct Room([(*mut libc::c_void, usize); 2]);
+
+impl Room {
+    fn reserve(entries: u32) -> io::Result<Self> {
+        let entries = entries as usize;
+        let (submissions, completions) = (entries * 64, entries * COMPLETIONS as usize * 16);
+        let mut room = Room([(libc::MAP_FAILED, 0); 2]);
+        for (place, len) in room.0.iter_mut().zip([submissions, completions + 65_536]) {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+            // SAFETY: a mapping of nothing, at a place that the kernel chooses.
+            let address = unsafe { libc::mmap(std::ptr::null_mut(), len, libc::PROT_NONE, flags, -1, 0) };
+            if address == libc::MAP_FAILED {
+                return Err(io::Error::last_os_error());
+            }
+            *place = (address, len);
+        }
+        Ok(room)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        for (address, len) in self.0.into_iter().filter(|(address, _)| *address != libc::MAP_FAILED) {
+            // SAFETY: `reserve` mapped it, and nobody knows of it.
+            unsafe { libc::munmap(address, len) };
+        }
+    }
+}
+
+/// Has children of fork(2) not inherit the mappings of rings, as the io-uring crate has for those that it makes itself.
+fn keep_out_of_forks(maps: File) {
+    for line in BufReader::new(maps).lines().map_while(Result::ok) {
+        let range = line.ends_with("anon_inode:[io_uring]").then(|| line.split_whitespace().next()).flatten();
+        let address = |text: &str| usize::from_str_radix(text, 16).ok();
+        if let Some((begin, end)) = range.and_then(|range| range.split_once('-'))
+            && let (Some(begin), Some(end)) = (address(begin), address(end))
+        {
+            // SAFETY: it changes nothing for this process.
+            unsafe {
+                libc::madvise(std::ptr::without_provenance_mut(begin), end - begin, libc::MADV_DONTFORK)
+            };
+        }
     }
 }

@@ -135,6 +135,11 @@ impl<K: Kernel> Ring<K> {
         }
     }
 
+    /// Whether the kernel has taken everything that was queued.
+    pub(crate) fn is_all_taken(&mut self) -> bool {
+        self.backlog.is_empty() && self.kernel.unsubmitted() == 0
+    }
+
     /// For entries whose success nobody wants to hear of.
     fn quiet(&self) -> squeue::Flags {
         if self.skip_success { squeue::Flags::SKIP_SUCCESS } else { squeue::Flags::empty() }

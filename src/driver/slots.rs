@@ -524,3 +524,25 @@ pub(super) fn foreign_waker(owner: Option<&TaskRef>, cx: &Context<'_>) -> Option
     let own = owner.is_some_and(|owner| owner.is_woken_by(cx.waker()));
     (!own).then(|| cx.waker().clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buf::{Chunk, RegisteredBuf};
+    use crate::op::{file, receive, socket};
+
+    #[test]
+    fn the_operations_of_every_day_lie_in_their_slots() {
+        fn fits<O: Op>() {
+            assert!(Erased::<O>::BOXED.is_none(), "{} has {} bytes", O::NAME, size_of::<O>());
+        }
+        fits::<socket::Recv<Vec<u8>>>();
+        fits::<socket::Send<Vec<u8>>>();
+        fits::<socket::Send<Chunk>>();
+        fits::<socket::Accept>();
+        fits::<receive::RecvChunk>();
+        fits::<file::ReadAt<Vec<u8>>>();
+        fits::<file::WriteAt<Vec<u8>>>();
+        fits::<file::ReadAt<RegisteredBuf>>();
+    }
+}

@@ -23,7 +23,7 @@ impl Driver {
     /// Has an operation fill the endpoint's arrivals, if this machine can: then somebody who waits for an arrival is
     /// woken, or for its end. False where it can't, or not now.
     pub(super) fn arm(&self, endpoint: &Share, what: Standing) -> bool {
-        self.check_home(&endpoint.descriptor, "a receive or accept");
+        self.check_home(endpoint.descriptor.home(), "a receive or accept");
         let feature = match what {
             Standing::Connections => Feature::MultishotAccept,
             Standing::Bytes | Standing::Datagrams => Feature::MultishotRecv,

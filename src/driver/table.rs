@@ -2,8 +2,10 @@
 //!
 //! It is registered when the first place is asked for, empty. The kernel could choose places for descriptors by itself;
 //! but a multishot accept that finds the table full has accepted the connection by then, and drops it. So each place is
-//! set aside here, before the operation that fills it begins, and nothing that the kernel opens is without one. It may be
-//! used again as soon as the entry that closes the descriptor has been queued: entries are taken in order.
+//! set aside here, before the operation that fills it begins, and nothing that the kernel opens is without one.
+//!
+//! A place whose descriptor is being closed may be used again by entries as soon as the closing one has been queued, since
+//! they are taken in order. A call that fills a place overtakes the queue: for that it must have been taken.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -17,6 +19,8 @@ pub(super) struct Table {
     places: u32,
     state: Cell<State>,
     free: RefCell<Vec<u32>>,
+    /// Free for entries behind the one that empties the place, which the kernel may not have taken yet.
+    leaving: RefCell<Vec<u32>>,
     /// The first place that was never used.
     next: Cell<u32>,
 }
@@ -32,7 +36,13 @@ enum State {
 
 impl Table {
     pub(super) fn new(places: u32) -> Self {
-        Table { places, state: Cell::new(State::New), free: RefCell::default(), next: Cell::new(0) }
+        Table {
+            places,
+            state: Cell::new(State::New),
+            free: RefCell::default(),
+            leaving: RefCell::default(),
+            next: Cell::new(0),
+        }
     }
 
     /// With what `errno` the kernel has refused it.
@@ -43,9 +53,10 @@ impl Table {
         }
     }
 
-    /// Sets a place aside; none when there is no table.
+    /// Sets a place aside, for an entry or for a call; none when there is no table.
     pub(super) fn take(
         &self,
+        by: Filler,
         register: impl FnOnce(u32) -> Option<io::Result<()>>,
     ) -> Result<Option<u32>, Full> {
         if let State::New = self.state.get() {
@@ -60,7 +71,8 @@ impl Table {
         if self.refused().is_some() {
             return Ok(None);
         }
-        if let Some(index) = self.free.borrow_mut().pop() {
+        let left = || if by == Filler::Entry { self.leaving.borrow_mut().pop() } else { None };
+        if let Some(index) = self.free.borrow_mut().pop().or_else(left) {
             return Ok(Some(index));
         }
         let index = self.next.get();
@@ -71,6 +83,21 @@ impl Table {
         Ok(Some(index))
     }
 
+    /// A place is free behind an entry that has been queued.
+    pub(super) fn leave(&self, index: u32) {
+        self.leaving.borrow_mut().push(index);
+    }
+
+    /// Whether places wait for entries to be taken.
+    pub(super) fn waits(&self) -> bool {
+        !self.leaving.borrow().is_empty()
+    }
+
+    /// All entries that had been queued have been taken.
+    pub(super) fn all_taken(&self) {
+        self.free.borrow_mut().append(&mut self.leaving.borrow_mut());
+    }
+
     /// A place is free again.
     pub(super) fn give_back(&self, index: u32) {
         self.free.borrow_mut().push(index);
@@ -78,8 +105,17 @@ impl Table {
 
     /// Places that are taken.
     pub(super) fn taken(&self) -> usize {
-        self.next.get() as usize - self.free.borrow().len()
+        self.next.get() as usize - self.free.borrow().len() - self.leaving.borrow().len()
     }
+}
+
+/// What is to fill a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filler {
+    /// An entry of the queue.
+    Entry,
+    /// A call, which overtakes the queue.
+    Call,
 }
 
 /// All places are taken.
@@ -95,21 +131,29 @@ mod tests {
     #[test]
     fn places_are_given_out_once_and_again_when_they_are_free() {
         let table = Table::new(3);
-        let take = || table.take(|_| Some(Ok(()))).unwrap();
+        let take = || table.take(Filler::Entry, |_| Some(Ok(()))).unwrap();
         assert_eq!([take(), take(), take()], [Some(0), Some(1), Some(2)]);
-        let full = table.take(|_| unreachable!("it is registered once")).unwrap_err();
+        let full = table.take(Filler::Entry, |_| unreachable!("it is registered once")).unwrap_err();
         assert_eq!(full.places, 3);
         table.give_back(1);
         assert_eq!((table.taken(), take(), table.taken()), (2, Some(1), 3));
+        // One whose descriptor is being closed is for entries alone, until that has been taken.
+        table.leave(2);
+        let call = || table.take(Filler::Call, |_| Some(Ok(()))).ok().flatten();
+        assert_eq!((table.taken(), table.waits(), call()), (2, true, None));
+        assert_eq!(take(), Some(2));
+        table.leave(0);
+        table.all_taken();
+        assert_eq!((table.waits(), call()), (false, Some(0)));
     }
 
     #[test]
     fn a_table_that_was_refused_is_not_asked_for_again() {
         let table = Table::new(3);
         let refuse = |_| Some(Err(io::Error::from_raw_os_error(libc::EMFILE)));
-        assert_eq!(table.take(refuse).unwrap(), None);
-        assert_eq!(table.take(|_| unreachable!()).unwrap(), None);
+        assert_eq!(table.take(Filler::Entry, refuse).unwrap(), None);
+        assert_eq!(table.take(Filler::Entry, |_| unreachable!()).unwrap(), None);
         assert_eq!((table.refused(), table.taken()), (Some(libc::EMFILE), 0));
-        assert_eq!(Table::new(3).take(|_| None).unwrap(), None);
+        assert_eq!(Table::new(3).take(Filler::Call, |_| None).unwrap(), None);
     }
 }

@@ -142,6 +142,9 @@ impl File {
 
     /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
     ///
+    /// (What network file systems say at a close of an ordinary descriptor is not heard here:
+    /// [`sync_all`](Self::sync_all) tells.)
+    ///
     /// # Errors
     /// Those of close(2); `ResourceBusy` while futures of this file are still there.
     pub fn close(self) -> Close {

@@ -9,8 +9,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use crate::driver::attach;
 use crate::driver::submission::{Cancel, Cancellable, Submission, sealed};
+use crate::driver::{attach, current, let_go};
 use crate::op::Direction;
 use crate::op::endpoint::Share;
 use crate::op::gate::Pass;
@@ -43,15 +43,28 @@ use crate::op::poll::PollReady;
 /// }).unwrap();
 /// ```
 pub struct AsyncFd<T> {
+    sides: Sides, // before the object: nobody waits for one that is closed
     inner: T,
+}
+
+/// What waits in each direction, once somebody has waited there.
+#[derive(Default)]
+struct Sides {
     read: OnceCell<Share>,
     write: OnceCell<Share>,
+}
+
+impl Drop for Sides {
+    /// Lets go of the file at once, also where a poll was with the kernel.
+    fn drop(&mut self) {
+        self.read.get().into_iter().chain(self.write.get()).for_each(let_go);
+    }
 }
 
 impl<T: AsFd> AsyncFd<T> {
     /// Takes the object; nothing is done before somebody waits.
     pub fn new(inner: T) -> Self {
-        AsyncFd { inner, read: OnceCell::new(), write: OnceCell::new() }
+        AsyncFd { sides: Sides::default(), inner }
     }
 
     /// The object.
@@ -72,8 +85,8 @@ impl<T: AsFd> AsyncFd<T> {
     /// What waits in this direction.
     fn side(&self, direction: Direction) -> io::Result<&Share> {
         let side = match direction {
-            Direction::Read => &self.read,
-            Direction::Write => &self.write,
+            Direction::Read => &self.sides.read,
+            Direction::Write => &self.sides.write,
         };
         if let Some(share) = side.get() {
             return Ok(share);
@@ -88,7 +101,7 @@ impl<T: AsFd> AsyncFd<T> {
     /// `EMFILE` when there is no descriptor free to wait with, and those of poll(2).
     ///
     /// # Panics
-    /// When polled in another runtime than the first time.
+    /// Outside a runtime, and when polled in another one than the first time.
     pub fn readable(&self) -> Ready {
         Ready::new(self.side(Direction::Read), Direction::Read)
     }
@@ -218,6 +231,8 @@ impl<T: AsFd, R, F: FnMut(&T) -> io::Result<R>> Future for With<'_, T, F> {
                 }
                 State::Trying(pass) => {
                     ready!(pass.poll_enter(cx));
+                    // A loop of attempts that succeed must not keep the others from running.
+                    ready!(current().map_or(Poll::Ready(()), |driver| driver.poll_attempt(cx)));
                     match (this.attempt)(&this.fd.inner) {
                         Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -1,4 +1,13 @@
-//! Reading and writing with owned buffers, whatever the object; and what futures of I/O have in common.
+//! Reading and writing with owned buffers, whatever the object; pipes; descriptors of other libraries; and what futures of
+//! I/O have in common.
+//!
+//! | | for |
+//! |---|---|
+//! | [`pipe`], [`direct::pipe`] | bytes from one task, thread or process to another |
+//! | [`AsyncFd`] | waiting for a descriptor that somebody else reads and writes |
+//! | [`ReadOwned`], [`WriteOwned`], [`copy`] | code for any source and target of bytes |
+//! | [`Cancellable`], [`Cancel`] | asking an operation to end, and hearing what became of it |
+//! | [`nop`] | a round trip to the kernel and back |
 #![forbid(unsafe_code)]
 
 mod async_fd;

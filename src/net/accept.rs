@@ -41,7 +41,9 @@ impl Acceptor {
 
     /// The kernel has answered: notes whether it lacked a descriptor, or memory for one.
     fn note(&self, answer: &io::Result<Opened>) {
-        match answer.as_ref().err().and_then(io::Error::raw_os_error) {
+        let error = answer.as_ref().err();
+        match error.and_then(io::Error::raw_os_error) {
+            _ if error.is_some_and(|error| error.kind() == io::ErrorKind::QuotaExceeded) => self.lacks_room(),
             Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => self.lacks_room(),
             Some(libc::ECANCELED) => {} // it says nothing about descriptors
             _ => self.exhausted.set(None),
@@ -123,16 +125,12 @@ impl Accepting {
         self.state = State::New;
     }
 
-    fn ask(&self) -> io::Result<State> {
-        let into = match self.direct.then(current).flatten() {
-            Some(driver) => driver.vacancy().inspect_err(|_| self.acceptor.lacks_room())?,
-            None => None,
-        };
-        let mut step = Submission::new(op::socket::Accept::new(&self.acceptor.endpoint, into));
+    fn ask(&self) -> State {
+        let mut step = Submission::new(op::socket::Accept::new(&self.acceptor.endpoint, self.direct));
         if self.cancelled {
             step.request_cancel();
         }
-        Ok(State::Asking(step))
+        State::Asking(step)
     }
 }
 
@@ -144,17 +142,17 @@ impl Future for Accepting {
             self.state = match &mut self.state {
                 State::New => match self.acceptor.pause().filter(|_| !self.cancelled) {
                     Some(pause) => State::Pausing(pause),
-                    None => self.ask()?,
+                    None => self.ask(),
                 },
                 State::Pausing(pause) => {
                     ready!(Pin::new(pause).poll(cx));
-                    self.ask()?
+                    self.ask()
                 }
                 State::Asking(step) => {
                     let answer = ready!(Pin::new(step).poll(cx));
                     self.acceptor.note(&answer);
                     match answer {
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => self.ask()?,
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => self.ask(),
                         answer => return Poll::Ready(answer),
                     }
                 }

@@ -414,7 +414,8 @@ impl Future for Asking {
 
 /// Waits until the kernel holds nothing of an endpoint, and makes an ordinary one of it.
 pub(crate) struct Installing<T> {
-    endpoint: Share,
+    /// None once the result has been given.
+    endpoint: Option<Share>,
     stage: Stage,
     make: fn(Share) -> T,
 }
@@ -422,17 +423,20 @@ pub(crate) struct Installing<T> {
 enum Stage {
     Quieting(Quieting),
     Installing(Submission<Install<Share>>),
+    Over,
 }
 
 impl<T> Installing<T> {
     pub(crate) fn new(endpoint: &Share, make: fn(Share) -> T) -> Self {
-        Installing { endpoint: endpoint.clone(), stage: Stage::Quieting(Quieting::new(endpoint)), make }
+        let stage = Stage::Quieting(Quieting::new(endpoint));
+        Installing { endpoint: Some(endpoint.clone()), stage, make }
     }
 
     pub(crate) fn request_cancel(&mut self) {
         match &mut self.stage {
             Stage::Quieting(quieting) => quieting.request_cancel(),
             Stage::Installing(step) => step.request_cancel(),
+            Stage::Over => {}
         }
     }
 }
@@ -442,17 +446,26 @@ impl<T> Future for Installing<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if let Stage::Quieting(quieting) = &mut this.stage {
-            ready!(Pin::new(quieting).poll(cx))?;
-            this.stage = Stage::Installing(Submission::new(Install(this.endpoint.clone())));
-            // The endpoint is shared with the step, and with nobody else.
-            if !this.endpoint.is_shared_by(2) {
-                return Poll::Ready(Err(busy()));
+        let endpoint = this.endpoint.as_ref().expect("an install was polled after its result");
+        let fd = loop {
+            match &mut this.stage {
+                Stage::Quieting(quieting) => match ready!(Pin::new(quieting).poll(cx)) {
+                    Ok(()) => {
+                        this.stage = Stage::Installing(Submission::new(Install(endpoint.clone())));
+                        // It is shared with the step, and with nobody else.
+                        if !endpoint.is_shared_by(2) {
+                            break Err(busy());
+                        }
+                    }
+                    Err(error) => break Err(error),
+                },
+                Stage::Installing(step) => break ready!(Pin::new(step).poll(cx)),
+                Stage::Over => unreachable!("the endpoint goes with it"),
             }
-        }
-        let Stage::Installing(step) = &mut this.stage else { unreachable!("the stage before is over") };
-        let fd = ready!(Pin::new(step).poll(cx))?;
-        let ordinary = this.endpoint.continued(attach(fd, "install"));
-        Poll::Ready(Ok((this.make)(ordinary)))
+        };
+        let installed = fd.map(|fd| (this.make)(endpoint.continued(attach(fd, "install"))));
+        this.stage = Stage::Over; // with its share
+        this.endpoint = None;
+        Poll::Ready(installed)
     }
 }

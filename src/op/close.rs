@@ -27,6 +27,13 @@ impl Op for Close {
     const NAME: &'static str = "close";
     const OPCODE: u8 = opcode::Close::CODE;
 
+    fn bound_to(&self) -> Option<*const ()> {
+        match &self.fd {
+            Opened::Raw(_) => None,
+            Opened::Direct(fd) => Some(fd.home()),
+        }
+    }
+
     fn entry(&mut self) -> Entry {
         match &self.fd {
             Opened::Raw(fd) => opcode::Close::new(types::Fd(fd.as_raw_fd())).build(),

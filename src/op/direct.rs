@@ -16,6 +16,9 @@ use crate::sys::call::Call;
 /// What keeps a descriptor open.
 pub(crate) trait Keeps: 'static {
     fn descriptor(&self) -> &Descriptor;
+
+    /// An operation on it begins.
+    fn begin(&mut self) {}
 }
 
 impl Keeps for Share {
@@ -28,6 +31,10 @@ impl Keeps for Use {
     fn descriptor(&self) -> &Descriptor {
         Use::descriptor(self)
     }
+
+    fn begin(&mut self) {
+        Use::begin(self);
+    }
 }
 
 /// Makes an ordinary descriptor of the same file.
@@ -38,8 +45,13 @@ impl<T: Keeps> Op for Install<T> {
     const NAME: &'static str = "install";
     const OPCODE: u8 = opcode::FixedFdInstall::CODE;
 
+    fn bound_to(&self) -> Option<*const ()> {
+        self.0.descriptor().bound_to()
+    }
+
     /// Where an ordinary one takes a direct one's place, a duplicate of it does.
     fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
+        self.0.begin();
         let is_direct = self.0.descriptor().is_direct();
         Poll::Ready((!is_direct).then(|| self.call().run_through_signals()))
     }
@@ -88,6 +100,16 @@ impl Op for SetOption {
     type Output = io::Result<()>;
     const NAME: &'static str = "setsockopt";
     const OPCODE: u8 = opcode::SetSockOpt::CODE;
+
+    fn bound_to(&self) -> Option<*const ()> {
+        self.endpoint.descriptor.bound_to()
+    }
+
+    /// An ordinary descriptor needs no help of the ring, which knows of options later than of the rest (6.7).
+    fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
+        let is_direct = self.endpoint.descriptor.is_direct();
+        Poll::Ready((!is_direct).then(|| self.call().run_through_signals()))
+    }
 
     fn entry(&mut self) -> Entry {
         let (value, len) = ((&raw const self.value).cast(), size_of::<libc::c_int>() as u32);

@@ -23,7 +23,6 @@ use io_uring::types::DestinationSlot;
 
 use super::Completion;
 use super::standing::{Buffers, Standing};
-use crate::buf::IoBuf;
 
 /// What an entry names: a descriptor of the process, or a slot in the ring's own table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +55,9 @@ pub(crate) trait Registry {
 
     /// A descriptor has been closed: there is room for another.
     fn closed(&self);
+
+    /// Room for a direct descriptor; none where an ordinary one takes its place.
+    fn vacancy(&self) -> io::Result<Option<Vacancy>>;
 
     /// A place in the ring's table is free again; `filled` says that a descriptor lies there, which is to be closed.
     fn vacate(&self, index: u32, filled: bool);
@@ -117,6 +119,11 @@ impl Drop for Vacancy {
 }
 
 impl DirectFd {
+    /// The address of the registry of the runtime in whose table it lies.
+    pub(crate) fn home(&self) -> *const () {
+        self.0.home.as_ptr().cast()
+    }
+
     pub(crate) fn index(&self) -> u32 {
         self.0.index
     }
@@ -189,13 +196,13 @@ impl ZeroCopy {
 
 impl Descriptor {
     pub(crate) fn new(fd: Opened, home: Weak<dyn Registry>, zero_copy: ZeroCopy) -> Self {
-        let fd = match fd {
-            Opened::Raw(fd) => Fd::Raw(fd.into_raw_fd()),
+        let (fd, home) = match fd {
+            Opened::Raw(fd) => (Fd::Raw(fd.into_raw_fd()), home),
             Opened::Direct(fd) => {
                 let fd = ManuallyDrop::new(fd);
+                // Its home is where the table is, whoever takes it over.
                 // SAFETY: `fd` is never dropped, and its home not used again.
-                drop(unsafe { std::ptr::read(&raw const fd.0.home) });
-                Fd::Direct(fd.index())
+                (Fd::Direct(fd.index()), unsafe { std::ptr::read(&raw const fd.0.home) })
             }
         };
         Descriptor { fd, home, token: Cell::new(None), zero_copy: Cell::new(zero_copy) }
@@ -228,14 +235,19 @@ impl Descriptor {
         }
     }
 
-    /// The place of a buffer in the ring's table, if it is registered there.
-    #[inline]
-    pub(crate) fn place_of(&self, buf: &impl IoBuf) -> Option<u16> {
-        buf.registration().and_then(|registration| registration.place_in(self.home()))
-    }
-
     pub(crate) fn is_direct(&self) -> bool {
         matches!(self.fd, Fd::Direct(_))
+    }
+
+    /// The only runtime that can carry operations on it out, if there is one: its table is where a direct one lies.
+    #[inline]
+    pub(crate) fn bound_to(&self) -> Option<*const ()> {
+        self.is_direct().then(|| self.home())
+    }
+
+    /// Room for a direct descriptor in its runtime's ring; none where an ordinary one takes its place.
+    pub(crate) fn vacancy(&self) -> io::Result<Option<Vacancy>> {
+        self.home.upgrade().map_or(Ok(None), |home| home.vacancy())
     }
 
     pub(crate) fn token(&self) -> Option<u64> {
@@ -298,14 +310,16 @@ impl Drop for Descriptor {
     fn drop(&mut self) {
         self.unwatch();
         let home = self.home.upgrade();
-        match (self.fd, &home) {
-            // SAFETY: `new` took it from its owner, and `self` ends.
-            (Fd::Raw(number), _) => drop(unsafe { OwnedFd::from_raw_fd(number) }),
+        match (self.fd, home) {
+            (Fd::Raw(number), home) => {
+                // SAFETY: `new` took it from its owner, and `self` ends.
+                drop(unsafe { OwnedFd::from_raw_fd(number) });
+                if let Some(home) = home {
+                    home.closed();
+                }
+            }
             (Fd::Direct(index), Some(home)) => home.vacate(index, true),
             (Fd::Direct(_), None) => {} // the whole table is gone
-        }
-        if let Some(registry) = home {
-            registry.closed();
         }
     }
 }

@@ -18,7 +18,7 @@ use super::fd::{Opened, Vacancy, on_fd};
 use super::open_file::Use;
 use super::transfer::{Transfer, Window};
 use super::{Completion, Entry, Op, Wait};
-use crate::buf::{IoBuf, IoBufMut, IoVec, IoVecMut, IoVecs};
+use crate::buf::{IoBuf, IoBufMut, IoVec, IoVecMut, IoVecs, Registration};
 use crate::sys::call::Call;
 
 /// Bytes of one step: io_uring does cached file I/O inside the submitting call, and a larger one would hold up the loop.
@@ -127,6 +127,10 @@ impl<B: IoBufMut> Op for ReadAt<B> {
     const NAME: &'static str = "pread";
     const OPCODE: u8 = opcode::Read::CODE;
 
+    fn bound_to(&self) -> Option<*const ()> {
+        self.at.file.descriptor().bound_to()
+    }
+
     fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
         self.at.file.begin();
         check_position(self.at.offset, self.window.start)
@@ -136,9 +140,9 @@ impl<B: IoBufMut> Op for ReadAt<B> {
         let pointer = self.buf.write_ptr().wrapping_add(self.window.start);
         let offset = position(self.at.offset, self.window.start);
         let (descriptor, len) = (self.at.file.descriptor(), self.window.len32());
-        match descriptor.place_of(&self.buf) {
+        match self.buf.registration() {
             None => on_fd!(descriptor.fd(), |fd| opcode::Read::new(fd, pointer, len).offset(offset).build()),
-            Some(place) => on_fd!(descriptor.fd(), |fd| {
+            Some(Registration { place }) => on_fd!(descriptor.fd(), |fd| {
                 opcode::ReadFixed::new(fd, pointer, len, place).offset(offset).build()
             }),
         }
@@ -201,6 +205,10 @@ impl<B: IoBuf> Op for WriteAt<B> {
     const NAME: &'static str = "pwrite";
     const OPCODE: u8 = opcode::Write::CODE;
 
+    fn bound_to(&self) -> Option<*const ()> {
+        self.at.file.descriptor().bound_to()
+    }
+
     fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
         self.at.file.begin();
         check_position(self.at.offset, self.window.start)
@@ -210,9 +218,9 @@ impl<B: IoBuf> Op for WriteAt<B> {
         let pointer = self.buf.read_ptr().wrapping_add(self.window.start);
         let offset = position(self.at.offset, self.window.start);
         let (descriptor, len) = (self.at.file.descriptor(), self.window.len32());
-        match descriptor.place_of(&self.buf) {
+        match self.buf.registration() {
             None => on_fd!(descriptor.fd(), |fd| opcode::Write::new(fd, pointer, len).offset(offset).build()),
-            Some(place) => on_fd!(descriptor.fd(), |fd| {
+            Some(Registration { place }) => on_fd!(descriptor.fd(), |fd| {
                 opcode::WriteFixed::new(fd, pointer, len, place).offset(offset).build()
             }),
         }
@@ -269,6 +277,10 @@ impl<V: IoVecMut> Op for ReadVectoredAt<V> {
     type Output = (io::Result<usize>, V, ReadVectoredFrom);
     const NAME: &'static str = "preadv";
     const OPCODE: u8 = opcode::Readv::CODE;
+
+    fn bound_to(&self) -> Option<*const ()> {
+        self.at.file.descriptor().bound_to()
+    }
 
     fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
         self.at.file.begin();
@@ -343,6 +355,10 @@ impl<V: IoVec> Op for WriteVectoredAt<V> {
     const NAME: &'static str = "pwritev";
     const OPCODE: u8 = opcode::Writev::CODE;
 
+    fn bound_to(&self) -> Option<*const ()> {
+        self.at.file.descriptor().bound_to()
+    }
+
     fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
         self.at.file.begin();
         check_position(self.at.offset, self.start)
@@ -386,6 +402,10 @@ impl Op for Sync {
     type Output = io::Result<()>;
     const NAME: &'static str = "fsync";
     const OPCODE: u8 = opcode::Fsync::CODE;
+
+    fn bound_to(&self) -> Option<*const ()> {
+        self.file.descriptor().bound_to()
+    }
 
     fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
         self.file.begin();
@@ -497,6 +517,10 @@ impl Op for Truncate {
     type Output = io::Result<()>;
     const NAME: &'static str = "ftruncate";
     const OPCODE: u8 = opcode::Ftruncate::CODE;
+
+    fn bound_to(&self) -> Option<*const ()> {
+        self.file.descriptor().bound_to()
+    }
 
     fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
         self.file.begin();

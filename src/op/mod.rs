@@ -81,6 +81,12 @@ pub(crate) trait Op: Sized + 'static {
         None
     }
 
+    /// The address of the only runtime that can carry it out, if any other would mistake what it names: a place of a table.
+    #[inline]
+    fn bound_to(&self) -> Option<*const ()> {
+        None
+    }
+
     /// The place at a gate that it waits for or holds.
     fn pass(&mut self) -> Option<&mut Pass> {
         None
@@ -94,6 +100,11 @@ pub(crate) trait Op: Sized + 'static {
 
     /// The selector's reading, second half. Pointers into `self` are valid until the call has been made.
     fn call(&mut self) -> Call;
+
+    /// Whether the selector is not to try before an event has come: somebody has tried in vain.
+    fn waits_first(&self) -> bool {
+        false
+    }
 
     /// Whether this answer of the call means that it has to be made again, when the descriptor is ready.
     fn not_yet(&self, result: i32) -> bool {

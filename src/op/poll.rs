@@ -2,7 +2,8 @@
 //!
 //! Two readings of "ready" are offered. *Level*: the operation asks, and is over as soon as there is something. *Edge*: a
 //! standing operation (`standing.rs`) reports whenever something happens, and whoever has tried in vain waits for the
-//! next report; where there is no such operation, that is the level again, since nothing was there a moment ago.
+//! next report. The selector waits for its next event, whatever the level says: a descriptor may be ready and have nothing
+//! to give, such as a socket with something in its queue of errors. A ring without standing polls asks for the level.
 
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -16,10 +17,10 @@ use super::standing::Standing;
 use super::{Completion, Direction, Entry, Op, Wait};
 use crate::sys::call::Call;
 
-/// The events of a direction; errors and the other side's end are always reported.
+/// The events of a direction; errors and the other side's end are always reported, out-of-band data is not.
 pub(super) fn events(direction: Direction) -> i16 {
     match direction {
-        Direction::Read => libc::POLLIN | libc::POLLPRI | libc::POLLRDHUP,
+        Direction::Read => libc::POLLIN | libc::POLLRDHUP,
         Direction::Write => libc::POLLOUT,
     }
 }
@@ -102,6 +103,10 @@ impl Op for PollReady {
     /// poll(2) answers zero when nothing is ready.
     fn not_yet(&self, result: i32) -> bool {
         result == 0
+    }
+
+    fn waits_first(&self) -> bool {
+        self.pass.is_some()
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

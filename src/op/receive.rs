@@ -15,7 +15,7 @@ use super::endpoint::{Arrival, Medium, Share};
 use super::fd::on_fd;
 use super::gate::Pass;
 use super::message::empty_header;
-use super::socket::{NO_POSITION, receive_call};
+use super::socket::{NO_POSITION, keep_error, receive_call};
 use super::standing::{Buffers, Datagram, Standing};
 use super::{Completion, Direction, Entry, Op, Wait};
 use crate::buf::Chunk;
@@ -132,7 +132,9 @@ impl Op for RecvChunk {
     }
 
     fn drained(&self, result: i32) -> bool {
-        matches!(self.state, State::Called(_, room) if result > 0 && (result as u32) < room)
+        // Not of pipes: terminals and pipes of packets give less than there is.
+        let is_socket = self.pass.endpoint().medium == Medium::Socket;
+        is_socket && matches!(self.state, State::Called(_, room) if result > 0 && (result as u32) < room)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
@@ -160,8 +162,11 @@ impl Op for RecvChunk {
     fn abandoned(self, completion: Completion) {
         let endpoint = self.pass.endpoint().clone();
         // The place at the gate comes back with the result, and is given up after the bytes are stored.
-        if let Received::Item(Ok(Some(chunk)), _pass) = self.complete(completion) {
-            endpoint.put_back(Arrival::Bytes(chunk));
+        match self.complete(completion) {
+            Received::Item(Ok(Some(chunk)), _pass) => endpoint.put_back(Arrival::Bytes(chunk)),
+            Received::Item(Err(error), _pass) => keep_error(&endpoint, &error),
+            // The end is reported again.
+            Received::Item(Ok(None), _) | Received::Ready(_) => {}
         }
     }
 }

@@ -86,8 +86,10 @@ impl<B: IoBufMut> Op for Recv<B> {
         unsafe { Call::new(number, [fd as usize, pointer as usize, self.window.len, 0, 0, 0]) }
     }
 
+    /// Not of pipes: terminals and pipes of packets give less than there is.
     fn drained(&self, result: i32) -> bool {
-        result > 0 && (result as usize) < self.window.len
+        let is_socket = self.pass.endpoint().medium == Medium::Socket;
+        is_socket && result > 0 && (result as usize) < self.window.len
     }
 
     fn complete(mut self, completion: Completion) -> Self::Output {
@@ -184,7 +186,8 @@ impl<B: IoBuf> Op for Send<B> {
         let pointer = self.buf.read_ptr().wrapping_add(self.window.start);
         let len = self.window.len32();
         let without_copy = self.sender.goes_without_copy(self.window.len);
-        let place = if without_copy { self.sender.descriptor().place_of(&self.buf) } else { None };
+        let place =
+            if without_copy { self.buf.registration().map(|registration| registration.place) } else { None };
         on_fd!(self.sender.descriptor().fd(), |fd| if without_copy {
             opcode::SendZc::new(fd, pointer, len).buf_index(place).flags(libc::MSG_NOSIGNAL).build()
         } else if self.sender.pass.endpoint().medium == Medium::Pipe {
@@ -281,16 +284,19 @@ pub(crate) struct Accept {
 /// Where the connection goes, or comes from.
 enum Connection {
     /// Among the process's descriptors.
-    New,
-    /// Into the ring's table.
+    Raw,
+    /// Into the ring's table, in which no place has been set aside yet.
+    Direct,
     Into(Vacancy),
     /// It had arrived before.
     Early(Opened),
+    /// There was no place.
+    Failed(io::Error),
 }
 
 impl Accept {
-    pub(crate) fn new(endpoint: &Share, into: Option<Vacancy>) -> Self {
-        let connection = into.map_or(Connection::New, Connection::Into);
+    pub(crate) fn new(endpoint: &Share, direct: bool) -> Self {
+        let connection = if direct { Connection::Direct } else { Connection::Raw };
         Accept { pass: Pass::new(endpoint, Side::Receive), connection }
     }
 }
@@ -299,7 +305,8 @@ impl Connection {
     fn finish(self, completion: Completion) -> io::Result<Opened> {
         let into = match self {
             Connection::Early(opened) => return Ok(opened),
-            Connection::New => None,
+            Connection::Failed(error) => return Err(error),
+            Connection::Raw | Connection::Direct => None,
             Connection::Into(vacancy) => Some(vacancy),
         };
         // SAFETY: a successful accept answers with a new descriptor; it is taken apart once.
@@ -323,26 +330,36 @@ impl Op for Accept {
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         ready!(self.pass.poll_enter(cx));
-        let arrival = ready!(self.pass.endpoint().poll_arrival(cx, false));
-        Poll::Ready(arrival.map(|arrival| match arrival {
-            Arrival::Connection(connection) => {
-                self.connection = Connection::Early(connection);
-                0
-            }
-            Arrival::Error(errno) => -errno,
-            other => unreachable!("a listener received {other:?}"),
-        }))
+        if let Some(arrival) = ready!(self.pass.endpoint().poll_arrival(cx, false)) {
+            return Poll::Ready(Some(match arrival {
+                Arrival::Connection(connection) => {
+                    self.connection = Connection::Early(connection);
+                    0
+                }
+                Arrival::Error(errno) => -errno,
+                other => unreachable!("a listener received {other:?}"),
+            }));
+        }
+        // Not before: what has arrived has a place, and who waits for its turn needs none.
+        if let Connection::Direct = self.connection {
+            self.connection = match self.pass.endpoint().descriptor.vacancy() {
+                Ok(Some(vacancy)) => Connection::Into(vacancy),
+                Ok(None) => Connection::Raw,
+                Err(error) => Connection::Failed(error),
+            };
+        }
+        Poll::Ready(matches!(self.connection, Connection::Failed(_)).then_some(-libc::ENFILE))
     }
 
     /// A connection for which the ring's table has no place would be lost, so only one is accepted for each place.
     fn standing(&self) -> Option<(&Share, Standing)> {
-        matches!(self.connection, Connection::New).then(|| (self.pass.endpoint(), Standing::Connections))
+        matches!(self.connection, Connection::Raw).then(|| (self.pass.endpoint(), Standing::Connections))
     }
 
     fn entry(&mut self) -> Entry {
         let (into, flags) = match &self.connection {
             Connection::Into(vacancy) => (Some(vacancy.destination()), DIRECT_FLAGS),
-            Connection::New | Connection::Early(_) => (None, ACCEPT_FLAGS),
+            _ => (None, ACCEPT_FLAGS),
         };
         on_fd!(self.pass.endpoint().descriptor.fd(), |fd| {
             opcode::Accept::new(fd, std::ptr::null_mut(), std::ptr::null_mut())
@@ -477,6 +494,10 @@ impl Op for Shutdown {
     type Output = io::Result<()>;
     const NAME: &'static str = "shutdown";
     const OPCODE: u8 = opcode::Shutdown::CODE;
+
+    fn bound_to(&self) -> Option<*const ()> {
+        self.endpoint.descriptor.bound_to()
+    }
 
     fn entry(&mut self) -> Entry {
         on_fd!(self.endpoint.descriptor.fd(), |fd| opcode::Shutdown::new(fd, self.how).build())

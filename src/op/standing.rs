@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
-use io_uring::opcode;
+use io_uring::{opcode, squeue};
 use socket2::{SockAddr, SockAddrStorage};
 
 use super::endpoint::{Arrival, Endpoint, Medium};
@@ -157,11 +157,15 @@ impl Brings for Bytes {
     const ENOUGH: usize = ENOUGH_BYTES;
 
     fn entry(&mut self, fd: Fd) -> Entry {
-        let group = self.buffers.group();
+        let (group, direct) = (self.buffers.group(), matches!(fd, Fd::Direct(_)));
         on_fd!(fd, |fd| match self.medium {
             Medium::Socket if self.buffers.bundles() => opcode::RecvMultiBundle::new(fd, group).build(),
             Medium::Socket => opcode::RecvMulti::new(fd, group).build(),
-            Medium::Pipe => opcode::ReadMulti::new(fd, 0, group).offset(NO_POSITION).build(),
+            Medium::Pipe => {
+                let read = opcode::ReadMulti::new(fd, 0, group).offset(NO_POSITION).build();
+                // The crate forgets it for this operation.
+                if direct { read.flags(squeue::Flags::FIXED_FILE) } else { read }
+            }
         })
     }
 

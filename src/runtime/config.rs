@@ -23,6 +23,7 @@ use crate::op::fd::ZeroCopy;
 #[must_use = "a configuration does nothing by itself"]
 pub struct Config {
     pub(crate) ring_entries: u32,
+    pub(crate) grow_ring: bool,
     pub(crate) turn_budget: u32,
     pub(crate) pool_threads: usize,
     pub(crate) pool_keep_alive: Duration,
@@ -44,6 +45,7 @@ impl Default for Config {
         let (masked, unknown_feature) = masked_by_environment();
         Config {
             ring_entries: 256,
+            grow_ring: false,
             turn_budget: 256,
             pool_threads: 64,
             pool_keep_alive: Duration::from_secs(10),
@@ -72,6 +74,15 @@ impl Config {
     /// RLIMIT_MEMLOCK of ordinary users. More operations may be in flight than there are entries.
     pub fn ring_entries(mut self, entries: u32) -> Self {
         self.ring_entries = entries;
+        self
+    }
+
+    /// Lets the ring grow, twofold at a time, when its queues keep overflowing ([`Feature::ResizeRings`], Linux 6.13), with
+    /// everything that is in flight. Off by default: until Linux 7.0 (and stable kernels with the same fix, of March 2026:
+    /// "io_uring: ensure ctx->rings is stable for task work flags manipulation") the kernel may write to the old queues
+    /// when it has just freed them. On others rather ask for enough [entries](Self::ring_entries) from the start.
+    pub fn grow_ring(mut self, grow: bool) -> Self {
+        self.grow_ring = grow;
         self
     }
 
@@ -200,6 +211,7 @@ impl Config {
         let clamp = |number: u128| u32::try_from(number).unwrap_or(u32::MAX);
         RingConfig {
             entries: self.ring_entries,
+            grows: self.grow_ring,
             masked: self.masked,
             fault: self.fault,
             batch: self.batch.map(|(completions, time)| (completions, clamp(time.as_micros()).max(1))),

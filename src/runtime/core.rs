@@ -381,6 +381,7 @@ impl Core {
                 Feature::MinWait => self.config.batch.is_some(),
                 Feature::SqPoll => self.config.sqpoll.is_some(),
                 Feature::NapiBusyPoll => self.config.napi_busy_poll.is_some(),
+                Feature::ResizeRings => self.config.grow_ring,
                 Feature::RecvBundle => !features.has(Feature::IncrementalBuffers),
                 Feature::DeferTaskrun | Feature::CoopTaskrun => !features.has(Feature::SqPoll),
                 _ => true,

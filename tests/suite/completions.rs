@@ -41,7 +41,7 @@ fn t08_what_lies_in_the_queue_when_its_future_is_dropped<R: Runtime>() {
         let content = pattern(1_000);
         let path = folder.file("file", &content);
         // An accept is an operation of its own where the listener has none.
-        for config in deliveries::<R>(&small_ring(8).mask(Feature::MultishotAccept)) {
+        for config in deliveries::<R>(&Config::new().ring_entries(8).mask(Feature::MultishotAccept)) {
             // The completion queue has room for 32: with more in front it lies with the kernel, overflowed.
             for in_front in [0, 100] {
                 let runtime = R::with_config(&config).unwrap();
@@ -239,7 +239,7 @@ fn t11_no_stale_cancel_hits_the_next_operation<R: Runtime>() {
     for every in [2, 3, 5] {
         // Refused enters leave cancels behind while their slots are used again.
         let fault = Fault { every, errno: libc::EAGAIN, after_submission: false };
-        for config in deliveries::<R>(&small_ring(8).fault(fault)) {
+        for config in deliveries::<R>(&Config::new().ring_entries(8).fault(fault)) {
             let runtime = R::with_config(&config).unwrap();
             runtime.block_on(async {
                 let all: Vec<_> = (0..SOCKETS).map(|_| half_pair()).collect();

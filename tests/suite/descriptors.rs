@@ -156,7 +156,7 @@ const STAGES: usize = 6;
 
 fn t07_dropped_opens_leave_no_descriptor<R: Runtime>() {
     alone(|| {
-        for config in deliveries::<R>(&small_ring(8)) {
+        for config in deliveries::<R>(&Config::new().ring_entries(8)) {
             let folder = TempDir::new();
             let path = folder.file("file", b"text");
             let runtime = R::with_config(&config).unwrap();
@@ -204,7 +204,7 @@ fn silent_address() -> (SocketAddr, impl Sized) {
 
 fn t07_dropped_connects_and_binds_leave_no_descriptor<R: Runtime>() {
     alone(|| {
-        for config in deliveries::<R>(&small_ring(8)) {
+        for config in deliveries::<R>(&Config::new().ring_entries(8)) {
             let runtime = R::with_config(&config).unwrap();
             runtime.block_on(async {
                 let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -248,7 +248,7 @@ fn t07_dropped_connects_and_binds_leave_no_descriptor<R: Runtime>() {
 /// Settings under which an entry lies in the queue, or in the backlog because the kernel refuses enters.
 fn queues<R: Runtime>() -> Vec<Config> {
     let mut configs = deliveries::<R>(&Config::new());
-    configs.push(small_ring(8).fault(REFUSING));
+    configs.push(Config::new().ring_entries(8).fault(REFUSING));
     configs
 }
 

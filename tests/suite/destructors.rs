@@ -94,7 +94,7 @@ fn act_at<R: Runtime, T>(
     attempt: &mut dyn FnMut(&mut dyn FnMut()),
 ) {
     let config = match moment {
-        Moment::Backlog => small_ring(8).fault(REFUSING),
+        Moment::Backlog => Config::new().ring_entries(8).fault(REFUSING),
         _ => Config::new(),
     };
     let mut runtime = Some(R::with_config(&config).unwrap());

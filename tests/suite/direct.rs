@@ -6,6 +6,7 @@ use std::pin::Pin;
 
 use proactor::fs::OpenOptions;
 use proactor::fs::direct::File;
+use proactor::io::direct::pipe as direct_pipe;
 use proactor::net::direct::{TcpListener, TcpStream};
 use proactor::{Config, Feature, FeatureState, Runtime, spawn};
 
@@ -28,9 +29,13 @@ tests! {
     what_is_open_at_the_end_is_closed,
     files_read_and_write_as_ordinary_ones_do,
     a_file_opened_for_a_dropped_future_is_closed,
-    a_quiet_file_is_nobody_s;
+    a_quiet_file_is_nobody_s,
+    a_reset_is_kept_for_the_next_receive;
     proactor:
     a_full_table_is_an_error_and_loses_no_connection,
+    what_has_arrived_is_taken_although_the_table_is_full,
+    a_close_that_is_queued_never_means_who_has_the_place_now,
+    a_direct_descriptor_means_nothing_to_another_ring,
 }
 
 /// The backend with direct descriptors, without them, and with each of those masked that receiving stands on.
@@ -532,4 +537,135 @@ fn a_quiet_file_is_nobody_s<R: Runtime>() {
         assert_eq!(error.raw_os_error(), Some(libc::ECANCELED));
         assert_eq!(first.await.unwrap().0, 1 << 20);
     });
+}
+
+fn a_reset_is_kept_for_the_next_receive<R: Runtime>() {
+    let runtime = R::with_config(&Config::new().mask(Feature::MultishotRecv)).unwrap();
+    runtime.block_on(async {
+        for polls in 1..4 {
+            let (ours, peer) = half().await;
+            let mut receive = ours.recv();
+            assert!(poll_once(&mut receive).await.is_pending());
+            turns(1).await;
+            reset(peer);
+            let mut seen = None;
+            for _ in 0..polls {
+                turns(1).await;
+                if let std::task::Poll::Ready(result) = poll_once(&mut receive).await {
+                    seen = Some(result);
+                    break;
+                }
+            }
+            drop(receive);
+            let result = match seen {
+                Some(result) => result,
+                None => ours.recv().await,
+            };
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::ConnectionReset, "after {polls} polls");
+        }
+    });
+    end(runtime);
+}
+
+fn what_has_arrived_is_taken_although_the_table_is_full<R: Runtime>() {
+    let runtime = R::with_config(&Config::new().direct_descriptors(1)).unwrap();
+    if !uses(&runtime, Feature::DirectDescriptors) {
+        return;
+    }
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut accept = listener.accept();
+        assert!(poll_once(&mut accept).await.is_pending());
+        // Who waits for its turn takes no place.
+        let mut second = listener.accept();
+        assert!(poll_once(&mut second).await.is_pending());
+        let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        turns(2).await;
+        drop((accept, second));
+        turns(2).await;
+        assert_eq!(runtime.report().live.direct, 1);
+        let stream = listener.accept().await.unwrap();
+        peer.write_all(b"here").unwrap();
+        assert_eq!(stream.recv().await.unwrap().unwrap(), *b"here");
+        drop((stream, listener));
+        nothing_is_left(&runtime).await;
+    });
+    end(runtime);
+}
+
+fn a_close_that_is_queued_never_means_who_has_the_place_now<R: Runtime>() {
+    let fault = proactor::Fault { every: 2, errno: libc::EAGAIN, after_submission: false };
+    for config in [
+        Config::new(),
+        Config::new().ring_entries(1),
+        Config::new().ring_entries(4).fault(fault),
+        Config::new().mask(Feature::CqeSkip),
+        Config::new().sqpoll(std::time::Duration::from_millis(1)),
+    ] {
+        // (With a thread that takes what is queued, a place may be in use for some time after it has been left.)
+        let runtime = R::with_config(&config.direct_descriptors(8)).unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let folder = TempDir::new();
+            let path = folder.file("file", b"content");
+            for round in 0..rounds(40, 4_000) {
+                // Each is dropped, and its place taken at once by the next, in every way.
+                drop(direct_pipe().unwrap());
+                let (reader, writer) = direct_pipe().unwrap();
+                writer.write_all("through").await.unwrap();
+                assert_eq!(reader.recv().await.unwrap().unwrap(), *b"through");
+                drop((reader, writer));
+                let file = File::open(&path).await.unwrap();
+                assert_eq!(file.read_exact_at([0; 7], 0).await.unwrap().1, *b"content");
+                drop(file);
+                let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+                let server = listener.accept().await.unwrap();
+                client.write_all("over").await.unwrap();
+                assert_eq!(server.read_exact([0; 4]).await.unwrap().1, *b"over");
+                drop(client);
+                let (reader, writer) = direct_pipe().unwrap();
+                drop(server);
+                let mut read = reader.read(Vec::with_capacity(8));
+                assert!(poll_once(&mut read).await.is_pending());
+                if round % 2 == 0 {
+                    turns(1).await;
+                }
+                writer.write_all("and back").await.unwrap();
+                assert_eq!(read.await.unwrap().1, b"and back");
+            }
+        });
+        end(runtime);
+    }
+}
+
+fn a_direct_descriptor_means_nothing_to_another_ring<R: Runtime>() {
+    let (one, other) = (R::new().unwrap(), R::new().unwrap());
+    if !uses(&one, Feature::DirectDescriptors) {
+        return;
+    }
+    let folder = TempDir::new();
+    let (first, second) = (folder.file("first", b"first"), folder.file("second", b"second"));
+    let options = || OpenOptions::new().read(true).write(true).clone();
+    let ours = one.block_on(File::open_with(&options(), &first)).unwrap();
+    let theirs = other.block_on(File::open_with(&options(), &second)).unwrap();
+    let refused = |message: String| assert!(message.contains("belongs to another runtime"), "{message}");
+    refused(panic_of(|| drop(other.block_on(ours.write_all_at("wrong", 0)))));
+    refused(panic_of(|| drop(other.block_on(ours.read_at([0; 4], 0)))));
+    refused(panic_of(|| drop(other.block_on(ours.write_vectored_at([b"wrong".to_vec()], 0)))));
+    refused(panic_of(|| drop(other.block_on(ours.read_vectored_at([vec![0; 4]], 0)))));
+    refused(panic_of(|| other.block_on(ours.sync_all()).unwrap()));
+    refused(panic_of(|| other.block_on(ours.set_len(0)).unwrap()));
+    refused(panic_of(|| drop(other.block_on(ours.metadata()))));
+    let (stream, _peer) = one.block_on(half());
+    refused(panic_of(|| other.block_on(stream.set_nodelay(true)).unwrap()));
+    refused(panic_of(|| other.block_on(stream.shutdown(Shutdown::Both)).unwrap()));
+    refused(panic_of(|| drop(other.block_on(stream.peer_addr()))));
+    refused(panic_of(|| drop(other.block_on(stream.close()))));
+    refused(panic_of(|| drop(other.block_on(ours.close()))));
+    assert_eq!(other.block_on(theirs.read_exact_at([0; 6], 0)).unwrap().1, *b"second");
+    other.block_on(theirs.close()).unwrap();
+    assert_eq!((read_file(&first), read_file(&second)), (b"first".to_vec(), b"second".to_vec()));
+    one.block_on(nothing_is_left(&one));
+    end(one);
+    end(other);
 }

@@ -228,7 +228,7 @@ fn t03_a_forgotten_accept_ends_with_its_runtime<R: Runtime>() {
 fn t09_a_receive_dropped_before_its_submission<R: Runtime>() {
     const COUNT: usize = 40;
     let room = Config::new();
-    let crowded = small_ring(8);
+    let crowded = Config::new().ring_entries(8);
     // With a kernel that refuses every other enter the queue stays full, and the backlog begins.
     for (config, refused) in [(room, false), (crowded.clone(), false), (crowded.fault(REFUSING), true)] {
         let runtime = R::with_config(&config).unwrap();
@@ -282,7 +282,7 @@ fn t09_a_receive_dropped_before_its_submission<R: Runtime>() {
 fn t09_an_open_or_write_dropped_before_its_submission<R: Runtime>() {
     const COUNT: usize = 40;
     alone(|| {
-        let runtime = R::with_config(&small_ring(8).fault(REFUSING)).unwrap();
+        let runtime = R::with_config(&Config::new().ring_entries(8).fault(REFUSING)).unwrap();
         runtime.block_on(async {
             let before = descriptors();
             for _ in 0..rounds(10, 1_000) {
@@ -351,7 +351,7 @@ async fn many_receives() -> (Vec<Pending>, Vec<std::net::TcpStream>) {
 fn ten_thousand_time_out<R: Runtime>(as_tasks: bool) {
     alone(|| {
         let before = descriptors();
-        let runtime = R::with_config(&small_ring(64)).unwrap();
+        let runtime = R::with_config(&Config::new().ring_entries(64)).unwrap();
         runtime.block_on(async {
             let open = descriptors();
             let (receives, peers) = many_receives().await;

@@ -343,7 +343,7 @@ fn a_turn_inside_block_on_panics<R: Embed>() {
 }
 
 fn a_ring_that_has_grown_is_polled_as_before<R: Embed>() {
-    let runtime = R::with_config(&Config::new().ring_entries(1)).unwrap();
+    let runtime = R::with_config(&Config::new().ring_entries(1).grow_ring(true)).unwrap();
     let nops = runtime.spawn(async {
         for _ in 0..100 {
             join_all((0..50).map(|_| proactor::io::nop())).await;

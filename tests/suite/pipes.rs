@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::pin::pin;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use std::task::Poll;
 
 use proactor::buf::Chunk;
 use proactor::io::{AsyncFd, PipeReader, PipeWriter, direct, pipe};
-use proactor::{Feature, Runtime, spawn};
+use proactor::{Config, Feature, Runtime, spawn};
 
 use crate::kit::*;
 
@@ -30,7 +30,12 @@ tests! {
     attempts_from_many_tasks_lose_nothing,
     a_wait_for_readiness_can_be_given_up,
     an_object_s_end_is_readiness,
-    the_object_comes_back;
+    the_object_comes_back,
+    an_object_is_let_go_of_at_once,
+    attempts_that_succeed_let_the_others_run,
+    attempts_wait_although_an_error_lies_in_its_queue,
+    pipes_of_packets_and_terminals_give_all_they_have,
+    an_installed_pipe_is_still_a_pipe;
     proactor:
     attempts_stand_on_one_operation,
     a_pipe_has_one_operation_for_all_chunks,
@@ -520,6 +525,125 @@ fn attempts_stand_on_one_operation<R: Runtime>() {
         }
         assert_eq!(runtime.report().live.standing, 0);
         assert_eq!(some(&ours, 99).await.len(), 20);
+    });
+    end(runtime);
+}
+
+fn an_object_is_let_go_of_at_once<R: Runtime>() {
+    on_machines(async |_: &R| {
+        for comes_back in [false, true] {
+            let address = std::net::SocketAddr::from((own_host(), 0));
+            let listener = std::net::TcpListener::bind(address).unwrap();
+            listener.set_nonblocking(true).unwrap();
+            let address = listener.local_addr().unwrap();
+            let ours = AsyncFd::new(listener);
+            let mut accept = ours.read_with(std::net::TcpListener::accept);
+            assert!(poll_once(&mut accept).await.is_pending());
+            turns(2).await;
+            drop(accept);
+            // Somebody else may have the port now.
+            if comes_back {
+                drop(ours.into_inner())
+            } else {
+                drop(ours)
+            }
+            drop(std::net::TcpListener::bind(address).unwrap());
+        }
+    });
+}
+
+fn attempts_that_succeed_let_the_others_run<R: Runtime>() {
+    run::<R>(async {
+        let (ours, _peer) = watched();
+        let others = Rc::new(Cell::new(0));
+        let other = spawn({
+            let others = others.clone();
+            async move {
+                loop {
+                    others.set(others.get() + 1);
+                    proactor::yield_now().await;
+                }
+            }
+        });
+        for _ in 0..10_000 {
+            ours.write_with(|stream| stream.peer_addr()).await.unwrap();
+        }
+        assert!(others.get() > 10, "{}", others.get());
+        other.cancel().await.unwrap_err();
+    });
+}
+
+fn attempts_wait_although_an_error_lies_in_its_queue<R: Runtime>() {
+    // (A ring without standing polls has the level alone, and tries again and again.)
+    run::<R>(async {
+        let address = std::net::UdpSocket::bind((own_host(), 0)).unwrap().local_addr().unwrap();
+        let socket = std::net::UdpSocket::bind((own_host(), 0)).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let on: libc::c_int = 1;
+        // SAFETY: the value outlives the call.
+        let answer = unsafe {
+            let (value, len) = ((&raw const on).cast(), size_of_val(&on) as u32);
+            libc::setsockopt(socket.as_fd().as_raw_fd(), libc::IPPROTO_IP, libc::IP_RECVERR, value, len)
+        };
+        assert_eq!(answer, 0);
+        socket.connect(address).unwrap();
+        socket.send(b"nobody").unwrap();
+        let ours = AsyncFd::new(socket);
+        let attempts = Cell::new(0);
+        let mut receive = ours.read_with(|socket| {
+            attempts.set(attempts.get() + 1);
+            match socket.recv(&mut [0; 9]) {
+                // The error is told once, and goes on lying in the queue of errors.
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                    Err(ErrorKind::WouldBlock.into())
+                }
+                result => result,
+            }
+        });
+        assert!(poll_once(&mut receive).await.is_pending());
+        for _ in 0..50 {
+            turns(1).await;
+            assert!(poll_once(&mut receive).await.is_pending());
+        }
+        let loops = proactor::Feature::MultishotPoll;
+        assert!(
+            attempts.get() < 20
+                || std::env::var("PROACTOR_MASK").is_ok_and(|mask| mask.contains(loops.name()))
+        );
+        drop(receive);
+    });
+}
+
+fn pipes_of_packets_and_terminals_give_all_they_have<R: Runtime>() {
+    on_machines(async |_: &R| {
+        let (theirs, ours) = nix::unistd::pipe2(nix::fcntl::OFlag::O_DIRECT).unwrap();
+        let reader = PipeReader::from_fd(theirs).unwrap();
+        let mut writer = std::fs::File::from(ours);
+        for chunks in [false, true] {
+            let next = async || {
+                if chunks {
+                    return reader.recv().await.unwrap().unwrap().to_vec();
+                }
+                reader.read(Vec::with_capacity(100)).await.unwrap().1
+            };
+            writer.write_all(b"first").unwrap();
+            writer.write_all(b"second").unwrap();
+            let (mut first, second) = (next().await, next().await);
+            first.extend(second);
+            assert_eq!(first, b"firstsecond");
+        }
+    });
+}
+
+fn an_installed_pipe_is_still_a_pipe<R: Runtime>() {
+    let runtime = R::with_config(&Config::new().zero_copy_from(10)).unwrap();
+    runtime.block_on(async {
+        let (reader, writer) = direct::pipe().unwrap();
+        writer.write_all(vec![7; 1_000]).await.unwrap();
+        let writer = writer.install().await.unwrap();
+        writer.write_all(vec![7; 1_000]).await.unwrap();
+        drop(writer);
+        assert_eq!(collect(&reader.install().await.unwrap()).await, [7; 2_000]);
     });
     end(runtime);
 }

@@ -14,11 +14,6 @@ use proactor::{Config, Feature, FeatureState, Runtime};
 
 use super::process::QUIET;
 
-/// A ring so small that its queues are crowded, and that stays so.
-pub(crate) fn small_ring(entries: u32) -> Config {
-    Config::new().ring_entries(entries).mask(Feature::ResizeRings)
-}
-
 /// Runs a test on the backend without each of these sets of features (the selector has but one form). Nothing may be left
 /// behind.
 #[track_caller]
