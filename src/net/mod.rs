@@ -27,27 +27,45 @@
 //! | [`recv`](TcpStream::recv), [`chunks`](TcpStream::chunks) | as a rule. Small pieces come by multishot, into buffers that the kernel chooses when they arrive; a stream whose pieces are 16 KiB or more is polled, and received into a buffer that is still in the caches | 690 bytes |
 //! | [`read`](TcpStream::read) | into memory that the program has anyway, such as a frame's | that and its buffer |
 //! | [`write_all`](TcpStream::write_all) of the chunk | to send onward what came: no copy | |
-//! | [`write_all_zerocopy`](TcpStream::write_all_zerocopy) | large buffers through real network cards; on loopback, which copies all the same, it costs 15 to 50 % more | |
+//! | [`write_all_zerocopy`](TcpStream::write_all_zerocopy) | large buffers through real network cards; on loopback, which copies all the same, it costs 10 to 50 % more | |
+//! | [`direct`] | streams that only this loop uses, and no other library: their descriptors belong to the ring | 690 bytes |
 //!
-//! Echo on one core, CPU time per round trip by that of a bare ring with plain receives, in one run each (Linux 6.18):
+//! CPU time per round trip of an echo, per connection with one round trip (*churn*), and per message one way (*stream*), by
+//! that of a bare ring with plain receives, sends and descriptors; all on one core, in one run for the echoes and one for the
+//! others (Linux 6.18):
 //!
-//! | | 64 B, 64 conn. | 64 B, 1,000 | 64 KiB, 64 | 64 KiB, 1,000 |
-//! |---|---|---|---|---|
-//! | `recv` + `write_all` | 0.98 | 0.99 | 0.88 | 0.92 |
-//! | … one buffer for each receive (no incremental consumption) | 0.97 | 0.86 | 0.90 | 0.91 |
-//! | … polled, without multishot | 1.01 | 0.97 | 0.86 | 0.98 |
-//! | `read` + `write_all` | 1.04 | 1.03 | 1.06 | 1.02 |
-//! | `recv` + `write_all_zerocopy` | | | 1.45 | 1.25 |
-//! | bare ring, multishot, all buffers in the ring | 1.09 | 0.87 | 1.49 | 1.21 |
-//! | bare epoll, one hot buffer | 1.10 | 0.98 | 0.86 | 0.94 |
-//! | the best other runtime (compio, monoio) | 0.98 | 1.04 | 1.00 | 1.13 |
+//! | echo | 64 B, 64 conn. | 64 B, 1,000 | 4 KiB, 64 | 4 KiB, 1,000 | 64 KiB, 64 | 64 KiB, 1,000 |
+//! |---|---|---|---|---|---|---|
+//! | `recv` + `write_all` | 1.02 | 1.06 | 1.06 | 1.10 | 0.92 | 0.98 |
+//! | … with direct descriptors | 0.95 | 0.98 | 1.01 | 0.97 | 0.80 | 0.94 |
+//! | … without incremental consumption: a buffer, or a bundle of them, for each receive | 1.10 | 1.13 | 1.06 | 0.94 | 0.85 | 0.97 |
+//! | … polled, without multishot | 1.14 | 1.20 | 1.11 | 1.09 | 0.94 | 0.97 |
+//! | `read` + `write_all` | 1.08 | 1.14 | 1.09 | 1.03 | 0.94 | 0.99 |
+//! | `recv` + `write_all_zerocopy` | 1.14 | 1.20 | 1.10 | 1.15 | 1.27 | 1.35 |
+//! | bare ring, multishot | 1.01 | 0.97 | 1.00 | 1.07 | 1.45 | 1.31 |
+//! | bare ring, multishot and direct descriptors | 1.01 | 0.93 | 1.07 | 1.17 | 1.43 | 1.03 |
+//! | bare ring, multishot bundles | 1.02 | 1.02 | 1.13 | 1.23 | 1.42 | 1.16 |
+//! | bare epoll, one hot buffer | 1.19 | 1.17 | 1.15 | 1.08 | 0.86 | 0.92 |
+//! | the best other runtime (compio, monoio, tokio) | 1.01 | 1.14 | 0.98 | 1.10 | 0.82 | 1.09 |
 //!
-//! The machine is shared and small, and a difference of five hundredths is none. The large messages show why the default
-//! does not stay with multishot for them: with one buffer for each of many pieces in flight every buffer is cold. The
-//! command is
+//! | 64 connections | stream, 64 B | stream, 4 KiB | stream, 64 KiB | churn, 64 B | churn, 4 KiB | churn, 64 KiB |
+//! |---|---|---|---|---|---|---|
+//! | `recv` | 0.95 | 0.94 | 0.57 | 1.10 | 1.25 | 0.75 |
+//! | … with direct descriptors | 0.94 | 0.99 | 0.78 | 1.16 | 1.11 | 0.73 |
+//! | `read` | 0.96 | 1.05 | 1.03 | 0.96 | 1.14 | 0.89 |
+//! | bare ring, multishot | 1.01 | 1.15 | 1.67 | 0.95 | 0.90 | 0.77 |
+//! | bare ring, multishot bundles | 0.90 | 1.18 | 1.25 | 0.89 | 0.96 | 0.74 |
+//! | bare epoll | 0.95 | 1.04 | 0.50 | 0.95 | 1.07 | 0.71 |
+//! | the best other runtime | 0.96 | 1.03 | 0.57 | 0.86 | 1.01 | 0.77 |
+//!
+//! The machine is shared and small: differences of five hundredths, and of ten with churn, are none. The large messages
+//! show why the default does not stay with multishot for them: with one buffer for each of many pieces in flight every
+//! buffer is cold. The commands are
 //!
 //! ```text
-//! cd benches/rivals && cargo run --release -- --cores same --only echo --runtimes bare-ring,bare-multishot,bare-epoll,proactor,proactor-owned,proactor-whole,proactor-polled,proactor-zerocopy,monoio,compio
+//! cd benches/rivals
+//! cargo run --release -- --cores same --rounds 7 --seconds 0.25 --no-counts --only echo-64-64,echo-64-1000,echo-4k-64,echo-4k-1000,echo-64k-64,echo-64k-1000 --runtimes bare-ring,bare-multishot,bare-direct,bare-bundle,bare-epoll,proactor,proactor-direct,proactor-owned,proactor-whole,proactor-polled,proactor-zerocopy,tokio,monoio,compio
+//! cargo run --release -- --cores same --rounds 3 --seconds 0.25 --no-counts --only stream-64-64,stream-4k-64,stream-64k-64,churn-64-64,churn-4k-64,churn-64k-64 --runtimes bare-ring,bare-multishot,bare-bundle,bare-epoll,proactor,proactor-direct,proactor-owned,tokio,monoio,compio
 //! ```
 //!
 //! An object belongs to the runtime in which it was made and stays on its thread:
