@@ -61,10 +61,9 @@ impl Driver {
     pub(super) fn vacate_place(&self, index: u32, filled: bool) {
         if filled {
             self.with_ring(|ring| ring.close_direct(index, &self.stats));
-            self.descriptors.leave(index);
-        } else {
-            self.descriptors.give_back(index);
         }
+        // Also one that was not filled: the entry that had emptied it before may be queued yet.
+        self.descriptors.leave(index);
         self.shortage.relieve();
     }
 
