@@ -8,7 +8,7 @@
 //! | `slot.rs` | the life of an operation, as a pure state machine |
 //! | `slots.rs` | where operations lie |
 //! | `ring.rs` | the proactor, over any `Kernel` |
-//! | `kernel.rs` | the seam `Kernel`; the only file that calls io_uring |
+//! | `kernel.rs` | the seam `Kernel`; the only file that calls io_uring, but for one call in `resize.rs` |
 //! | `setup.rs` | the ladder of setup flags, refusals |
 //! | `resize.rs` | a larger ring in the place of one that keeps overflowing |
 //! | `poller.rs` | the selector; the only file that calls epoll |

@@ -8,7 +8,7 @@ use proactor::fs::OpenOptions;
 use proactor::fs::direct::File;
 use proactor::io::direct::pipe as direct_pipe;
 use proactor::net::direct::{TcpListener, TcpStream};
-use proactor::{Config, Feature, FeatureState, Runtime, spawn};
+use proactor::{Config, Feature, FeatureState, Runtime, spawn, yield_now};
 
 use crate::kit::*;
 
@@ -530,6 +530,16 @@ fn a_quiet_file_is_nobody_s<R: Runtime>() {
         drop(second);
         second_quiet.await.unwrap();
         assert_eq!(runtime.report().live.ops, 0);
+        // Who waits in another task is woken.
+        let (mut first, mut second) = reads();
+        assert!(poll_once(&mut first).await.is_pending() && poll_once(&mut second).await.is_pending());
+        let waiting = [spawn(ordinary.quiesce()), spawn(direct.quiesce()), spawn(direct.quiesce())];
+        yield_now().await;
+        assert!(waiting.iter().all(|task| !task.is_finished()));
+        drop((first, second));
+        for task in waiting {
+            task.await.unwrap().unwrap();
+        }
         // The wait can be given up.
         let (mut first, _) = reads();
         assert!(poll_once(&mut first).await.is_pending());

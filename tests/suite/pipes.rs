@@ -626,8 +626,14 @@ fn pipes_of_packets_and_terminals_give_all_they_have<R: Runtime>() {
                 }
                 reader.read(Vec::with_capacity(100)).await.unwrap().1
             };
+            // The selector watches it from now on, and tries only when it has heard of something.
+            let mut early = reader.read(Vec::with_capacity(100));
+            assert!(poll_once(&mut early).await.is_pending());
+            turns(1).await;
+            drop(early);
             writer.write_all(b"first").unwrap();
             writer.write_all(b"second").unwrap();
+            turns(1).await;
             let (mut first, second) = (next().await, next().await);
             first.extend(second);
             assert_eq!(first, b"firstsecond");
