@@ -124,8 +124,8 @@
 //!   an entry that names it may be consumed. A place of the ring's own table is set aside before the operation that fills
 //!   it, and used again only behind the entry that empties it.
 //! - **No code of the user** (wakers, destructors, futures) **runs while the driver is borrowed.**
-//! - **Only `driver/mod.rs` matches on the backend**; only `driver/kernel.rs` (and `resize.rs`, for one call) calls
-//!   io_uring, only `driver/poller.rs` calls epoll, and a running loop waits in these two alone (but for a pause when the
+//! - **Only `driver/mod.rs` matches on the backend**; only `driver/kernel.rs` calls io_uring (with
+//!   `open.rs` and `resize.rs`, which make the ring and a larger one), only `driver/poller.rs` calls epoll, and a running loop waits in these two alone (but for a pause when the
 //!   kernel refuses a ring's enter again and again).
 //! - **Only `time` reads the clock**, and all randomness comes from [`Config::seed`].
 //! - **There is no thread but the caller's** until the blocking pool gets its first job.

@@ -8,7 +8,8 @@
 //! | `slot.rs` | the life of an operation, as a pure state machine |
 //! | `slots.rs` | where operations lie |
 //! | `ring.rs` | the proactor, over any `Kernel` |
-//! | `kernel.rs` | the seam `Kernel`; the only file that calls io_uring, but for one call in `resize.rs` |
+//! | `kernel.rs` | the seam `Kernel`; with the next and `resize.rs` the only file that calls io_uring |
+//! | `open.rs` | opening a ring, and finding out what it has |
 //! | `setup.rs` | the ladder of setup flags, refusals |
 //! | `resize.rs` | a larger ring in the place of one that keeps overflowing |
 //! | `poller.rs` | the selector; the only file that calls epoll |
@@ -30,6 +31,7 @@ mod dispatch;
 pub(crate) mod feature;
 mod fixed;
 pub(crate) mod kernel;
+mod open;
 #[macro_use]
 pub(crate) mod repeat;
 pub(crate) mod poller;
@@ -72,7 +74,8 @@ pub(crate) use standing::let_go;
 use buffers::Memory;
 use feature::{Feature, FeatureSet};
 use fixed::REGISTERED_BUFFERS;
-use kernel::{Granted, Opcodes, RingConfig, Uring};
+use kernel::{RingConfig, Uring};
+use open::{Granted, Opcodes};
 use poller::Poller;
 use readiness::Readiness;
 use ring::Ring;

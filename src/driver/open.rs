@@ -1,0 +1,231 @@
+//! Opening a ring: by way of the ladder of setup flags, with a proof that it works, and with what this kernel's ring has.
+//!
+//! Facts that shape this file: operations can be asked for one by one, their multishot forms and most flags can't; each of
+//! those came in one kernel together with an operation that can. Incremental consumption of buffers shows when a ring of
+//! buffers is registered.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use io_uring::types::Napi;
+use io_uring::{IoUring, Probe, opcode};
+
+use super::buffers::BufferRing;
+use super::feature::{Feature, FeatureSet};
+use super::kernel::{CLOSED, Kernel, REGISTER_RING_FDS, RingConfig, STREAMS, Time, Uring};
+use super::resize::COMPLETIONS;
+use super::setup::{Attempt, Next, Refused, Stage};
+use crate::sys;
+
+/// What the kernel granted.
+#[derive(Debug)]
+pub(crate) struct Granted {
+    pub(crate) features: FeatureSet,
+    pub(crate) opcodes: Opcodes,
+    /// What the kernel has and did not grant, with its error.
+    pub(crate) refused: Vec<(Feature, i32)>,
+    /// For chunks of streams.
+    pub(crate) buffers: Option<BufferRing>,
+}
+
+/// The operations that a ring knows, a bit each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Opcodes([u64; 4]);
+
+impl Opcodes {
+    #[inline]
+    pub(crate) fn has(self, code: u8) -> bool {
+        self.0[usize::from(code / 64)] & 1 << (code % 64) != 0
+    }
+
+    fn set(&mut self, code: u8, known: bool) {
+        self.0[usize::from(code / 64)] &= !(1 << (code % 64));
+        self.0[usize::from(code / 64)] |= u64::from(known) << (code % 64);
+    }
+}
+
+impl Granted {
+    /// The flags with which the ring was set up.
+    pub(crate) fn setup_flags(&self) -> Vec<&'static str> {
+        let chosen = self.features.iter().filter(|feature| feature.is_setup_flag()).map(Feature::name);
+        ["CLAMP", "CQSIZE"].into_iter().chain(chosen).collect()
+    }
+}
+
+impl Uring {
+    /// Sets a ring up by way of the ladder, and proves that it works: a registration and a round trip.
+    pub(crate) fn open(config: RingConfig) -> Result<(Uring, Granted), Refused> {
+        let RingConfig { entries, masked, fault, .. } = config;
+        let refuse = |stage, error: io::Error| Refused {
+            stage,
+            errno: error.raw_os_error().unwrap_or(libc::EIO),
+            release: sys::kernel_release(),
+            disabled: std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled")
+                .ok()
+                .and_then(|value| value.trim().parse().ok()),
+        };
+        let mut attempt =
+            Attempt::first(entries, masked, CLOSED.load(Ordering::Relaxed), config.sqpoll_idle_ms.is_some());
+        let ring = loop {
+            let error = match build(attempt, config.sqpoll_idle_ms) {
+                Ok(ring) => break ring,
+                Err(error) => error,
+            };
+            match attempt.failed(error.raw_os_error().unwrap_or(libc::EIO)) {
+                Next::Try(next) => attempt = next,
+                Next::WaitAndTry(pause, next) => {
+                    sys::pause(pause);
+                    attempt = next;
+                }
+                Next::GiveUp => return Err(refuse(Stage::Setup, error)),
+            }
+        };
+        let parameters = ring.params();
+        if !(parameters.is_feature_nodrop()
+            && parameters.is_feature_ext_arg()
+            && parameters.is_feature_fast_poll())
+        {
+            return Err(refuse(Stage::Setup, io::Error::from_raw_os_error(libc::EINVAL)));
+        }
+        let mut features = attempt.flags;
+        if parameters.is_feature_skip_cqe_on_success() && !masked.has(Feature::CqeSkip) {
+            features = features.with(Feature::CqeSkip);
+        }
+        let mut probe = Probe::new();
+        ring.submitter().register_probe(&mut probe).map_err(|error| refuse(Stage::Register, error))?;
+        let mut opcodes = Opcodes::default();
+        (0..=u8::MAX).for_each(|code| opcodes.set(code, probe.is_supported(code)));
+        if masked.has(Feature::Ftruncate) {
+            opcodes.set(opcode::Ftruncate::CODE, false);
+        } else if opcodes.has(opcode::Ftruncate::CODE) {
+            features = features.with(Feature::Ftruncate);
+        }
+        let polled = parameters.is_setup_sqpoll();
+        // Both came with Linux 6.12.
+        if parameters.is_feature_min_timeout() {
+            if !masked.has(Feature::AbsoluteTimer) && !sys::has_own_time() {
+                features = features.with(Feature::AbsoluteTimer);
+            }
+            if config.batch.is_some() && !masked.has(Feature::MinWait) {
+                features = features.with(Feature::MinWait);
+            }
+        }
+        let batch = config.batch.filter(|_| features.has(Feature::MinWait));
+        let mut uring = Uring { ring, registered: None, fault: None, batch, polled, grows: false };
+        let wanted = config.grows && !masked.has(Feature::ResizeRings);
+        if wanted && features.has(Feature::NoSqarray) && uring.can_resize() {
+            uring.grows = true;
+            features = features.with(Feature::ResizeRings);
+        }
+        if !masked.has(Feature::RegisteredRing) {
+            // A thread has room for 16; without it each call looks the descriptor up.
+            let descriptor = uring.as_raw_fd() as u64;
+            uring.registered = uring.register_descriptor(REGISTER_RING_FDS, u32::MAX, descriptor).ok();
+        }
+        if uring.registered.is_some() {
+            features = features.with(Feature::RegisteredRing);
+        }
+        uring.round_trip().map_err(|error| refuse(Stage::Enter, error))?;
+        // Multishot forms can't be probed; each came in one kernel with an operation that can. (sendmsg came last.)
+        for (feature, contemporary) in [
+            // Before 6.8 one that ends because its completions have overflowed may answer with something else than a
+            // descriptor.
+            (Feature::MultishotAccept, opcode::FixedFdInstall::CODE),
+            (Feature::BufferRing, opcode::Socket::CODE),
+            (Feature::MultishotRecv, opcode::SendZc::CODE),
+            (Feature::MultishotRead, opcode::ReadMulti::CODE),
+            // The kernel's first with the setup that a ring needs here is later than 5.13.
+            (Feature::MultishotPoll, opcode::MsgRingData::CODE),
+            (Feature::SendZeroCopy, opcode::SendMsgZc::CODE),
+            (Feature::RegisteredBuffers, opcode::Socket::CODE),
+            // The last operation that a direct descriptor needs.
+            (Feature::DirectDescriptors, opcode::Ftruncate::CODE),
+        ] {
+            if opcodes.has(contemporary) && !masked.has(feature) {
+                features = features.with(feature);
+            }
+        }
+        let (mut refused, mut buffers) = (Vec::new(), None);
+        if let Some(microseconds) = config.napi_busy_poll
+            && !masked.has(Feature::NapiBusyPoll)
+        {
+            let mut napi = Napi::new().set_busy_poll_timeout(microseconds).set_prefer_busy_poll(true);
+            match uring.ring.submitter().register_napi(&mut napi) {
+                Ok(()) => features = features.with(Feature::NapiBusyPoll),
+                Err(error) => {
+                    refused.push((Feature::NapiBusyPoll, error.raw_os_error().unwrap_or(libc::EIO)));
+                }
+            }
+        }
+        if features.has(Feature::BufferRing) {
+            let incremental = (!masked.has(Feature::IncrementalBuffers))
+                .then(|| uring.register_buffers(STREAMS, true).ok())
+                .flatten();
+            match incremental.map_or_else(|| uring.register_buffers(STREAMS, false), Ok) {
+                Ok(ring) => {
+                    if ring.is_incremental() {
+                        features = features.with(Feature::IncrementalBuffers);
+                    } else if uring.ring.params().is_feature_recvsend_bundle()
+                        && !masked.has(Feature::RecvBundle)
+                    {
+                        features = features.with(Feature::RecvBundle);
+                    }
+                    buffers = Some(ring);
+                }
+                Err(error) => {
+                    features = features.without(Feature::BufferRing);
+                    refused.push((Feature::BufferRing, error.raw_os_error().unwrap_or(libc::EIO)));
+                }
+            }
+        }
+        if !features.has(Feature::BufferRing) {
+            // There is no use in one without the other.
+            features = features.without(Feature::MultishotRecv).without(Feature::MultishotRead);
+        }
+        uring.fault = fault.map(|fault| (fault, 0));
+        Ok((uring, Granted { features, opcodes, refused, buffers }))
+    }
+
+    /// An empty operation there and back.
+    fn round_trip(&mut self) -> io::Result<()> {
+        // SAFETY: a NOP points to nothing.
+        let pushed = unsafe { self.push(&opcode::Nop::new().build().user_data(u64::MAX)) };
+        debug_assert!(pushed, "a new ring has room");
+        let mut arrived = false;
+        for _ in 0..1_000 {
+            self.enter(1, Time::For(Duration::from_millis(10)))?;
+            self.reap(|_| arrived = true);
+            if arrived {
+                return Ok(());
+            }
+        }
+        Err(io::Error::from_raw_os_error(libc::ETIME))
+    }
+}
+
+fn build(attempt: Attempt, sqpoll_idle_ms: Option<u32>) -> io::Result<IoUring> {
+    let mut builder = IoUring::builder();
+    builder.dontfork().setup_clamp().setup_cqsize(attempt.entries.saturating_mul(COMPLETIONS).min(65_536));
+    let flags = attempt.flags;
+    if flags.has(Feature::SubmitAll) {
+        builder.setup_submit_all();
+    }
+    if flags.has(Feature::CoopTaskrun) {
+        builder.setup_coop_taskrun().setup_taskrun_flag();
+    }
+    if flags.has(Feature::SingleIssuer) {
+        builder.setup_single_issuer();
+    }
+    if flags.has(Feature::DeferTaskrun) {
+        builder.setup_defer_taskrun().setup_taskrun_flag();
+    }
+    if flags.has(Feature::SqPoll) {
+        builder.setup_sqpoll(sqpoll_idle_ms.unwrap_or_default());
+    }
+    if flags.has(Feature::NoSqarray) {
+        builder.setup_no_sqarray();
+    }
+    builder.build(attempt.entries)
+}
