@@ -45,7 +45,9 @@ pub(crate) trait Kernel {
     /// Takes the completions that have arrived out of their queue.
     fn reap(&mut self, take: impl FnMut(Reaped));
 
-    /// Whether an enter would bring completions at once: some overflowed, or wait to be made.
+    /// Whether an enter may bring completions at once: some overflowed, or wait to be made. Who adds such work raises
+    /// the flag for it afterwards, by when the loop may have done the work: then the flag stays up, over nothing,
+    /// until more comes.
     fn has_work(&mut self) -> bool;
 
     /// Whether completions have overflowed their queue and are kept by the kernel.
@@ -63,6 +65,8 @@ pub(crate) trait Kernel {
 /// How long a wait may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Time {
+    /// None: for as many completions as are there.
+    Zero,
     Forever,
     For(Duration),
     /// Until this time since the start of the machine's monotonic clock.
@@ -92,18 +96,23 @@ pub(crate) struct Reaped {
     pub(crate) completion: Completion,
 }
 
-/// Makes calls of the kernel fail that would not: for tests of what a healthy kernel won't do.
+/// Makes the kernel do what a healthy one does rarely or never, for tests.
 ///
 /// Not part of the documented interface.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// Every how many-th io_uring_enter fails.
-    pub every: u32,
-    /// With this `errno`.
-    pub errno: i32,
-    /// After it has submitted what was queued, instead of before.
-    pub after_submission: bool,
+pub enum Fault {
+    /// An io_uring_enter fails.
+    Enter {
+        /// Every how many-th.
+        every: u32,
+        /// With this `errno`.
+        errno: i32,
+        /// After it has submitted what was queued, instead of before.
+        after_submission: bool,
+    },
+    /// The flag for work that waits for an enter stays up, whether there is any or not.
+    RaisedFlag,
 }
 
 /// The real ring.
@@ -219,15 +228,15 @@ impl Uring {
                 return Ok(()); // the kernel's thread is at it
             }
         }
-        let fault = self.fault.as_mut().and_then(|(fault, count)| {
+        if let Some((Fault::Enter { every, errno, after_submission }, count)) = &mut self.fault {
             *count += 1;
-            count.is_multiple_of(fault.every.max(1)).then_some(*fault)
-        });
-        if let Some(fault) = fault {
-            if fault.after_submission {
-                let _ = self.system_call(queued, 0, 0, None);
+            if count.is_multiple_of((*every).max(1)) {
+                let (errno, after_submission) = (*errno, *after_submission);
+                if after_submission {
+                    let _ = self.system_call(queued, 0, 0, None);
+                }
+                return Err(io::Error::from_raw_os_error(errno));
             }
-            return Err(io::Error::from_raw_os_error(fault.errno));
         }
         self.system_call(queued, want, flags, argument)
     }
@@ -297,10 +306,19 @@ impl Kernel for Uring {
 
     fn enter(&mut self, want: u32, time: Time) -> io::Result<()> {
         let (want, min_wait_us) = match self.batch {
-            Some((batch, microseconds)) if want > 0 => (want.max(batch), microseconds),
+            Some((batch, microseconds)) if want > 0 && time != Time::Zero => {
+                // The kernel would wait so long for a batch past the end of the time.
+                let left = match time {
+                    Time::Zero | Time::Forever => Duration::MAX,
+                    Time::For(time) => time,
+                    Time::Until(time) => time.saturating_sub(crate::sys::monotonic()),
+                };
+                (want.max(batch), left.as_micros().min(microseconds.into()) as u32)
+            }
             _ => (want, 0),
         };
         let (timeout, absolute) = match time {
+            Time::Zero => (Some(Duration::ZERO), 0),
             Time::Forever => (None, 0),
             Time::For(time) => (Some(time), 0),
             Time::Until(time) => (Some(time), ENTER_ABS_TIMER),
@@ -334,7 +352,9 @@ impl Kernel for Uring {
         let submission = self.ring.submission();
         let flagged = submission.taskrun() || submission.cq_overflow();
         drop(submission);
-        flagged || !self.ring.completion().is_empty()
+        flagged
+            || self.fault.is_some_and(|(fault, _)| fault == Fault::RaisedFlag)
+            || !self.ring.completion().is_empty()
     }
 
     fn overflowed(&mut self) -> bool {

@@ -93,6 +93,8 @@ thread_local! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Park {
     No,
+    /// No, but everything that is there for the loop is brought, however much it is.
+    Drain,
     For(Duration),
     /// Until a time of the machine's monotonic clock, where the backend [takes such](Driver::takes_deadlines).
     Until(Duration),
@@ -305,7 +307,7 @@ impl Driver {
     /// that their descriptors close although the loop may not turn soon.
     pub(crate) fn flush(&self) {
         for _ in 0..4 {
-            if !self.has_unsubmitted() || self.visit(Park::No).is_err() {
+            if !self.is_behind() || self.visit(Park::No).is_err() {
                 return;
             }
         }
@@ -316,7 +318,7 @@ impl Driver {
         self.features.has(Feature::AbsoluteTimer)
     }
 
-    /// Whether a visit would bring something at once.
+    /// Whether a visit may bring something at once. The kernel can say so for longer than it is true.
     pub(crate) fn has_work(&self) -> bool {
         match &mut *self.backend() {
             Backend::Ring(ring, _) => ring.has_work(),
@@ -324,10 +326,10 @@ impl Driver {
         }
     }
 
-    /// Whether something waits to be handed to the kernel.
-    pub(crate) fn has_unsubmitted(&self) -> bool {
+    /// Whether something waits to be handed to the kernel, or overflowed there.
+    pub(crate) fn is_behind(&self) -> bool {
         match &mut *self.backend() {
-            Backend::Ring(ring, _) => ring.has_unsubmitted(),
+            Backend::Ring(ring, _) => ring.is_behind(),
             Backend::Poller(_) | Backend::Closed => false,
         }
     }

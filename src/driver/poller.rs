@@ -173,7 +173,7 @@ impl Poller {
     ) -> io::Result<()> {
         stats.kernel_visits.add(1);
         let timeout = match park {
-            Park::No => Some(Duration::ZERO),
+            Park::No | Park::Drain => Some(Duration::ZERO),
             Park::For(timeout) => Some(timeout),
             Park::Until(_) => unreachable!("the selector takes no deadlines"),
             Park::Forever => None,

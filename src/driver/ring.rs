@@ -219,9 +219,12 @@ impl<K: Kernel> Ring<K> {
         let arrived = self.take(slots, stats, deferred);
         let settled = |ring: &Self| ring.backlog.is_empty() && ring.cancels.is_empty();
         // Never wait while there is something to do.
-        let park = if arrived || !settled(self) { Park::No } else { park };
+        let waits = !matches!(park, Park::No | Park::Drain);
+        let park = if waits && (arrived || !settled(self)) { Park::No } else { park };
         let (want, time) = match park {
             Park::No => (0, Time::Forever),
+            // Work beyond the first twenty pieces is done only for who wants more completions than that.
+            Park::Drain => (slots.live() as u32, Time::Zero),
             Park::For(time) => (1, Time::For(time)),
             Park::Until(time) => (1, Time::Until(time)),
             Park::Forever => (1, Time::Forever),
@@ -287,15 +290,16 @@ impl<K: Kernel> Ring<K> {
         }
     }
 
-    /// Whether a visit would bring something at once.
+    /// Whether a visit may bring something at once.
     pub(crate) fn has_work(&mut self) -> bool {
         self.kernel.has_work()
     }
 
-    /// Whether something waits to be handed over, the ring's own read included.
-    pub(crate) fn has_unsubmitted(&mut self) -> bool {
+    /// Whether something waits to be handed over, the ring's own read included, or overflowed.
+    pub(crate) fn is_behind(&mut self) -> bool {
         let disarmed = self.wake.is_none() && !self.closing;
-        disarmed || !self.backlog.is_empty() || !self.cancels.is_empty() || self.kernel.unsubmitted() > 0
+        let waiting = !self.backlog.is_empty() || !self.cancels.is_empty() || self.kernel.unsubmitted() > 0;
+        disarmed || waiting || self.kernel.overflowed()
     }
 
     /// Takes the completions that have arrived. True if there were any.

@@ -33,6 +33,8 @@ struct Scripted {
     /// Errors that the next enters answer with, before submitting anything.
     errors: Vec<i32>,
     waits: usize,
+    /// What the last enter asked for.
+    asked: Option<(u32, Time)>,
 }
 
 impl Kernel for Scripted {
@@ -56,9 +58,10 @@ impl Kernel for Scripted {
         Ok(())
     }
 
-    fn enter(&mut self, want: u32, _: Time) -> io::Result<()> {
+    fn enter(&mut self, want: u32, time: Time) -> io::Result<()> {
+        self.asked = Some((want, time));
         assert!(want == 0 || self.arrived.is_empty(), "waited while completions lay in the queue");
-        self.waits += usize::from(want > 0);
+        self.waits += usize::from(want > 0 && time != Time::Zero);
         self.submit()?;
         self.arrived.append(&mut self.overflowed);
         Ok(())
@@ -263,7 +266,20 @@ fn more_operations_than_room_are_all_submitted_in_order() {
         bench.visit();
     }
     assert_eq!(bench.ring.kernel.submitted, keys);
-    assert!(!bench.ring.has_unsubmitted());
+    assert!(!bench.ring.is_behind());
+}
+
+/// The kernel does a certain amount of work for who wants less, and says afterwards that there is more.
+#[test]
+fn a_drain_asks_for_as_much_as_there_can_be() {
+    let mut bench = Bench::new(64);
+    for _ in 0..50 {
+        bench.submit::<SINGLE>();
+    }
+    let mut drain =
+        || bench.ring.visit(Park::Drain, &bench.slots, &bench.stats, &mut bench.deferred).unwrap();
+    drain();
+    assert_eq!(bench.ring.kernel.asked, Some((51, Time::Zero))); // its own read is one more
 }
 
 #[test]

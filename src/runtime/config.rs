@@ -157,9 +157,9 @@ impl Config {
         self
     }
 
-    /// A sleeping loop would rather have `completions` at once, and waits `time` for them after it would have been woken
-    /// by the first: fewer wake-ups and larger batches, for as much latency. On the proactor, where the kernel can
-    /// ([`Feature::MinWait`]); off by default.
+    /// A sleeping loop would rather have `completions` at once, and waits up to `time` for them from when it goes to sleep;
+    /// then one is enough. Fewer wake-ups and larger batches, for as much latency; timers are no later for it. On the
+    /// proactor, where the kernel can ([`Feature::MinWait`]); off by default.
     pub fn batch(mut self, completions: u32, time: Duration) -> Self {
         self.batch = Some((completions, time));
         self

@@ -337,7 +337,10 @@ impl Core {
         self.visit(Park::No)?;
         let mut looks = 0_u32;
         loop {
-            if self.scheduler.is_ready() || shared.has_arrivals(stoppable) || self.driver.has_work() {
+            if self.driver.has_work() {
+                self.visit(Park::No)?;
+            }
+            if self.scheduler.is_ready() || shared.has_arrivals(stoppable) {
                 return Ok(true);
             }
             looks += 1;
@@ -369,9 +372,14 @@ impl Core {
     }
 
     /// Whether there is more to do at once. What comes after this makes the descriptor readable.
-    pub(super) fn has_more(&self) -> bool {
+    pub(super) fn has_more(&self) -> io::Result<bool> {
         self.driver.acknowledge();
-        self.scheduler.is_ready() || self.driver.has_work() || self.driver.has_unsubmitted()
+        if !self.scheduler.is_ready() && self.driver.has_work() {
+            // That may be said of work which is done. After this it is, and what comes then has been told.
+            let _entered = self.enter_alone("turn");
+            self.driver.visit(Park::Drain)?;
+        }
+        Ok(self.scheduler.is_ready() || self.driver.is_behind())
     }
 
     pub(crate) fn report(&self) -> Report {
@@ -468,11 +476,11 @@ impl Core {
                 guarded.run(|| visited = self.driver.visit(park));
                 visited.is_ok()
             };
-            if !visit(Park::No) {
+            if !visit(Park::Drain) {
                 break;
             }
             let idle = !self.scheduler.is_ready()
-                && !self.driver.has_work()
+                && !self.driver.is_behind()
                 && cancelled == Some(self.driver.begun());
             if idle && self.driver.in_flight() == 0 {
                 break; // a task that is left waits for a result that nobody takes: its future was given away

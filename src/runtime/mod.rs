@@ -161,7 +161,7 @@ pub trait Embed: Runtime + AsFd {
         };
         let polled = core.turn(Limits { wait: until, polls: budget.polls, stoppable: false })?;
         // A foreign loop sleeps from here on. If something has come meanwhile, it must turn again.
-        let more = core.has_more() || !core.shared().park(false);
+        let more = core.has_more()? || !core.shared().park(false);
         Ok(Turn { more, polled })
     }
 

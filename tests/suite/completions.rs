@@ -238,7 +238,7 @@ fn t11_no_stale_cancel_hits_the_next_operation<R: Runtime>() {
     const SOCKETS: usize = 24;
     for every in [2, 3, 5] {
         // Refused enters leave cancels behind while their slots are used again.
-        let fault = Fault { every, errno: libc::EAGAIN, after_submission: false };
+        let fault = Fault::Enter { every, errno: libc::EAGAIN, after_submission: false };
         for config in deliveries::<R>(&Config::new().ring_entries(8).fault(fault)) {
             let runtime = R::with_config(&config).unwrap();
             runtime.block_on(async {

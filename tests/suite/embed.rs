@@ -30,7 +30,8 @@ tests! {
     an_echo_needs_only_poll_and_turn,
     files_and_timers_need_only_poll_and_turn,
     turns_and_block_on_take_turns,
-    a_turn_inside_block_on_panics;
+    a_turn_inside_block_on_panics,
+    a_flag_that_stays_up_is_not_more_to_do;
     proactor:
     a_ring_that_has_grown_is_polled_as_before,
 }
@@ -340,6 +341,52 @@ fn a_turn_inside_block_on_panics<R: Embed>() {
     });
     end(other);
     end(runtime);
+}
+
+/// The flag by which the kernel says that there is work stays up now and then over none: the work was done between
+/// the moment when it was added and the one when the flag was raised.
+fn a_flag_that_stays_up_is_not_more_to_do<R: Embed>() {
+    let fault = proactor::Fault::RaisedFlag;
+    for config in [Config::new(), Config::new().batch(4, Duration::from_secs(600))] {
+        let runtime = R::with_config(&config.fault(fault)).unwrap();
+        let settles = || (0..100).any(|_| !runtime.turn(Wait::Poll, Budget::default()).unwrap().more);
+        assert!(settles(), "there is always more to do, and nothing happens");
+        for round in 0..20 {
+            let (ours, peer) = runtime.block_on(async { half_pair() });
+            let task = runtime.spawn(async move { ours.recv().await.unwrap().unwrap() });
+            assert!(settles(), "round {round}");
+            let writing = when_asleep(move || std::io::Write::write_all(&mut &peer, b"abc").unwrap());
+            assert!(becomes_readable(&runtime), "the bytes are not noticed");
+            writing.join();
+            assert!(settles() && task.is_finished(), "round {round}");
+        }
+        // More than a visit to the kernel takes at once, and nothing to submit that would bring the others.
+        let (count, mut peers) = (Rc::new(Cell::new(0)), Vec::new());
+        for _ in 0..150 {
+            let (ours, peer) = runtime.block_on(async { half_pair() });
+            let counts = count.clone();
+            drop(runtime.spawn(async move {
+                while ours.recv().await.unwrap().is_some() {
+                    counts.set(counts.get() + 1);
+                }
+            }));
+            peers.push(peer);
+        }
+        assert!(settles());
+        for _ in 0..3 {
+            count.set(0);
+            for peer in &mut peers {
+                std::io::Write::write_all(peer, b"abc").unwrap();
+            }
+            while count.get() < 150 {
+                assert!(becomes_readable(&runtime), "{} of 150 have come", count.get());
+                assert!(settles());
+            }
+        }
+        let before = runtime.report().stats.kernel_visits;
+        let visits = runtime.shutdown(Duration::from_secs(30)).stats.kernel_visits - before;
+        assert!(visits < 100, "{visits} visits until nothing was in flight");
+    }
 }
 
 fn a_ring_that_has_grown_is_polled_as_before<R: Embed>() {

@@ -77,7 +77,7 @@ fn faulty<R: Runtime>(errno: i32) {
     for (every, after_submission) in
         [2, 3, 5, 7].into_iter().flat_map(|every| [(every, false), (every, true)])
     {
-        let fault = Fault { every, errno, after_submission };
+        let fault = Fault::Enter { every, errno, after_submission };
         let runtime = R::with_config(&Config::new().ring_entries(8).fault(fault)).unwrap();
         runtime.block_on(async {
             let folder = TempDir::new();
@@ -150,7 +150,7 @@ fn t44_lost_completions_are_told_loudly<R: Runtime>() {
     // What is still with the kernel at the end is leaked, and counted.
     Alone::new().leaks().run(|| {
         for every in [1, 7, 40] {
-            let fault = Fault { every, errno: libc::EBADR, after_submission: true };
+            let fault = Fault::Enter { every, errno: libc::EBADR, after_submission: true };
             let runtime = R::with_config(&Config::new().fault(fault)).unwrap();
             let (canary, watch) = Canary::new(100);
             let message = panic_of(|| {

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use proactor::io::nop;
 use proactor::time::{sleep, timeout};
-use proactor::{Config, Feature, FeatureState, Runtime, spawn};
+use proactor::{Config, Fault, Feature, FeatureState, Runtime, spawn};
 
 use crate::kit::*;
 
 tests! {
     everything_works_however_the_loop_waits,
     a_loop_that_spins_is_woken_without_a_visit,
+    a_loop_that_spins_sleeps_in_the_end,
+    no_timer_waits_for_a_batch,
     options_that_make_no_sense_are_refused,
     the_report_says_which_options_are_in_use;
     proactor:
@@ -27,6 +29,8 @@ fn options() -> Vec<Config> {
         config().sqpoll(Duration::from_millis(10)),
         config().napi_busy_poll(Duration::from_micros(10)),
         config().mask(Feature::AbsoluteTimer),
+        config().fault(Fault::RaisedFlag),
+        config().fault(Fault::RaisedFlag).mask(Feature::DeferTaskrun),
         config()
             .spin(Duration::from_micros(20))
             .batch(4, Duration::from_micros(20))
@@ -88,6 +92,19 @@ fn a_loop_that_spins_is_woken_without_a_visit<R: Runtime>() {
     end(runtime);
 }
 
+/// Also when the kernel says all the time that there is work, and there is none.
+fn a_loop_that_spins_sleeps_in_the_end<R: Runtime>() {
+    for fault in [None, Some(Fault::RaisedFlag)] {
+        let config = Config::new().spin(Duration::from_micros(100));
+        let runtime = R::with_config(&fault.into_iter().fold(config, Config::fault)).unwrap();
+        let before = runtime.report().stats.turns;
+        runtime.block_on(sleep(Duration::from_millis(50)));
+        let turns = runtime.report().stats.turns - before;
+        assert!(turns < 50, "{turns} turns for one timer");
+        end(runtime);
+    }
+}
+
 fn options_that_make_no_sense_are_refused<R: Runtime>() {
     for config in [Config::new().batch(0, Duration::ZERO), Config::new().batch(300, Duration::from_millis(1))]
     {
@@ -123,6 +140,19 @@ fn the_report_says_which_options_are_in_use<R: Runtime>() {
         } else {
             assert_eq!((with, masked), (FeatureState::Unused, FeatureState::Unused));
         }
+    }
+}
+
+/// A timer that ends before a batch is there is not kept for it, nor is the end of the runtime.
+fn no_timer_waits_for_a_batch<R: Runtime>() {
+    for masks in [vec![], vec![Feature::AbsoluteTimer]] {
+        let config = Config::new().batch(4, Duration::from_secs(600)).mask_all(masks);
+        let runtime = R::with_config(&config).unwrap();
+        runtime.block_on(async {
+            sleep(Duration::from_millis(1)).await;
+            assert!(timeout(Duration::from_millis(1), std::future::pending::<()>()).await.is_err());
+        });
+        end(runtime);
     }
 }
 

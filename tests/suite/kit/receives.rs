@@ -137,7 +137,7 @@ impl Receive {
 }
 
 /// A kernel that refuses every second enter for now: with a small queue, entries wait in the backlog.
-pub(crate) const REFUSING: Fault = Fault { every: 2, errno: libc::EAGAIN, after_submission: false };
+pub(crate) const REFUSING: Fault = Fault::Enter { every: 2, errno: libc::EAGAIN, after_submission: false };
 
 /// Operations in front of the next, so that this lies in the backlog if the kernel refuses enters.
 pub(crate) async fn in_front() -> Vec<Pending> {
