@@ -31,6 +31,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use proactor::fs::File;
 use proactor::io::nop;
+use proactor::net::{TcpListener, TcpStream};
 use proactor::time::timeout;
 use proactor::{Proactor, spawn, yield_now};
 
@@ -47,6 +48,7 @@ const LONG_OF_LITTLE: u32 = 416;
 const LITTLE: f64 = 400.0;
 /// Operations in flight, where they are not one after the other.
 const IN_FLIGHT: u32 = 32;
+const CONNECTIONS: u32 = 8;
 
 /// Name, instructions of one operation (x86-64, Rust 1.95, release with link-time optimisation), and the work.
 type Kind = (&'static str, f64, fn(u32) -> Pin<Box<dyn Future<Output = ()>>>);
@@ -60,6 +62,7 @@ const KINDS: &[Kind] = &[
     ("nop, 32 in flight", 479.0, |ops| Box::pin(nops(ops, IN_FLIGHT))),
     ("read_at, 32 in flight", 778.0, |ops| Box::pin(reads(ops))),
     ("write_at, one in flight", 1220.0, |ops| Box::pin(writes(ops))),
+    ("echo of 64 bytes, both ends", 3870.0, |ops| Box::pin(echoes(ops))),
 ];
 
 async fn spawns(ops: u32) {
@@ -143,6 +146,36 @@ async fn writes(ops: u32) {
     let (file, mut buffer) = (file(), vec![7; 4_096]);
     for _ in 0..ops {
         buffer = file.write_at(buffer, 0).await.expect("a write").1;
+    }
+}
+
+/// Round trips of some connections, client and server in this loop.
+async fn echoes(ops: u32) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+    let address = listener.local_addr().expect("its address");
+    let mut connections = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let client = TcpStream::connect(address).await.expect("a connection");
+        connections.push((client, listener.accept().await.expect("the same").0));
+    }
+    let tasks = connections.into_iter().flat_map(|(client, server)| {
+        let serving = spawn(async move {
+            while let Some(message) = server.recv().await.expect("a message") {
+                server.write_all(message).await.expect("a send");
+            }
+        });
+        let asking = spawn(async move {
+            let mut message = vec![7; 64];
+            for _ in 0..ops / CONNECTIONS {
+                message = client.write_all(message).await.expect("a send").1;
+                let answer = client.recv().await.expect("an answer");
+                assert_eq!(answer.map(|answer| answer.len()), Some(64));
+            }
+        });
+        [serving, asking]
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.expect("nobody cancels it");
     }
 }
 
