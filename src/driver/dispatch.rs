@@ -38,7 +38,8 @@ impl Driver {
     /// an operation is too large to be moved about for that.
     #[inline]
     pub(super) fn admit<O: Op>(&self, op: &mut O, cx: &mut Context<'_>) -> Admitted {
-        if self.scheduler.inline_exhausted() {
+        // (Who has just found nothing there is watched at once: what comes meanwhile would not be told.)
+        if self.scheduler.inline_exhausted() && !op.waits_first() {
             cx.waker().wake_by_ref(); // let the others run first
             return Admitted::NotYet;
         }
@@ -216,8 +217,14 @@ impl Driver {
     fn poll_queued<O: Op>(&self, operation: Occupied<'_>, cx: &mut Context<'_>) {
         // SAFETY: the future knows with which type it was placed; nobody else refers to it.
         let op = unsafe { operation.get::<O>().as_mut() };
-        if self.with_poller(op, Poller::may_be_ready) != Some(true) {
-            return;
+        match self.with_poller(op, Poller::may_be_ready) {
+            Some(true) => {}
+            Some(false) => {
+                // Another waiter was faster, and has found out that there is nothing more.
+                let _ = self.watch(op, operation.key());
+                return;
+            }
+            None => return,
         }
         if self.scheduler.inline_exhausted() {
             cx.waker().wake_by_ref();

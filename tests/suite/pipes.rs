@@ -10,7 +10,7 @@ use std::task::Poll;
 
 use proactor::buf::Chunk;
 use proactor::io::{AsyncFd, PipeReader, PipeWriter, direct, pipe};
-use proactor::{Config, Feature, Runtime, spawn};
+use proactor::{Config, Feature, Runtime, spawn, yield_now};
 
 use crate::kit::*;
 
@@ -33,6 +33,8 @@ tests! {
     the_object_comes_back,
     an_object_is_let_go_of_at_once,
     attempts_that_succeed_let_the_others_run,
+    those_whom_another_forestalled_are_told_again,
+    an_attempt_in_vain_is_told_of_what_comes_next,
     attempts_wait_although_an_error_lies_in_its_queue,
     pipes_of_packets_and_terminals_give_all_they_have,
     an_installed_pipe_is_still_a_pipe;
@@ -571,6 +573,73 @@ fn attempts_that_succeed_let_the_others_run<R: Runtime>() {
         assert!(others.get() > 10, "{}", others.get());
         other.cancel().await.unwrap_err();
     });
+}
+
+fn those_whom_another_forestalled_are_told_again<R: Runtime>() {
+    on_machines::<R>(async |_| {
+        let (ours, mut peer) = watched();
+        let (ours, taken) = (Rc::new(ours), Rc::new(Cell::new(0)));
+        let taker = || {
+            let (ours, taken) = (ours.clone(), taken.clone());
+            spawn(async move {
+                loop {
+                    ours.readable().await.unwrap();
+                    let mut object = ours.get_ref();
+                    if object.read(&mut [0]).is_ok() {
+                        taken.set(taken.get() + 1);
+                    }
+                }
+            })
+        };
+        let (one, other) = (taker(), taker());
+        turns(5).await;
+        let mut send = async |counts: std::ops::RangeInclusive<u32>| {
+            for count in counts {
+                peer.write_all(b"x").unwrap();
+                until(|| taken.get() == count).await;
+                turns(5).await;
+            }
+        };
+        send(1..=3).await;
+        assert!(one.cancel().await.is_err());
+        send(4..=6).await;
+        assert!(other.cancel().await.is_err());
+    });
+}
+
+/// However much it has done on the spot before.
+fn an_attempt_in_vain_is_told_of_what_comes_next<R: Runtime>() {
+    for before in 58..70 {
+        let runtime = R::with_config(&Config::new().turn_budget(1)).unwrap();
+        runtime.block_on(async {
+            let (ours, mut peer) = watched();
+            let (ours, tried) = (Rc::new(ours), Rc::new(Cell::new(false)));
+            let read = |mut object: &UnixStream| object.read(&mut [0]);
+            let first = ours.clone();
+            let first = spawn(async move { first.read_with(read).await.unwrap() });
+            turns(3).await;
+            peer.write_all(b"a").unwrap();
+            first.await.unwrap();
+            let (second, tries) = (ours.clone(), tried.clone());
+            let second = spawn(async move {
+                yield_now().await;
+                for _ in 0..before {
+                    second.read_with(|_| Ok(())).await.unwrap();
+                }
+                let attempt = |object: &UnixStream| {
+                    tries.set(true);
+                    read(object)
+                };
+                second.read_with(attempt).await.unwrap()
+            });
+            while !tried.get() {
+                yield_now().await; // in each turn, so that the byte comes before the task goes on
+            }
+            peer.write_all(b"b").unwrap();
+            assert_eq!(second.await.unwrap(), 1);
+        });
+        end(runtime);
+    }
 }
 
 fn attempts_wait_although_an_error_lies_in_its_queue<R: Runtime>() {
