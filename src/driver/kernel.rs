@@ -128,6 +128,9 @@ pub(crate) struct Uring {
     pub(super) grows: bool,
 }
 
+/// No relative wait is longer: kernels before 6.12 add it to the time of day without a look at the sum.
+const LONGEST: Duration = Duration::from_secs(24 * 3_600);
+
 /// `struct io_uring_getevents_arg`.
 #[repr(C)]
 struct GetEvents {
@@ -319,8 +322,10 @@ impl Kernel for Uring {
         };
         let (timeout, absolute) = match time {
             Time::Zero => (Some(Duration::ZERO), 0),
+            // The end of the wait for a batch would otherwise be the end of all waiting.
+            Time::Forever if min_wait_us > 0 => (Some(LONGEST), 0),
             Time::Forever => (None, 0),
-            Time::For(time) => (Some(time), 0),
+            Time::For(time) => (Some(time.min(LONGEST)), 0),
             Time::Until(time) => (Some(time), ENTER_ABS_TIMER),
         };
         let timespec = timeout.map(|time| Timespec {

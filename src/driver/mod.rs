@@ -307,7 +307,7 @@ impl Driver {
     /// that their descriptors close although the loop may not turn soon.
     pub(crate) fn flush(&self) {
         for _ in 0..4 {
-            if !self.is_behind() || self.visit(Park::No).is_err() {
+            if !self.is_behind() || self.visit(Park::Drain).is_err() {
                 return;
             }
         }
@@ -330,6 +330,14 @@ impl Driver {
     pub(crate) fn is_behind(&self) -> bool {
         match &mut *self.backend() {
             Backend::Ring(ring, _) => ring.is_behind(),
+            Backend::Poller(_) | Backend::Closed => false,
+        }
+    }
+
+    /// The same, of what was asked for since the last visit.
+    pub(crate) fn has_queued(&self) -> bool {
+        match &mut *self.backend() {
+            Backend::Ring(ring, _) => ring.has_queued(),
             Backend::Poller(_) | Backend::Closed => false,
         }
     }

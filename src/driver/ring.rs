@@ -295,11 +295,15 @@ impl<K: Kernel> Ring<K> {
         self.kernel.has_work()
     }
 
-    /// Whether something waits to be handed over, the ring's own read included, or overflowed.
-    pub(crate) fn is_behind(&mut self) -> bool {
-        let disarmed = self.wake.is_none() && !self.closing;
+    /// Whether something waits to be handed over, or overflowed.
+    pub(crate) fn has_queued(&mut self) -> bool {
         let waiting = !self.backlog.is_empty() || !self.cancels.is_empty() || self.kernel.unsubmitted() > 0;
-        disarmed || waiting || self.kernel.overflowed()
+        waiting || self.kernel.overflowed()
+    }
+
+    /// The same, or the ring's own read is to be handed over.
+    pub(crate) fn is_behind(&mut self) -> bool {
+        (self.wake.is_none() && !self.closing) || self.has_queued()
     }
 
     /// Takes the completions that have arrived. True if there were any.

@@ -158,8 +158,9 @@ impl Config {
     }
 
     /// A sleeping loop would rather have `completions` at once, and waits up to `time` for them from when it goes to sleep;
-    /// then one is enough. Fewer wake-ups and larger batches, for as much latency; timers are no later for it. On the
-    /// proactor, where the kernel can ([`Feature::MinWait`]); off by default.
+    /// then one is enough. Fewer wake-ups and larger batches, for as much latency, also of wake-ups from other threads and
+    /// of results from the blocking pool; timers are no later for it. On the proactor, where the kernel can
+    /// ([`Feature::MinWait`]); off by default.
     pub fn batch(mut self, completions: u32, time: Duration) -> Self {
         self.batch = Some((completions, time));
         self

@@ -8,11 +8,12 @@ use std::os::fd::AsRawFd;
 
 use proactor::fs::File;
 use proactor::net::{TcpListener, TcpStream, UdpSocket};
-use proactor::{Config, Feature, Runtime, yield_now};
+use proactor::{Config, Feature, Runtime, spawn, yield_now};
 
 use crate::kit::*;
 
 tests! {
+    a_listener_is_gone_when_the_loop_has_been_left,
     t07_dropped_opens_leave_no_descriptor,
     t07_dropped_connects_and_binds_leave_no_descriptor;
     proactor:
@@ -20,6 +21,33 @@ tests! {
     t18_a_read_means_the_file_that_had_the_number,
     t18_a_receive_means_the_socket_that_had_the_number,
     t18_a_dropped_operation_never_means_the_next_owner_of_its_number,
+}
+
+/// However much else is to be done by then.
+fn a_listener_is_gone_when_the_loop_has_been_left<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let (mut peers, mut tasks) = (Vec::new(), Vec::new());
+    let address = runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut accepting = Box::pin(listener.accept());
+        assert!(poll_once(&mut accepting).await.is_pending());
+        for _ in 0..100 {
+            let (ours, peer) = half_pair();
+            tasks.push(spawn(async move { while ours.recv().await.unwrap().is_some() {} }));
+            peers.push(peer);
+        }
+        turns(3).await;
+        for peer in &mut peers {
+            peer.write_all(b"x").unwrap();
+        }
+        drop(accepting);
+        address
+    });
+    let error = std::net::TcpStream::connect(address).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    drop((tasks, peers));
+    end(runtime);
 }
 
 // What makes connections in every round has short long forms: a closed connection keeps its port for a minute,
