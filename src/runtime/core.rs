@@ -176,7 +176,7 @@ impl Core {
     #[track_caller]
     pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _entered = self.enter_alone("block_on");
-        let _flush = Flush(self);
+        let _leave = Leave(self);
         let mut future = pin!(future);
         let waker = self.scheduler.root_waker();
         let mut cx = Context::from_waker(&waker);
@@ -201,7 +201,7 @@ impl Core {
     #[track_caller]
     pub(crate) fn run_forever(&self) {
         let _entered = self.enter_alone("run_forever");
-        let _flush = Flush(self);
+        let _leave = Leave(self);
         let limits = self.limits(true);
         loop {
             self.turn_with(limits, &mut || false).unwrap_or_else(|error| panic!("{error}"));
@@ -231,7 +231,16 @@ impl Core {
             self.sleep(limits, &mut Clock::default())?;
             self.begin(&mut Clock::default());
         }
-        Ok(self.run_generation(limits.polls, &mut || false).0)
+        let polled = self.run_generation(limits.polls, &mut || false).0;
+        self.anchor_fresh();
+        Ok(polled)
+    }
+
+    /// What was armed in this turn counts from its end.
+    fn anchor_fresh(&self) {
+        if self.timers.has_fresh() {
+            self.timers.anchor(now());
+        }
     }
 
     /// One turn of the loop's own: runs what can go on, and then visits the kernel. `root` polls the future of
@@ -305,6 +314,12 @@ impl Core {
             (Some(timer), Some(limit)) => Some(timer.min(limit)),
             (timer, limit) => timer.or(limit),
         };
+        if let Some(spin) = self.config.spin {
+            if self.finds_something(spin, until, limits.stoppable)? {
+                return self.visit(Park::No);
+            }
+            *clock = Clock::default(); // time has passed
+        }
         let park = match until {
             None => Park::Forever,
             Some(until) if self.driver.takes_deadlines() => Park::Until(since_boot(until)),
@@ -313,10 +328,7 @@ impl Core {
                 time => Park::For(time),
             },
         };
-        if park == Park::No
-            || self.finds_something(until, limits.stoppable)?
-            || !self.scheduler.shared().park(limits.stoppable)
-        {
+        if park == Park::No || !self.scheduler.shared().park(limits.stoppable) {
             return self.visit(Park::No);
         }
         let visited = self.visit(park);
@@ -324,10 +336,9 @@ impl Core {
         visited
     }
 
-    /// Looks around for a while before the loop sleeps, if it is to: others find it awake, and what comes meanwhile
-    /// need not wake it. True when there is something to do.
-    fn finds_something(&self, until: Option<Instant>, stoppable: bool) -> io::Result<bool> {
-        let Some(spin) = self.config.spin else { return Ok(false) };
+    /// Looks around for a while before the loop sleeps: others find it awake, and what comes meanwhile need not wake it.
+    /// True when there is something to do.
+    fn finds_something(&self, spin: Duration, until: Option<Instant>, stoppable: bool) -> io::Result<bool> {
         let shared = self.scheduler.shared();
         let begin = now();
         let end = match (begin.checked_add(spin), until) {
@@ -362,12 +373,10 @@ impl Core {
 
     /// When the loop next has something to do by itself.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        if self.scheduler.is_ready() {
+        if self.scheduler.is_ready() || self.driver.has_queued() {
             return Some(now());
         }
-        if self.timers.has_fresh() {
-            self.timers.anchor(now());
-        }
+        self.anchor_fresh();
         self.timers.next_visit()
     }
 
@@ -499,8 +508,9 @@ impl Core {
             progress = self.driver.stats.completions.get() > before;
         }
         let ops_leaked = self.driver.in_flight();
-        let jobs_leaked = self.scheduler.pool.wait_closed(left());
+        // Before the wait for jobs: they may be waiting for this loop, and are told that it is gone.
         guarded.run(|| self.scheduler.shared().close());
+        let jobs_leaked = self.scheduler.pool.wait_closed(left());
         guarded.run(|| self.driver.close());
         guarded.run(|| self.scheduler.abandon_all());
         guarded.finish();
@@ -508,12 +518,27 @@ impl Core {
     }
 }
 
-/// Leaves nothing unsubmitted when `block_on` returns or unwinds.
+/// Leaves nothing unsubmitted when a turn returns or unwinds.
 struct Flush<'a>(&'a Core);
 
 impl Drop for Flush<'_> {
     fn drop(&mut self) {
         self.0.driver.flush();
+    }
+}
+
+/// When `block_on` returns or unwinds, a foreign loop may go on: nothing is left unsubmitted, and what comes from then on
+/// makes the descriptor readable.
+struct Leave<'a>(&'a Core);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.driver.flush();
+        self.0.anchor_fresh();
+        let shared = self.0.scheduler.shared();
+        if !shared.park(false) {
+            shared.eventfd.signal(); // for what has come before
+        }
     }
 }
 

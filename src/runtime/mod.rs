@@ -165,7 +165,8 @@ pub trait Embed: Runtime + AsFd {
         Ok(Turn { more, polled })
     }
 
-    /// When the loop has to turn at the latest: now, while tasks can go on; `None` while only events count.
+    /// When the loop has to turn at the latest: now, while tasks can go on or something is to be handed to the kernel
+    /// (as when a stream was dropped between turns); `None` while only events count.
     fn next_deadline(&self) -> Option<Instant> {
         self.core().next_deadline()
     }

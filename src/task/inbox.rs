@@ -91,7 +91,7 @@ impl Shared {
     pub(crate) fn new() -> io::Result<Arc<Self>> {
         Ok(Arc::new(Shared {
             head: AtomicPtr::new(ptr::null_mut()),
-            park: AtomicU8::new(AWAKE),
+            park: AtomicU8::new(PARKED), // it does not run yet
             stop: AtomicBool::new(false),
             eventfd: EventFd::new()?,
             origin: Origin::here(),

@@ -57,7 +57,10 @@ pub(crate) fn now() -> Instant {
 /// The same instant on the machine's monotonic clock, as the kernel wants it; some nanoseconds late, never early.
 pub(crate) fn since_boot(instant: Instant) -> Duration {
     static BASE: OnceLock<(Instant, Duration)> = OnceLock::new();
-    let (base, since_boot) = *BASE.get_or_init(|| (now(), crate::sys::monotonic()));
+    // The thread may be put aside between the two readings: what that takes would be every timer's.
+    let read = || (crate::sys::monotonic(), now(), crate::sys::monotonic());
+    let nearest = || (0..8).map(|_| read()).min_by_key(|(before, _, after)| after.saturating_sub(*before));
+    let (base, since_boot) = *BASE.get_or_init(|| nearest().map(|(_, base, after)| (base, after)).unwrap());
     match instant.checked_duration_since(base) {
         Some(after) => since_boot.saturating_add(after),
         None => since_boot.saturating_sub(base - instant),

@@ -31,7 +31,10 @@ tests! {
     files_and_timers_need_only_poll_and_turn,
     turns_and_block_on_take_turns,
     a_turn_inside_block_on_panics,
-    a_flag_that_stays_up_is_not_more_to_do;
+    a_flag_that_stays_up_is_not_more_to_do,
+    what_comes_before_a_turn_is_announced,
+    what_is_dropped_between_turns_is_announced,
+    what_is_armed_in_a_turn_counts_from_its_end;
     proactor:
     a_ring_that_has_grown_is_polled_as_before,
 }
@@ -124,18 +127,20 @@ fn the_next_deadline_is_that_of_the_next_timer<R: Embed>() {
     let _far = runtime.spawn(sleep(Duration::from_secs(3_600))).cancel_on_drop();
     let near = runtime.spawn(sleep(Duration::from_millis(30)));
     settle(&runtime);
-    let (mut visits, armed) = (0, Instant::now());
+    let mut visits = 0;
     while !near.is_finished() {
         let deadline = runtime.next_deadline().unwrap();
         // The wheel may ask for a visit before the time, never for one behind it.
-        assert!(deadline <= armed + Duration::from_millis(31), "{:?}", deadline - armed);
+        let most = Instant::now() + Duration::from_millis(31);
+        assert!(deadline <= most, "{:?}", deadline - most);
         readable(&runtime, Some(deadline.saturating_duration_since(Instant::now())));
         settle(&runtime);
         visits += 1;
     }
     assert!(start.elapsed() >= Duration::from_millis(30));
     assert!(visits <= 10, "{visits} visits for one timer");
-    assert!(runtime.next_deadline().unwrap() <= armed + Duration::from_secs(3_601));
+    let far = runtime.next_deadline().unwrap();
+    assert!(far <= Instant::now() + Duration::from_secs(3_601));
     end(runtime);
 }
 
@@ -226,12 +231,6 @@ fn both_kinds_of_ring<R: Embed>(test: impl Fn(R)) {
     test(R::new().unwrap());
 }
 
-/// Whether the descriptor becomes readable by itself, not only when the poll gives up.
-fn becomes_readable(runtime: &impl Embed) -> bool {
-    let (start, limit) = (Instant::now(), Duration::from_secs(5));
-    readable(runtime, Some(limit)) && start.elapsed() < limit
-}
-
 fn a_wake_from_another_thread_ends_a_poll_that_sleeps<R: Embed>() {
     both_kinds_of_ring(wakes_end_a_poll::<R>);
 }
@@ -242,7 +241,7 @@ fn wakes_end_a_poll<R: Embed>(runtime: R) {
         let task = runtime.spawn(signal.clone());
         settle(&runtime);
         let peer = when_asleep(move || signal.set());
-        assert!(becomes_readable(&runtime), "the wake is lost");
+        assert!(readable(&runtime, None), "the wake is lost");
         peer.join();
         settle(&runtime);
         assert!(task.is_finished());
@@ -262,7 +261,7 @@ fn bytes_end_a_poll<R: Embed>(runtime: R) {
         let task = runtime.spawn(async move { reader.read_exact([0; 3]).await.unwrap() });
         settle(&runtime);
         let writing = when_asleep(move || std::io::Write::write_all(&mut &*writer, b"abc").unwrap());
-        assert!(becomes_readable(&runtime), "the bytes are not noticed");
+        assert!(readable(&runtime, None), "the bytes are not noticed");
         writing.join();
         settle(&runtime);
         assert!(task.is_finished());
@@ -356,7 +355,7 @@ fn a_flag_that_stays_up_is_not_more_to_do<R: Embed>() {
             let task = runtime.spawn(async move { ours.recv().await.unwrap().unwrap() });
             assert!(settles(), "round {round}");
             let writing = when_asleep(move || std::io::Write::write_all(&mut &peer, b"abc").unwrap());
-            assert!(becomes_readable(&runtime), "the bytes are not noticed");
+            assert!(readable(&runtime, None), "the bytes are not noticed");
             writing.join();
             assert!(settles() && task.is_finished(), "round {round}");
         }
@@ -379,7 +378,7 @@ fn a_flag_that_stays_up_is_not_more_to_do<R: Embed>() {
                 std::io::Write::write_all(peer, b"abc").unwrap();
             }
             while count.get() < 150 {
-                assert!(becomes_readable(&runtime), "{} of 150 have come", count.get());
+                assert!(readable(&runtime, None), "{} of 150 have come", count.get());
                 assert!(settles());
             }
         }
@@ -387,6 +386,53 @@ fn a_flag_that_stays_up_is_not_more_to_do<R: Embed>() {
         let visits = runtime.shutdown(Duration::from_secs(30)).stats.kernel_visits - before;
         assert!(visits < 100, "{visits} visits until nothing was in flight");
     }
+}
+
+fn what_comes_before_a_turn_is_announced<R: Embed>() {
+    for (ran, asked) in [(false, false), (false, true), (true, false), (true, true)] {
+        let runtime = R::new().unwrap();
+        if ran {
+            runtime.block_on(turns(2));
+        }
+        if asked {
+            assert!(!readable(&runtime, Some(Duration::ZERO)));
+        }
+        let (handle, came) = (runtime.handle(), Arc::new(AtomicBool::new(false)));
+        let comes = came.clone();
+        thread(move || handle.call_soon(move || comes.store(true, Ordering::SeqCst)).unwrap()).join();
+        assert!(readable(&runtime, None));
+        settle(&runtime);
+        assert!(came.load(Ordering::SeqCst));
+        end(runtime);
+    }
+}
+
+fn what_is_dropped_between_turns_is_announced<R: Embed>() {
+    let runtime = R::new().unwrap();
+    let (ours, mut peer) = runtime.block_on(async { half_pair() });
+    let ours = Rc::new(ours);
+    let reading = ours.clone();
+    let task = runtime.spawn(async move { reading.recv().await.unwrap().unwrap() });
+    settle(&runtime);
+    std::io::Write::write_all(&mut peer, b"abc").unwrap();
+    drive(&runtime, &task);
+    drop((ours, task));
+    while runtime.next_deadline().is_some_and(|deadline| deadline <= Instant::now()) {
+        runtime.turn(Wait::Poll, Budget::default()).unwrap();
+    }
+    assert_eq!(std::io::Read::read(&mut peer, &mut [0; 1]).unwrap(), 0);
+    end(runtime);
+}
+
+/// Also when nobody asks for the next deadline.
+fn what_is_armed_in_a_turn_counts_from_its_end<R: Embed>() {
+    let runtime = R::new().unwrap();
+    let task = runtime.spawn(sleep(Duration::from_millis(5)));
+    settle(&runtime);
+    std::thread::sleep(Duration::from_millis(10));
+    runtime.turn(Wait::Poll, Budget::default()).unwrap();
+    assert!(task.is_finished());
+    end(runtime);
 }
 
 fn a_ring_that_has_grown_is_polled_as_before<R: Embed>() {

@@ -43,7 +43,7 @@ fn a_canary_shows_a_late_write<R: Runtime>() {
 }
 
 fn the_watchdog_says_where_a_test_hangs<R: Runtime>() {
-    let child = Alone::new().env(LIMIT_VARIABLE, "300").killed_by(libc::SIGABRT);
+    let child = Alone::new().env(LIMIT_VARIABLE, "1000").killed_by(libc::SIGABRT);
     let said = child.run(|| {
         let runtime = R::new().unwrap();
         runtime.block_on(async {

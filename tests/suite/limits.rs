@@ -70,6 +70,7 @@ fn t52_accept_without_a_descriptor_pauses<R: Runtime>() {
             let began = Instant::now();
             let serving = spawn(serve(listener, Rc::clone(&accepted), errors.clone()));
             sleep(Duration::from_millis(300)).await;
+            until(|| errors.get() >= 2).await;
             // The pauses are 5, 10, 20, … ms, and timers are never early.
             let (mut most, mut pauses) = (1, Duration::ZERO);
             while pauses <= began.elapsed() {
@@ -291,8 +292,14 @@ fn t57_a_fork_is_told_and_its_parent_goes_on<R: Runtime>() {
         let stream = Rc::new(stream);
         let reading = stream.clone();
         let read = runtime.spawn(async move { reading.read_exact([0; 5]).await.unwrap().1 });
-        let job = runtime.spawn(async { spawn_blocking(move || held.recv().is_err()).await.unwrap() });
-        runtime.block_on(turns(3)); // the read is in flight, the job runs
+        let (begun, runs) = std::sync::mpsc::channel();
+        let job = move || {
+            begun.send(()).unwrap();
+            held.recv().is_err()
+        };
+        let job = runtime.spawn(async { spawn_blocking(job).await.unwrap() });
+        runtime.block_on(turns(3)); // the read is in flight
+        runs.recv().unwrap();
         let handle = runtime.handle();
         let mut begun = Box::pin(idle.read([0; 1]));
         runtime.block_on(async { assert!(poll_once(&mut begun).await.is_pending()) });

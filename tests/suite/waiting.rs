@@ -13,6 +13,7 @@ tests! {
     everything_works_however_the_loop_waits,
     a_loop_that_spins_is_woken_without_a_visit,
     a_loop_that_spins_sleeps_in_the_end,
+    a_loop_with_nothing_to_do_sleeps,
     no_timer_waits_for_a_batch,
     options_that_make_no_sense_are_refused,
     the_report_says_which_options_are_in_use;
@@ -140,6 +141,23 @@ fn the_report_says_which_options_are_in_use<R: Runtime>() {
         } else {
             assert_eq!((with, masked), (FeatureState::Unused, FeatureState::Unused));
         }
+    }
+}
+
+fn a_loop_with_nothing_to_do_sleeps<R: Runtime>() {
+    for config in options().into_iter().chain([Config::new().batch(4, Duration::from_millis(1))]) {
+        let runtime = R::with_config(&config).unwrap();
+        let signal = Signal::default();
+        let sets = signal.clone();
+        let setting = thread(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            sets.set();
+        });
+        runtime.block_on(signal);
+        setting.join();
+        let turns = runtime.report().stats.turns;
+        assert!(turns < 30, "{turns} turns for one wake-up: {config:?}");
+        end(runtime);
     }
 }
 

@@ -7,6 +7,7 @@ use std::backtrace::Backtrace;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::panic::{catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -50,7 +51,12 @@ impl Watchdog {
                 {
                     eprintln!("watchdog: {name} has not ended within {limit:?}\n{}", describe(*thread));
                     ask_for_stack(*thread);
-                    std::thread::sleep(Duration::from_secs(2)); // while it prints its stack
+                    for _ in 0..600 {
+                        if PRINTED.load(Ordering::Acquire) {
+                            break;
+                        }
+                        std::thread::sleep(Duration::from_millis(100));
+                    }
                     std::process::abort();
                 }
             }
@@ -98,6 +104,9 @@ fn describe(thread: i32) -> String {
     text
 }
 
+/// The stack that was asked for has been printed.
+static PRINTED: AtomicBool = AtomicBool::new(false);
+
 /// The signal at which a thread prints its stack.
 fn signal() -> i32 {
     libc::SIGRTMIN() + 5
@@ -107,6 +116,7 @@ fn print_stacks_when_asked() {
     extern "C" fn print(_: i32) {
         // It allocates, which a signal handler should not; the process is about to be aborted in any case.
         eprintln!("the stack of the test's thread:\n{}", Backtrace::force_capture());
+        PRINTED.store(true, Ordering::Release);
     }
     // SAFETY: a handler that lives for ever, in a structure that outlives the call; zeros mean no flags and
     // an empty mask.
