@@ -128,7 +128,7 @@ pub(crate) struct Uring {
     pub(super) grows: bool,
 }
 
-/// No relative wait is longer: kernels before 6.12 add it to the time of day without a look at the sum.
+/// No relative wait is longer, lest a kernel add it to the present time without a look at the sum.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
 /// `struct io_uring_getevents_arg`.

@@ -536,7 +536,8 @@ impl Drop for Leave<'_> {
         self.0.driver.flush();
         self.0.anchor_fresh();
         let shared = self.0.scheduler.shared();
-        if !shared.park(false) {
+        // (In a fork the descriptor is the parent's.)
+        if shared.origin.is_here() && !shared.park(false) {
             shared.eventfd.signal(); // for what has come before
         }
     }
