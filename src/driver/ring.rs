@@ -222,9 +222,7 @@ impl<K: Kernel> Ring<K> {
         let waits = !matches!(park, Park::No | Park::Drain);
         let park = if waits && (arrived || !settled(self)) { Park::No } else { park };
         let (want, time) = match park {
-            Park::No => (0, Time::Forever),
-            // Work beyond the first twenty pieces is done only for who wants more completions than that.
-            Park::Drain => (slots.live() as u32, Time::Zero),
+            Park::No | Park::Drain => (0, Time::Forever),
             Park::For(time) => (1, Time::For(time)),
             Park::Until(time) => (1, Time::Until(time)),
             Park::Forever => (1, Time::Forever),
@@ -248,8 +246,31 @@ impl<K: Kernel> Ring<K> {
                 break; // the kernel takes nothing more for now: the next visit goes on
             }
         }
+        if park == Park::Drain {
+            self.drain(slots, stats, deferred)?;
+        }
         if self.crowded || self.strain > 0 {
             self.grow_if_crowded();
+        }
+        Ok(())
+    }
+
+    /// Takes what the kernel has for the loop: an enter that wants nothing does twenty pieces of work. Peers that send
+    /// faster than that can't keep it here.
+    #[cold]
+    fn drain(&mut self, slots: &Slots, stats: &Stats, deferred: &mut Deferred) -> io::Result<()> {
+        for _ in 0..=slots.live() / 20 + 1 {
+            if !self.kernel.has_work() {
+                break;
+            }
+            self.enter(0, Time::Forever, stats)?;
+            if !self.take(slots, stats, deferred) {
+                // There may be work that brings no completion, or none: who wants as many as there can be has it all
+                // done. It sets a timer, so this is the last resort.
+                self.enter(slots.live() as u32, Time::Zero, stats)?;
+                self.take(slots, stats, deferred);
+                break;
+            }
         }
         Ok(())
     }

@@ -33,6 +33,8 @@ struct Scripted {
     /// Errors that the next enters answer with, before submitting anything.
     errors: Vec<i32>,
     waits: usize,
+    /// There is work that waits for an enter, or the flag for it stays up.
+    flagged: bool,
     /// What the last enter asked for.
     asked: Option<(u32, Time)>,
 }
@@ -72,7 +74,7 @@ impl Kernel for Scripted {
     }
 
     fn has_work(&mut self) -> bool {
-        !self.arrived.is_empty() || !self.overflowed.is_empty()
+        self.flagged || !self.arrived.is_empty() || !self.overflowed.is_empty()
     }
 
     fn overflowed(&mut self) -> bool {
@@ -190,6 +192,10 @@ impl Bench {
         }
     }
 
+    fn drain(&mut self) {
+        self.ring.visit(Park::Drain, &self.slots, &self.stats, &mut self.deferred).unwrap();
+    }
+
     fn life(&self, key: Key) -> Option<Life> {
         self.slots.find(key).map(Occupied::life)
     }
@@ -276,9 +282,10 @@ fn a_drain_asks_for_as_much_as_there_can_be() {
     for _ in 0..50 {
         bench.submit::<SINGLE>();
     }
-    let mut drain =
-        || bench.ring.visit(Park::Drain, &bench.slots, &bench.stats, &mut bench.deferred).unwrap();
-    drain();
+    bench.drain();
+    assert_eq!(bench.ring.kernel.asked, Some((0, Time::Forever)));
+    bench.ring.kernel.flagged = true;
+    bench.drain();
     assert_eq!(bench.ring.kernel.asked, Some((51, Time::Zero))); // its own read is one more
 }
 

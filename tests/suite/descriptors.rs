@@ -28,7 +28,7 @@ fn a_listener_is_gone_when_the_loop_has_been_left<R: Runtime>() {
     let runtime = R::new().unwrap();
     let (mut peers, mut tasks) = (Vec::new(), Vec::new());
     let address = runtime.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind((own_host(), 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut accepting = Box::pin(listener.accept());
         assert!(poll_once(&mut accepting).await.is_pending());
