@@ -58,10 +58,10 @@ const KINDS: &[Kind] = &[
     ("yield", 128.0, |ops| Box::pin(yields(ops))),
     ("timeout, ready", 45.0, |ops| Box::pin(timeouts_ready(ops))),
     ("timeout, armed and dropped", 248.0, |ops| Box::pin(timeouts_armed(ops))),
-    ("nop, one in flight", 948.0, |ops| Box::pin(nops(ops, 1))),
+    ("nop, one in flight", 1008.0, |ops| Box::pin(nops(ops, 1))),
     ("nop, 32 in flight", 479.0, |ops| Box::pin(nops(ops, IN_FLIGHT))),
     ("read_at, 32 in flight", 778.0, |ops| Box::pin(reads(ops))),
-    ("write_at, one in flight", 1220.0, |ops| Box::pin(writes(ops))),
+    ("write_at, one in flight", 1333.0, |ops| Box::pin(writes(ops))),
     ("echo of 64 bytes, both ends", 3870.0, |ops| Box::pin(echoes(ops))),
 ];
 
