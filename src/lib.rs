@@ -31,16 +31,22 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`Runtime`], [`Embed`], [`Config`], [`Report`] | `runtime/`: the loop, its settings, what it says of itself |
-//! | [`task`] | tasks, handles, wakers, ways in from other threads, the blocking pool |
+//! | [`Runtime`], [`Embed`], [`Runner`], [`Config`], [`Report`] | `runtime/`: the loop, its settings, what it says of itself |
+//! | [`task`] | tasks, groups, cancellation, handles, wakers, ways in from other threads, the blocking pool |
+//! | [`gather`], [`as_completed`], [`wait`], [`select!`] ... | `combine/`: several futures at once |
 //! | [`time`] | sleep, timeout, interval; the timing wheel |
+//! | [`scope`], [`stream`] | ends that may await; streams written as blocks of code |
+//! | [`sync`] | locks, events, channels and queues, for one loop and between threads |
 //! | [`net`], [`fs`], [`io`] | thin public types: one operation for each method |
+//! | [`signal`] | signals, counted for each who listens |
 //! | [`buf`] | owned buffers: the traits, windows, groups, errors that give them back; chunks and their pool |
+//! | [`guide`] | coming from asyncio: the lessons, the differences, its names one by one |
 //! | `op/` | the operations: each with its io_uring entry and its system call next to each other |
 //! | `driver/` | operations in flight: slots, the ring, the poller |
-//! | `sys/` | a system call as a value, eventfd, thread-local context, forks |
+//! | `sys/` | a system call as a value, eventfd, signals, thread-local context, forks |
 //!
-//! Arrows point one way: `sys, buf ← op ← driver ← net, fs, io` and `driver, task, time ← runtime`.
+//! Arrows point one way: `sys, buf ← op ← driver ← net, fs, io, signal`, `driver, task, time ← runtime`, and
+//! `task ← combine, scope, stream, sync`.
 //!
 //! Where to begin reading: `runtime/core.rs` is the loop, `op/mod.rs` says what an operation is,
 //! `driver/slot.rs` what becomes of it, and `driver/mod.rs` is the only place where the two backends part.
@@ -131,7 +137,10 @@
 //!   these two alone (but for a pause when the kernel refuses a ring's enter again and again).
 //! - **Only `time` reads the clock**, and all randomness comes from [`Config::seed`].
 //! - **There is no thread but the caller's** until the blocking pool gets its first job.
-//! - **`unsafe` is in `task/`, `driver/`, `op/`, `buf/` and `sys/`**; every other file forbids it.
+//! - **Who is cancelled ends when what it began is over**: operations are reaped, tasks that it cancelled have ended, its
+//!   clean-ups are done. Nobody cancels a clean-up.
+//! - **`unsafe` is in `task/`, `driver/`, `op/`, `buf/` and `sys/`**, and where `sync/` makes the guards of its locks; every
+//!   other file forbids it.
 //!
 //! # Backends and kernels
 //!
@@ -177,22 +186,31 @@ compile_error!("proactor is for Linux: its backends are io_uring and epoll");
 compile_error!("proactor is for 64-bit machines: file offsets are passed to system calls in one register");
 
 pub mod buf;
+pub mod combine;
 #[macro_use]
 mod driver;
 pub mod fs;
+pub mod guide;
 pub mod io;
 pub mod net;
 mod op;
 mod runtime;
+pub mod scope;
+pub mod signal;
+pub mod stream;
+pub mod sync;
 mod sys;
 pub mod task;
 pub mod time;
 
+pub use combine::{as_completed, gather, shield, try_gather, wait};
 pub use driver::feature::{Feature, FeatureState};
 #[doc(hidden)]
 pub use driver::kernel::Fault;
 pub use runtime::config::Config;
+pub use runtime::leak::Leak;
 pub use runtime::report::{Backend, FeatureReport, Live, Report, Shutdown, Stats};
 pub use runtime::rng::random;
+pub use runtime::runner::Runner;
 pub use runtime::{Auto, Budget, Embed, Proactor, Runtime, Selector, Turn, Wait, run};
 pub use task::{spawn, spawn_blocking, yield_now};

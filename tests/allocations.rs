@@ -11,12 +11,15 @@ use std::future::Future;
 use std::io;
 use std::os::fd::FromRawFd;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use proactor::Proactor;
 use proactor::fs::File;
 use proactor::net::{TcpListener, TcpStream, UdpSocket};
+use proactor::sync::base::{Barrier, Condition, Event, Mutex, RwLock, Semaphore};
+use proactor::sync::{Flavor, Local, Threaded};
 use proactor::time::{sleep, timeout};
 
 const WARM_UP: u32 = 1_000;
@@ -278,13 +281,129 @@ async fn file_itself(through: Through) -> u64 {
     .await
 }
 
+/// Two tasks wait for each of the locks at once, and are woken together.
+async fn waiting<F: Flavor>(through: Through) -> u64 {
+    let all = Rc::new((
+        RwLock::<F, ()>::new(()),
+        Mutex::<F, u32>::new(0),
+        Condition::<F>::new(),
+        Semaphore::<F>::new(1),
+        Event::<F>::new(),
+        Barrier::<F>::new(3),
+    ));
+    for _ in 0..2 {
+        let all = all.clone();
+        proactor::spawn(async move {
+            let (lock, mutex, condition, semaphore, event, barrier) = &*all;
+            for round in 1.. {
+                event.wait().await;
+                let reading = lock.read().await;
+                let permit = semaphore.acquire().await.unwrap();
+                proactor::yield_now().await;
+                drop((reading, permit));
+                barrier.wait().await.unwrap();
+                let guard = mutex.lock().await;
+                drop(condition.wait_for(guard, |now| *now == round).await);
+            }
+        });
+    }
+    let (lock, mutex, condition, _, event, barrier) = &*all;
+    counted(async || {
+        let writing = through.wait(lock.write()).await;
+        proactor::yield_now().await; // they wait for the event
+        event.set();
+        event.clear();
+        proactor::yield_now().await; // and for the lock
+        drop(writing);
+        through.wait(barrier.wait()).await.unwrap();
+        proactor::yield_now().await; // and for the condition
+        *through.wait(mutex.lock()).await += 1;
+        condition.notify_all();
+    })
+    .await
+}
+
+async fn local_locks(through: Through) -> u64 {
+    waiting::<Local>(through).await
+}
+
+async fn shared_locks(through: Through) -> u64 {
+    waiting::<Threaded>(through).await
+}
+
+/// There and back, through channels with room for one: sends and receives both wait.
+macro_rules! echoes {
+    ($name:ident, $mpsc:path, $queue:path) => {
+        async fn $name(through: Through) -> u64 {
+            use $mpsc as mpsc;
+            use $queue as queue;
+            let ((there, mut here), (back, queue)) =
+                (mpsc::channel(1), (queue::bounded(1), queue::priority(1)));
+            let echo = proactor::spawn({
+                let (back, queue) = (back.clone(), queue.clone());
+                async move {
+                    while let Some(number) = here.recv().await {
+                        back.put(number).await.unwrap();
+                        queue.put(number).await.unwrap();
+                    }
+                }
+            });
+            let count = counted(async || {
+                for number in 0..4 {
+                    through.wait(there.send(number)).await.unwrap();
+                    if number % 2 == 1 {
+                        for number in number - 1..=number {
+                            assert_eq!(through.wait(back.get()).await, Ok(number));
+                            assert_eq!(through.wait(queue.get()).await, Ok(number));
+                        }
+                    }
+                }
+                for _ in 0..4 {
+                    back.task_done().unwrap();
+                }
+                through.wait(back.join()).await;
+            })
+            .await;
+            drop(there);
+            echo.await.unwrap();
+            count
+        }
+    };
+}
+
+echoes!(local_channels, proactor::sync::mpsc, proactor::sync::queue);
+echoes!(shared_channels, proactor::sync::shared::mpsc, proactor::sync::shared::queue);
+
+/// One who tells all, and one who listens: the memory of a value is used for the next.
+async fn values(through: Through) -> u64 {
+    let (sender, mut receiver) = proactor::sync::broadcast::channel(2);
+    let (changes, mut watcher) = proactor::sync::watch::channel(0);
+    let teller = proactor::spawn(async move {
+        for number in 0.. {
+            if changes.send(number).is_err() || sender.send(number).is_err() {
+                return;
+            }
+            proactor::yield_now().await;
+        }
+    });
+    let count = counted(async || {
+        through.wait(watcher.changed()).await.unwrap();
+        through.wait(receiver.recv()).await.unwrap();
+        watcher.borrow_and_update();
+    })
+    .await;
+    drop((watcher, receiver));
+    teller.await.unwrap();
+    count
+}
+
 type Kind = (&'static str, fn(Through) -> std::pin::Pin<Box<dyn Future<Output = u64>>>);
 
 macro_rules! kinds {
     ($($kind:ident),* $(,)?) => { [$((stringify!($kind), |through| Box::pin($kind(through)))),*] };
 }
 
-const KINDS: [Kind; 15] = kinds![
+const KINDS: [Kind; 20] = kinds![
     nop,
     yielding,
     sleeping,
@@ -300,6 +419,11 @@ const KINDS: [Kind; 15] = kinds![
     file_blocks,
     file_vectored,
     file_itself,
+    local_locks,
+    shared_locks,
+    local_channels,
+    shared_channels,
+    values,
 ];
 
 fn check((name, kind): Kind) -> Result<(), Failed> {

@@ -248,7 +248,7 @@ impl Driver {
         self.stats.submissions.add(1);
         self.stats.calls.add(1);
         let pool = &self.scheduler.pool;
-        let report = Report { shared: pool.shared(), key, call, result: -libc::ECANCELED };
+        let report = Report { shared: self.scheduler.shared().clone(), key, call, result: -libc::ECANCELED };
         pool.submit(key.pack(), move || report.carry_out());
     }
 
@@ -279,6 +279,9 @@ impl Driver {
     /// An operation's future has gone.
     pub(super) fn abandon(&self, key: Key) {
         let Some(operation) = self.slots.find(key) else { return };
+        if self.scheduler.has_heir() && operation.life().is_in_flight() {
+            self.scheduler.responsible().into_iter().for_each(|heir| operation.pass_on(heir));
+        }
         match operation.apply(Event::Abandon) {
             Action::SendCancel => self.send_cancel(operation),
             Action::ReclaimCancelled => {

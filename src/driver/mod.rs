@@ -65,6 +65,7 @@ use crate::op::{Direction, Op, Wait};
 use crate::sys::context::{self, Entered};
 use crate::sys::fork::Origin;
 use crate::sys::guarded::Guarded;
+use crate::task::cell::TaskRef;
 use crate::task::inbox::Shared;
 use crate::task::scheduler::Scheduler;
 use crate::task::waker::Waiter;
@@ -517,6 +518,11 @@ pub(crate) fn with<T>(f: impl FnOnce(Option<&Driver>) -> T) -> T {
 /// The same, shared.
 pub(crate) fn current() -> Option<Rc<Driver>> {
     context::get(&CURRENT)
+}
+
+/// The names of the operations that a task of this thread's loop has in flight.
+pub(crate) fn operations_of(task: &TaskRef) -> Vec<&'static str> {
+    current().map_or_else(Vec::new, |driver| driver.slots.names_of(task))
 }
 
 /// Takes charge of a descriptor, for the runtime of this thread.

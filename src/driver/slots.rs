@@ -20,7 +20,7 @@ use std::cell::{Cell, RefCell, UnsafeCell};
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
-use std::task::{Context, Waker};
+use std::task::Context;
 
 use super::slot::{Action, Event, Impossible, Life};
 use crate::op::{Completion, Each, Kind, Op};
@@ -70,7 +70,7 @@ struct Slot {
     /// The task that began it; none for the driver's own.
     owner: Cell<Option<TaskRef>>,
     /// Who waits for it, when that is not the owner itself.
-    waker: Cell<Option<Waker>>,
+    waker: Cell<Option<Waiter>>,
     result: Cell<Completion>,
     generation: Cell<u32>,
     next_free: Cell<u32>,
@@ -178,6 +178,18 @@ impl Slots {
         named.then_some(Occupied { slots: self, slot, key })
     }
 
+    /// The names of the operations that a task began and that are not over: for people, it looks at every slot.
+    pub(crate) fn names_of(&self, task: &TaskRef) -> Vec<&'static str> {
+        let all = (0..).map_while(|index| Some((index, self.slot(index)?)));
+        let live = all.filter(|(_, slot)| slot.life.get() != Life::Vacant);
+        let keyed = live.map(|(index, slot)| {
+            let key = Key { index, generation: slot.generation.get() };
+            Occupied { slots: self, slot, key }
+        });
+        let own = keyed.filter(|operation| operation.owner().is_some_and(|owner| owner.same(task)));
+        own.map(|operation| operation.vtable().name).collect()
+    }
+
     #[cold]
     fn grow(&self) -> u32 {
         // SAFETY: see `chunks`; what is allocated in here runs no code of ours.
@@ -207,7 +219,7 @@ impl Slots {
 
     /// Writes an operation into a slot, where it stays until it is claimed or taken apart.
     #[inline(always)]
-    pub(crate) fn place<O: Op>(&self, op: O, owner: Option<TaskRef>, waker: Option<Waker>) -> Occupied<'_> {
+    pub(crate) fn place<O: Op>(&self, op: O, owner: Option<TaskRef>, waker: Option<Waiter>) -> Occupied<'_> {
         let index = match self.free.get() {
             NONE => self.grow(),
             index => index,
@@ -339,6 +351,15 @@ impl Occupied<'_> {
         }
     }
 
+    /// Its future has gone, and another task waits for what is left of it.
+    pub(crate) fn pass_on(self, heir: TaskRef) {
+        if self.slot.counted.get() {
+            heir.op_began();
+            let before = self.slot.owner.replace(Some(heir));
+            before.iter().for_each(TaskRef::op_ended);
+        }
+    }
+
     /// A thread of the pool gets the operation. Its task does not wait for that before it ends: nothing can
     /// stop a thread in a system call, and the slot keeps what it needs.
     pub(crate) fn give_to_pool(self) {
@@ -390,13 +411,14 @@ impl Occupied<'_> {
     /// Changes who is woken, and gives back the waker that it replaces. Cloning and dropping wakers is code
     /// of the user: not while the driver is borrowed.
     #[must_use = "dropping a waker is code of the user: not while the driver is borrowed"]
-    pub(crate) fn set_waker(self, cx: &Context<'_>) -> Option<Waker> {
+    pub(crate) fn set_waker(self, cx: &Context<'_>) -> Option<Waiter> {
         let slot = self.slot;
         let mut owner = slot.owner.take();
         let waker = slot.waker.take();
-        let keep = waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        let keep = waker.as_ref().is_some_and(|waker| waker.will_wake(cx));
         if !keep
             && let Some(task) = local_task(cx.waker())
+            && !task.is_child()
             && !owner.as_ref().is_some_and(|owner| owner.same(&task))
         {
             // The future has moved to another task, and the operation with it.
@@ -417,7 +439,7 @@ impl Occupied<'_> {
     #[inline]
     pub(crate) fn wake(self) -> Option<Waiter> {
         if let Some(waker) = self.slot.waker.take() {
-            return Some(Waiter::from(waker));
+            return Some(waker);
         }
         if let Some(task) = self.owner() {
             task.schedule();
@@ -431,7 +453,7 @@ impl Occupied<'_> {
     /// # Safety
     /// `O` is the type that it was placed with.
     #[inline(always)] // what comes back is large, and taken apart at once
-    pub(crate) unsafe fn claim<O: Op>(self) -> Option<(O, Completion, Option<Waker>)> {
+    pub(crate) unsafe fn claim<O: Op>(self) -> Option<(O, Completion, Option<Waiter>)> {
         if self.life() != Life::Done {
             return None;
         }
@@ -520,9 +542,9 @@ fn place_of(slot: &Slot, boxed: Option<Layout>) -> NonNull<u8> {
 
 /// The waker to keep for an operation: none when it is the owner's own. Cloning it is code of the user.
 #[inline]
-pub(super) fn foreign_waker(owner: Option<&TaskRef>, cx: &Context<'_>) -> Option<Waker> {
+pub(super) fn foreign_waker(owner: Option<&TaskRef>, cx: &Context<'_>) -> Option<Waiter> {
     let own = owner.is_some_and(|owner| owner.is_woken_by(cx.waker()));
-    (!own).then(|| cx.waker().clone())
+    (!own).then(|| Waiter::new(cx))
 }
 
 #[cfg(test)]

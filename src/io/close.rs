@@ -13,6 +13,7 @@ use crate::op;
 use crate::op::endpoint::Share;
 use crate::op::fd::Opened;
 use crate::op::open_file::OpenFile;
+use crate::scope::AsyncClose;
 
 io_future! {
     /// The future of `close()` on a socket or file. Dropping it closes the descriptor as well.
@@ -120,4 +121,28 @@ impl Future for Closing {
             }
         }
     }
+}
+
+macro_rules! async_close {
+    ($($object:ty),* $(,)?) => {
+        $(impl AsyncClose for $object {
+            async fn close(self) -> io::Result<()> {
+                <$object>::close(self).await
+            }
+        })*
+    };
+}
+
+async_close! {
+    crate::net::TcpListener,
+    crate::net::TcpStream,
+    crate::net::UdpSocket,
+    crate::net::direct::TcpListener,
+    crate::net::direct::TcpStream,
+    crate::fs::File,
+    crate::fs::direct::File,
+    crate::io::PipeReader,
+    crate::io::PipeWriter,
+    crate::io::direct::PipeReader,
+    crate::io::direct::PipeWriter,
 }

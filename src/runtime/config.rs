@@ -1,15 +1,20 @@
 //! `Config`: the settings of a runtime.
 #![forbid(unsafe_code)]
 
+use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::leak::{Leak, Leaks, OnLeak};
 use crate::driver::feature::{Feature, FeatureSet};
 use crate::driver::kernel::{Fault, RingConfig};
 use crate::driver::setup::MAX_ENTRIES;
 use crate::driver::table::MAX_PLACES;
 use crate::driver::{MAX_BUFFERS, Resources};
 use crate::op::fd::ZeroCopy;
+use crate::task::hooks::{Hooks, OnSlowPoll, OnSpawn, OnUnhandled, Stopwatch};
+use crate::task::{BlockingPool, SlowPoll, Task, Unhandled};
 
 /// The settings of a runtime; the defaults suit most.
 ///
@@ -19,7 +24,7 @@ use crate::op::fd::ZeroCopy;
 /// let config = Config::new().ring_entries(64).pool_threads(4);
 /// assert_eq!(Auto::with_config(&config).unwrap().block_on(async { 42 }), 42);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a configuration does nothing by itself"]
 pub struct Config {
     pub(crate) ring_entries: u32,
@@ -38,6 +43,13 @@ pub struct Config {
     pub(crate) batch: Option<(u32, Duration)>,
     pub(crate) sqpoll: Option<Duration>,
     pub(crate) napi_busy_poll: Option<Duration>,
+    pub(crate) debug: bool,
+    pub(crate) slow_poll: Option<Duration>,
+    pub(crate) on_unhandled: Option<OnUnhandled>,
+    pub(crate) on_spawn: Option<OnSpawn>,
+    pub(crate) on_slow_poll: Option<OnSlowPoll>,
+    pub(crate) on_leak: Option<OnLeak>,
+    pub(crate) blocking_pool: Option<BlockingPool>,
 }
 
 impl Default for Config {
@@ -59,6 +71,13 @@ impl Default for Config {
             batch: None,
             sqpoll: None,
             napi_busy_poll: None,
+            debug: std::env::var_os("PROACTOR_DEBUG").is_some_and(|value| value == "1"),
+            slow_poll: None,
+            on_unhandled: None,
+            on_spawn: None,
+            on_slow_poll: None,
+            on_leak: None,
+            blocking_pool: None,
         }
     }
 }
@@ -87,7 +106,8 @@ impl Config {
     }
 
     /// Task polls after which the kernel is visited although there are more tasks that can go on; 256 by
-    /// default. It is also visited after 200 µs, measured once in each turn.
+    /// default. It is also visited after 200 µs; the clock is looked at between turns, after 1, 2, 4, 8 and 16 polls and then
+    /// after every 16.
     pub fn turn_budget(mut self, polls: u32) -> Self {
         self.turn_budget = polls;
         self
@@ -96,6 +116,13 @@ impl Config {
     /// The most threads that the blocking pool starts; 64 by default. None is started before the first job.
     pub fn pool_threads(mut self, threads: usize) -> Self {
         self.pool_threads = threads;
+        self
+    }
+
+    /// Has [`spawn_blocking`](crate::spawn_blocking) use a pool of one's own, which the end of the runtime leaves alone;
+    /// asyncio's `set_default_executor`. Operations on files stay with the runtime's.
+    pub fn blocking_pool(mut self, pool: &BlockingPool) -> Self {
+        self.blocking_pool = Some(pool.clone());
         self
     }
 
@@ -188,6 +215,72 @@ impl Config {
         self
     }
 
+    /// Debug mode; asyncio's `set_debug`. Polls are timed ([`slow_poll`](Self::slow_poll), of 100 ms if no other time is
+    /// given), and a runtime that ends says what was left: tasks that had to be cancelled, with their names and places,
+    /// operations and jobs that had to be leaked. Off by default; `PROACTOR_DEBUG=1` in the environment turns it on.
+    pub fn debug(mut self, debug: bool) -> Self {
+        self.debug = debug;
+        self
+    }
+
+    /// Tells of each poll of a task, and each callback, that takes so long or longer: nothing else runs on the loop
+    /// meanwhile. It costs two looks at the clock for each poll; off by default. See
+    /// [`on_slow_poll`](Self::on_slow_poll).
+    pub fn slow_poll(mut self, time: Duration) -> Self {
+        self.slow_poll = Some(time);
+        self
+    }
+
+    /// Whom to tell of slow polls; by default they are written to standard error. It is called on the loop's thread,
+    /// between two tasks.
+    pub fn on_slow_poll(mut self, hook: impl Fn(&SlowPoll) + Send + Sync + 'static) -> Self {
+        self.on_slow_poll = Some(Arc::new(hook));
+        self
+    }
+
+    /// Whom to tell, when a runtime ends in [debug mode](Self::debug), of what was left; by default it is written to
+    /// standard error.
+    pub fn on_leak(mut self, hook: impl Fn(&Leak) + Send + Sync + 'static) -> Self {
+        self.on_leak = Some(Arc::new(hook));
+        self
+    }
+
+    pub(super) fn leaks(&self) -> Leaks {
+        Leaks { hook: self.on_leak.clone(), on: self.debug }
+    }
+
+    /// Whom to tell of errors that nobody took: a panic of a task, or of a callback, whose result was dropped unseen; an
+    /// error of a task that was started by [`try_spawn`](fn@crate::task::try_spawn). asyncio's `set_exception_handler`. By default
+    /// they are written to standard error. A panic of the hook itself ends there.
+    pub fn on_unhandled(mut self, hook: impl Fn(&Unhandled) + Send + Sync + 'static) -> Self {
+        self.on_unhandled = Some(Arc::new(hook));
+        self
+    }
+
+    /// Whom to tell of each task that is started, before it runs; asyncio's `set_task_factory`, as far as it looks on. A
+    /// panic of the hook ends there.
+    pub fn on_spawn(mut self, hook: impl Fn(&Task) + Send + Sync + 'static) -> Self {
+        self.on_spawn = Some(Arc::new(hook));
+        self
+    }
+
+    pub(crate) fn hooks(&self) -> Hooks {
+        /// asyncio's `slow_callback_duration`.
+        const SLOW: Duration = Duration::from_millis(100);
+        let limit = self.slow_poll.or(self.debug.then_some(SLOW));
+        let stopwatch = limit.map(|limit| Stopwatch {
+            clock: crate::time::now,
+            limit,
+            on_slow_poll: self.on_slow_poll.clone(),
+        });
+        Hooks {
+            on_unhandled: self.on_unhandled.clone(),
+            on_spawn: self.on_spawn.clone(),
+            stopwatch,
+            blocking_pool: self.blocking_pool.clone(),
+        }
+    }
+
     /// Does without a feature of the kernel, as if it were not there. The environment can ask for the same:
     /// `PROACTOR_MASK=DEFER_TASKRUN,OP_SEND_ZC`, by the names that [`Feature::name`] gives.
     pub fn mask(mut self, feature: Feature) -> Self {
@@ -264,6 +357,23 @@ impl Config {
             return invalid("pool_threads is 0: no blocking job would ever run; choose 1 or more".into());
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("ring", &self.ring())
+            .field("turn_budget", &self.turn_budget)
+            .field("pool_threads", &self.pool_threads)
+            .field("pool_keep_alive", &self.pool_keep_alive)
+            .field("shutdown_deadline", &self.shutdown_deadline)
+            .field("resources", &self.resources)
+            .field("seed", &self.seed)
+            .field("spin", &self.spin)
+            .field("debug", &self.debug)
+            .field("hooks", &self.hooks())
+            .finish_non_exhaustive()
     }
 }
 

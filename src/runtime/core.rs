@@ -9,18 +9,21 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::config::Config;
+use super::leak::Leak;
+use super::local::LocalHandle;
 use super::report::{Backend, FeatureReport, Live, Report, Shutdown, Stats};
 use super::rng;
 use crate::driver::feature::{Feature, FeatureState};
 use crate::driver::stats::Counter;
 use crate::driver::{self, Driver, Machinery, Park};
 use crate::sys::guarded::Guarded;
+use crate::task::cleanup::dispose;
 use crate::task::inbox::Shared;
 use crate::task::scheduler::{Scheduler, Step};
 use crate::task::{Handle, JoinHandle};
@@ -28,6 +31,9 @@ use crate::time::{Timers, now, since_boot};
 
 /// After this time in ready tasks the kernel is visited, whatever the budget says.
 const KERNEL_INTERVAL: Duration = Duration::from_micros(200);
+
+/// Polls between two looks at the clock, at most, while tasks are ready.
+const CLOCK_POLLS: u32 = 16;
 
 /// Looks at memory between two looks at the clock, while the loop spins.
 const SPIN_LOOKS: u32 = 64;
@@ -46,6 +52,8 @@ pub struct Core {
     since_visit: Cell<u32>,
     /// When the first turn after the last visit ended with tasks that are ready.
     busy_since: Cell<Option<Instant>>,
+    /// After how many polls since the last visit the clock is looked at next.
+    next_look: Cell<u32>,
     ended: Cell<bool>,
 }
 
@@ -78,14 +86,14 @@ pub(super) enum Until {
 impl Core {
     pub(crate) fn proactor(config: &Config) -> io::Result<Self> {
         config.check()?;
-        let scheduler = Scheduler::new(config.pool_threads, config.pool_keep_alive)?;
+        let scheduler = Scheduler::new(config.pool_threads, config.pool_keep_alive, config.hooks())?;
         let machine = driver::Backend::ring(config.ring(), scheduler.shared())?;
         Ok(Self::new(config, scheduler, machine, Backend::Proactor, None))
     }
 
     pub(crate) fn selector(config: &Config, reason: Option<String>) -> io::Result<Self> {
         config.check()?;
-        let scheduler = Scheduler::new(config.pool_threads, config.pool_keep_alive)?;
+        let scheduler = Scheduler::new(config.pool_threads, config.pool_keep_alive, config.hooks())?;
         let machine = driver::Backend::poller(config.masked, scheduler.shared())?;
         Ok(Self::new(config, scheduler, machine, Backend::Selector, reason))
     }
@@ -109,12 +117,17 @@ impl Core {
             polls: Counter::default(),
             since_visit: Cell::new(0),
             busy_since: Cell::new(None),
+            next_look: Cell::new(0),
             ended: Cell::new(false),
         }
     }
 
     pub(crate) fn backend(&self) -> Backend {
         self.backend
+    }
+
+    pub(super) fn shutdown_deadline(&self) -> Duration {
+        self.config.shutdown_deadline
     }
 
     pub(crate) fn driver(&self) -> &Driver {
@@ -125,17 +138,22 @@ impl Core {
         self.scheduler.shared()
     }
 
+    pub(crate) fn local(&self) -> LocalHandle {
+        LocalHandle::new(self.scheduler.clone())
+    }
+
     pub(crate) fn handle(&self) -> Handle {
         Handle::new(self.scheduler.shared().clone())
     }
 
+    #[track_caller]
     pub(crate) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
         F::Output: 'static,
     {
         let _entered = self.enter();
-        self.scheduler.spawn(future, None)
+        crate::task::spawn(future)
     }
 
     /// Makes this the thread's current runtime until the guards are dropped.
@@ -175,16 +193,45 @@ impl Core {
 
     #[track_caller]
     pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let _entered = self.enter_alone("block_on");
-        let _leave = Leave(self);
-        let mut future = pin!(future);
+        let _running = self.run_here();
+        let mut future = pin!(future); // dropped while the runtime still runs here: it may have something to clean up
+        self.drive(|cx, _| future.as_mut().poll(cx))
+    }
+
+    /// The same for a future that can be cancelled, like a task: `None` then, when what it has left is over.
+    #[track_caller]
+    pub(crate) fn block_on_cancellable<F: Future>(&self, future: F) -> Option<F::Output> {
+        let _running = self.run_here();
+        let mut future = pin!(Some(future));
+        let mut remains = None;
+        self.drive(|cx, cancelled| {
+            if cancelled && remains.is_none() {
+                remains = Some(dispose(|| future.set(None)));
+            }
+            match (&mut remains, future.as_mut().as_pin_mut()) {
+                (None, Some(future)) => future.poll(cx).map(Some),
+                (Some(remains), _) => Pin::new(remains).poll(cx).map(|()| None),
+                (None, None) => unreachable!("the future is there until it is disposed of"),
+            }
+        })
+    }
+
+    /// Makes this the thread's runtime for one future.
+    #[track_caller]
+    fn run_here(&self) -> (Leave<'_>, impl Drop + use<>) {
+        let entered = self.enter_alone("block_on");
+        (Leave(self), entered)
+    }
+
+    /// Runs the loop until the root, which `poll` polls, is over. It is told when the root is to be cancelled.
+    fn drive<T>(&self, mut poll: impl FnMut(&mut Context<'_>, bool) -> Poll<T>) -> T {
         let waker = self.scheduler.root_waker();
         let mut cx = Context::from_waker(&waker);
-        self.scheduler.schedule_root();
+        self.scheduler.renew_root();
         let limits = self.limits(false);
         let mut output = None;
         loop {
-            self.turn_with(limits, &mut || match future.as_mut().poll(&mut cx) {
+            self.turn_with(limits, &mut |cancelled| match poll(&mut cx, cancelled) {
                 Poll::Ready(value) => {
                     output = Some(value);
                     true
@@ -204,7 +251,7 @@ impl Core {
         let _leave = Leave(self);
         let limits = self.limits(true);
         loop {
-            self.turn_with(limits, &mut || false).unwrap_or_else(|error| panic!("{error}"));
+            self.turn_with(limits, &mut |_| false).unwrap_or_else(|error| panic!("{error}"));
             if self.scheduler.shared().take_stop() {
                 return;
             }
@@ -231,7 +278,7 @@ impl Core {
             self.sleep(limits, &mut Clock::default())?;
             self.begin(&mut Clock::default());
         }
-        let polled = self.run_generation(limits.polls, &mut || false).0;
+        let polled = self.run_generation(limits.polls, &mut |_| false).0;
         self.anchor_fresh();
         Ok(polled)
     }
@@ -245,7 +292,7 @@ impl Core {
 
     /// One turn of the loop's own: runs what can go on, and then visits the kernel. `root` polls the future of
     /// `block_on` and says whether that is over.
-    fn turn_with(&self, limits: Limits, root: &mut dyn FnMut() -> bool) -> io::Result<()> {
+    fn turn_with(&self, limits: Limits, root: &mut dyn FnMut(bool) -> bool) -> io::Result<()> {
         self.driver.check_origin()?;
         self.turns.add(1);
         let mut clock = Clock::default();
@@ -256,7 +303,7 @@ impl Core {
         }
         if self.scheduler.is_ready() {
             let due = self.since_visit.get() >= self.config.turn_budget
-                || self.is_busy_for_long(clock.read())
+                || self.is_busy_for_long(&mut clock)
                 || self.driver.has_work();
             return if due { self.visit(Park::No) } else { Ok(()) };
         }
@@ -274,7 +321,15 @@ impl Core {
         }
     }
 
-    fn is_busy_for_long(&self, now: Instant) -> bool {
+    /// Looks at the clock when there have been twice as many polls as at the last look: a turn may be a single short poll,
+    /// and cost less than the look. So the visit comes late by what the same tasks take once more, at most.
+    fn is_busy_for_long(&self, clock: &mut Clock) -> bool {
+        let polls = self.since_visit.get();
+        if polls < self.next_look.get() {
+            return false;
+        }
+        self.next_look.set(polls + polls.min(CLOCK_POLLS));
+        let now = clock.read();
         match self.busy_since.get() {
             Some(since) => now.saturating_duration_since(since) >= KERNEL_INTERVAL,
             None => {
@@ -285,7 +340,7 @@ impl Core {
     }
 
     /// Runs what is ready now, `limit` tasks at most. Says how many were polled, and whether the root is over.
-    fn run_generation(&self, limit: usize, root: &mut dyn FnMut() -> bool) -> (usize, bool) {
+    fn run_generation(&self, limit: usize, root: &mut dyn FnMut(bool) -> bool) -> (usize, bool) {
         let generation = self.scheduler.ready_len().min(limit);
         let mut over = false;
         for _ in 0..generation {
@@ -368,6 +423,7 @@ impl Core {
     fn visit(&self, park: Park) -> io::Result<()> {
         self.since_visit.set(0);
         self.busy_since.set(None);
+        self.next_look.set(0);
         self.driver.visit(park)
     }
 
@@ -453,8 +509,43 @@ impl Core {
         }
     }
 
-    /// Ends everything: drops tasks, cancels operations one by one, reaps until nothing is in flight, and
-    /// only then closes. At the deadline what is left is leaked. Panics of destructors and wakers keep
+    /// Cancels all tasks, and runs the loop until they have cleaned up; asyncio's `_cancel_all_tasks`. What they start
+    /// meanwhile is cancelled when they have ended. Until the deadline.
+    fn wind_down(&self, deadline: Option<Instant>, guarded: &mut Guarded) {
+        let wait = deadline.map_or(Until::Event, Until::At);
+        let limits = Limits { wait, ..self.limits(false) };
+        let has_time = || deadline.is_none_or(|deadline| now() < deadline);
+        let mut visited = Ok(());
+        while self.scheduler.cancel_all() {
+            loop {
+                self.turns.add(1);
+                guarded.run(|| self.begin(&mut Clock::default()));
+                guarded.run(|| self.scheduler.run_once());
+                if visited.is_err() || !has_time() {
+                    return;
+                }
+                if !self.scheduler.has_doomed() {
+                    break; // before the visit, which might wait for what no longer comes
+                }
+                guarded.run(|| visited = self.visit_at_end(limits));
+            }
+        }
+        // Callbacks that are due, as those for the ends of tasks, still come.
+        guarded.run(|| _ = self.run_generation(usize::MAX, &mut |_| false));
+    }
+
+    /// The rest of a turn of [`wind_down`](Self::wind_down).
+    fn visit_at_end(&self, limits: Limits) -> io::Result<()> {
+        self.driver.check_origin()?;
+        if self.scheduler.is_ready() {
+            self.visit(Park::No)
+        } else {
+            self.sleep(limits, &mut Clock::default())
+        }
+    }
+
+    /// Ends everything: cancels tasks and lets them clean up, cancels operations one by one, reaps until nothing is in
+    /// flight, and only then closes. At the deadline what is left is leaked. Panics of destructors and wakers keep
     /// nothing of that from being done; the first goes on at the end.
     pub(crate) fn shutdown(&self, deadline: Duration) -> Shutdown {
         if self.ended.replace(true) {
@@ -465,7 +556,11 @@ impl Core {
         let deadline = now().checked_add(deadline);
         let left = || deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(now()));
         let tasks = self.scheduler.live_tasks();
-        self.scheduler.cancel_all();
+        let leaks = self.config.leaks();
+        leaks.warn_of(|| self.scheduler.tasks().into_iter().map(Leak::Task));
+        leaks.warn(Leak::DirectDescriptors(self.driver.direct_descriptors()));
+        self.wind_down(deadline, &mut guarded);
+        self.scheduler.force_all();
         guarded.run(|| self.scheduler.run_cancelled());
         guarded.run(|| self.timers.close());
         // What the pool has not begun reports as cancelled; the reports come home through the inbox.
@@ -508,9 +603,11 @@ impl Core {
             progress = self.driver.stats.completions.get() > before;
         }
         let ops_leaked = self.driver.in_flight();
+        leaks.warn(Leak::Operations(ops_leaked));
         // Before the wait for jobs: they may be waiting for this loop, and are told that it is gone.
         guarded.run(|| self.scheduler.shared().close());
         let jobs_leaked = self.scheduler.pool.wait_closed(left());
+        leaks.warn(Leak::Jobs(jobs_leaked));
         guarded.run(|| self.driver.close());
         guarded.run(|| self.scheduler.abandon_all());
         guarded.finish();

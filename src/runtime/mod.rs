@@ -3,14 +3,19 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `core.rs` | the loop: one turn, shutdown |
-//! | `config.rs`, `report.rs` | settings, and what a runtime says of itself |
+//! | `local.rs` | `LocalHandle`: callbacks, watched descriptors, the list of tasks |
+//! | `runner.rs` | `Runner`: main futures that can be cancelled |
+//! | `config.rs`, `report.rs`, `leak.rs` | settings, what a runtime says of itself, and of what was left |
 //! | `rng.rs` | the runtime's random numbers |
 #![forbid(unsafe_code)]
 
 pub(crate) mod config;
 mod core;
+pub(crate) mod leak;
+pub(crate) mod local;
 pub(crate) mod report;
 pub(crate) mod rng;
+pub(crate) mod runner;
 
 use std::future::Future;
 use std::io;
@@ -20,6 +25,7 @@ use std::time::{Duration, Instant};
 use self::core::{Core, Limits, Until};
 use crate::task::{Handle, JoinHandle};
 use config::Config;
+use local::LocalHandle;
 use report::{Backend, Report, Shutdown};
 
 mod sealed {
@@ -103,6 +109,7 @@ pub trait Runtime: Sealed + Sized {
     }
 
     /// Starts a task, which runs whenever the loop does.
+    #[track_caller]
     fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
@@ -114,6 +121,11 @@ pub trait Runtime: Sealed + Sized {
     /// The runtime, for use from other threads.
     fn handle(&self) -> Handle {
         self.core().handle()
+    }
+
+    /// The runtime, for use on its own thread, also before it runs.
+    fn local(&self) -> LocalHandle {
+        self.core().local()
     }
 
     /// What it runs on, why, and what it has done.
@@ -288,6 +300,7 @@ macro_rules! runtime {
             }
 
             /// As [`Runtime::spawn`].
+            #[track_caller]
             pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
             where
                 F: Future + 'static,
@@ -299,6 +312,11 @@ macro_rules! runtime {
             /// As [`Runtime::handle`].
             pub fn handle(&self) -> Handle {
                 Runtime::handle(self)
+            }
+
+            /// As [`Runtime::local`].
+            pub fn local(&self) -> LocalHandle {
+                Runtime::local(self)
             }
 
             /// As [`Runtime::report`].

@@ -47,6 +47,10 @@ impl Rng {
 /// [`Config::seed`]: crate::Config::seed
 #[track_caller]
 pub fn random() -> u64 {
-    let number = context::with(&CURRENT, |current| current.map(Rng::next));
-    number.unwrap_or_else(|| crate::task::no_runtime("random"))
+    try_random().unwrap_or_else(|| crate::task::no_runtime("random"))
+}
+
+/// [`random`], if there is a runtime.
+pub(crate) fn try_random() -> Option<u64> {
+    context::with(&CURRENT, |current| current.map(Rng::next))
 }

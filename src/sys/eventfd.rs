@@ -42,9 +42,15 @@ impl EventFd {
 
     /// Sets the counter back to zero. A blocking one must have been reported readable.
     pub(crate) fn drain(&self) {
+        self.take();
+    }
+
+    /// Sets the counter back to zero and tells where it stood. A blocking one must have been reported readable.
+    pub(crate) fn take(&self) -> u64 {
         let mut count = [0u8; 8];
-        // SAFETY: the eight bytes live until the call has returned.
+        // SAFETY: the eight bytes live until the call has returned. One that fails leaves them as they are.
         unsafe { libc::read(self.0.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+        u64::from_ne_bytes(count)
     }
 }
 

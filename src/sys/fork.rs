@@ -33,6 +33,11 @@ impl Origin {
         Origin { mark, token: mark.load(Ordering::Relaxed) }
     }
 
+    /// A number of that process which no fork of it has, nor any process that it is a fork of; never zero.
+    pub(crate) fn token(self) -> u64 {
+        self.token
+    }
+
     /// Whether this still is that process, and not a fork of it.
     #[inline]
     pub(crate) fn is_here(self) -> bool {

@@ -1,7 +1,7 @@
 //! What the crate needs of the operating system below the drivers: one system call as a value, an
-//! event counter, a pause, telling a process from its fork, the kernel's version, the slot in which a thread keeps its
-//! current loop, a way to run code of the user to its end although some of it panics, and the seam at which models
-//! replace atomics and locks.
+//! event counter, a pause, telling a process from its fork, signals, the kernel's version, the slot in which a thread
+//! keeps its current loop, a way to run code of the user to its end although some of it panics, the cell of what a lock
+//! protects, and the seam at which models replace atomics and locks.
 //!
 //! Nothing here knows of operations, tasks or buffers.
 
@@ -10,6 +10,8 @@ pub(crate) mod context;
 pub(crate) mod eventfd;
 pub(crate) mod fork;
 pub(crate) mod guarded;
+pub(crate) mod lock_cell;
+pub(crate) mod signal;
 pub(crate) mod sync;
 
 use std::io;

@@ -12,156 +12,58 @@
 //! The remote side (`shared`) is kept alive by the home references, with a count that is not atomic, and by the
 //! wakers of a task together: the first clone takes a count of it, the last one gives it back.
 //!
-//! The header is small on purpose: a task of a small future fits into the 120 bytes up to which the C library's
-//! allocator is quickest, and of a million tasks every line of the cache counts.
+//! A cell is a header (`header.rs`) and a stage (`stage.rs`), behind which the type of the future is hidden.
+//!
+//! The same cell holds a *child*: a future that is one of many in the future of a task (`brood.rs`). It is woken like a
+//! task, but its brood polls it, not the scheduler.
 
-use std::alloc::Layout;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::{Cell, OnceCell, UnsafeCell};
 use std::fmt;
 use std::future::Future;
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::ptr::NonNull;
-use std::rc::Rc;
 use std::task::{Context, Poll, RawWaker, Waker};
 
+use super::extra::Extra;
+pub(super) use super::header::{Birth, Flags, Identity, Joining, Polled, Ran};
+pub(crate) use super::header::{Header, Phase};
 use super::inbox::{Node, NodeKind, Shared};
 use super::ready::Link;
 use super::scheduler;
-use super::spare::{self, Spares};
+use super::spare::Spares;
+pub(super) use super::stage::free;
+use super::stage::{Judged, Stage, TaskCell, Vtable};
+use super::unhandled::Verdict;
+use super::view::Ended;
 use super::waker::{self, WAKER, Waiter, wake_ref};
-use super::{JoinError, Panic, TaskId};
+use super::{JoinError, TaskId};
 use crate::sys::guarded::contain;
+use crate::sys::sync::Arc;
 use crate::sys::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use crate::sys::sync::{Arc, dealloc};
 
 /// The share of the atomic count that all home references hold together.
 const HOME: u32 = 1;
 /// One waker in the atomic count.
 pub(super) const CLONE: u32 = 2;
 
-/// Where a task is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// Waits to be run.
-    Idle,
-    /// Is being polled.
-    Running,
-    /// Its future is gone; operations that it began are still with the kernel.
-    Reaping,
-    /// Its outcome is in the cell.
-    Complete,
-    /// It has ended, and nothing is in the cell any more.
-    Empty,
-}
-
-/// What becomes of a task when its join handle goes, and whether there is one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Joining {
-    /// The handle detaches the task.
-    Detach,
-    /// The handle cancels the task.
-    Cancel,
-    /// There is no handle any more: nobody will ask for the outcome.
-    Gone,
-}
-
-/// What all cells have in common, whatever their future.
-#[repr(C)]
-pub(crate) struct Header {
-    /// First, because the inbox hands back a pointer to it. Its kind is the beginning of a [`Vtable`].
-    node: Node,
-    pub(super) shared: *const Shared,
-    pub(super) refs: AtomicU32,
-    /// In the inbox already.
-    pub(super) posted: AtomicBool,
-    // From here on: for the home thread only.
-    pub(super) scheduled: Cell<bool>,
-    pub(super) phase: Cell<Phase>,
-    pub(super) joining: Cell<Joining>,
-    pub(super) home_refs: Cell<u32>,
-    /// Cancellations asked for, counted as asyncio does.
-    pub(super) cancels: Cell<u32>,
-    /// Operations of this task that the driver still holds, abandoned ones included.
-    ops: Cell<u32>,
-    /// Place in the scheduler's table.
-    pub(super) index: Cell<u32>,
-    pub(super) id: TaskId,
-    /// Few tasks have one, so it does not take the room of a wide pointer in all.
-    pub(super) name: Option<Box<Rc<str>>>,
-    joiner: Cell<Option<Waiter>>,
-    /// The next in the ready queue.
-    next_ready: Cell<Option<NonNull<Header>>>,
-}
-
-impl Header {
-    #[inline]
-    fn vtable(&self) -> &'static Vtable {
-        let kind: *const NodeKind = self.node.kind();
-        // SAFETY: `TaskRef::new` made the node with the first field of a vtable, from a pointer to all of it.
-        unsafe { &*kind.cast::<Vtable>() }
-    }
-}
-
-#[repr(C)]
-struct Vtable {
-    /// First, because a task's node points to it.
-    node: NodeKind,
-    /// Polls the future; true when its outcome is in the cell now. Catches panics.
-    poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> bool,
-    /// Drops the future and puts `JoinError::Cancelled` (or the panic of its drop) in its place.
-    cancel: unsafe fn(NonNull<Header>),
-    /// Moves the outcome to where the pointer (to a `Poll<Result<T, JoinError>>`) says.
-    take: unsafe fn(NonNull<Header>, *mut ()),
-    /// Drops whatever the stage holds.
-    clear: unsafe fn(NonNull<Header>),
-    layout: Layout,
-}
-
-#[repr(C)]
-struct TaskCell<F: Future> {
-    header: Header,
-    stage: UnsafeCell<Stage<F>>,
-}
-
-impl<F: Future> TaskCell<F> {
-    const VTABLE: &'static Vtable = &Vtable {
-        node: NodeKind { deliver: waker::deliver },
-        poll: poll::<F>,
-        cancel: cancel::<F>,
-        take: take::<F>,
-        clear: clear::<F>,
-        layout: Layout::new::<Self>(),
-    };
-}
-
-enum Stage<F: Future> {
-    Future(F),
-    Outcome(Result<F::Output, JoinError>),
-}
-
 /// A reference to a task from its home thread; `!Send`.
 pub(crate) struct TaskRef(pub(super) NonNull<Header>);
 
 impl TaskRef {
-    /// On the home thread of the loop with this remote side. A task that is made `scheduled` goes into the ready
-    /// queue at once.
+    /// On the home thread of the loop with this remote side.
     #[inline]
-    pub(super) fn new<F: Future>(
+    pub(super) fn new<F: Future, V: Verdict<F::Output>>(
         future: F,
         shared: &Arc<Shared>,
         spares: &Spares,
-        id: TaskId,
-        name: Option<Rc<str>>,
-        scheduled: bool,
+        birth: Birth,
     ) -> TaskRef {
         // SAFETY: the caller is on the home thread, and the last home reference releases it.
         unsafe { Shared::retain(shared) };
-        let vtable: *const Vtable = TaskCell::<F>::VTABLE;
+        let vtable: *const Vtable = Judged::<F, V>::VTABLE;
         // SAFETY: the kind is the first field of the table, and this pointer may reach all of it.
         let kind: &'static NodeKind = unsafe { &*vtable.cast() };
-        let memory = spares.allocate(TaskCell::<F>::VTABLE.layout).cast();
+        let memory = spares.allocate(Judged::<F, V>::VTABLE.layout).cast();
         // Written where it will lie: made elsewhere and moved, it would be copied in pieces other than those in
         // which it was made, for which the processor waits.
         let cell = TaskCell {
@@ -170,15 +72,20 @@ impl TaskRef {
                 shared: Arc::as_ptr(shared),
                 refs: AtomicU32::new(HOME),
                 posted: AtomicBool::new(false),
-                scheduled: Cell::new(scheduled),
+                scheduled: Cell::new(birth.scheduled),
                 phase: Cell::new(Phase::Idle),
                 joining: Cell::new(Joining::Detach),
                 home_refs: Cell::new(1),
+                flags: Cell::new(birth.flags),
                 cancels: Cell::new(0),
                 ops: Cell::new(0),
                 index: Cell::new(u32::MAX),
-                id,
-                name: name.map(Box::new),
+                identity: birth.identity,
+                place: birth.place,
+                extra: match birth.extra {
+                    Some(extra) => OnceCell::from(extra),
+                    None => OnceCell::new(),
+                },
                 joiner: Cell::new(None),
                 next_ready: Cell::new(None),
             },
@@ -193,6 +100,17 @@ impl TaskRef {
     pub(super) fn header(&self) -> &Header {
         // SAFETY: a home reference keeps the cell.
         unsafe { self.0.as_ref() }
+    }
+
+    /// Whether it is one of many in the future of a task, to which all that it begins belongs.
+    #[inline]
+    pub(crate) fn is_child(&self) -> bool {
+        self.header().has(Flags::CHILD)
+    }
+
+    /// Whether its future is gone, and what that has left is not over yet.
+    pub(super) fn is_being_reaped(&self) -> bool {
+        self.phase() == Phase::Reaping
     }
 
     pub(crate) fn same(&self, other: &TaskRef) -> bool {
@@ -244,41 +162,130 @@ impl TaskRef {
         unsafe { Waker::from_raw(waker::clone(self.0.as_ptr().cast())) }
     }
 
-    /// Runs the task once, by way of its phase. True when it has ended now.
+    /// Runs the task once, by way of its phase.
     #[inline]
-    pub(super) fn run(&self) -> bool {
+    pub(super) fn run(&self) -> Ran {
         let header = self.header();
         header.scheduled.set(false);
-        if header.phase.get() != Phase::Idle || header.cancels.get() > 0 {
-            return self.run_otherwise();
+        if (header.phase.get() != Phase::Idle || header.has(Flags::PENDING))
+            && let Some(ran) = self.run_otherwise()
+        {
+            return ran;
         }
+        match self.poll() {
+            Polled::Pending if header.has(Flags::PENDING) => {
+                self.schedule(); // it asked for its own cancellation while it ran
+                Ran::Pending
+            }
+            Polled::Pending => Ran::Pending,
+            Polled::Ready => Ran::Ended,
+            Polled::Panicked => self.begin_reaping(),
+        }
+    }
+
+    /// Polls the future of a task or of a child, which is idle.
+    #[inline]
+    pub(super) fn poll(&self) -> Polled {
+        let header = self.header();
         header.phase.set(Phase::Running);
         let waker = self.borrowed_waker();
         // SAFETY: on the home thread, not being polled, and the stage holds the future; the borrowed waker does
         // not outlive `self`.
-        let ready = unsafe { (header.vtable().poll)(self.0, &mut Context::from_waker(&waker)) };
+        let polled = unsafe { (header.vtable().poll)(self.0, &mut Context::from_waker(&waker)) };
         header.phase.set(Phase::Idle);
-        if !ready && header.cancels.get() > 0 {
-            self.schedule(); // it asked for its own cancellation while it ran
-        }
-        ready
+        polled
     }
 
-    /// A step that is no poll.
+    /// A step that is no poll; none when the task is to be polled all the same.
     #[cold]
-    fn run_otherwise(&self) -> bool {
+    fn run_otherwise(&self) -> Option<Ran> {
         let header = self.header();
         match header.phase.get() {
             Phase::Idle => {
-                header.phase.set(Phase::Running);
-                // SAFETY: on the home thread, not being polled, and the stage holds the future.
-                unsafe { (header.vtable().cancel)(self.0) };
-                header.phase.set(Phase::Reaping);
-                header.ops.get() == 0
+                if !self.take_request() {
+                    return None;
+                }
+                self.drop_future();
+                Some(self.begin_reaping())
             }
-            Phase::Reaping => header.ops.get() == 0,
-            Phase::Running | Phase::Complete | Phase::Empty => false,
+            Phase::Reaping if header.ops.get() == 0 => Some(Ran::Ended),
+            Phase::Reaping => {
+                header.extra().into_iter().for_each(Extra::go_on_cleaning);
+                Some(Ran::Pending)
+            }
+            Phase::Running | Phase::Complete | Phase::Empty => Some(Ran::Pending),
         }
+    }
+
+    /// Whether a cancellation has been asked for, and is not caught: see `catch.rs`.
+    pub(super) fn take_request(&self) -> bool {
+        let header = self.header();
+        if !header.has(Flags::PENDING) {
+            return false;
+        }
+        let uncaught = header.has(Flags::FORCED.with(Flags::WHOLE));
+        header.unset(Flags::PENDING.with(Flags::WHOLE));
+        uncaught || !header.extra().is_some_and(|extra| extra.scopes.deliver())
+    }
+
+    /// Drops the future of a task or of a child that is idle, where it lies.
+    pub(super) fn drop_future(&self) {
+        self.header().phase.set(Phase::Reaping);
+        // SAFETY: on the home thread, not being polled, and the stage holds the future.
+        unsafe { (self.header().vtable().cancel)(self.0) };
+    }
+
+    /// The future is gone, and has left its outcome.
+    fn begin_reaping(&self) -> Ran {
+        self.header().phase.set(Phase::Reaping);
+        if self.header().ops.get() == 0 { Ran::Ended } else { Ran::Pending }
+    }
+
+    /// Asks for the end of the task's future: counted, and delivered when the task is run next.
+    pub(super) fn request_cancel(&self) -> bool {
+        if self.is_complete() {
+            return false;
+        }
+        self.count_request();
+        self.deliver_cancel();
+        true
+    }
+
+    pub(super) fn count_request(&self) {
+        let cancels = &self.header().cancels;
+        cancels.set(cancels.get().saturating_add(1));
+    }
+
+    /// Asks for the end of all of the future: what catches cancellations in it is not where this one comes from.
+    pub(super) fn request_whole_cancel(&self) -> bool {
+        if !self.is_root() {
+            self.header().set(Flags::WHOLE);
+        }
+        self.request_cancel()
+    }
+
+    /// Whether it stands for the future of `block_on`, which nobody can drop.
+    fn is_root(&self) -> bool {
+        !self.is_child() && self.header().id() == TaskId(0)
+    }
+
+    /// A request is to be delivered, by a run of the task. One that is being reaped has had its own.
+    pub(super) fn deliver_cancel(&self) {
+        let header = self.header();
+        if !header.has(Flags::SHIELDED) && !self.is_complete() && self.phase() != Phase::Reaping {
+            header.set(Flags::PENDING);
+            self.schedule();
+        }
+    }
+
+    /// Takes a request back; says how many are left.
+    pub(super) fn uncancel(&self) -> u16 {
+        let header = self.header();
+        header.cancels.set(header.cancels.get().saturating_sub(1));
+        if header.cancels.get() == 0 {
+            header.unset(Flags::PENDING.with(Flags::WHOLE));
+        }
+        header.cancels.get()
     }
 
     /// A waker for one poll, not counted.
@@ -293,11 +300,28 @@ impl TaskRef {
     pub(super) fn complete(&self) {
         let header = self.header();
         header.phase.set(Phase::Complete);
+        if header.extra.get().is_some() {
+            self.tell_of_end();
+        }
         if header.joining.get() == Joining::Gone {
             self.clear();
         }
         if let Some(joiner) = header.joiner.take() {
             joiner.wake();
+        }
+    }
+
+    #[cold]
+    fn tell_of_end(&self) {
+        self.header().extra().into_iter().for_each(|extra| extra.task_ended(self));
+    }
+
+    /// What has become of a task that has ended, while its outcome is in the cell.
+    pub(super) fn end(&self) -> Ended {
+        match self.phase() {
+            // SAFETY: the outcome is in the cell: its phase says so.
+            Phase::Complete => unsafe { (self.header().vtable().ended)(self.0) },
+            phase => unreachable!("a task that is {phase:?} has no outcome"),
         }
     }
 
@@ -310,11 +334,20 @@ impl TaskRef {
         }
     }
 
+    #[inline(never)] // most are taken
     fn empty(&self) {
-        self.header().phase.set(Phase::Empty);
+        let header = self.header();
+        if header.phase.replace(Phase::Empty) == Phase::Complete && !self.is_child() {
+            // The error's `Display` is code of the user.
+            contain(|| {
+                // SAFETY: a complete task has its outcome, and nobody else is at the stage.
+                let unhandled = unsafe { (header.vtable().unhandled)(self.0) };
+                unhandled.into_iter().for_each(|unhandled| unhandled.report(header.shared));
+            });
+        }
         // SAFETY: on the home thread; not being polled, since only the scheduler and the handle of an
         // ended task call this.
-        contain(|| unsafe { (self.header().vtable().clear)(self.0) });
+        contain(|| unsafe { (header.vtable().clear)(self.0) });
     }
 
     /// Takes the outcome, if the task has ended.
@@ -332,13 +365,43 @@ impl TaskRef {
         outcome
     }
 
+    /// The outcome, if the task has ended and it was not taken.
+    ///
+    /// # Safety
+    /// `T` is the output of the future that the cell was made with, and nobody takes or drops the outcome while it is
+    /// looked at: only the task's handle does.
+    pub(super) unsafe fn outcome<T>(&self) -> Option<&Result<T, JoinError>> {
+        // SAFETY: the outcome is in the cell: its phase says so. The caller vouches for the type.
+        (self.phase() == Phase::Complete)
+            .then(|| unsafe { &*(self.header().vtable().outcome)(self.0).cast::<Result<T, JoinError>>() })
+    }
+
+    /// Whether the task has ended, and its outcome, which nobody has taken, is no value or an error to be seen.
+    pub(super) fn has_failed(&self) -> bool {
+        // SAFETY: the outcome is in the cell: its phase says so.
+        self.phase() == Phase::Complete && unsafe { (self.header().vtable().failed)(self.0) }
+    }
+
+    /// Has the end wake whoever polls the task's handle.
     pub(super) fn set_joiner(&self, cx: &Context<'_>) {
-        let joiner = &self.header().joiner;
-        let waiter = match joiner.take() {
-            Some(waiter) if waiter.will_wake(cx) => waiter,
-            _ => Waiter::new(cx),
-        };
-        joiner.set(Some(waiter));
+        set_waiter(&self.header().joiner, cx);
+    }
+
+    /// Waits for the end beside the handle: for the task's group. One only can.
+    pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.is_complete() {
+            return Poll::Ready(());
+        }
+        set_waiter(&self.header().extra_or_new().group, cx);
+        Poll::Pending
+    }
+
+    /// The task that waits for this one's handle, if one of this loop does.
+    pub(super) fn joined_by(&self) -> Option<TaskRef> {
+        let joiner = self.header().joiner.take();
+        let task = joiner.as_ref().and_then(Waiter::task);
+        self.header().joiner.set(joiner);
+        task
     }
 
     /// One more operation of this task is with the driver.
@@ -348,15 +411,64 @@ impl TaskRef {
         ops.set(ops.get() + 1);
     }
 
-    /// The driver has let go of one. The last one of a task that is only waiting for that lets it end.
+    /// The driver has let go of one. The last one of a task that is only waiting for that lets it end; the last but one
+    /// may let its clean-up begin.
     #[inline]
     pub(crate) fn op_ended(&self) {
         let header = self.header();
         header.ops.set(header.ops.get() - 1);
-        if header.ops.get() == 0 && header.phase.get() == Phase::Reaping {
+        if header.ops.get() <= 1 && header.phase.get() == Phase::Reaping {
             self.schedule();
         }
     }
+
+    /// How much of what the task has begun is not over.
+    pub(super) fn ops(&self) -> u32 {
+        self.header().ops.get()
+    }
+
+    /// This task ends no earlier than the other, if it is cancelled or panics; unless the other waits for this one.
+    pub(super) fn outlives(&self, other: &TaskRef) {
+        if !other.is_complete() && !other.waits_for(self) {
+            self.op_began();
+            other.header().extra_or_new().mourners.borrow_mut().push(self.clone());
+        }
+    }
+
+    /// Whether this task ends no earlier than the other, directly or by way of more of them; or is the same.
+    pub(super) fn waits_for(&self, other: &TaskRef) -> bool {
+        // Without anything to wait for (most have not), it need not look at a long chain of those that wait for the other.
+        if self.same(other) || self.ops() == 0 {
+            return self.same(other);
+        }
+        let mut waiting = vec![other.clone()];
+        let mut place = 0;
+        while let Some(task) = waiting.get(place).cloned() {
+            for mourner in task.header().extra().iter().flat_map(|extra| extra.mourners.borrow().clone()) {
+                if mourner.same(self) {
+                    return true;
+                }
+                if !waiting.iter().any(|task| task.same(&mourner)) {
+                    waiting.push(mourner);
+                }
+            }
+            place += 1;
+        }
+        false
+    }
+
+    /// Whether the end of the runtime has asked it to end, and it has not taken that back.
+    pub(super) fn is_asked_by_the_end(&self) -> bool {
+        self.header().has(Flags::DOOMED) && self.header().cancels.get() > 0
+    }
+}
+
+fn set_waiter(place: &Cell<Option<Waiter>>, cx: &Context<'_>) {
+    let waiter = match place.take() {
+        Some(waiter) if waiter.will_wake(cx) => waiter,
+        _ => Waiter::new(cx),
+    };
+    place.set(Some(waiter));
 }
 
 impl Clone for TaskRef {
@@ -384,11 +496,17 @@ impl TaskRef {
     #[inline(never)] // most references that go are not the last
     fn release(&self) {
         let header = self.header();
-        self.clear();
+        if !self.is_child() {
+            self.clear();
+        } // A child's output may borrow what is gone: its brood has dropped the future, and only a handle drops the output.
         drop(header.joiner.take());
         let shared = header.shared;
-        // SAFETY: nobody but home references reads the name, and this was the last.
-        unsafe { std::ptr::drop_in_place(&raw mut (*self.0.as_ptr()).name) };
+        // What is in there may be the user's, and refer to anything; it can't refer to this task any more.
+        // SAFETY: nobody but home references reads it, and this was the last.
+        let extra = unsafe { (*self.0.as_ptr()).extra.take() };
+        if extra.is_some() {
+            contain(|| drop(extra));
+        }
         // A plain load suffices when there is no waker: nobody is left to make one.
         if header.refs.load(Ordering::Acquire) == HOME
             || header.refs.fetch_sub(HOME, Ordering::AcqRel) == HOME
@@ -411,103 +529,12 @@ impl fmt::Debug for TaskRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header = self.header();
         f.debug_struct("Task")
-            .field("id", &header.id)
-            .field("name", &header.name)
+            .field("id", &(!header.has(Flags::CHILD)).then(|| header.id()))
+            .field("name", &header.extra().and_then(Extra::name))
             .field("phase", &header.phase.get())
             .field("ops", &header.ops.get())
             .finish_non_exhaustive()
     }
-}
-
-/// # Safety
-/// Nobody refers to the cell, and its stage and joiner have been cleared.
-pub(super) unsafe fn free(task: NonNull<Header>) {
-    // SAFETY: the cell was allocated with this layout. What is left of the header has no destructor: the
-    // last home reference dropped the joiner and the name.
-    unsafe { dealloc(task.as_ptr().cast(), spare::whole(task.as_ref().vtable().layout)) };
-}
-
-unsafe fn stage<F: Future>(task: NonNull<Header>) -> *mut Stage<F> {
-    // SAFETY: the vtable's functions are used only with the cell that they were made for.
-    unsafe { task.cast::<TaskCell<F>>().as_ref() }.stage.get()
-}
-
-unsafe fn poll<F: Future>(task: NonNull<Header>, cx: &mut Context<'_>) -> bool {
-    // SAFETY: the caller is the only one at the stage (phase Running). The future is never moved out of
-    // the cell, which is what pins it.
-    let stage = unsafe { stage::<F>(task) };
-    let mut output = None;
-    let polled = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: as above.
-        let Stage::Future(future) = (unsafe { &mut *stage }) else { unreachable!("polled after its end") };
-        // SAFETY: as above.
-        if let Poll::Ready(ready) = unsafe { Pin::new_unchecked(&mut *future) }.poll(cx) {
-            output = Some(ready);
-            // SAFETY: dropped where it lies, as pinning asks, and overwritten below without a second drop.
-            unsafe { std::ptr::drop_in_place(future) };
-        }
-    }));
-    let outcome = match (polled, output) {
-        (Ok(()), None) => return false,
-        (Ok(()), Some(output)) => Ok(output),
-        // It panicked in its poll, and is still there.
-        // SAFETY: as above.
-        (Err(panic), None) => unsafe { drop_future(stage, Err(JoinError::Panicked(Panic::new(panic)))) },
-        // It panicked in its destructor.
-        (Err(panic), Some(output)) => {
-            contain(|| drop(output)); // its destructor may panic as well
-            Err(JoinError::Panicked(Panic::new(panic)))
-        }
-    };
-    // SAFETY: as above; the future has been dropped.
-    unsafe { std::ptr::write(stage, Stage::Outcome(outcome)) };
-    true
-}
-
-unsafe fn cancel<F: Future>(task: NonNull<Header>) {
-    // SAFETY: as in `poll`.
-    unsafe {
-        let stage = stage::<F>(task);
-        let outcome = drop_future(stage, Err(JoinError::Cancelled));
-        std::ptr::write(stage, Stage::Outcome(outcome));
-    }
-}
-
-/// Drops the future in place. Gives the outcome, or what its destructor panicked with instead.
-///
-/// # Safety
-/// The caller is the only one at the stage, which holds a future, and overwrites it afterwards without a drop.
-#[cold]
-unsafe fn drop_future<F: Future>(
-    stage: *mut Stage<F>,
-    outcome: Result<F::Output, JoinError>,
-) -> Result<F::Output, JoinError> {
-    // SAFETY: by the caller's word; dropped where it lies, as pinning asks.
-    match catch_unwind(AssertUnwindSafe(|| unsafe { std::ptr::drop_in_place(stage) })) {
-        Ok(()) => outcome,
-        Err(panic) => {
-            contain(|| drop(outcome));
-            Err(JoinError::Panicked(Panic::new(panic)))
-        }
-    }
-}
-
-unsafe fn take<F: Future>(task: NonNull<Header>, target: *mut ()) {
-    // SAFETY: the caller vouches for the target's type; the task has ended, so nobody else is at the stage, and
-    // its phase keeps what is read here from being read or dropped again.
-    unsafe {
-        let target = target.cast::<Poll<Result<F::Output, JoinError>>>();
-        let Stage::Outcome(outcome) = &*stage::<F>(task) else {
-            unreachable!("a complete task has its outcome")
-        };
-        target.write(Poll::Ready(std::ptr::read(outcome)));
-    }
-}
-
-unsafe fn clear<F: Future>(task: NonNull<Header>) {
-    // SAFETY: the caller is the only one at the stage, and its phase keeps what is dropped here, even with a
-    // panic, from being dropped again.
-    unsafe { std::ptr::drop_in_place(stage::<F>(task)) };
 }
 
 impl Link for TaskRef {

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::inbox::{Delivery, Shared};
 use super::outcome::{Giver, Outcome};
-use super::{JoinError, no_runtime, scheduler, spawn};
+use super::{JoinError, LocalHandle, no_runtime, scheduler, spawn};
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
 use crate::sys::sync::{Arc, Mutex};
 
@@ -122,6 +122,25 @@ impl Handle {
             }
         });
         posted.map_err(|_| RuntimeGone)
+    }
+
+    /// What the tasks of the loop are doing, for people: see [`LocalHandle::dump`].
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = proactor::Auto::new().unwrap();
+    /// let handle = runtime.handle();
+    /// let other = std::thread::spawn(move || {
+    ///     let dump = handle.dump().join();
+    ///     handle.stop();
+    ///     dump.unwrap()
+    /// });
+    /// drop(runtime.spawn(std::future::pending::<()>()));
+    /// runtime.run_forever();
+    /// assert!(other.join().unwrap().contains("Waiting"));
+    /// ```
+    pub fn dump(&self) -> RemoteHandle<String> {
+        self.spawn(async || LocalHandle::current().dump())
     }
 
     /// Makes `run_forever` return once its current turn has ended. If it is not running, it returns after

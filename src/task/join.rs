@@ -9,7 +9,10 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::cell::{Joining, TaskRef};
+use super::cell::{Joining, Phase, TaskRef};
+use super::cleanup::wait_for_end;
+use super::done::{CallbackId, Callbacks};
+use super::view::Task;
 use super::{JoinError, TaskId};
 
 /// The owner's side of a task: a future of its result.
@@ -45,6 +48,20 @@ impl<T> JoinHandle<T> {
         JoinHandle { task, output: PhantomData }
     }
 
+    pub(super) fn task_ref(&self) -> &TaskRef {
+        &self.task
+    }
+
+    /// Detaches the task, and keeps a reference.
+    pub(super) fn into_task(self) -> TaskRef {
+        self.task.clone()
+    }
+
+    /// The task, seen from beside.
+    pub fn task(&self) -> Task {
+        Task::new(self.task.clone())
+    }
+
     /// Makes the drop of this handle ask for the task's cancellation instead of detaching it.
     pub fn cancel_on_drop(self) -> Self {
         self.task.header().joining.set(Joining::Cancel);
@@ -58,26 +75,80 @@ impl<T> JoinHandle<T> {
 
     /// The task's number.
     pub fn id(&self) -> TaskId {
-        self.task.header().id
+        self.task.header().id()
     }
 
     /// The task's name, if it was given one.
     pub fn name(&self) -> Option<&str> {
-        self.task.header().name.as_ref().map(|name| &***name)
+        self.task.header().extra()?.name().map(|name| &**name)
+    }
+
+    /// The result, if the task has ended and it was not taken; asyncio's `result()` and `exception()`.
+    ///
+    /// # Examples
+    /// ```
+    /// proactor::run(async {
+    ///     let mut task = proactor::spawn(async { 42 });
+    ///     assert!(task.try_take().is_none());
+    ///     proactor::yield_now().await;
+    ///     assert!(matches!(task.try_take(), Some(Ok(42))));
+    ///     assert!(task.try_take().is_none(), "it has been taken");
+    /// });
+    /// ```
+    pub fn try_take(&mut self) -> Option<Result<T, JoinError>> {
+        if self.task.phase() != Phase::Complete {
+            return None;
+        }
+        // SAFETY: the handle was made together with the task, for the output of its future.
+        match unsafe { self.task.take::<T>() } {
+            Poll::Ready(outcome) => Some(outcome),
+            Poll::Pending => None,
+        }
     }
 
     /// Asks for the task's cancellation and returns at once: asyncio's `Task.cancel()`.
     ///
-    /// The task's future is dropped at its next await; if it finishes before that, its result stands.
-    /// Requests are counted. False when the task has already ended.
+    /// The task's future is dropped at its next await, or what is inside its innermost
+    /// [`catch_cancel`](super::catch_cancel); if it finishes before that, its result stands. Requests are counted. False
+    /// when the task has already ended.
     pub fn request_cancel(&self) -> bool {
-        if self.task.is_complete() {
-            return false;
-        }
-        let cancels = &self.task.header().cancels;
-        cancels.set(cancels.get().saturating_add(1));
-        self.task.schedule();
-        true
+        self.task.request_cancel()
+    }
+
+    /// How many requests for its cancellation there have been that were not taken back; asyncio's `cancelling`.
+    pub fn cancelling(&self) -> usize {
+        self.task.header().cancels.get().into()
+    }
+
+    /// Has the loop call `callback` when the task has ended: in the next turn, never at once; asyncio's
+    /// `add_done_callback`. Callbacks are called in the order in which they were added. They are not called when the
+    /// runtime ends before.
+    ///
+    /// # Examples
+    /// ```
+    /// use proactor::task::{Ended, TaskState};
+    /// use std::{cell::Cell, rc::Rc};
+    /// proactor::run(async {
+    ///     let state = Rc::new(Cell::new(None));
+    ///     let seen = state.clone();
+    ///     let task = proactor::spawn(async {});
+    ///     task.on_done(move |task| seen.set(Some(task.state())));
+    ///     let other = task.on_done(|_| unreachable!());
+    ///     assert!(task.remove_on_done(other));
+    ///     for _ in 0..2 {
+    ///         assert_eq!(state.get(), None);
+    ///         proactor::yield_now().await;
+    ///     }
+    ///     assert_eq!(state.get(), Some(TaskState::Done(Some(Ended::Finished))));
+    /// });
+    /// ```
+    pub fn on_done(&self, callback: impl FnOnce(Task) + 'static) -> CallbackId {
+        Callbacks::add(&self.task, Box::new(callback))
+    }
+
+    /// Takes a callback of [`on_done`](Self::on_done) back. False when it has been called, or is about to be.
+    pub fn remove_on_done(&self, id: CallbackId) -> bool {
+        self.task.header().extra().is_some_and(|extra| extra.callbacks.remove(id))
     }
 
     /// Ends the task and waits until it has: its future dropped, its operations reaped.
@@ -87,6 +158,49 @@ impl<T> JoinHandle<T> {
     pub fn cancel(self) -> Cancel<T> {
         self.request_cancel();
         Cancel(self)
+    }
+}
+
+impl<T> JoinHandle<T> {
+    /// The end of the task, for who keeps the handle elsewhere and does not poll it meanwhile.
+    pub(crate) fn end(&self) -> End {
+        End::new(self.task.clone())
+    }
+
+    /// Whether the task has ended by a panic or a cancellation, or with an error that somebody should see.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.task.has_failed()
+    }
+}
+
+impl<T, E> JoinHandle<Result<T, E>> {
+    /// Whether the task has ended without a value.
+    pub(crate) fn has_no_value(&self) -> bool {
+        // SAFETY: the handle was made together with the task, for the output of its future.
+        let outcome = unsafe { self.task.outcome::<Result<T, E>>() };
+        outcome.is_some_and(|outcome| !matches!(outcome, Ok(Ok(_))))
+    }
+}
+
+/// The end of a task, beside its handle.
+#[derive(Debug)]
+pub(crate) struct End(TaskRef);
+
+impl End {
+    fn new(task: TaskRef) -> Self {
+        End(task)
+    }
+}
+
+impl Future for End {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.0.is_complete() {
+            return Poll::Ready(());
+        }
+        self.0.set_joiner(cx);
+        Poll::Pending
     }
 }
 
@@ -107,8 +221,11 @@ impl<T> Future for JoinHandle<T> {
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        if self.task.header().joining.replace(Joining::Gone) == Joining::Cancel {
-            self.request_cancel();
+        if self.task.header().joining.replace(Joining::Gone) == Joining::Cancel && !self.is_finished() {
+            if !self.task.is_asked_by_the_end() {
+                self.request_cancel();
+            }
+            wait_for_end(&self.task);
         }
         if self.task.is_complete() {
             self.task.clear(); // nobody will ask for the outcome any more

@@ -9,12 +9,23 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `cell.rs` | the task cell: future, outcome, state, references |
+//! | `cell.rs` | the task cell: references to it, running it, its end |
+//! | `header.rs`, `stage.rs`, `extra.rs` | its parts: what all tasks have, future and outcome, what few have |
 //! | `waker.rs` | wakers, and who waits for something of this loop |
 //! | `scheduler.rs` | the table of tasks, running one, shutting all down |
 //! | `ready.rs` | the ready queue |
 //! | `spare.rs` | memory of tasks that have ended, for those to come |
-//! | `join.rs` | `JoinHandle` |
+//! | `join.rs`, `done.rs` | `JoinHandle`; callbacks for the end of a task |
+//! | `view.rs` | `Task`: one seen from beside; `current` |
+//! | `catch.rs` | `catch_cancel` |
+//! | `cleanup.rs` | what a dropped future leaves, and who waits for that |
+//! | `brood.rs` | many futures in the future of one task |
+//! | `group.rs`, `task_group.rs` | `task_group`: children that may borrow; `TaskGroup`: children that are tasks |
+//! | `member.rs`, `group_error.rs` | what both have in common; all their errors in one |
+//! | `callback.rs` | `call_soon` |
+//! | `promise.rs` | a future whose result somebody sets |
+//! | `local.rs` | `task_local!` |
+//! | `unhandled.rs`, `hooks.rs` | errors that nobody took; what else a loop tells |
 //! | `inbox.rs` | wake-ups and closures from other threads, parking |
 //! | `handle.rs` | `Handle`, `RemoteHandle` |
 //! | `outcome.rs` | a result that crosses threads once |
@@ -22,15 +33,32 @@
 //! | `yielding.rs` | `yield_now` |
 
 mod blocking;
+pub(crate) mod brood;
+pub(crate) mod callback;
+pub(crate) mod catch;
 pub(crate) mod cell;
+pub(crate) mod cleanup;
+mod done;
+mod extra;
+mod group;
+mod group_error;
 mod handle;
+mod header;
+pub(crate) mod hooks;
 pub(crate) mod inbox;
-mod join;
+pub(crate) mod join;
+mod local;
+mod member;
 pub(crate) mod outcome;
 pub(crate) mod pool;
+mod promise;
 mod ready;
 pub(crate) mod scheduler;
 mod spare;
+mod stage;
+mod task_group;
+mod unhandled;
+mod view;
 pub(crate) mod waker;
 mod yielding;
 
@@ -41,9 +69,24 @@ use std::future::Future;
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 
-pub use blocking::spawn_blocking;
+pub use crate::runtime::local::LocalHandle;
+pub use blocking::{BlockingPool, spawn_blocking, spawn_blocking_on};
+pub use callback::{CallHandle, call_soon};
+pub use catch::{Cancelled, CatchCancel, catch_cancel};
+pub use done::CallbackId;
+pub use group::{Group, task_group};
+pub use group_error::GroupError;
 pub use handle::{Handle, RemoteHandle, RuntimeGone};
+pub use hooks::SlowPoll;
 pub use join::{Cancel, JoinHandle};
+pub use local::TaskLocal;
+pub use member::Child;
+pub use promise::{AlreadySettled, Promise, PromiseError, Promised, promise};
+use scheduler::Start;
+pub use task_group::{GroupHandle, TaskGroup};
+pub use unhandled::Unhandled;
+use unhandled::{Fallible, Opaque, Verdict};
+pub use view::{Ended, Task, TaskState, current, try_current};
 pub use yielding::{YieldNow, yield_now};
 
 /// Starts a task on the runtime of this thread.
@@ -67,20 +110,81 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    spawn_named(future, None)
+    start::<_, Opaque>(future, Start::here())
 }
 
+/// Starts a task whose error somebody should see: one that nobody takes goes to
+/// [`Config::on_unhandled`](crate::Config::on_unhandled), as a panic does; asyncio's "Task exception was never retrieved".
+///
+/// # Panics
+/// Outside a runtime.
+///
+/// # Examples
+/// ```
+/// proactor::run(async {
+///     let task = proactor::task::try_spawn(async { "7".parse::<i32>() });
+///     assert_eq!(task.await.unwrap(), Ok(7)); // an error would be ours to handle
+/// });
+/// ```
 #[track_caller]
-fn spawn_named<F>(future: F, name: Option<Rc<str>>) -> JoinHandle<F::Output>
+pub fn try_spawn<T, E, F>(future: F) -> JoinHandle<Result<T, E>>
+where
+    F: Future<Output = Result<T, E>> + 'static,
+    T: 'static,
+    E: fmt::Display + 'static,
+{
+    start::<_, Fallible>(future, Start::here())
+}
+
+/// Starts a task and polls it at once, inside this call; asyncio's eager tasks. One that is ready then has never been
+/// in a queue.
+///
+/// The caller goes on when the task first waits. What the task borrows from a `RefCell`, say, the caller must not have
+/// borrowed.
+///
+/// # Panics
+/// Outside a runtime.
+///
+/// # Examples
+/// ```
+/// proactor::run(async {
+///     let task = proactor::task::spawn_eager(async { 42 });
+///     assert!(task.is_finished());
+///     assert_eq!(task.await.unwrap(), 42);
+/// });
+/// ```
+#[track_caller]
+pub fn spawn_eager<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let mut future = Some(future);
-    let handle = scheduler::with(|current| {
-        current.map(|scheduler| scheduler.spawn(future.take().expect("taken once"), name))
-    });
-    handle.unwrap_or_else(|| no_runtime("spawn"))
+    start_eagerly::<_, Opaque>(future, Start::here())
+}
+
+#[inline]
+#[track_caller]
+fn start<F, V>(future: F, start: Start) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+    V: Verdict<F::Output>,
+{
+    scheduler::expect("spawn", |scheduler| scheduler.spawn::<F, V>(future, start))
+}
+
+#[track_caller]
+fn start_eagerly<F, V>(future: F, start: Start) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+    V: Verdict<F::Output>,
+{
+    scheduler::expect("spawn", |scheduler| {
+        let task = scheduler.spawn::<F, V>(future, Start { held_back: true, ..start });
+        scheduler.run_eagerly(task.task_ref());
+        task
+    })
 }
 
 /// The panic for anything that needs a loop and finds none.
@@ -92,7 +196,7 @@ pub(crate) fn no_runtime(what: &str) -> ! {
     )
 }
 
-/// Starts tasks with more than a future: for now, a name.
+/// Starts tasks with more than a future.
 ///
 /// # Examples
 /// ```
@@ -106,6 +210,7 @@ pub(crate) fn no_runtime(what: &str) -> ! {
 #[must_use = "a builder does nothing until `spawn` is called"]
 pub struct Builder {
     name: Option<Rc<str>>,
+    eager: bool,
 }
 
 impl Builder {
@@ -120,7 +225,13 @@ impl Builder {
         self
     }
 
-    /// Starts the task, as [`spawn`] does.
+    /// Whether it is polled at once, as by [`spawn_eager`].
+    pub fn eager(mut self, eager: bool) -> Self {
+        self.eager = eager;
+        self
+    }
+
+    /// Starts the task, as [`spawn`](fn@spawn) does.
     ///
     /// # Panics
     /// Outside a runtime.
@@ -130,7 +241,32 @@ impl Builder {
         F: Future + 'static,
         F::Output: 'static,
     {
-        spawn_named(future, self.name)
+        self.start::<_, Opaque>(future)
+    }
+
+    /// Starts the task, as [`try_spawn`](fn@try_spawn) does.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn try_spawn<T, E, F>(self, future: F) -> JoinHandle<Result<T, E>>
+    where
+        F: Future<Output = Result<T, E>> + 'static,
+        T: 'static,
+        E: fmt::Display + 'static,
+    {
+        self.start::<_, Fallible>(future)
+    }
+
+    #[track_caller]
+    fn start<F, V>(self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+        V: Verdict<F::Output>,
+    {
+        let begin = Start { name: self.name, ..Start::here() };
+        if self.eager { start_eagerly::<_, V>(future, begin) } else { start::<_, V>(future, begin) }
     }
 }
 

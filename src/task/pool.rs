@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use super::inbox::Shared;
+use crate::sys::fork::Origin;
 use crate::sys::guarded::contain;
 use crate::sys::sync::{Arc, Condvar, Mutex, MutexGuard, ThreadBuilder};
 
@@ -24,12 +24,14 @@ struct Job {
     work: Work,
 }
 
-#[derive(Debug)]
+/// Clones are the same pool.
+#[derive(Clone, Debug)]
 pub(crate) struct Pool {
     inner: Arc<Inner>,
     max_threads: usize,
     keep_alive: Duration,
-    shared: Arc<Shared>,
+    /// The process whose threads these are.
+    origin: Origin,
 }
 
 #[derive(Debug)]
@@ -48,6 +50,8 @@ struct State {
     idle: usize,
     running: usize,
     closed: bool,
+    /// Of jobs that are given one here.
+    last_tag: u64,
 }
 
 impl std::fmt::Debug for State {
@@ -68,14 +72,21 @@ impl Inner {
 }
 
 impl Pool {
-    pub(crate) fn new(max_threads: usize, keep_alive: Duration, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(max_threads: usize, keep_alive: Duration) -> Self {
         let inner = Arc::new(Inner { state: Mutex::default(), work: Condvar::new(), ended: Condvar::new() });
-        Pool { inner, max_threads, keep_alive, shared }
+        Pool { inner, max_threads, keep_alive, origin: Origin::here() }
     }
 
-    /// Where jobs report to.
-    pub(crate) fn shared(&self) -> Arc<Shared> {
-        self.shared.clone()
+    /// Queues `work`, under a tag that nobody else uses, which it gives. See [`submit`](Self::submit).
+    pub(crate) fn submit_closure(&self, work: impl FnOnce() + Send + 'static) -> u64 {
+        /// Tags of closures have the top bit; those of operations have not.
+        const CLOSURE: u64 = 1 << 63;
+        let Some(mut state) = self.lock() else { return CLOSURE };
+        state.last_tag += 1;
+        let tag = state.last_tag | CLOSURE;
+        drop(state);
+        self.submit(tag, work);
+        tag
     }
 
     /// Queues `work`. It is dropped uncalled if the pool is closed, or if it can't start a first thread.
@@ -135,7 +146,7 @@ impl Pool {
     /// The state; none in a fork of the process, where the threads are missing and one of them may have left it
     /// locked.
     fn lock(&self) -> Option<MutexGuard<'_, State>> {
-        self.shared.origin.is_here().then(|| self.inner.lock())
+        self.origin.is_here().then(|| self.inner.lock())
     }
 }
 
@@ -175,7 +186,7 @@ mod tests {
     use std::sync::mpsc;
 
     fn pool(threads: usize) -> Pool {
-        Pool::new(threads, Duration::from_secs(10), Shared::new().unwrap())
+        Pool::new(threads, Duration::from_secs(10))
     }
 
     #[test]

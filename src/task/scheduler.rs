@@ -3,8 +3,11 @@
 //! It knows neither the kernel nor the clock; the loop in `runtime` decides when to run how many.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
+use std::collections::HashMap;
+use std::future::{Future, pending};
 use std::io;
+use std::os::fd::RawFd;
+use std::panic::Location;
 use std::ptr;
 use std::rc::Rc;
 use std::task::Waker;
@@ -12,14 +15,21 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::cell::{Header, TaskRef};
+use super::callback::CallHandle;
+use super::cell::{Birth, Flags, Header, Identity, Phase, Ran, TaskRef};
+use super::cleanup::Heir;
+use super::extra::Extra;
+use super::hooks::{Hooks, OnSpawn, Stopwatch};
 use super::inbox::Shared;
+use super::local::Values;
 use super::pool::Pool;
 use super::ready::ReadyQueue;
 use super::spare::Spares;
+use super::unhandled::{Fallible, Opaque, Verdict};
+use super::view::Task;
 use super::{JoinHandle, TaskId};
 use crate::sys::context::{self, Context, Entered};
-use crate::sys::guarded::Guarded;
+use crate::sys::guarded::{Guarded, contain};
 use crate::sys::sync::{Arc, thread_local};
 
 thread_local! {
@@ -40,13 +50,49 @@ pub(crate) struct Scheduler {
     /// Stands for the future of `block_on`: it is woken like a task, and polled by `block_on` itself.
     root: TaskRef,
     current: Cell<*const Header>,
+    /// While a part of the current task is being disposed of: who is responsible for what it leaves.
+    pub(super) heir: RefCell<Option<Heir>>,
     inline_left: Cell<u32>,
     pub(super) spares: Spares,
     closed: Cell<bool>,
+    /// Nobody waits for clean-ups any more.
+    abandoned: Cell<bool>,
+    /// A destructor has spawned what is to be dropped as well, since this was last looked at.
+    spawned_in_drop: Cell<bool>,
     /// Destructors spawn without end: what they spawn is no longer dropped.
     endless: Cell<bool>,
+    /// Callbacks of the loop that stand among the tasks.
+    callbacks: Cell<usize>,
     next_id: Cell<u64>,
+    /// Who is called back when a descriptor is ready: one for each key.
+    watchers: RefCell<HashMap<WatchKey, CallHandle>>,
+    pub(super) hooks: Hooks,
     pub(crate) pool: Pool,
+}
+
+/// A number of a descriptor, and what is waited for there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum WatchKey {
+    Read(RawFd),
+    Write(RawFd),
+}
+
+/// How a task is started.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub(super) place: &'static Location<'static>,
+    pub(super) name: Option<Rc<str>>,
+    pub(super) flags: Flags,
+    /// It is not put into the ready queue.
+    pub(super) held_back: bool,
+}
+
+impl Start {
+    /// An ordinary task, spawned where this is called.
+    #[track_caller]
+    pub(super) fn here() -> Self {
+        Start { place: Location::caller(), name: None, flags: Flags::NONE, held_back: false }
+    }
 }
 
 /// What one step of the ready queue was.
@@ -59,22 +105,36 @@ pub(crate) enum Step {
 }
 
 impl Scheduler {
-    pub(crate) fn new(pool_threads: usize, pool_keep_alive: Duration) -> io::Result<Rc<Self>> {
+    #[track_caller]
+    pub(crate) fn new(pool_threads: usize, pool_keep_alive: Duration, hooks: Hooks) -> io::Result<Rc<Self>> {
         let shared = Shared::new()?;
         let spares = Spares::new();
-        let root = TaskRef::new(std::future::pending::<()>(), &shared, &spares, TaskId(0), None, false);
+        let birth = Birth {
+            identity: Identity { id: TaskId(0) },
+            flags: Flags::NONE,
+            scheduled: false,
+            extra: None,
+            place: Location::caller(),
+        };
+        let root = TaskRef::new::<_, Opaque>(pending::<()>(), &shared, &spares, birth);
         Ok(Rc::new(Scheduler {
-            pool: Pool::new(pool_threads, pool_keep_alive, shared.clone()),
+            pool: Pool::new(pool_threads, pool_keep_alive),
             shared,
             spares,
             ready: ReadyQueue::new(),
             tasks: RefCell::new(Slab::new()),
             root,
             current: Cell::new(ptr::null()),
+            heir: RefCell::new(None),
             inline_left: Cell::new(INLINE_OPERATIONS),
             closed: Cell::new(false),
+            abandoned: Cell::new(false),
+            spawned_in_drop: Cell::new(false),
             endless: Cell::new(false),
+            callbacks: Cell::new(0),
             next_id: Cell::new(1),
+            watchers: RefCell::default(),
+            hooks,
         }))
     }
 
@@ -86,26 +146,110 @@ impl Scheduler {
         &self.shared
     }
 
-    pub(crate) fn spawn<F>(&self, future: F, name: Option<Rc<str>>) -> JoinHandle<F::Output>
+    /// Starts a task: it is polled in the next turn.
+    #[inline]
+    pub(super) fn spawn<F, V>(&self, future: F, start: Start) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
         F::Output: 'static,
+        V: Verdict<F::Output>,
     {
-        let id = TaskId(self.next_id.get());
-        self.next_id.set(id.0 + 1);
-        let task = if self.endless.get() {
-            std::mem::forget(future); // dropping it would spawn the next
-            TaskRef::new(std::future::pending::<F::Output>(), &self.shared, &self.spares, id, name, true)
-        } else {
-            TaskRef::new(future, &self.shared, &self.spares, id, name, true)
+        let scheduled = !start.held_back;
+        let birth = Birth {
+            identity: Identity { id: TaskId(self.next_number()) },
+            flags: start.flags,
+            scheduled,
+            extra: Extra::new(start.name, self.locals()),
+            place: start.place,
         };
+        let closed = self.closed.get();
+        let task = if closed && self.endless.get() {
+            std::mem::forget(future); // dropping it would spawn the next
+            self.new_cell::<_, V>(pending::<F::Output>(), birth)
+        } else {
+            self.new_cell::<_, V>(future, birth)
+        };
+        if start.flags.is(Flags::CALLBACK) {
+            self.callbacks.set(self.callbacks.get() + 1);
+        }
         let index = self.tasks.borrow_mut().insert(task.clone());
         task.header().index.set(u32::try_from(index).expect("fewer than 2^32 tasks"));
-        // While the runtime is being shut down the future is dropped unpolled, and the handle says so; not
-        // here, inside the destructor that spawns, which may be one of a long chain.
-        task.header().cancels.set(u32::from(self.closed.get()));
-        self.push(task.clone());
+        if closed {
+            self.spawned_late(&task, start.flags);
+        }
+        if let Some(hook) = &self.hooks.on_spawn {
+            tell(hook, &task, start.flags);
+        }
+        if scheduled {
+            self.push(task.clone());
+        }
         JoinHandle::new(task)
+    }
+
+    /// While the runtime ends, the future of a new task is dropped unpolled, and the handle says so; not here, inside the
+    /// destructor that spawns, which may be one of a long chain. What is being cleaned up may spawn.
+    #[cold]
+    fn spawned_late(&self, task: &TaskRef, flags: Flags) {
+        let forced = self.abandoned.get();
+        if !forced && flags.is(Flags::SHIELDED) {
+            task.header().set(Flags::DOOMED); // it belongs to what ends now, and what it starts does not
+        } else if forced || !(flags.is(Flags::CALLBACK) || self.is_polling()) {
+            task.header().set(Flags::DOOMED.with(Flags::FORCED));
+            task.request_cancel();
+            self.spawned_in_drop.set(true);
+        }
+    }
+
+    #[inline]
+    pub(super) fn new_cell<F: Future, V: Verdict<F::Output>>(&self, future: F, birth: Birth) -> TaskRef {
+        TaskRef::new::<F, V>(future, &self.shared, &self.spares, birth)
+    }
+
+    /// A task that nobody cancels, and that holds up the end of the runtime.
+    pub(super) fn spawn_shielded(
+        &self,
+        future: impl Future<Output = io::Result<()>> + 'static,
+        name: &str,
+        place: &'static Location<'static>,
+    ) -> TaskRef {
+        let start = Start { place, name: Some(name.into()), flags: Flags::SHIELDED, held_back: false };
+        self.spawn::<_, Fallible>(future, start).into_task()
+    }
+
+    /// A task that does nothing.
+    pub(super) fn spawn_empty(&self) -> JoinHandle<()> {
+        self.spawn::<_, Opaque>(pending(), Start { flags: Flags::FORCED, ..Start::here() })
+    }
+
+    /// Polls a task that was held back; it goes on like any other. One that was cancelled since stands in the queue
+    /// already, and is dropped from there.
+    pub(super) fn run_eagerly(&self, task: &TaskRef) {
+        if task.header().scheduled.get() {
+            return;
+        }
+        let heir = self.heir.take(); // what it leaves is its own affair
+        let inline_left = self.inline_left.get();
+        self.run(task);
+        self.inline_left.set(inline_left);
+        self.heir.replace(heir);
+    }
+
+    /// A number for a task, or a callback: never the same twice.
+    pub(super) fn next_number(&self) -> u64 {
+        self.next_id.replace(self.next_id.get() + 1)
+    }
+
+    /// What a new task inherits.
+    #[inline]
+    fn locals(&self) -> Option<Rc<Values>> {
+        // SAFETY: `run` and `run_root` set the pointer for the time in which they hold a reference.
+        let current = unsafe { self.current.get().as_ref() }?;
+        current.extra()?.locals.borrow().clone()
+    }
+
+    /// Whether a task's future, and no destructor alone, is running now.
+    fn is_polling(&self) -> bool {
+        self.current_task().is_some_and(|task| task.phase() == Phase::Running)
     }
 
     /// Puts a task into the ready queue; its caller has marked it as scheduled.
@@ -129,25 +273,40 @@ impl Scheduler {
         if task.same(&self.root) {
             return Step::Root;
         }
-        self.run(&task);
+        match &self.hooks.stopwatch {
+            None => self.run(&task),
+            Some(stopwatch) => self.run_watched(&task, stopwatch),
+        }
         Step::Task
     }
 
+    #[cold]
+    fn run_watched(&self, task: &TaskRef, stopwatch: &Stopwatch) {
+        let is_callback = task.header().is_callback();
+        stopwatch.watch(Task::new(task.clone()), is_callback, || self.run(task));
+    }
+
+    #[inline]
     fn run(&self, task: &TaskRef) {
         self.inline_left.set(INLINE_OPERATIONS);
         let previous = self.current.replace(task.address());
-        let ended = task.run();
+        let ran = task.run();
         self.current.set(previous);
-        if ended {
-            let place = task.header().index.get() as usize;
-            let listed = self.tasks.borrow_mut().try_remove(place);
-            drop(listed);
-            task.complete();
+        if ran == Ran::Pending {
+            return;
         }
+        let place = task.header().index.get() as usize;
+        let listed = self.tasks.borrow_mut().try_remove(place);
+        drop(listed);
+        if task.header().is_callback() {
+            self.callbacks.set(self.callbacks.get() - 1);
+        }
+        task.complete();
     }
 
-    /// Calls `poll` as the root: what it submits and waits for is the root's.
-    pub(crate) fn run_root<T>(&self, poll: impl FnOnce() -> T) -> T {
+    /// Calls `poll` as the root: what it submits and waits for is the root's. It is told whether somebody has asked for
+    /// the root's cancellation, and nobody in it catches that.
+    pub(crate) fn run_root<T>(&self, poll: impl FnOnce(bool) -> T) -> T {
         struct Restore<'a>(&'a Scheduler, *const Header);
         impl Drop for Restore<'_> {
             fn drop(&mut self) {
@@ -157,10 +316,14 @@ impl Scheduler {
         self.root.mark_polled();
         self.inline_left.set(INLINE_OPERATIONS);
         let _restore = Restore(self, self.current.replace(self.root.address()));
-        poll()
+        poll(self.root.take_request())
     }
 
-    pub(crate) fn schedule_root(&self) {
+    /// Another future is the root from now on: requests for the one before are not for it.
+    pub(crate) fn renew_root(&self) {
+        while self.root.header().cancels.get() > 0 {
+            self.root.uncancel();
+        }
         self.root.schedule();
     }
 
@@ -168,18 +331,81 @@ impl Scheduler {
         self.root.waker()
     }
 
-    pub(crate) fn live_tasks(&self) -> usize {
-        self.tasks.borrow().len()
+    /// Keeps a watcher until it is taken away, in the place of the one that is there.
+    pub(crate) fn watch(&self, key: WatchKey, watcher: CallHandle) {
+        let replaced = self.watchers.borrow_mut().insert(key, watcher);
+        if let Some(replaced) = replaced {
+            replaced.cancel();
+        }
     }
 
-    /// Cancels every task, and from now on every new one. They end in [`run_cancelled`](Self::run_cancelled).
-    pub(crate) fn cancel_all(&self) {
+    /// Takes a watcher away. False when there is none that goes on.
+    pub(crate) fn unwatch(&self, key: WatchKey) -> bool {
+        let watcher = self.watchers.borrow_mut().remove(&key);
+        watcher.is_some_and(|watcher| watcher.cancel())
+    }
+
+    /// Tasks that have not ended. Callbacks are none.
+    pub(crate) fn live_tasks(&self) -> usize {
+        self.tasks.borrow().len() - self.callbacks.get()
+    }
+
+    /// All tasks that have not ended, in no order.
+    pub(crate) fn tasks(&self) -> Vec<Task> {
+        let tasks = self.tasks.borrow();
+        let visible = tasks.iter().filter(|(_, task)| !task.header().is_callback());
+        visible.map(|(_, task)| Task::new(task.clone())).collect()
+    }
+
+    /// Cancels every task that has not been cancelled by this, and from now on every new one, but for those that tasks
+    /// start while they clean up. They end in [`run_once`](Self::run_once) and the turns after it. True when there was
+    /// one.
+    pub(crate) fn cancel_all(&self) -> bool {
         self.closed.set(true);
+        let new = |task: &&TaskRef| !task.header().has(Flags::DOOMED.with(Flags::CALLBACK));
+        let tasks: Vec<TaskRef> =
+            self.tasks.borrow().iter().map(|(_, task)| task).filter(new).cloned().collect();
+        for task in &tasks {
+            task.header().set(Flags::DOOMED);
+            task.request_cancel();
+        }
+        !tasks.is_empty()
+    }
+
+    /// Whether a task that was told to end by [`cancel_all`](Self::cancel_all) still has a future: it cleans up.
+    pub(crate) fn has_doomed(&self) -> bool {
+        let doomed = |task: &TaskRef| task.header().has(Flags::DOOMED) && !task.is_being_reaped();
+        self.tasks.borrow().iter().any(|(_, task)| doomed(task))
+    }
+
+    /// Ends all tasks that are left, whatever they are doing, their clean-ups included.
+    pub(crate) fn force_all(&self) {
+        self.closed.set(true);
+        self.abandoned.set(true);
         let tasks: Vec<TaskRef> = self.tasks.borrow().iter().map(|(_, task)| task.clone()).collect();
-        for task in tasks {
-            let cancels = &task.header().cancels;
-            cancels.set(cancels.get().max(1));
-            task.schedule();
+        for task in tasks.iter().filter(|task| !task.is_being_reaped()) {
+            task.header().unset(Flags::SHIELDED);
+            task.header().set(Flags::FORCED);
+            task.request_cancel();
+        }
+    }
+
+    /// Whether clean-ups are dropped instead of awaited.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.abandoned.get()
+    }
+
+    /// Runs what is ready now, and tasks that destructors spawn meanwhile. Not what is ready again: that may go on for ever.
+    pub(crate) fn run_once(&self) {
+        for generation in 1.. {
+            self.spawned_in_drop.set(false);
+            for _ in 0..self.ready_len() {
+                self.step();
+            }
+            if !self.spawned_in_drop.get() {
+                return;
+            }
+            self.endless.set(self.endless.get() || generation == LAST_GENERATIONS);
         }
     }
 
@@ -204,6 +430,7 @@ impl Scheduler {
                 guarded.run(|| self.run_cancelled()); // what has been spawned since
             }
             let tasks: Vec<TaskRef> = self.tasks.borrow_mut().drain().collect();
+            self.callbacks.set(0);
             if tasks.is_empty() {
                 break;
             }
@@ -222,6 +449,20 @@ impl Scheduler {
     pub(crate) fn current_task(&self) -> Option<TaskRef> {
         // SAFETY: `run` and `run_root` set the pointer for the time in which they hold a reference.
         unsafe { TaskRef::from_address(self.current.get()) }
+    }
+
+    /// Whether a part of a task is being disposed of.
+    #[inline]
+    pub(crate) fn has_heir(&self) -> bool {
+        self.heir.borrow().is_some()
+    }
+
+    /// Who waits for what is left by a future that is being dropped now.
+    pub(crate) fn responsible(&self) -> Option<TaskRef> {
+        match &mut *self.heir.borrow_mut() {
+            Some(heir) => Some(heir.task(self)),
+            None => self.current_task(),
+        }
     }
 
     /// Whether the task that is being polled has completed so many operations on the spot that it has to
@@ -245,6 +486,14 @@ impl std::fmt::Debug for Scheduler {
     }
 }
 
+/// Tells of a new task, if it is one to the user.
+#[cold]
+fn tell(hook: &OnSpawn, task: &TaskRef, flags: Flags) {
+    if flags == Flags::NONE {
+        contain(|| hook(&Task::new(task.clone())));
+    }
+}
+
 /// What `f` makes of the loop with this remote side, if it runs on this thread now.
 #[inline]
 pub(super) fn at_home<T>(shared: *const Shared, f: impl FnOnce(&Scheduler) -> T) -> Option<T> {
@@ -257,4 +506,22 @@ pub(super) fn at_home<T>(shared: *const Shared, f: impl FnOnce(&Scheduler) -> T)
 /// The scheduler of the loop that runs on this thread.
 pub(crate) fn with<T>(f: impl FnOnce(Option<&Scheduler>) -> T) -> T {
     context::with(&CURRENT, f)
+}
+
+/// What `f` makes of the loop that runs on this thread.
+///
+/// # Panics
+/// When there is none; `what` needs it.
+#[inline]
+#[track_caller]
+pub(super) fn expect<T>(what: &str, f: impl FnOnce(&Scheduler) -> T) -> T {
+    match context::with(&CURRENT, |current| current.map(f)) {
+        Some(made) => made,
+        None => super::no_runtime(what),
+    }
+}
+
+/// The loop that runs on this thread.
+pub(crate) fn current() -> Option<Rc<Scheduler>> {
+    context::get(&CURRENT)
 }

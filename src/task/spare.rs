@@ -18,8 +18,8 @@ const STEP: usize = 16;
 /// Larger cells are not kept.
 const LARGEST: usize = 1_024;
 const CLASSES: usize = LARGEST / STEP;
-/// Bytes that are kept of one size.
-const LIMIT: usize = 128 << 10;
+/// Bytes that are kept of one size: a thousand cells of most.
+const LIMIT: usize = 256 << 10;
 
 /// The stacks of spare memory, one for each size.
 pub(super) struct Spares([Stack; CLASSES]);

@@ -41,6 +41,16 @@ impl Waiter {
         }
     }
 
+    /// The task that it stands for: that in whose future it is, if it is a child of a brood.
+    pub(super) fn task(&self) -> Option<TaskRef> {
+        if !self.is_task() {
+            return None;
+        }
+        // SAFETY: the data of such a waker is a home reference.
+        let task = unsafe { ManuallyDrop::new(home_reference(self.waker.data())) };
+        if task.is_child() { task.owner() } else { Some(TaskRef::clone(&task)) }
+    }
+
     fn is_task(&self) -> bool {
         ptr::eq(self.waker.vtable(), &HOME) // a static with a name: one address in every codegen unit
     }
@@ -163,7 +173,9 @@ pub(super) unsafe fn wake_ref(task: NonNull<Header>) {
         }
         header.scheduled.set(true);
         let task = ManuallyDrop::new(TaskRef(task));
-        scheduler.push(TaskRef::clone(&task));
+        if !header.wake_brood(&task) {
+            scheduler.push(TaskRef::clone(&task));
+        }
     });
     if at_home.is_none() {
         // SAFETY: by the caller's word.

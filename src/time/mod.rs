@@ -17,11 +17,13 @@
 //! |---|---|
 //! | `wheel.rs` | the timing wheel, without a clock |
 //! | `sleep.rs` | `sleep`, `sleep_until` |
-//! | `timeout.rs` | `timeout`, `timeout_at`, `Elapsed` |
+//! | `timeout.rs` | `timeout`, `timeout_at`, `wait_for`, `Elapsed` |
+//! | `scope.rs` | `timeout_scope`: a limit that can be moved |
 //! | `interval.rs` | `interval`, `MissedTick` |
 #![forbid(unsafe_code)]
 
 mod interval;
+mod scope;
 mod sleep;
 mod timeout;
 mod wheel;
@@ -33,8 +35,9 @@ use std::task::Context;
 use std::time::{Duration, Instant};
 
 pub use interval::{Interval, MissedTick, Tick, interval, interval_at};
+pub use scope::{TimeLimit, timeout_scope, timeout_scope_at};
 pub use sleep::{Sleep, sleep, sleep_until};
-pub use timeout::{Elapsed, Timeout, timeout, timeout_at};
+pub use timeout::{Elapsed, Timeout, WaitFor, timeout, timeout_at, wait_for};
 
 use crate::sys::context::{self, Entered};
 use crate::sys::guarded::Guarded;

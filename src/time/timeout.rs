@@ -1,4 +1,4 @@
-//! `timeout` and `timeout_at`.
+//! `timeout`, `timeout_at` and `wait_for`.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -6,12 +6,13 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
 use super::{Due, Timer};
+use crate::task::cleanup::{Remains, dispose};
 
 /// Gives a future a limited time.
 ///
@@ -87,27 +88,107 @@ impl<F: Future> Future for Timeout<F> {
     /// If it is polled after it has given the result.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let future = this.future.as_mut().as_pin_mut().expect("a Timeout was polled after its result");
-        if let Poll::Ready(output) = future.poll(cx) {
-            *this.limit = Limit::Over;
+        let polled = poll_limited(this.future.as_mut(), this.limit, cx);
+        if polled.is_ready() {
             this.future.set(None);
-            return Poll::Ready(Ok(output));
         }
-        match this.limit {
-            // A deadline that has passed fires in the next turn.
-            Limit::New(due) => *this.limit = Limit::Armed(Timer::new(*due, cx, "timeout")),
-            Limit::Armed(timer) if timer.is_pending(cx) => {}
-            Limit::Armed(_) | Limit::Over => {
-                *this.limit = Limit::Over;
-                this.future.set(None);
-                return Poll::Ready(Err(Elapsed));
-            }
-        }
-        Poll::Pending
+        polled
     }
 }
 
-/// The time given to [`timeout`] or [`timeout_at`] is up.
+/// Polls the future, and then looks at its limit.
+fn poll_limited<F: Future>(
+    future: Pin<&mut Option<F>>,
+    limit: &mut Limit,
+    cx: &mut Context<'_>,
+) -> Poll<Result<F::Output, Elapsed>> {
+    let future = future.as_pin_mut().expect("a future with a time limit was polled after its result");
+    if let Poll::Ready(output) = future.poll(cx) {
+        *limit = Limit::Over;
+        return Poll::Ready(Ok(output));
+    }
+    match limit {
+        // A deadline that has passed fires in the next turn.
+        Limit::New(due) => *limit = Limit::Armed(Timer::new(*due, cx, "timeout")),
+        Limit::Armed(timer) if timer.is_pending(cx) => {}
+        Limit::Armed(_) | Limit::Over => {
+            *limit = Limit::Over;
+            return Poll::Ready(Err(Elapsed));
+        }
+    }
+    Poll::Pending
+}
+
+/// Gives a future a limited time, and waits for its end in any case; asyncio's `wait_for`.
+///
+/// As [`timeout`], but when the time is up it waits until the future's cancellation is over: its operations reaped, its
+/// clean-ups ([`scope`](crate::scope)) done, the tasks that it cancelled ([`cancel_on_drop`], groups) ended. Jobs on the
+/// blocking pool are not waited for: nothing can stop them.
+///
+/// # Errors
+/// [`Elapsed`].
+///
+/// # Panics
+/// When polled outside a runtime.
+///
+/// # Cancellation
+/// Dropping it drops the future.
+///
+/// # Examples
+/// ```
+/// use proactor::net::UdpSocket;
+/// use proactor::time::wait_for;
+/// use std::time::Duration;
+/// proactor::run(async {
+///     let socket = UdpSocket::bind("127.0.0.1:0").await?;
+///     let received = wait_for(Duration::from_millis(1), socket.recv_from(vec![0; 100])).await;
+///     assert!(received.is_err()); // and the kernel has let go of the buffer
+///     std::io::Result::Ok(())
+/// }).unwrap();
+/// ```
+///
+/// [`cancel_on_drop`]: crate::task::JoinHandle::cancel_on_drop
+pub fn wait_for<F: Future>(duration: Duration, future: F) -> WaitFor<F> {
+    WaitFor { future: Some(future), limit: Limit::New(Due::after(duration)), remains: None }
+}
+
+pin_project! {
+    /// The future of [`wait_for`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct WaitFor<F> {
+        #[pin]
+        future: Option<F>,
+        limit: Limit,
+        // What the future has left when the time was up.
+        remains: Option<Remains>,
+    }
+}
+
+impl<F: Future> Future for WaitFor<F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    /// # Panics
+    /// If it is polled after it has given the result.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if this.remains.is_none() {
+            match ready!(poll_limited(this.future.as_mut(), this.limit, cx)) {
+                Ok(output) => {
+                    this.future.set(None);
+                    return Poll::Ready(Ok(output));
+                }
+                Err(Elapsed) => *this.remains = Some(dispose(|| this.future.set(None))),
+            }
+        }
+        let remains = this.remains.as_mut().expect("the time is up");
+        ready!(Pin::new(remains).poll(cx));
+        *this.remains = None;
+        Poll::Ready(Err(Elapsed))
+    }
+}
+
+/// The time given to [`timeout`], [`wait_for`] or a [`timeout_scope`](super::timeout_scope) is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed;
 

@@ -13,9 +13,10 @@ use crate::sys::context::Entered;
 use crate::sys::eventfd::EventFd;
 use crate::sys::memory;
 use crate::sys::sync::Arc;
+use crate::task::hooks::Hooks;
 use crate::task::inbox::Shared;
 use crate::task::scheduler::{Scheduler, Step};
-use crate::task::{Handle, JoinHandle};
+use crate::task::{Handle, JoinHandle, spawn};
 
 /// A name and what one run does. All threads that it starts it joins, and it leaves nothing behind.
 pub(crate) type Model = (&'static str, fn());
@@ -50,7 +51,7 @@ pub(crate) struct Home {
 
 impl Home {
     pub(crate) fn new() -> Self {
-        let scheduler = Scheduler::new(1, Duration::MAX).unwrap();
+        let scheduler = Scheduler::new(1, Duration::MAX, Hooks::default()).unwrap();
         let entered = Some(scheduler.clone().enter());
         Home { scheduler, entered }
     }
@@ -64,7 +65,7 @@ impl Home {
     }
 
     pub(crate) fn spawn<F: Future<Output: 'static> + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        self.scheduler.spawn(future, None)
+        spawn(future) // this thread's loop is this one
     }
 
     /// Takes the inbox and runs what can go on.
@@ -108,7 +109,7 @@ impl Home {
         self.scheduler.cancel_all();
         self.scheduler.pool.close();
         self.shared().deliver();
-        self.scheduler.cancel_all();
+        self.scheduler.force_all();
         self.shared().close();
         self.scheduler.abandon_all();
         self.entered = None;

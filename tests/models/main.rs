@@ -1,7 +1,8 @@
-//! Models of what threads do to each other here: the inbox, parking, wakers, and results that cross threads.
+//! Models of what threads do to each other here: the inbox, parking, wakers, results that cross threads, locks, channels
+//! and queues.
 //!
-//! Each model is a short program on the crate's own source: `src/task/` is compiled again here, word for word,
-//! on top of [loom](https://docs.rs/loom)'s atomics, locks and threads instead of the standard library's (the
+//! Each model is a short program on the crate's own source: `src/task/` and `src/sync/` are compiled again here, word for
+//! word, on top of [loom](https://docs.rs/loom)'s atomics, locks and threads instead of the standard library's (the
 //! seam is `src/sys/sync.rs`). loom runs the program once for every order in which its threads can meet, with
 //! up to three preemptions, and for every value that a weakly ordered load may see. A model fails when an
 //! assertion does in one of these runs, when all threads wait (a lost wake-up), when something is left over, or
@@ -20,11 +21,33 @@
 )]
 #![allow(missing_docs, missing_debug_implementations, unreachable_pub, reason = "this is no library")]
 
+mod channels;
 mod inbox;
 mod join;
 mod kit;
+mod locks;
 mod park;
 mod pool;
+mod queues;
+/// What `src/task/` names of the layers above it.
+mod runtime {
+    pub mod local {
+        #[derive(Debug)]
+        pub struct LocalHandle;
+
+        impl LocalHandle {
+            pub fn current() -> Self {
+                LocalHandle
+            }
+
+            pub fn dump(&self) -> String {
+                unreachable!("no model asks for it")
+            }
+        }
+    }
+}
+#[path = "../../src/sync/mod.rs"]
+mod sync;
 mod sys;
 #[path = "../../src/task/mod.rs"]
 mod task;
@@ -39,7 +62,17 @@ use libtest_mimic::{Arguments, Failed, Trial};
 const ALONE: &str = "alone";
 
 fn main() -> ExitCode {
-    let models = [inbox::models(), park::models(), wake::models(), join::models(), pool::models()].concat();
+    let models = [
+        inbox::models(),
+        park::models(),
+        wake::models(),
+        join::models(),
+        pool::models(),
+        locks::models(),
+        channels::models(),
+        queues::models(),
+    ]
+    .concat();
     let mut arguments = std::env::args().skip(1);
     if arguments.next().as_deref() == Some(ALONE) {
         let name = arguments.next().unwrap_or_default();

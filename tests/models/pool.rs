@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::kit::Model;
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
 use crate::sys::sync::{Arc, Condvar, Mutex};
-use crate::task::inbox::Shared;
 use crate::task::pool::Pool;
 
 pub(crate) fn models() -> Vec<Model> {
@@ -20,7 +19,7 @@ pub(crate) fn models() -> Vec<Model> {
 }
 
 fn pool(threads: usize) -> Pool {
-    Pool::new(threads, Duration::MAX, Shared::new().unwrap())
+    Pool::new(threads, Duration::MAX)
 }
 
 fn withdraw_against_begin() {

@@ -16,6 +16,7 @@ tests! {
     the_watchdog_says_where_a_test_hangs,
     a_process_of_its_own_is_under_its_limits,
     every_case_has_its_tests,
+    every_name_of_asyncio_has_its_tests,
 }
 
 fn a_tombstone_turns_a_late_write_into_a_fault<R: Runtime>() {
@@ -92,4 +93,23 @@ fn every_case_has_its_tests<R: Runtime>() {
     let tested: BTreeSet<&str> =
         on_this_backend.filter_map(|test| test.name.split('_').next().filter(is_case)).collect();
     assert_eq!(tested, listed);
+}
+
+/// The tests that `tests/ASYNCIO.md` names are there, on this backend, and each row names one.
+fn every_name_of_asyncio_has_its_tests<R: Runtime>() {
+    let tests = crate::tests();
+    let of_this_backend =
+        tests.iter().filter(|test| if is_proactor::<R>() { test.proactor } else { test.selector }.is_some());
+    let names: BTreeSet<String> = of_this_backend
+        .map(|test| format!("{}::{}", test.module.rsplit("::").next().unwrap_or_default(), test.name))
+        .collect();
+    let rows = include_str!("../ASYNCIO.md").lines().filter(|line| line.starts_with("| ")).skip(1);
+    for row in rows {
+        let named = row.rsplit(" | ").next().unwrap_or_default();
+        let named: Vec<_> = named.split('`').filter(|word| word.contains("::")).collect();
+        assert!(!named.is_empty(), "no test: {row}");
+        for test in named {
+            assert!(names.contains(test), "there is no test {test}: {row}");
+        }
+    }
 }

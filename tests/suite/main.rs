@@ -19,8 +19,13 @@
 mod kit;
 
 mod buffers;
+mod callbacks;
 mod cancel;
+mod cancellation;
+mod channels;
+mod combine;
 mod completions;
+mod contexts;
 mod counters;
 mod data;
 mod descriptors;
@@ -30,21 +35,35 @@ mod direct;
 mod drops;
 mod embed;
 mod endurance;
+mod expiry;
 mod files;
+mod generators;
+mod group_edges;
+mod groups;
 mod harness;
+mod hooks;
 mod lifetimes;
 mod limits;
+mod locks;
+mod meetings;
 mod misuse;
 mod panics;
+mod permits;
 mod pipes;
 mod pool;
+mod programs;
+mod queues;
 mod received;
 mod registered;
+mod remains;
 mod rings;
 mod runtime;
+mod scopes;
 mod selector;
 mod sending;
 mod shutdown;
+mod signals;
+mod stacks;
 mod storm;
 mod tasks;
 mod tcp;
@@ -52,6 +71,7 @@ mod time;
 mod udp;
 mod waiting;
 mod wakes;
+mod winding;
 
 use std::process::ExitCode;
 
@@ -64,6 +84,12 @@ fn tests() -> Vec<Test> {
     [
         runtime::tests(),
         tasks::tests(),
+        combine::tests(),
+        group_edges::tests(),
+        groups::tests(),
+        contexts::tests(),
+        callbacks::tests(),
+        hooks::tests(),
         time::tests(),
         tcp::tests(),
         udp::tests(),
@@ -71,7 +97,15 @@ fn tests() -> Vec<Test> {
         buffers::tests(),
         pipes::tests(),
         pool::tests(),
+        programs::tests(),
         cancel::tests(),
+        cancellation::tests(),
+        remains::tests(),
+        scopes::tests(),
+        stacks::tests(),
+        generators::tests(),
+        expiry::tests(),
+        winding::tests(),
         drops::tests(),
         completions::tests(),
         received::tests(),
@@ -82,6 +116,7 @@ fn tests() -> Vec<Test> {
         destructors::tests(),
         direct::tests(),
         shutdown::tests(),
+        signals::tests(),
         lifetimes::tests(),
         panics::tests(),
         embed::tests(),
@@ -95,6 +130,11 @@ fn tests() -> Vec<Test> {
         rings::tests(),
         selector::tests(),
         counters::tests(),
+        locks::tests(),
+        permits::tests(),
+        meetings::tests(),
+        channels::tests(),
+        queues::tests(),
         harness::tests(),
     ]
     .concat()

@@ -19,6 +19,10 @@ pub(crate) use local as thread_local;
 /// Every release is to be seen.
 pub(crate) const KEEPS_SPARES: bool = false;
 
+pub(crate) fn share<T>(arc: std::sync::Arc<T>) -> Arc<T> {
+    Arc::from_std(arc)
+}
+
 /// loom's, with the one method that it lacks. No time passes in a model: a wait ends when it is notified.
 #[derive(Debug, Default)]
 pub(crate) struct Condvar(loom::sync::Condvar);

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `mod.rs` | the registry: a test is a function, once per backend that it names |
 //! | `running.rs` | futures on runtimes, side by side, beside threads |
+//! | `queued.rs` | those who wait for a lock, polled by hand; each flavour of the locks |
 //! | `peers.rs` | sockets, bytes and files to talk to |
 //! | `receives.rs` | receives of every kind, on sockets with a peer of the standard library |
 //! | `buffers.rs` | tombstones, canaries, and buffers that act when they are dropped |
+//! | `closing.rs` | resources that are closed, and notes of the order of things |
 //! | `census.rs` | what a process has open, and what a runtime keeps alive |
 //! | `process.rs` | processes of their own: under limits, as another user, behind a filter of system calls |
 //! | `signals.rs` | signals that interrupt a thread all the time |
@@ -14,8 +16,11 @@
 
 mod buffers;
 mod census;
+mod closing;
 mod peers;
 mod process;
+#[macro_use]
+mod queued;
 mod receives;
 mod running;
 mod signals;
@@ -23,8 +28,10 @@ mod watchdog;
 
 pub(crate) use buffers::*;
 pub(crate) use census::*;
+pub(crate) use closing::*;
 pub(crate) use peers::*;
 pub(crate) use process::*;
+pub(crate) use queued::*;
 pub(crate) use receives::*;
 pub(crate) use running::*;
 pub(crate) use signals::*;

@@ -1,0 +1,94 @@
+//! `as_completed`: outputs in the order in which they come.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::gather::{brood_of, output_of};
+use crate::stream::{Next, Stream, StreamExt};
+use crate::task::brood::Brood;
+
+/// Runs futures side by side, and gives each output, with the place of its future, as soon as it is there; asyncio's
+/// `as_completed`.
+///
+/// The futures run in the task that awaits this, and only while it does; they may borrow. Those that end in the same turn
+/// come in the order in which they could go on.
+///
+/// # Panics
+/// Outside a runtime, at once. A panic of one of the futures goes on in the poll in which it happens.
+///
+/// # Cancellation
+/// Dropping it drops the futures that are left. Dropping the future of [`next`](AsCompleted::next) loses nothing, so that a time limit can be
+/// put around each, as here, or around all of them, by [`timeout_at`](crate::time::timeout_at).
+///
+/// # Examples
+/// ```
+/// use proactor::time::{sleep, timeout};
+/// use std::time::Duration;
+/// proactor::run(async {
+///     let naps = [3, 1, 100_000].map(Duration::from_millis);
+///     let mut awake = proactor::as_completed(naps.map(sleep));
+///     assert_eq!(awake.next().await, Some((1, ())));
+///     assert_eq!(awake.next().await, Some((0, ())));
+///     assert!(timeout(Duration::from_millis(1), awake.next()).await.is_err());
+///     assert_eq!(awake.len(), 1);
+/// });
+/// ```
+#[track_caller]
+pub fn as_completed<I>(futures: I) -> AsCompleted<I::Item>
+where
+    I: IntoIterator,
+    I::Item: Future,
+{
+    AsCompleted { children: brood_of(futures) }
+}
+
+/// The outputs of [`as_completed`](fn@as_completed): a [`Stream`] of places and outputs.
+#[must_use = "futures do nothing unless awaited"]
+pub struct AsCompleted<F: Future> {
+    children: Brood<F>,
+}
+
+impl<F: Future> AsCompleted<F> {
+    /// The next output, and the place of its future among the arguments; `None` when all have been given.
+    ///
+    /// # Cancellation
+    /// Dropping the future loses no output.
+    #[expect(clippy::should_implement_trait, reason = "it is that of streams, for who has not imported it")]
+    pub fn next(&mut self) -> Next<'_, Self> {
+        StreamExt::next(self)
+    }
+
+    /// How many have not been given.
+    pub fn len(&self) -> usize {
+        self.children.len()
+    }
+
+    /// Whether all have been given.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<F: Future> Unpin for AsCompleted<F> {}
+
+impl<F: Future> Stream for AsCompleted<F> {
+    type Item = (usize, F::Output);
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = self.children.poll_next(cx);
+        next.map(|next| next.map(|(key, ended)| (key, output_of(ended))))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.len(), Some(self.len()))
+    }
+}
+
+impl<F: Future> fmt::Debug for AsCompleted<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsCompleted").field("left", &self.len()).finish()
+    }
+}

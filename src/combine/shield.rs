@@ -1,0 +1,80 @@
+//! `shield`: what goes on when nobody waits for it any more.
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::task::catch::cancel_with;
+use crate::task::{JoinError, JoinHandle, spawn};
+
+/// Runs a future as a task that goes on when this is dropped; asyncio's `shield`.
+///
+/// The future may be a [`JoinHandle`], whose task then goes on even if the handle was made to cancel it. Once begun it
+/// belongs to the runtime, whose end cancels it like any task. To await it later, keep the `Shield` and give `&mut` to whatever
+/// may drop: a time limit, or a `select!`.
+///
+/// # Panics
+/// Outside a runtime, at once. A panic of the future goes on here. When somebody cancels the task, who awaits this is
+/// cancelled with it; the future given to `block_on`, which can't be, panics.
+///
+/// # Cancellation
+/// That is the point: the future goes on.
+///
+/// # Examples
+/// ```
+/// use proactor::{shield, time::{sleep, timeout}};
+/// use std::time::Duration;
+/// proactor::run(async {
+///     let mut saved = shield(async {
+///         sleep(Duration::from_millis(5)).await;
+///         "saved"
+///     });
+///     assert!(timeout(Duration::from_millis(1), &mut saved).await.is_err());
+///     assert_eq!(saved.await, "saved");
+/// });
+/// ```
+#[track_caller]
+pub fn shield<F>(future: F) -> Shield<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    Shield { task: spawn(future), cancelled: false }
+}
+
+/// The future of [`shield`](fn@shield).
+#[derive(Debug)]
+#[must_use = "the future has been started; await this to know when it has ended"]
+pub struct Shield<T> {
+    task: JoinHandle<T>,
+    /// The task was cancelled by somebody else, and with it who waits.
+    cancelled: bool,
+}
+
+impl<T> Shield<T> {
+    /// Whether the future has ended.
+    pub fn is_finished(&self) -> bool {
+        self.task.is_finished()
+    }
+}
+
+impl<T> Future for Shield<T> {
+    type Output = T;
+
+    /// # Panics
+    /// If it is polled after it has given the result.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        assert!(!self.cancelled, "a shielded future was cancelled, and who waits for it can't be");
+        match Pin::new(&mut self.task).poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(output)) => Poll::Ready(output),
+            Poll::Ready(Err(JoinError::Panicked(panic))) => resume_unwind(panic.into_payload()),
+            Poll::Ready(Err(JoinError::Cancelled | JoinError::RuntimeGone)) => {
+                self.cancelled = true;
+                cancel_with(cx)
+            }
+        }
+    }
+}

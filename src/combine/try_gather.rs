@@ -1,0 +1,165 @@
+//! `try_gather`: all values, or the first error.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::future::Future;
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use super::gather::brood_of;
+use crate::task::brood::Brood;
+use crate::task::catch::cancel_with;
+use crate::task::join::End;
+use crate::task::{JoinError, JoinHandle, spawn};
+
+/// Runs futures as tasks, and gives their values in the order of the futures, or the first error; asyncio's `gather`.
+///
+/// The first error is the answer at once, and *the other tasks go on*, detached; their errors concern nobody. Where they
+/// are to end with it there is [`task_group`](crate::task::task_group()). Without futures the answer is ready.
+///
+/// # Errors
+/// The first in time.
+///
+/// # Panics
+/// Outside a runtime, at once. When a task panics, its panic goes on here. When somebody cancels one of the tasks, who
+/// awaits this is cancelled with it, as by asyncio's `CancelledError`; the future given to `block_on`, which can't be,
+/// panics.
+///
+/// # Cancellation
+/// Dropping it before it has given its answer cancels all tasks that are left; a task that is cancelled and drops it has
+/// ended when they have.
+///
+/// # Examples
+/// ```
+/// proactor::run(async {
+///     let parsed = proactor::try_gather(["1", "2", "x"].map(async |text| text.parse::<i32>())).await;
+///     assert_eq!(parsed.unwrap_err().to_string(), "invalid digit found in string");
+///     let parsed = proactor::try_gather(["1", "2"].map(async |text| text.parse::<i32>())).await;
+///     assert_eq!(parsed.unwrap(), [1, 2]);
+/// });
+/// ```
+#[track_caller]
+pub fn try_gather<T, E, I>(futures: I) -> TryGather<T, E>
+where
+    I: IntoIterator,
+    I::Item: Future<Output = Result<T, E>> + 'static,
+    T: 'static,
+    E: 'static,
+{
+    try_gather_tasks(futures.into_iter().map(|future| spawn(future)))
+}
+
+/// [`try_gather`](fn@try_gather) for tasks that have been spawned: it takes them over.
+///
+/// # Examples
+/// ```
+/// use proactor::{combine::try_gather_tasks, spawn};
+/// proactor::run(async {
+///     let tasks = [spawn(async { "1".parse::<i32>() }), spawn(async { "2".parse() })];
+///     assert_eq!(try_gather_tasks(tasks).await.unwrap(), [1, 2]);
+/// });
+/// ```
+#[track_caller]
+pub fn try_gather_tasks<T, E>(tasks: impl IntoIterator<Item = JoinHandle<Result<T, E>>>) -> TryGather<T, E> {
+    let places: Vec<_> = tasks.into_iter().map(Place::Running).collect();
+    let ends = brood_of(places.iter().map(|place| match place {
+        Place::Running(task) => task.end(),
+        Place::Value(_) => unreachable!("all are running"),
+    }));
+    TryGather { ends, places, state: State::Waiting }
+}
+
+#[derive(Debug)]
+enum Place<T, E> {
+    Running(JoinHandle<Result<T, E>>),
+    Value(T),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Waiting,
+    /// One of the tasks was cancelled by somebody else, and with it who waits.
+    Cancelled,
+    Over,
+}
+
+/// The future of [`try_gather`](fn@try_gather) and [`try_gather_tasks`].
+#[must_use = "dropping it cancels the tasks"]
+pub struct TryGather<T, E> {
+    /// Under the places as keys.
+    ends: Brood<End>,
+    places: Vec<Place<T, E>>,
+    state: State,
+}
+
+impl<T, E> Unpin for TryGather<T, E> {}
+
+impl<T, E> TryGather<T, E> {
+    /// A task has ended; gives the answer, if it is none of the values.
+    fn task_ended(&mut self, key: usize) -> Option<Result<E, JoinError>> {
+        let Place::Running(task) = &mut self.places[key] else { unreachable!("a task ends once") };
+        let answer = match task.try_take() {
+            Some(Ok(Ok(value))) => {
+                self.places[key] = Place::Value(value);
+                return None;
+            }
+            Some(Ok(Err(error))) => Ok(error),
+            Some(Err(error)) => Err(error),
+            None => unreachable!("nobody else has the handle"),
+        };
+        self.state = State::Over;
+        self.ends = Brood::new();
+        self.places.clear(); // detaches the others: they go on
+        Some(answer)
+    }
+}
+
+impl<T, E> Future for TryGather<T, E> {
+    type Output = Result<Vec<T>, E>;
+
+    /// # Panics
+    /// If it is polled after it has given the result.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.state {
+            State::Waiting => {}
+            State::Cancelled => panic!("a task of a try_gather was cancelled, and who waits for it can't be"),
+            State::Over => panic!("a TryGather was polled after its result"),
+        }
+        let mut left = self.ends.generation();
+        while let Some((key, _)) = self.ends.step(&mut left) {
+            match self.task_ended(key) {
+                None => {}
+                Some(Ok(error)) => return Poll::Ready(Err(error)),
+                Some(Err(JoinError::Panicked(panic))) => resume_unwind(panic.into_payload()),
+                Some(Err(JoinError::Cancelled | JoinError::RuntimeGone)) => {
+                    self.state = State::Cancelled;
+                    return cancel_with(cx);
+                }
+            }
+        }
+        ready!(self.ends.poll_empty(cx));
+        self.state = State::Over;
+        let value = |place| match place {
+            Place::Value(value) => value,
+            Place::Running(_) => unreachable!("all have ended"),
+        };
+        Poll::Ready(Ok(std::mem::take(&mut self.places).into_iter().map(value).collect()))
+    }
+}
+
+impl<T, E> Drop for TryGather<T, E> {
+    fn drop(&mut self) {
+        for place in self.places.drain(..) {
+            if let Place::Running(task) = place {
+                drop(task.cancel_on_drop());
+            }
+        }
+    }
+}
+
+impl<T, E> fmt::Debug for TryGather<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TryGather").field("left", &self.ends.len()).field("of", &self.places.len()).finish()
+    }
+}

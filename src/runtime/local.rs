@@ -1,0 +1,257 @@
+//! `LocalHandle`: a loop, on its own thread: callbacks, watched descriptors, its tasks.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::driver;
+use crate::io::AsyncFd;
+use crate::task::callback::{CallHandle, call_after, watch};
+use crate::task::scheduler::{self, Scheduler, WatchKey};
+use crate::task::{JoinHandle, Task, no_runtime};
+use crate::time::{now, sleep_until};
+use crate::yield_now;
+
+/// A runtime, for use on its own thread: callbacks of the loop, descriptors that it watches, its tasks. asyncio's `loop`.
+///
+/// It is there before the loop runs ([`Runtime::local`](crate::Runtime::local)) and inside of it
+/// ([`current`](Self::current)). Tasks and callbacks stand in one queue, first come, first served; what is added during a
+/// turn comes in the next. From other threads see [`Handle`](crate::task::Handle).
+///
+/// # Examples
+/// ```
+/// use proactor::task::LocalHandle;
+/// use std::{cell::RefCell, rc::Rc, time::Duration};
+/// proactor::run(async {
+///     let local = LocalHandle::current();
+///     let log = Rc::new(RefCell::new(Vec::new()));
+///     let note = |what: &'static str| {
+///         let log = log.clone();
+///         move || log.borrow_mut().push(what)
+///     };
+///     local.call_later(Duration::from_millis(2), note("later"));
+///     local.call_soon(note("soon"));
+///     local.call_soon(note("unheard")).cancel();
+///     proactor::time::sleep(Duration::from_millis(5)).await;
+///     assert_eq!(*log.borrow(), ["soon", "later"]);
+/// });
+/// ```
+///
+/// ```compile_fail,E0277
+/// let local = proactor::Auto::new().unwrap().local();
+/// std::thread::spawn(move || local.call_soon(|| ()));
+/// ```
+#[derive(Clone)]
+pub struct LocalHandle {
+    scheduler: Rc<Scheduler>,
+}
+
+impl LocalHandle {
+    pub(super) fn new(scheduler: Rc<Scheduler>) -> Self {
+        LocalHandle { scheduler }
+    }
+
+    /// That of the runtime that runs on this thread; asyncio's `get_running_loop`.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn current() -> Self {
+        Self::try_current().unwrap_or_else(|| no_runtime("LocalHandle::current"))
+    }
+
+    /// That of the runtime that runs on this thread, if one does.
+    pub fn try_current() -> Option<Self> {
+        scheduler::current().map(LocalHandle::new)
+    }
+
+    /// Starts a task, as [`spawn`](crate::spawn) does.
+    ///
+    /// # Panics
+    /// When another runtime runs on this thread.
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let _entered = self.scheduler.clone().enter();
+        crate::spawn(future)
+    }
+
+    /// Has the loop call `callback` in its next turn, behind what is ready already.
+    #[track_caller]
+    pub fn call_soon(&self, callback: impl FnOnce() + 'static) -> CallHandle {
+        let _entered = self.scheduler.clone().enter();
+        crate::task::call_soon(callback)
+    }
+
+    /// Has the loop call `callback` after a time, which counts from now. Callbacks of the same time are called in the order
+    /// in which they were added. A time that is too long for the clock never comes.
+    #[track_caller]
+    pub fn call_later(&self, time: Duration, callback: impl FnOnce() + 'static) -> CallHandle {
+        let far = Duration::from_secs(1 << 32); // 136 years
+        let when = now().checked_add(time.min(far)).expect("the clock reaches that far");
+        self.call_at(when, callback)
+    }
+
+    /// Has the loop call `callback` at a point in time, or soon when it has passed.
+    #[track_caller]
+    pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> CallHandle {
+        let _entered = self.scheduler.clone().enter();
+        call_after(sleep_until(when), Some(when), callback)
+    }
+
+    /// The time now, on the loop's clock; asyncio's `loop.time()`.
+    pub fn now(&self) -> Instant {
+        now()
+    }
+
+    /// Has the loop call `callback` whenever the descriptor can be read: in each turn, until it was read or
+    /// [removed](Self::remove_reader) (*level-triggered*). There is one reader of a descriptor: another one replaces it.
+    ///
+    /// The loop waits with a duplicate. Remove the reader before you close the descriptor: the duplicate keeps the file
+    /// open, and a number that is used again would name the old reader.
+    ///
+    /// On the proactor as on the selector; asyncio's `ProactorEventLoop` has no such thing.
+    ///
+    /// # Errors
+    /// `EMFILE` when there is no descriptor free to wait with. When waiting fails later (as for a regular file, which is
+    /// always readable), the error goes to [`Config::on_unhandled`](crate::Config::on_unhandled), and the reader goes.
+    ///
+    /// # Examples
+    /// ```
+    /// use proactor::task::LocalHandle;
+    /// use std::io::{Read, Write};
+    /// use std::os::unix::net::UnixStream;
+    /// use std::{cell::RefCell, rc::Rc};
+    /// proactor::run(async {
+    ///     let (mut ours, mut peer) = UnixStream::pair()?;
+    ///     let other = Rc::new(ours.try_clone()?);
+    ///     let read = Rc::new(RefCell::new(Vec::new()));
+    ///     let bytes = read.clone();
+    ///     LocalHandle::current().add_reader(&other, move || {
+    ///         let mut buffer = [0; 16];
+    ///         let count = ours.read(&mut buffer).unwrap();
+    ///         bytes.borrow_mut().extend_from_slice(&buffer[..count]);
+    ///     })?;
+    ///     peer.write_all(b"hello")?;
+    ///     while read.borrow().is_empty() {
+    ///         proactor::yield_now().await;
+    ///     }
+    ///     assert_eq!(*read.borrow(), b"hello");
+    ///     assert!(LocalHandle::current().remove_reader(&other));
+    ///     assert!(!LocalHandle::current().remove_reader(&other));
+    ///     std::io::Result::Ok(())
+    /// }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn add_reader(&self, fd: impl AsFd, callback: impl FnMut() + 'static) -> io::Result<()> {
+        let (key, twin) = (WatchKey::Read(fd.as_fd().as_raw_fd()), fd.as_fd().try_clone_to_owned()?);
+        self.watch(key, AsyncFd::new(twin), async |fd: &AsyncFd<OwnedFd>| fd.readable().await, callback);
+        Ok(())
+    }
+
+    /// Takes the reader of a descriptor away: it is not called any more. False when there was none.
+    pub fn remove_reader(&self, fd: impl AsFd) -> bool {
+        self.scheduler.unwatch(WatchKey::Read(fd.as_fd().as_raw_fd()))
+    }
+
+    /// The same as [`add_reader`](Self::add_reader) for writing.
+    ///
+    /// # Errors
+    /// As there.
+    #[track_caller]
+    pub fn add_writer(&self, fd: impl AsFd, callback: impl FnMut() + 'static) -> io::Result<()> {
+        let (key, twin) = (WatchKey::Write(fd.as_fd().as_raw_fd()), fd.as_fd().try_clone_to_owned()?);
+        self.watch(key, AsyncFd::new(twin), async |fd: &AsyncFd<OwnedFd>| fd.writable().await, callback);
+        Ok(())
+    }
+
+    /// Takes the writer of a descriptor away. False when there was none.
+    pub fn remove_writer(&self, fd: impl AsFd) -> bool {
+        self.scheduler.unwatch(WatchKey::Write(fd.as_fd().as_raw_fd()))
+    }
+
+    #[track_caller]
+    fn watch(
+        &self,
+        key: WatchKey,
+        fd: AsyncFd<OwnedFd>,
+        ready: impl AsyncFn(&AsyncFd<OwnedFd>) -> io::Result<()> + 'static,
+        mut callback: impl FnMut() + 'static,
+    ) {
+        let _entered = self.scheduler.clone().enter();
+        let watcher = watch(async move {
+            loop {
+                ready(&fd).await?;
+                callback();
+                yield_now().await; // once a turn; and it may have removed itself
+            }
+        });
+        self.scheduler.watch(key, watcher);
+    }
+
+    /// All tasks that have not ended, in no order; asyncio's `all_tasks`. The future given to `block_on` is none of them.
+    ///
+    /// # Examples
+    /// ```
+    /// use proactor::task::LocalHandle;
+    /// proactor::run(async {
+    ///     let _task = proactor::task::Builder::new().name("waits").spawn(std::future::pending::<()>());
+    ///     let names: Vec<_> = LocalHandle::current().tasks().iter().map(|task| task.name()).collect();
+    ///     assert_eq!(names, [Some("waits".to_owned())]);
+    /// });
+    /// ```
+    pub fn tasks(&self) -> Vec<Task> {
+        self.scheduler.tasks()
+    }
+
+    /// What the tasks of the loop are doing, for people: each with its name, state and place, who awaits it, and the
+    /// operations that it has in flight; asyncio's `python -m asyncio pstree`. A service may print it when it gets a
+    /// signal ([`signal::on`](crate::signal::on)).
+    ///
+    /// # Examples
+    /// ```
+    /// use proactor::task::LocalHandle;
+    /// proactor::run(async {
+    ///     let waits = proactor::task::Builder::new().name("waits");
+    ///     let _task = waits.spawn(async {
+    ///         let socket = proactor::net::UdpSocket::bind("127.0.0.1:0").await?;
+    ///         socket.recv_from(vec![0; 100]).await.map(drop).map_err(std::io::Error::from)
+    ///     });
+    ///     proactor::time::sleep(std::time::Duration::from_millis(1)).await;
+    ///     let dump = LocalHandle::current().dump();
+    ///     assert!(dump.contains("\"waits\"") && dump.contains("recv"), "{dump}");
+    /// });
+    /// ```
+    pub fn dump(&self) -> String {
+        let mut tasks = self.tasks();
+        tasks.sort_by_key(Task::id);
+        let mut lines = vec![format!("{} tasks", tasks.len())];
+        for task in &tasks {
+            let name = task.name().map(|name| format!(" {name:?}")).unwrap_or_default();
+            let awaited_by =
+                task.awaited_by().map(|by| format!(", awaited by {}", by.id())).unwrap_or_default();
+            let operations = driver::operations_of(task.reference());
+            let operations = if operations.is_empty() {
+                String::new()
+            } else {
+                format!(", in flight: {}", operations.join(", "))
+            };
+            let (id, state, place) = (task.id(), task.state(), task.spawned_at());
+            lines.push(format!("  task {id}{name}: {state:?}, spawned at {place}{awaited_by}{operations}"));
+        }
+        lines.join("\n")
+    }
+}
+
+impl fmt::Debug for LocalHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalHandle").field("scheduler", &self.scheduler).finish()
+    }
+}

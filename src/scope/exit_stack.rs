@@ -1,0 +1,191 @@
+//! `ExitStack`: closes what it holds, in reverse order.
+//!
+//! Resources are entered through a shared reference and lent out for as long as the stack lives, so they lie in places that
+//! are only ever added to, each in a box that stays where it is.
+#![forbid(unsafe_code)]
+
+use std::any::Any;
+use std::cell::{Cell, OnceCell};
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+
+use super::{AsyncClose, Closing};
+use crate::task::cleanup::defer;
+
+/// Resources and calls for the end, which comes in reverse order; asyncio's `AsyncExitStack`.
+///
+/// Use it through [`exit_stack`], which ends it. Dropped, it does the same as clean-ups of the task.
+///
+/// # Examples
+/// ```
+/// use proactor::net::{TcpListener, TcpStream};
+/// use proactor::scope::exit_stack;
+/// proactor::run(async {
+///     exit_stack(async |stack| {
+///         let listener = stack.enter(TcpListener::bind("127.0.0.1:0").await?);
+///         let mut streams = Vec::new();
+///         for _ in 0..3 {
+///             streams.push(stack.enter(TcpStream::connect(listener.local_addr()?).await?));
+///         }
+///         stack.defer(async || {
+///             println!("called first, since it was added last");
+///             Ok(())
+///         });
+///         streams[1].write_all("hello").await?;
+///         std::io::Result::Ok(())
+///     }).await
+/// }).unwrap();
+/// ```
+#[derive(Default)]
+pub struct ExitStack {
+    chunks: [OnceCell<Chunk>; CHUNKS],
+    len: Cell<usize>,
+}
+
+/// Each chunk has twice the places of the one before: what lies in one is never moved.
+type Chunk = Box<[OnceCell<Box<dyn Exit>>]>;
+const CHUNKS: usize = 32;
+
+/// What can be closed once its type is forgotten.
+trait Exit: Any {
+    fn exit(self: Box<Self>) -> Pin<Box<dyn Future<Output = io::Result<()>>>>;
+    fn as_any(&self) -> &dyn Any;
+}
+
+struct Resource<R>(R);
+
+impl<R: AsyncClose + 'static> Exit for Resource<R> {
+    fn exit(self: Box<Self>) -> Pin<Box<dyn Future<Output = io::Result<()>>>> {
+        Box::pin(async move { self.0.close().await }) // it may panic when it is called
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        &self.0
+    }
+}
+
+struct Call<F>(F);
+
+impl<F: AsyncFnOnce() -> io::Result<()> + 'static> Exit for Call<F> {
+    fn exit(self: Box<Self>) -> Pin<Box<dyn Future<Output = io::Result<()>>>> {
+        Box::pin(async move { (self.0)().await })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        &()
+    }
+}
+
+impl ExitStack {
+    /// An empty one.
+    pub fn new() -> Self {
+        ExitStack::default()
+    }
+
+    /// Takes a resource, which will be closed at the end, and lends it; asyncio's `enter_async_context`.
+    pub fn enter<R: AsyncClose + 'static>(&self, resource: R) -> &R {
+        let exit = self.push(Box::new(Resource(resource)));
+        exit.as_any().downcast_ref().expect("it has just been put there")
+    }
+
+    /// Has `call` awaited at the end; asyncio's `push_async_callback`.
+    pub fn defer(&self, call: impl AsyncFnOnce() -> io::Result<()> + 'static) {
+        self.push(Box::new(Call(call)));
+    }
+
+    /// How many resources and calls it holds.
+    pub fn len(&self) -> usize {
+        self.len.get()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Moves all that it holds into another stack: this one ends nothing then; asyncio's `pop_all`.
+    pub fn pop_all(&mut self) -> ExitStack {
+        std::mem::take(self)
+    }
+
+    /// Ends it: closes what it holds, the last first, one after the other, also when one fails.
+    ///
+    /// # Errors
+    /// The first error, when all are closed.
+    ///
+    /// # Cancellation
+    /// Dropping this future leaves the rest as clean-ups of the task.
+    pub async fn close(mut self) -> io::Result<()> {
+        let mut result = Ok(());
+        let mut exits = Exits(self.take());
+        while let Some(exit) = exits.0.pop() {
+            let closed = Closing(Some(exit.exit())).await;
+            result = result.and(closed);
+        }
+        result
+    }
+
+    fn push(&self, exit: Box<dyn Exit>) -> &dyn Exit {
+        let number = self.len.get() + 1;
+        let chunk = number.ilog2();
+        let first = 1 << chunk;
+        let places =
+            self.chunks[chunk as usize].get_or_init(|| (0..first).map(|_| OnceCell::new()).collect());
+        self.len.set(number);
+        &**places[number - first].get_or_init(|| exit)
+    }
+
+    /// What it holds, in the order in which it was entered.
+    fn take(&mut self) -> Vec<Box<dyn Exit>> {
+        self.len.set(0);
+        let chunks = self.chunks.iter_mut().filter_map(OnceCell::take);
+        chunks.flat_map(|chunk| chunk.into_vec()).filter_map(OnceCell::into_inner).collect()
+    }
+}
+
+/// What is left to be closed, in the order in which it was entered.
+struct Exits(Vec<Box<dyn Exit>>);
+
+impl Drop for Exits {
+    fn drop(&mut self) {
+        self.0.drain(..).rev().for_each(|exit| defer(exit.exit()));
+    }
+}
+
+impl Drop for ExitStack {
+    fn drop(&mut self) {
+        drop(Exits(self.take()));
+    }
+}
+
+impl fmt::Debug for ExitStack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExitStack").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// Calls `body` with an [`ExitStack`], and ends that when the body has ended; asyncio's
+/// `async with AsyncExitStack() as stack`.
+///
+/// # Errors
+/// The body's error; else the first of closing.
+///
+/// # Cancellation
+/// Dropped, what the stack holds is closed as clean-ups of the task, in the same order.
+///
+/// # Examples
+/// See [`ExitStack`].
+pub async fn exit_stack<T, E, F>(body: F) -> Result<T, E>
+where
+    F: AsyncFnOnce(&ExitStack) -> Result<T, E>,
+    E: From<io::Error>,
+{
+    let stack = ExitStack::new();
+    let result = body(&stack).await;
+    let closed = stack.close().await;
+    let value = result?;
+    closed?;
+    Ok(value)
+}

@@ -1,0 +1,148 @@
+//! Ends that may await: what is open in a block of code is closed when the block is left, whichever way; asyncio's
+//! `async with` and `AsyncExitStack`.
+//!
+//! Rust drops at once, and a destructor can't await. So what has an end that awaits ([`AsyncClose`]) is lent to a block:
+//! [`using`] closes it when the block has ended, and an [`ExitStack`] closes all that it holds, in reverse order. When the
+//! block is dropped instead, because its task is cancelled, panics, or a `select!` goes another way, closing becomes a
+//! *clean-up* of that task: it is done afterwards, one after the other from the inside out, and a task that was cancelled
+//! has ended only then. Nobody cancels a clean-up; a runtime that ends waits for it until its deadline.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `mod.rs` | `AsyncClose`, `using` |
+//! | `exit_stack.rs` | `ExitStack`, `exit_stack` |
+#![forbid(unsafe_code)]
+
+mod exit_stack;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+pub use exit_stack::{ExitStack, exit_stack};
+
+use crate::task::cleanup::defer;
+
+/// Something that is closed by an operation which may await and may fail; asyncio's `aclose` and `__aexit__`.
+///
+/// # Examples
+/// ```
+/// use proactor::scope::{AsyncClose, using};
+/// use std::io;
+///
+/// struct Session;
+///
+/// impl AsyncClose for Session {
+///     async fn close(self) -> io::Result<()> {
+///         proactor::yield_now().await; // says goodbye
+///         Ok(())
+///     }
+/// }
+///
+/// proactor::run(async {
+///     let answer = using(Session, async |_session| io::Result::Ok(42)).await?;
+///     assert_eq!(answer, 42); // and the session has been closed
+///     io::Result::Ok(())
+/// }).unwrap();
+/// ```
+pub trait AsyncClose {
+    /// Closes it.
+    ///
+    /// # Errors
+    /// What could not be finished. It is closed all the same.
+    fn close(self) -> impl Future<Output = io::Result<()>>;
+}
+
+/// Lends a resource to a block of code, and closes it when that has ended; asyncio's `async with`.
+///
+/// # Errors
+/// The body's error; else that of closing.
+///
+/// # Cancellation
+/// Dropped in the body, or while the resource is being closed, the resource is closed (or goes on being closed) as a
+/// clean-up of the task. An error of that goes to [`Config::on_unhandled`](crate::Config::on_unhandled). Outside a
+/// runtime, or after its deadline, the resource is just dropped.
+///
+/// # Examples
+/// ```
+/// use proactor::net::{TcpListener, TcpStream};
+/// use proactor::scope::using;
+/// proactor::run(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let stream = TcpStream::connect(listener.local_addr()?).await?;
+///     using(stream, async |stream| {
+///         stream.write_all("hello").await?;
+///         std::io::Result::Ok(())
+///     }).await
+/// }).unwrap();
+/// ```
+pub async fn using<R, T, E, F>(resource: R, body: F) -> Result<T, E>
+where
+    R: AsyncClose + 'static,
+    F: AsyncFnOnce(&mut R) -> Result<T, E>,
+    E: From<io::Error>,
+{
+    let mut open = Open(Some(resource));
+    let result = body(open.0.as_mut().expect("it is open")).await;
+    let closed = open.close().await;
+    let value = result?;
+    closed?;
+    Ok(value)
+}
+
+/// Closes what it holds as a clean-up, when it is dropped.
+struct Open<R: AsyncClose + 'static>(Option<R>);
+
+impl<R: AsyncClose + 'static> Open<R> {
+    fn close(mut self) -> Closing {
+        Closing::new(self.0.take().expect("it is closed once").close())
+    }
+}
+
+impl<R: AsyncClose + 'static> Drop for Open<R> {
+    fn drop(&mut self) {
+        if let Some(resource) = self.0.take() {
+            // Called there as well: it may panic, and a panic may be unwinding here.
+            defer(async move { resource.close().await });
+        }
+    }
+}
+
+/// Something that is being closed: dropped, it goes on as a clean-up. Hence the box.
+struct Closing(Option<Pin<Box<dyn Future<Output = io::Result<()>>>>>);
+
+impl Closing {
+    fn new(close: impl Future<Output = io::Result<()>> + 'static) -> Self {
+        Closing(Some(Box::pin(close)))
+    }
+}
+
+impl Future for Closing {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Taken out, since nobody polls it again when it panics.
+        let mut close = self.0.take().expect("a Closing was polled after its result");
+        let closed = close.as_mut().poll(cx);
+        if closed.is_pending() {
+            self.0 = Some(close);
+        }
+        closed
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        if let Some(close) = self.0.take() {
+            defer(close);
+        }
+    }
+}
+
+impl fmt::Debug for Closing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Closing").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,290 @@
+//! `generate`: a stream written as a block of code that gives values as it goes; asyncio's async generator.
+//!
+//! The block is a task, and meets whoever reads the stream at each value: it begins when the first value is asked for,
+//! and goes on behind a value when the next one is. So it may hold resources, and is closed like any task: by a
+//! cancellation after which it cleans up.
+#![forbid(unsafe_code)]
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+
+use crate::scope::AsyncClose;
+use crate::task::waker::Waiter;
+use crate::task::{JoinError, JoinHandle, spawn};
+
+/// Where the block and its reader meet.
+struct Meeting<T> {
+    value: Option<T>,
+    /// The reader has asked for a value that it has not got.
+    wanted: bool,
+    /// What of the block waits to be asked, by the number of its [`Give`]: it may give several values side by side, each
+    /// with a waker of its own.
+    block: Vec<(u64, Waiter)>,
+    /// The number of the next [`Give`].
+    next_give: u64,
+    /// The reader, while it waits for a value.
+    reader: Option<Waiter>,
+}
+
+impl<T> Meeting<T> {
+    /// A part of the block waits to be asked. Gives back the waiter that it had: dropping it is code of the user.
+    fn watch(&mut self, give: u64, waiter: Waiter) -> Option<Waiter> {
+        match self.block.iter_mut().find(|(other, _)| *other == give) {
+            Some((_, place)) => Some(std::mem::replace(place, waiter)),
+            None => {
+                self.block.push((give, waiter));
+                None
+            }
+        }
+    }
+}
+
+/// Lets the block go on. Nothing is borrowed while it is woken.
+fn wake_block<T>(shared: &RefCell<Meeting<T>>) {
+    let mut block = std::mem::take(&mut shared.borrow_mut().block);
+    block.drain(..).for_each(|(_, waiter)| waiter.wake());
+    let mut meeting = shared.borrow_mut();
+    if meeting.block.is_empty() {
+        meeting.block = block; // keeps its memory
+    }
+}
+
+type Shared<T> = Rc<RefCell<Meeting<T>>>;
+
+/// A stream of the values that `block` gives; asyncio's async generator.
+///
+/// The block is called with a [`Yielder`], and runs as a task, though never ahead: it begins when the first value is asked
+/// for, and goes on behind a value when the next one is asked for. What it borrows must be `'static`, as for any task.
+///
+/// # Examples
+/// ```
+/// use proactor::stream::{StreamExt, generate};
+/// use proactor::time::sleep;
+/// use std::time::Duration;
+/// proactor::run(async {
+///     let mut squares = generate(async |yields| {
+///         for number in 1_u32.. {
+///             sleep(Duration::from_millis(1)).await;
+///             yields.give(number * number).await;
+///         }
+///     });
+///     let mut sum = 0;
+///     while let Some(square) = squares.next().await {
+///         sum += square;
+///         if square >= 9 {
+///             break; // the block waits behind its third value, and ends with the stream
+///         }
+///     }
+///     assert_eq!(sum, 1 + 4 + 9);
+/// });
+/// ```
+pub fn generate<T, F>(block: F) -> Generator<T>
+where
+    T: 'static,
+    F: AsyncFnOnce(Yielder<T>) + 'static,
+{
+    let meeting = Meeting { value: None, wanted: false, block: Vec::new(), next_give: 0, reader: None };
+    let shared = Rc::new(RefCell::new(meeting));
+    let yielder = Yielder { shared: shared.clone() };
+    let block: Block = Box::pin(async move { block(yielder).await });
+    Generator { shared, state: State::New(block) }
+}
+
+type Block = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A stream that is written as a block of code, see [`generate`].
+///
+/// A panic of the block surfaces where the stream is read. Dropping the stream cancels the block, which then cleans up
+/// beside whatever goes on ([`scope`](crate::scope)); a task that is cancelled and drops it ends no earlier. To wait for
+/// that, [`close`](Self::close) it. The end of the runtime closes those that are open, like any task.
+///
+/// # Examples
+/// ```
+/// use proactor::scope::using;
+/// use proactor::stream::{StreamExt, generate};
+/// proactor::run(async {
+///     let numbers = generate(async |yields| {
+///         for number in 0.. {
+///             yields.give(number).await;
+///         }
+///     });
+///     let third = using(numbers, async |numbers| {
+///         numbers.next().await;
+///         numbers.next().await;
+///         std::io::Result::Ok(numbers.next().await)
+///     }).await.unwrap();
+///     assert_eq!(third, Some(2)); // and the block has ended
+/// });
+/// ```
+pub struct Generator<T> {
+    shared: Shared<T>,
+    state: State,
+}
+
+enum State {
+    /// Nobody has asked yet.
+    New(Block),
+    Begun(JoinHandle<()>),
+    Over,
+}
+
+impl<T> Unpin for Generator<T> {}
+
+impl<T> Generator<T> {
+    /// Cancels the block and waits until it has ended, clean-ups included; asyncio's `aclose`. A value that was not read
+    /// is dropped.
+    ///
+    /// # Panics
+    /// When the block does.
+    pub async fn close(mut self) {
+        if let State::Begun(task) = std::mem::replace(&mut self.state, State::Over) {
+            task.request_cancel();
+            surface(task.await);
+        }
+    }
+}
+
+impl<T> AsyncClose for Generator<T> {
+    async fn close(self) -> io::Result<()> {
+        Generator::close(self).await;
+        Ok(())
+    }
+}
+
+/// A panic of the block goes on where its end is seen.
+fn surface(outcome: Result<(), JoinError>) {
+    if let Err(JoinError::Panicked(panic)) = outcome {
+        resume_unwind(panic.into_payload());
+    }
+}
+
+impl<T: 'static> Stream for Generator<T> {
+    type Item = T;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let this = &mut *self;
+        if let State::New(_) = this.state {
+            let State::New(block) = std::mem::replace(&mut this.state, State::Over) else { unreachable!() };
+            this.state = State::Begun(spawn(block).cancel_on_drop());
+        }
+        let State::Begun(task) = &mut this.state else { return Poll::Ready(None) };
+        let waiter = Waiter::new(cx); // may be code of the user: nothing is borrowed
+        let mut meeting = this.shared.borrow_mut();
+        if let Some(value) = meeting.value.take() {
+            meeting.wanted = false;
+            return Poll::Ready(Some(value));
+        }
+        meeting.wanted = true;
+        let replaced = meeting.reader.replace(waiter);
+        drop(meeting);
+        drop(replaced);
+        wake_block(&this.shared);
+        let outcome = ready!(Pin::new(task).poll(cx));
+        this.state = State::Over;
+        surface(outcome);
+        // A last value can't be left: the block goes on behind a value when that was taken.
+        Poll::Ready(None)
+    }
+}
+
+impl<T> fmt::Debug for Generator<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::New(_) => "new",
+            State::Begun(_) => "begun",
+            State::Over => "over",
+        };
+        f.debug_struct("Generator").field("state", &state).finish_non_exhaustive()
+    }
+}
+
+/// With what the block of [`generate`] gives its values. It belongs to the block: one that is moved into another task and
+/// outlives the block waits in [`give`](Self::give) for good.
+///
+/// # Examples
+/// See [`generate`].
+pub struct Yielder<T> {
+    shared: Shared<T>,
+}
+
+impl<T> Yielder<T> {
+    /// Gives a value, and waits until it was taken and the next one is asked for; asyncio's `yield`.
+    ///
+    /// # Cancellation
+    /// Dropped before its value could be given, because it was not polled or another value lay there, the value goes with
+    /// it; afterwards it stays until it is taken or the stream ends.
+    pub fn give(&self, value: T) -> Give<'_, T> {
+        let mut meeting = self.shared.borrow_mut();
+        meeting.next_give += 1;
+        Give { yielder: self, number: meeting.next_give, value: Some(value) }
+    }
+}
+
+impl<T> fmt::Debug for Yielder<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Yielder").finish_non_exhaustive()
+    }
+}
+
+/// The future of [`Yielder::give`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Give<'a, T> {
+    yielder: &'a Yielder<T>,
+    number: u64,
+    value: Option<T>,
+}
+
+impl<T> Unpin for Give<'_, T> {}
+
+impl<T> Future for Give<'_, T> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let waiter = Waiter::new(cx); // may be code of the user: nothing is borrowed
+        let mut meeting = self.yielder.shared.borrow_mut();
+        // Several of one block take turns: a value lies here until it is taken.
+        if meeting.value.is_none() {
+            let Some(value) = self.value.take() else {
+                // Taken. The block goes on when the next is asked for.
+                if meeting.wanted {
+                    return Poll::Ready(());
+                }
+                let replaced = meeting.watch(self.number, waiter);
+                drop(meeting);
+                drop(replaced);
+                return Poll::Pending;
+            };
+            meeting.value = Some(value);
+        }
+        let replaced = meeting.watch(self.number, waiter);
+        let reader = meeting.reader.take();
+        drop(meeting);
+        drop(replaced);
+        reader.into_iter().for_each(Waiter::wake);
+        Poll::Pending
+    }
+}
+
+impl<T> Drop for Give<'_, T> {
+    fn drop(&mut self) {
+        let mut meeting = self.yielder.shared.borrow_mut();
+        let place = meeting.block.iter().position(|(give, _)| *give == self.number);
+        let waiter = place.map(|place| meeting.block.remove(place));
+        drop(meeting);
+        drop(waiter); // code of the user
+    }
+}
+
+impl<T> fmt::Debug for Give<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Give").field("given", &self.value.is_none()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,58 @@
+//! Waiting on a plain thread: it sleeps until its future can go on.
+//!
+//! It knows no loop, but that a thread with one must not sleep here.
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::PoisonError;
+use std::task::{Context, Poll, Wake, Waker};
+
+use crate::sys::sync::{Condvar, Mutex};
+use crate::task::scheduler;
+
+/// Where the thread sleeps. Its count is the standard library's, which is what makes it a waker.
+#[derive(Debug)]
+struct Sleeper {
+    woken: Mutex<bool>,
+    wakes: Condvar,
+}
+
+impl Wake for Sleeper {
+    fn wake(self: std::sync::Arc<Self>) {
+        *self.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.wakes.notify_one();
+    }
+}
+
+impl Sleeper {
+    fn sleep(&self) {
+        let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*woken {
+            woken = self.wakes.wait(woken).unwrap_or_else(PoisonError::into_inner);
+        }
+        *woken = false;
+    }
+}
+
+/// Panics on the thread of a running loop.
+#[track_caller]
+pub(crate) fn no_loop_here(what: &str, instead: &str) {
+    assert!(
+        scheduler::with(|current| current.is_none()),
+        "{what} blocks the thread, and with it the loop that runs here: `{instead}.await` instead"
+    );
+}
+
+/// Blocks this thread until the future is ready.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let sleeper = std::sync::Arc::new(Sleeper { woken: Mutex::new(false), wakes: Condvar::new() });
+    let waker = Waker::from(sleeper.clone());
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => sleeper.sleep(),
+        }
+    }
+}

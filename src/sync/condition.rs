@@ -1,0 +1,224 @@
+//! `Condition`: waiting, with a mutex released meanwhile, for a change of what it protects.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use super::flavor::Flavor;
+use super::mutex::{Lock, Mutex, MutexGuard};
+use super::waiters::Ticket;
+use super::waking::{Line, still_waits, waking};
+
+/// Tells those who wait with a [`Mutex`] that what it protects has changed; asyncio's `Condition`.
+///
+/// Waiting takes the mutex's guard and gives one back. Whoever changes the value notifies one, several or all of those
+/// who wait, while it holds the mutex or after; who has been notified goes on once it has the mutex again, and should
+/// look whether what it waits for holds: another may have been faster. [`wait_for`](Self::wait_for) does that.
+///
+/// The flavours are [`sync::Condition`](crate::sync::Condition), for the tasks of one loop, and
+/// [`sync::shared::Condition`](crate::sync::shared::Condition), for any thread.
+///
+/// # Examples
+/// ```
+/// use proactor::sync::{Condition, Mutex};
+/// use std::rc::Rc;
+/// proactor::run(async {
+///     let shop = Rc::new((Mutex::new(0), Condition::new()));
+///     let other = shop.clone();
+///     let customer = proactor::spawn(async move {
+///         let (stock, arrived) = &*other;
+///         let mut stock = arrived.wait_for(stock.lock().await, |stock| *stock >= 2).await;
+///         *stock -= 2;
+///     });
+///     let (stock, arrived) = &*shop;
+///     for _ in 0..3 {
+///         *stock.lock().await += 1;
+///         arrived.notify(1);
+///         proactor::yield_now().await;
+///     }
+///     customer.await.unwrap();
+///     assert_eq!(*stock.lock().await, 1);
+/// });
+/// ```
+pub struct Condition<F: Flavor> {
+    line: F::Cell<Line<F, F::Waiter>>,
+}
+
+impl<F: Flavor> Condition<F> {
+    /// One that nobody waits for.
+    pub fn new() -> Self {
+        Condition { line: Line::<F, _, _>::new(()) }
+    }
+
+    /// Unlocks the mutex and waits to be notified, then until it has the mutex again.
+    ///
+    /// Whoever notifies after the mutex was unlocked finds it waiting. It may go on without need, where another
+    /// passes its notification on.
+    ///
+    /// # Cancellation
+    /// Dropping the future leaves the mutex unlocked, or gives up its place in the mutex's queue. If it had been notified
+    /// and had not returned, another one who waits is notified for it.
+    pub fn wait<'a, T: ?Sized>(&'a self, guard: MutexGuard<'a, F, T>) -> ConditionWait<'a, F, T> {
+        ConditionWait { condition: self, mutex: guard.mutex(), state: State::Holds(guard) }
+    }
+
+    /// Waits until the predicate says that what the mutex protects is as it should be: at once, if it is; otherwise it
+    /// is asked again whenever this has been notified. The mutex is locked when it is asked, and when this returns.
+    ///
+    /// # Cancellation
+    /// As for [`wait`](Self::wait).
+    pub fn wait_for<'a, T: ?Sized, P>(
+        &'a self,
+        guard: MutexGuard<'a, F, T>,
+        predicate: P,
+    ) -> WaitFor<'a, F, T, P>
+    where
+        P: FnMut(&mut T) -> bool,
+    {
+        WaitFor { wait: self.wait(guard), predicate }
+    }
+
+    /// Notifies so many of those who wait, first come, first served; or all, if there are less.
+    pub fn notify(&self, count: usize) {
+        waking::<F, _, _, _>(&self.line, |line, woken| {
+            let first = std::iter::from_fn(|| line.queue.pop_front()).take(count);
+            first.for_each(|waiter| woken.push(&mut line.room, waiter));
+        });
+    }
+
+    /// Notifies all who wait.
+    pub fn notify_all(&self) {
+        self.notify(usize::MAX);
+    }
+}
+
+impl<F: Flavor> Default for Condition<F> {
+    fn default() -> Self {
+        Condition::new()
+    }
+}
+
+impl<F: Flavor> fmt::Debug for Condition<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting = F::with(&self.line, |line| line.queue.len());
+        f.debug_struct("Condition").field("waiting", &waiting).finish()
+    }
+}
+
+/// The future of [`Condition::wait`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct ConditionWait<'a, F: Flavor, T: ?Sized> {
+    condition: &'a Condition<F>,
+    mutex: &'a Mutex<F, T>,
+    state: State<'a, F, T>,
+}
+
+enum State<'a, F: Flavor, T: ?Sized> {
+    /// Not polled yet.
+    Holds(MutexGuard<'a, F, T>),
+    Waits(Ticket),
+    /// Notified.
+    Locks(Lock<'a, F, T>),
+    Over,
+}
+
+impl<'a, F: Flavor, T: ?Sized> Future for ConditionWait<'a, F, T> {
+    type Output = MutexGuard<'a, F, T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (condition, mutex) = (self.condition, self.mutex);
+        loop {
+            match &mut self.state {
+                State::Holds(_) => {
+                    let waiter = F::waiter(cx);
+                    let ticket = F::with(&condition.line, |line| line.queue.push_back(waiter));
+                    // In the queue first: whoever gets the mutex now may notify.
+                    let guard = mem::replace(&mut self.state, State::Waits(ticket));
+                    drop(guard);
+                    return Poll::Pending;
+                }
+                State::Waits(ticket) => {
+                    let ticket = *ticket;
+                    if still_waits::<F, _>(&condition.line, cx, |line| line.queue.get_mut(ticket)) {
+                        return Poll::Pending;
+                    }
+                    self.state = State::Locks(mutex.lock());
+                }
+                State::Locks(lock) => {
+                    let guard = ready!(Pin::new(lock).poll(cx));
+                    self.state = State::Over;
+                    return Poll::Ready(guard);
+                }
+                State::Over => panic!("a wait for a condition was polled after its result"),
+            }
+        }
+    }
+}
+
+impl<F: Flavor, T: ?Sized> Drop for ConditionWait<'_, F, T> {
+    fn drop(&mut self) {
+        let notified = match self.state {
+            State::Waits(ticket) => {
+                // Its drop may be code of the user.
+                F::with(&self.condition.line, |line| line.queue.remove(ticket)).is_none()
+            }
+            State::Locks(_) => true,
+            State::Holds(_) | State::Over => false,
+        };
+        if notified {
+            self.condition.notify(1);
+        }
+    }
+}
+
+impl<F: Flavor, T: ?Sized> fmt::Debug for ConditionWait<'_, F, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::Holds(_) => "new",
+            State::Waits(_) => "waits to be notified",
+            State::Locks(_) => "waits for the mutex",
+            State::Over => "over",
+        };
+        f.debug_struct("ConditionWait").field("state", &state).finish_non_exhaustive()
+    }
+}
+
+/// The future of [`Condition::wait_for`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct WaitFor<'a, F: Flavor, T: ?Sized, P> {
+    wait: ConditionWait<'a, F, T>,
+    predicate: P,
+}
+
+impl<F: Flavor, T: ?Sized, P> Unpin for WaitFor<'_, F, T, P> {} // the predicate is never pinned
+
+impl<'a, F: Flavor, T: ?Sized, P: FnMut(&mut T) -> bool> Future for WaitFor<'a, F, T, P> {
+    type Output = MutexGuard<'a, F, T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let mut guard = match mem::replace(&mut this.wait.state, State::Over) {
+            State::Holds(guard) => guard, // asked before it waits at all
+            state => {
+                this.wait.state = state;
+                ready!(Pin::new(&mut this.wait).poll(cx))
+            }
+        };
+        if (this.predicate)(&mut guard) {
+            return Poll::Ready(guard);
+        }
+        this.wait.state = State::Holds(guard);
+        let waits = Pin::new(&mut this.wait).poll(cx).is_pending();
+        debug_assert!(waits, "a wait begins with waiting");
+        Poll::Pending
+    }
+}
+
+impl<F: Flavor, T: ?Sized, P> fmt::Debug for WaitFor<'_, F, T, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitFor").field("wait", &self.wait).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,133 @@
+//! `Event`: a flag that can be waited for.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::flavor::{Flavor, Word};
+use super::waiters::Ticket;
+use super::waiting::{Standing, leave, poll_queue};
+use super::waking::{Line, waking};
+use crate::sys::sync::atomic::Ordering::{AcqRel, Acquire};
+
+/// A flag that is set and cleared, and that any number can wait for; asyncio's `Event`.
+///
+/// Setting it ends the wait of all who wait at that moment, even if it is cleared before they go on.
+///
+/// The flavours are [`sync::Event`](crate::sync::Event), for the tasks of one loop, and
+/// [`sync::shared::Event`](crate::sync::shared::Event), for any thread.
+///
+/// # Examples
+/// ```
+/// use proactor::sync::Event;
+/// use std::rc::Rc;
+/// proactor::run(async {
+///     let ready = Rc::new(Event::new());
+///     let other = ready.clone();
+///     let task = proactor::spawn(async move { other.wait().await });
+///     proactor::yield_now().await;
+///     ready.set();
+///     ready.clear();
+///     task.await.unwrap(); // it waited when the event was set
+///     assert!(!ready.is_set());
+/// });
+/// ```
+pub struct Event<F: Flavor> {
+    /// 1 when it is set. Changed under the line's lock only; when it is set, nobody is in the line.
+    set: F::Word,
+    line: F::Cell<Line<F, F::Waiter>>,
+}
+
+impl<F: Flavor> Event<F> {
+    /// One that is not set.
+    pub fn new() -> Self {
+        Event { set: F::Word::new(0), line: Line::<F, _, _>::new(()) }
+    }
+
+    /// Sets it, and ends the wait of all who wait.
+    ///
+    /// What was done before is known to whoever finds it set.
+    pub fn set(&self) {
+        // Written also where it is set already: who clears it next has to know what was done before this.
+        if self.set.update(AcqRel, |set| (set == 1).then_some(1)).is_ok() {
+            return;
+        }
+        waking::<F, _, _, _>(&self.line, |line, woken| {
+            self.put(1);
+            line.queue.drain().for_each(|waiter| woken.push(&mut line.room, waiter));
+        });
+    }
+
+    /// Clears it: from now on one waits for it again.
+    pub fn clear(&self) {
+        F::with(&self.line, |_| self.put(0));
+    }
+
+    /// Under the lock.
+    fn put(&self, value: usize) {
+        let _ = self.set.update(AcqRel, |_| Some(value));
+    }
+
+    /// Whether it is set.
+    pub fn is_set(&self) -> bool {
+        self.set.load(Acquire) == 1
+    }
+
+    /// Waits until it is set; if it is, not at all.
+    ///
+    /// # Cancellation
+    /// Dropping the future ends the wait, and nothing else.
+    pub fn wait(&self) -> EventWait<'_, F> {
+        EventWait { event: self, ticket: None }
+    }
+}
+
+impl<F: Flavor> Default for Event<F> {
+    fn default() -> Self {
+        Event::new()
+    }
+}
+
+impl<F: Flavor> fmt::Debug for Event<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting = F::with(&self.line, |line| line.queue.len());
+        f.debug_struct("Event").field("set", &self.is_set()).field("waiting", &waiting).finish()
+    }
+}
+
+/// The future of [`Event::wait`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct EventWait<'a, F: Flavor> {
+    event: &'a Event<F>,
+    ticket: Option<Ticket>,
+}
+
+impl<F: Flavor> Future for EventWait<'_, F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let EventWait { event, ticket } = self.get_mut();
+        if ticket.is_none() && event.is_set() {
+            return Poll::Ready(());
+        }
+        poll_queue::<F, _, _>(&event.line, cx, ticket, Line::queue, |_, standing| match standing {
+            Standing::Served => Poll::Ready(()), // though it may be cleared again
+            Standing::New if event.is_set() => Poll::Ready(()),
+            Standing::New | Standing::Waiting => Poll::Pending,
+        })
+    }
+}
+
+impl<F: Flavor> Drop for EventWait<'_, F> {
+    fn drop(&mut self) {
+        leave::<F, _>(&self.event.line, &mut self.ticket, Line::queue);
+    }
+}
+
+impl<F: Flavor> fmt::Debug for EventWait<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventWait").field("waits", &self.ticket.is_some()).finish_non_exhaustive()
+    }
+}

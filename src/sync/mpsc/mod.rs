@@ -1,0 +1,72 @@
+//! Channels from many senders to one receiver, with a limit or without.
+//!
+//! A full channel makes its senders wait, and they get room in the order in which they came. What was sent is received
+//! in the order in which it was sent. Dropping all senders ends the channel once the receiver has taken everything;
+//! dropping the receiver ends it at once.
+//!
+//! ```
+//! use proactor::sync::mpsc;
+//!
+//! proactor::run(async {
+//!     let (sender, mut receiver) = mpsc::channel(2);
+//!     proactor::spawn(async move {
+//!         for number in 0..5 {
+//!             sender.send(number).await.unwrap(); // waits while two are in the channel
+//!         }
+//!     });
+//!     let mut sum = 0;
+//!     while let Some(number) = receiver.recv().await {
+//!         sum += number;
+//!     }
+//!     assert_eq!(sum, 10);
+//! });
+//! ```
+//!
+//! Its ends stay on their thread; those of [`shared::mpsc`](crate::sync::shared::mpsc) do not:
+//! ```compile_fail,E0277
+//! let (sender, receiver) = proactor::sync::mpsc::channel::<u32>(1);
+//! std::thread::spawn(move || drop(sender));
+//! ```
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `chan.rs` | what the two sides share |
+//! | `sender.rs` | the senders, their futures, places reserved |
+//! | `receiver.rs` | the receiver |
+#![forbid(unsafe_code)]
+
+mod chan;
+mod receiver;
+mod sender;
+
+pub use self::receiver::{Receiver, Recv};
+pub use self::sender::{Permit, Reserve, Send, Sender, UnboundedSender};
+pub use super::channel_error::{SendError, TryRecvError, TrySendError};
+use super::flavor::{Flavor, Local};
+use chan::Chan;
+
+/// A channel that holds so many items.
+///
+/// # Panics
+/// If `capacity` is 0.
+#[track_caller]
+pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    bounded::<T, Local>(capacity)
+}
+
+/// A channel without a limit: sending never waits.
+pub fn unbounded_channel<T>() -> (UnboundedSender<T>, Receiver<T>) {
+    unbounded::<T, Local>()
+}
+
+#[track_caller]
+pub(super) fn bounded<T, F: Flavor>(capacity: usize) -> (Sender<T, F>, Receiver<T, F>) {
+    assert!(capacity > 0, "a channel without room could never be sent to: give it room for one item or more");
+    let chan = Chan::<T, F>::new(capacity);
+    (Sender::new(chan.clone()), Receiver::new(chan))
+}
+
+pub(super) fn unbounded<T, F: Flavor>() -> (UnboundedSender<T, F>, Receiver<T, F>) {
+    let chan = Chan::<T, F>::new(usize::MAX);
+    (UnboundedSender::new(chan.clone()), Receiver::new(chan))
+}

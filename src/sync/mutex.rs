@@ -1,0 +1,223 @@
+//! `Mutex`: a value for one at a time. One permit is the right to it.
+//!
+//! The queue and the fast path are those of `permits.rs`; here is only what ties the permit to the value.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use super::flavor::Flavor;
+use super::permits::{Acquiring, Permits};
+use crate::sys::lock_cell::{Exclusive, LockCell};
+
+/// A value that is used by one at a time, first come, first served; asyncio's `Lock`, with the value inside.
+///
+/// Unlocking hands the lock to whoever has waited longest, so nobody who comes later takes it first. It is not
+/// poisoned: a panic while it is held releases it, as everything else does that drops the guard, and leaves the value as
+/// it was at that moment.
+///
+/// The flavours are [`sync::Mutex`](crate::sync::Mutex), for the tasks of one loop, and
+/// [`sync::shared::Mutex`](crate::sync::shared::Mutex), for any thread. Without a wait, the latter costs one atomic
+/// exchange to lock and one to unlock.
+///
+/// # Examples
+/// ```
+/// use proactor::sync::Mutex;
+/// use std::rc::Rc;
+/// proactor::run(async {
+///     let log = Rc::new(Mutex::new(Vec::new()));
+///     let other = log.clone();
+///     let task = proactor::spawn(async move {
+///         let mut log = other.lock().await;
+///         log.push("begins");
+///         proactor::yield_now().await; // nobody comes between
+///         log.push("ends");
+///     });
+///     proactor::yield_now().await;
+///     assert_eq!(*log.lock().await, ["begins", "ends"]);
+///     task.await.unwrap();
+/// });
+/// ```
+pub struct Mutex<F: Flavor, T: ?Sized> {
+    pub(super) permits: Permits<F>,
+    value: LockCell<T, false>,
+}
+
+impl<F: Flavor, T> Mutex<F, T> {
+    /// One that is not locked.
+    pub fn new(value: T) -> Self {
+        Mutex { permits: Permits::new(1), value: LockCell::new(value) }
+    }
+
+    /// The value.
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<F: Flavor, T: ?Sized> Mutex<F, T> {
+    /// Waits until the lock is free and nobody is before it in the queue.
+    ///
+    /// # Cancellation
+    /// Dropping the future gives up its place in the queue; if it had been given the lock, the next one gets it.
+    pub fn lock(&self) -> Lock<'_, F, T> {
+        Lock { mutex: self, acquiring: Acquiring::new(1) }
+    }
+
+    /// Locks it if that needs no wait: nobody has it, and nobody waits for it.
+    ///
+    /// # Examples
+    /// ```
+    /// let mutex = proactor::sync::Mutex::new(1);
+    /// let guard = mutex.try_lock().unwrap();
+    /// assert!(mutex.try_lock().is_none());
+    /// drop(guard);
+    /// assert!(mutex.try_lock().is_some());
+    /// ```
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, F, T>> {
+        self.permits.try_acquire(1).is_ok().then(|| self.guard())
+    }
+
+    /// For who has just got the permit.
+    #[inline]
+    fn guard(&self) -> MutexGuard<'_, F, T> {
+        // SAFETY: the permit is the only one, and the guard gives it back after its last use of the value, which
+        // it borrows.
+        MutexGuard { value: unsafe { self.exclusive() }, lock: Locked(self) }
+    }
+
+    /// # Safety
+    /// The caller has the permit, and keeps it and the mutex where it is until the last use of what comes back.
+    #[inline]
+    pub(super) unsafe fn exclusive(&self) -> Exclusive<T> {
+        // SAFETY: by the caller's word, as nobody uses the value without the permit.
+        unsafe { self.value.exclusive() }
+    }
+
+    /// Whether somebody has it, or has been given it and does not know yet.
+    pub fn is_locked(&self) -> bool {
+        self.permits.available() == 0
+    }
+
+    /// The value, which nobody else can be using.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+}
+
+impl<F: Flavor, T: Default> Default for Mutex<F, T> {
+    fn default() -> Self {
+        Mutex::new(T::default())
+    }
+}
+
+impl<F: Flavor, T> From<T> for Mutex<F, T> {
+    fn from(value: T) -> Self {
+        Mutex::new(value)
+    }
+}
+
+impl<F: Flavor, T: ?Sized + fmt::Debug> fmt::Debug for Mutex<F, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.try_lock() {
+            Some(guard) => f.debug_struct("Mutex").field("value", &&*guard).finish(),
+            None => f.debug_struct("Mutex").field("value", &format_args!("(locked)")).finish(),
+        }
+    }
+}
+
+/// The future of [`Mutex::lock`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Lock<'a, F: Flavor, T: ?Sized> {
+    mutex: &'a Mutex<F, T>,
+    acquiring: Acquiring,
+}
+
+impl<'a, F: Flavor, T: ?Sized> Future for Lock<'a, F, T> {
+    type Output = MutexGuard<'a, F, T>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mutex = self.mutex;
+        let result = ready!(mutex.permits.poll_acquire(&mut self.acquiring, cx));
+        debug_assert!(result.is_ok(), "nobody closes it");
+        Poll::Ready(mutex.guard())
+    }
+}
+
+impl<F: Flavor, T: ?Sized> Drop for Lock<'_, F, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.mutex.permits.cancel(&mut self.acquiring);
+    }
+}
+
+impl<F: Flavor, T: ?Sized> fmt::Debug for Lock<'_, F, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock").field("acquiring", &self.acquiring).finish_non_exhaustive()
+    }
+}
+
+/// The right to use the value of a [`Mutex`]; dropping it unlocks.
+///
+/// # Examples
+/// ```
+/// use proactor::sync::{Mutex, MutexGuard};
+/// let mutex = Mutex::new(1);
+/// let mut guard: MutexGuard<'_, i32> = mutex.try_lock().unwrap();
+/// *guard += 1;
+/// drop(guard);
+/// assert_eq!(mutex.into_inner(), 2);
+/// ```
+#[must_use = "the mutex is unlocked when the guard is dropped"]
+pub struct MutexGuard<'a, F: Flavor, T: ?Sized> {
+    value: Exclusive<T>,
+    lock: Locked<'a, F, T>, // dropped last
+}
+
+/// Unlocks when dropped.
+struct Locked<'a, F: Flavor, T: ?Sized>(&'a Mutex<F, T>);
+
+impl<F: Flavor, T: ?Sized> Drop for Locked<'_, F, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.permits.release(1);
+    }
+}
+
+impl<'a, F: Flavor, T: ?Sized> MutexGuard<'a, F, T> {
+    /// What it locks.
+    pub(super) fn mutex(&self) -> &'a Mutex<F, T> {
+        self.lock.0
+    }
+}
+
+impl<F: Flavor, T: ?Sized> Deref for MutexGuard<'_, F, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<F: Flavor, T: ?Sized> DerefMut for MutexGuard<'_, F, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+impl<F: Flavor, T: ?Sized + fmt::Debug> fmt::Debug for MutexGuard<'_, F, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<F: Flavor, T: ?Sized + fmt::Display> fmt::Display for MutexGuard<'_, F, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}

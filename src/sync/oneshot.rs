@@ -1,0 +1,266 @@
+//! A channel for one value: from one who gives it to one who awaits it.
+//!
+//! ```
+//! use proactor::sync::oneshot;
+//!
+//! proactor::run(async {
+//!     let (sender, receiver) = oneshot::channel();
+//!     proactor::spawn(async move { sender.send(6 * 7).unwrap() });
+//!     assert_eq!(receiver.await, Ok(42));
+//! });
+//! ```
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::blocking::{block_on, no_loop_here};
+pub use super::channel_error::{RecvError, TryRecvError};
+use super::flavor::{Flavor, Local, Threaded};
+use super::waiting::{poll_slot, wake};
+
+/// A channel for one value.
+pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
+    pair::<T, Local>()
+}
+
+pub(super) fn pair<T, F: Flavor>() -> (Sender<T, F>, Receiver<T, F>) {
+    let state =
+        F::rc(F::cell(State { value: None, sent: false, closed: false, sender: None, receiver: None }));
+    (Sender { state: Some(state.clone()) }, Receiver { state, received: false })
+}
+
+type Shared<T, F> = <F as Flavor>::Rc<<F as Flavor>::Cell<State<T, F>>>;
+
+struct State<T, F: Flavor> {
+    value: Option<T>,
+    /// The sender has sent or gone: nothing more comes.
+    sent: bool,
+    /// The receiver has gone or closed the channel: nothing more is taken.
+    closed: bool,
+    /// Who waits for the value.
+    receiver: Option<F::Waiter>,
+    /// Who waits for the receiver to go.
+    sender: Option<F::Waiter>,
+}
+
+impl<T, F: Flavor> State<T, F> {
+    fn look(&mut self) -> Result<T, TryRecvError> {
+        match self.value.take() {
+            Some(value) => Ok(value),
+            None if self.sent || self.closed => Err(TryRecvError::Closed),
+            None => Err(TryRecvError::Empty),
+        }
+    }
+}
+
+/// Gives the value. Dropping it tells the receiver that none comes.
+///
+/// # Examples
+/// ```
+/// use proactor::sync::oneshot;
+///
+/// proactor::run(async {
+///     let (mut sender, receiver) = oneshot::channel();
+///     proactor::spawn(async move { drop(receiver) });
+///     sender.closed().await; // nobody wants the answer any more
+///     assert_eq!(sender.send("answer"), Err("answer"));
+/// });
+/// ```
+pub struct Sender<T, F: Flavor = Local> {
+    /// Until it has sent.
+    state: Option<Shared<T, F>>,
+}
+
+impl<T, F: Flavor> Sender<T, F> {
+    fn state(&self) -> &F::Cell<State<T, F>> {
+        self.state.as_deref().expect("it has not sent yet")
+    }
+
+    /// Gives the value; it does not wait.
+    ///
+    /// # Errors
+    /// With the value when the receiver has gone or closed the channel.
+    pub fn send(mut self, value: T) -> Result<(), T> {
+        let state = self.state.take().expect("it has not sent yet");
+        let (receiver, sender) = F::with(&state, |state| {
+            if state.closed {
+                return Err(value);
+            }
+            state.value = Some(value);
+            state.sent = true;
+            Ok((state.receiver.take(), state.sender.take()))
+        })?;
+        wake::<F>(receiver);
+        drop(sender);
+        Ok(())
+    }
+
+    /// Waits until the receiver goes or closes the channel.
+    ///
+    /// # Cancellation
+    /// Nothing is lost.
+    pub fn closed(&mut self) -> Closed<'_, T, F> {
+        Closed { sender: self }
+    }
+
+    /// [`closed`](Self::closed) for those who write futures by hand. The task that asked last is woken.
+    pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        poll_slot::<F, _, _>(
+            self.state(),
+            cx,
+            |state| &mut state.sender,
+            |state| {
+                if state.closed { Poll::Ready(()) } else { Poll::Pending }
+            },
+        )
+    }
+
+    /// Whether the receiver has gone or closed the channel.
+    pub fn is_closed(&self) -> bool {
+        F::with(self.state(), |state| state.closed)
+    }
+}
+
+impl<T, F: Flavor> Drop for Sender<T, F> {
+    fn drop(&mut self) {
+        let Some(state) = &self.state else { return };
+        let (receiver, sender) = F::with(state, |state| {
+            state.sent = true;
+            (state.receiver.take(), state.sender.take())
+        });
+        wake::<F>(receiver);
+        drop(sender);
+    }
+}
+
+impl<T, F: Flavor> fmt::Debug for Sender<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").finish_non_exhaustive()
+    }
+}
+
+/// The future of [`Sender::closed`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Closed<'a, T, F: Flavor = Local> {
+    sender: &'a mut Sender<T, F>,
+}
+
+impl<T, F: Flavor> Future for Closed<'_, T, F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.sender.poll_closed(cx)
+    }
+}
+
+impl<T, F: Flavor> fmt::Debug for Closed<'_, T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Closed").finish_non_exhaustive()
+    }
+}
+
+/// The future of the value.
+///
+/// It ends with [`RecvError`] when the sender was dropped without having sent, when the channel was closed before a value
+/// came, and when it is awaited again after it gave the value.
+///
+/// # Cancellation
+/// It is the receiver itself that would be dropped; await `&mut receiver` to keep it.
+///
+/// # Examples
+/// ```
+/// use proactor::sync::oneshot;
+///
+/// let (sender, mut receiver) = oneshot::channel();
+/// assert_eq!(receiver.try_recv(), Err(oneshot::TryRecvError::Empty));
+/// sender.send(7).unwrap();
+/// assert_eq!(receiver.try_recv(), Ok(7));
+/// ```
+#[must_use = "futures do nothing unless awaited"]
+pub struct Receiver<T, F: Flavor = Local> {
+    state: Shared<T, F>,
+    /// It has the value: the sender has gone, and has taken all who waited along.
+    received: bool,
+}
+
+impl<T, F: Flavor> Unpin for Receiver<T, F> {}
+
+impl<T, F: Flavor> Receiver<T, F> {
+    /// Takes the value if it has come.
+    ///
+    /// # Errors
+    /// [`TryRecvError`].
+    pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
+        let look = F::with(&self.state, State::look);
+        self.received |= look.is_ok();
+        look
+    }
+
+    /// Refuses what has not been sent yet; what has can still be received.
+    pub fn close(&mut self) {
+        // Who polled the receiver may be another than who closes it.
+        let (sender, receiver) = F::with(&self.state, |state| {
+            state.closed = true;
+            (state.sender.take(), state.receiver.take())
+        });
+        wake::<F>(sender);
+        wake::<F>(receiver);
+    }
+}
+
+impl<T> Receiver<T, Threaded> {
+    /// Receives on a plain thread, which sleeps until the value comes.
+    ///
+    /// # Errors
+    /// [`RecvError`] when none comes.
+    ///
+    /// # Panics
+    /// On the thread of a running loop, which would stand still.
+    #[track_caller]
+    pub fn blocking_recv(self) -> Result<T, RecvError> {
+        no_loop_here("Receiver::blocking_recv", "receiver");
+        block_on(self)
+    }
+}
+
+impl<T, F: Flavor> Future for Receiver<T, F> {
+    type Output = Result<T, RecvError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let poll = poll_slot::<F, _, _>(
+            &self.state,
+            cx,
+            |state| &mut state.receiver,
+            |state| match state.look() {
+                Ok(value) => Poll::Ready(Ok(value)),
+                Err(TryRecvError::Closed) => Poll::Ready(Err(RecvError)),
+                Err(TryRecvError::Empty) => Poll::Pending,
+            },
+        );
+        self.received |= matches!(poll, Poll::Ready(Ok(_)));
+        poll
+    }
+}
+
+impl<T, F: Flavor> Drop for Receiver<T, F> {
+    fn drop(&mut self) {
+        if self.received {
+            return;
+        }
+        // The value and the waiters are dropped without the lock: that is code of the user.
+        let (_value, _receiver, sender) = F::with(&self.state, |state| {
+            state.closed = true;
+            (state.value.take(), state.receiver.take(), state.sender.take())
+        });
+        wake::<F>(sender);
+    }
+}
+
+impl<T, F: Flavor> fmt::Debug for Receiver<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,402 @@
+//! Guards and permits that hold a share of their lock instead of borrowing it, for what has to outlive the frame that
+//! has the lock: a permit that travels with a connection, a guard in a struct.
+//!
+//! Each is what its borrowing relative is, over an `Rc` of a local lock or an `Arc` of a shared one.
+
+use std::convert::identity;
+use std::fmt;
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use super::flavor::{Flavor, Local, Threaded};
+use super::mutex::Mutex;
+use super::permits::Acquiring;
+use super::rwlock::{self, RwLock};
+use super::semaphore::{AcquireError, Semaphore, TryAcquireError};
+use crate::sys::lock_cell::{Exclusive, Shared};
+use crate::sys::sync;
+
+/// The methods, once for `Rc` and once for `Arc`; `kept` makes of it the share that the guards keep.
+macro_rules! on_shares {
+    ($flavor:ident, $share:ident, $kept:path) => {
+        impl<T> Mutex<$flavor, T> {
+            /// As [`lock`](Self::lock), with a guard that holds a share of the mutex.
+            ///
+            /// # Cancellation
+            /// As for [`lock`](Self::lock).
+            pub fn lock_owned(self: $share<Self>) -> LockOwned<$flavor, T> {
+                LockOwned { mutex: $kept(self), acquiring: Acquiring::new(1) }
+            }
+
+            /// As [`try_lock`](Self::try_lock), with a guard that holds a share of the mutex.
+            pub fn try_lock_owned(self: $share<Self>) -> Option<OwnedMutexGuard<$flavor, T>> {
+                self.permits.try_acquire(1).is_ok().then(|| OwnedMutexGuard::new($kept(self)))
+            }
+        }
+
+        impl<T> RwLock<$flavor, T> {
+            /// As [`read`](Self::read), with a guard that holds a share of the lock.
+            ///
+            /// # Cancellation
+            /// As for [`read`](Self::read).
+            pub fn read_owned(self: $share<Self>) -> ReadOwned<$flavor, T> {
+                ReadOwned { lock: $kept(self), acquiring: Acquiring::new(1) }
+            }
+
+            /// As [`write`](Self::write), with a guard that holds a share of the lock.
+            ///
+            /// # Cancellation
+            /// As for [`read`](Self::read).
+            pub fn write_owned(self: $share<Self>) -> WriteOwned<$flavor, T> {
+                WriteOwned { lock: $kept(self), acquiring: Acquiring::new(rwlock::ALL) }
+            }
+        }
+
+        impl Semaphore<$flavor> {
+            /// As [`acquire`](Self::acquire), with a permit that holds a share of the semaphore.
+            ///
+            /// # Errors
+            /// [`AcquireError`] once it is closed.
+            ///
+            /// # Cancellation
+            /// As for [`acquire`](Self::acquire).
+            pub fn acquire_owned(self: $share<Self>) -> AcquireOwned<$flavor> {
+                self.acquire_many_owned(1)
+            }
+
+            /// As [`acquire_many`](Self::acquire_many), with a permit that holds a share of the semaphore.
+            ///
+            /// # Errors
+            /// [`AcquireError`] once it is closed.
+            ///
+            /// # Cancellation
+            /// As for [`acquire`](Self::acquire).
+            pub fn acquire_many_owned(self: $share<Self>, count: usize) -> AcquireOwned<$flavor> {
+                AcquireOwned { semaphore: $kept(self), acquiring: Acquiring::new(count) }
+            }
+
+            /// As [`try_acquire`](Self::try_acquire), with a permit that holds a share of the semaphore.
+            ///
+            /// # Errors
+            /// As for [`try_acquire`](Self::try_acquire).
+            pub fn try_acquire_owned(self: $share<Self>) -> Result<OwnedPermit<$flavor>, TryAcquireError> {
+                self.permits.try_acquire(1)?;
+                Ok(OwnedPermit { semaphore: $kept(self), count: 1 })
+            }
+        }
+    };
+}
+
+on_shares!(Local, Rc, identity);
+on_shares!(Threaded, Arc, sync::share);
+
+/// The future of `lock_owned` of a [`Mutex`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct LockOwned<F: Flavor, T> {
+    mutex: F::Rc<Mutex<F, T>>,
+    acquiring: Acquiring,
+}
+
+impl<F: Flavor, T> Unpin for LockOwned<F, T> {}
+
+impl<F: Flavor, T> Future for LockOwned<F, T> {
+    type Output = OwnedMutexGuard<F, T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let result = ready!(this.mutex.permits.poll_acquire(&mut this.acquiring, cx));
+        debug_assert!(result.is_ok(), "nobody closes it");
+        Poll::Ready(OwnedMutexGuard::new(this.mutex.clone()))
+    }
+}
+
+impl<F: Flavor, T> Drop for LockOwned<F, T> {
+    fn drop(&mut self) {
+        self.mutex.permits.cancel(&mut self.acquiring);
+    }
+}
+
+/// The right to use the value of a [`Mutex`], with a share of that; dropping it unlocks.
+///
+/// # Examples
+/// ```
+/// use proactor::sync::{Mutex, OwnedMutexGuard};
+/// use std::rc::Rc;
+/// proactor::run(async {
+///     let mutex = Rc::new(Mutex::new(1));
+///     let guard: OwnedMutexGuard<i32> = mutex.clone().lock_owned().await;
+///     let task = proactor::spawn(async move { *guard + 1 });
+///     assert_eq!(task.await.unwrap(), 2);
+///     assert!(!mutex.is_locked());
+/// });
+/// ```
+#[must_use = "the mutex is unlocked when the guard is dropped"]
+pub struct OwnedMutexGuard<F: Flavor, T> {
+    value: Exclusive<T>,
+    mutex: F::Rc<Mutex<F, T>>,
+}
+
+impl<F: Flavor, T> OwnedMutexGuard<F, T> {
+    /// For who has just got the permit.
+    fn new(mutex: F::Rc<Mutex<F, T>>) -> Self {
+        // SAFETY: the permit is the only one. The guard gives it back when it is dropped, until when its share
+        // keeps the mutex in its place.
+        let value = unsafe { mutex.exclusive() };
+        OwnedMutexGuard { value, mutex }
+    }
+}
+
+impl<F: Flavor, T> Drop for OwnedMutexGuard<F, T> {
+    fn drop(&mut self) {
+        self.mutex.permits.release(1);
+    }
+}
+
+/// The future of `read_owned` of an [`RwLock`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct ReadOwned<F: Flavor, T> {
+    lock: F::Rc<RwLock<F, T>>,
+    acquiring: Acquiring,
+}
+
+impl<F: Flavor, T> Unpin for ReadOwned<F, T> {}
+
+impl<F: Flavor, T> Future for ReadOwned<F, T> {
+    type Output = OwnedReadGuard<F, T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let result = ready!(this.lock.permits.poll_acquire(&mut this.acquiring, cx));
+        debug_assert!(result.is_ok(), "nobody closes it");
+        Poll::Ready(OwnedReadGuard::new(this.lock.clone()))
+    }
+}
+
+impl<F: Flavor, T> Drop for ReadOwned<F, T> {
+    fn drop(&mut self) {
+        self.lock.permits.cancel(&mut self.acquiring);
+    }
+}
+
+/// The right to read the value of an [`RwLock`], with a share of that; dropping it gives it back.
+///
+/// # Examples
+/// ```
+/// use proactor::sync::{OwnedReadGuard, RwLock};
+/// use std::rc::Rc;
+/// proactor::run(async {
+///     let guard: OwnedReadGuard<i32> = Rc::new(RwLock::new(1)).read_owned().await;
+///     assert_eq!(*guard, 1); // it alone keeps the lock
+/// });
+/// ```
+#[must_use = "the lock is given back when the guard is dropped"]
+pub struct OwnedReadGuard<F: Flavor, T> {
+    value: Shared<T>,
+    lock: F::Rc<RwLock<F, T>>,
+}
+
+impl<F: Flavor, T> OwnedReadGuard<F, T> {
+    /// For who has one permit.
+    fn new(lock: F::Rc<RwLock<F, T>>) -> Self {
+        // SAFETY: who writes has all permits. The guard gives this one back when it is dropped, until when its
+        // share keeps the lock in its place.
+        let value = unsafe { lock.shared() };
+        OwnedReadGuard { value, lock }
+    }
+}
+
+impl<F: Flavor, T> Drop for OwnedReadGuard<F, T> {
+    fn drop(&mut self) {
+        self.lock.permits.release(1);
+    }
+}
+
+/// The future of `write_owned` of an [`RwLock`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct WriteOwned<F: Flavor, T> {
+    lock: F::Rc<RwLock<F, T>>,
+    acquiring: Acquiring,
+}
+
+impl<F: Flavor, T> Unpin for WriteOwned<F, T> {}
+
+impl<F: Flavor, T> Future for WriteOwned<F, T> {
+    type Output = OwnedWriteGuard<F, T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let result = ready!(this.lock.permits.poll_acquire(&mut this.acquiring, cx));
+        debug_assert!(result.is_ok(), "nobody closes it");
+        Poll::Ready(OwnedWriteGuard::new(this.lock.clone()))
+    }
+}
+
+impl<F: Flavor, T> Drop for WriteOwned<F, T> {
+    fn drop(&mut self) {
+        self.lock.permits.cancel(&mut self.acquiring);
+    }
+}
+
+/// The right to change the value of an [`RwLock`], with a share of that; dropping it gives it back.
+///
+/// # Examples
+/// ```
+/// use proactor::sync::shared::{OwnedWriteGuard, RwLock};
+/// use std::sync::Arc;
+/// proactor::run(async {
+///     let lock = Arc::new(RwLock::new(1));
+///     let mut guard: OwnedWriteGuard<i32> = lock.clone().write_owned().await;
+///     std::thread::spawn(move || *guard = 2).join().unwrap(); // unlocked over there
+///     assert_eq!(*lock.read().await, 2);
+/// });
+/// ```
+#[must_use = "the lock is given back when the guard is dropped"]
+pub struct OwnedWriteGuard<F: Flavor, T> {
+    value: Exclusive<T>,
+    lock: F::Rc<RwLock<F, T>>,
+}
+
+impl<F: Flavor, T> OwnedWriteGuard<F, T> {
+    /// For who has just got all permits.
+    fn new(lock: F::Rc<RwLock<F, T>>) -> Self {
+        // SAFETY: nobody else has a permit. The guard gives them back when it is dropped, until when its share
+        // keeps the lock in its place.
+        let value = unsafe { lock.exclusive() };
+        OwnedWriteGuard { value, lock }
+    }
+}
+
+impl<F: Flavor, T> Drop for OwnedWriteGuard<F, T> {
+    fn drop(&mut self) {
+        self.lock.permits.release(rwlock::ALL);
+    }
+}
+
+/// The future of `acquire_owned` and `acquire_many_owned` of a [`Semaphore`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct AcquireOwned<F: Flavor> {
+    semaphore: F::Rc<Semaphore<F>>,
+    acquiring: Acquiring,
+}
+
+impl<F: Flavor> Unpin for AcquireOwned<F> {}
+
+impl<F: Flavor> Future for AcquireOwned<F> {
+    type Output = Result<OwnedPermit<F>, AcquireError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let result = ready!(this.semaphore.permits.poll_acquire(&mut this.acquiring, cx));
+        let permit = || OwnedPermit { semaphore: this.semaphore.clone(), count: this.acquiring.count() };
+        Poll::Ready(result.map(|()| permit()).map_err(|_| AcquireError(())))
+    }
+}
+
+impl<F: Flavor> Drop for AcquireOwned<F> {
+    fn drop(&mut self) {
+        self.semaphore.permits.cancel(&mut self.acquiring);
+    }
+}
+
+/// One or several permits of a [`Semaphore`], with a share of that; dropping it gives them back.
+///
+/// # Examples
+/// ```
+/// use proactor::sync::Semaphore;
+/// use std::rc::Rc;
+/// proactor::run(async {
+///     let connections = Rc::new(Semaphore::new(100));
+///     let permit = connections.clone().acquire_owned().await.unwrap();
+///     proactor::spawn(async move {
+///         let _permit = permit; // given back when the connection ends
+///     });
+/// });
+/// ```
+#[must_use = "the permit is given back when it is dropped"]
+pub struct OwnedPermit<F: Flavor> {
+    semaphore: F::Rc<Semaphore<F>>,
+    count: usize,
+}
+
+impl<F: Flavor> OwnedPermit<F> {
+    /// How many it stands for.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Keeps them for good: the semaphore has so many less, until some are [added](Semaphore::add_permits).
+    pub fn forget(mut self) {
+        self.semaphore.forget(self.count);
+        self.count = 0;
+    }
+}
+
+impl<F: Flavor> Drop for OwnedPermit<F> {
+    fn drop(&mut self) {
+        self.semaphore.permits.release(self.count);
+    }
+}
+
+/// A guard is its value for whoever looks.
+macro_rules! derefs {
+    ($($guard:ident)*) => {$(
+        impl<F: Flavor, T> Deref for $guard<F, T> {
+            type Target = T;
+
+            #[inline]
+            fn deref(&self) -> &T {
+                &self.value
+            }
+        }
+
+        impl<F: Flavor, T: fmt::Debug> fmt::Debug for $guard<F, T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                (**self).fmt(f)
+            }
+        }
+    )*};
+}
+
+derefs!(OwnedMutexGuard OwnedReadGuard OwnedWriteGuard);
+
+impl<F: Flavor, T> DerefMut for OwnedMutexGuard<F, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+impl<F: Flavor, T> DerefMut for OwnedWriteGuard<F, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+macro_rules! debug_by_wait {
+    ($($future:ident)*) => {$(
+        impl<F: Flavor, T> fmt::Debug for $future<F, T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($future)).field("acquiring", &self.acquiring).finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+
+debug_by_wait!(LockOwned ReadOwned WriteOwned);
+
+impl<F: Flavor> fmt::Debug for AcquireOwned<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AcquireOwned").field("acquiring", &self.acquiring).finish_non_exhaustive()
+    }
+}
+
+impl<F: Flavor> fmt::Debug for OwnedPermit<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnedPermit").field("count", &self.count).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,130 @@
+//! Why something could not be put or got.
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+use std::fmt;
+
+/// The queue was shut down: nothing can be put any more, and nothing is left to get. What was to be put comes back.
+///
+/// # Examples
+/// ```
+/// use proactor::sync::queue::{self, QueueShutDown};
+///
+/// proactor::run(async {
+///     let queue = queue::bounded(4);
+///     queue.shutdown(false);
+///     assert_eq!(queue.put(7).await, Err(QueueShutDown(7)));
+///     assert_eq!(queue.get().await, Err(QueueShutDown(())));
+/// });
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct QueueShutDown<T = ()>(pub T);
+
+impl<T> fmt::Debug for QueueShutDown<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("QueueShutDown(..)")
+    }
+}
+
+impl<T> fmt::Display for QueueShutDown<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the queue was shut down")
+    }
+}
+
+impl<T> Error for QueueShutDown<T> {}
+
+/// Why nothing could be put at once; what was to be put comes back.
+///
+/// # Examples
+/// ```
+/// use proactor::sync::queue::{self, TryPutError};
+///
+/// let queue = queue::bounded(1);
+/// queue.try_put(1).unwrap();
+/// assert_eq!(queue.try_put(2), Err(TryPutError::Full(2)));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum TryPutError<T> {
+    /// There is no room, or others wait for it.
+    Full(T),
+    /// The queue was shut down.
+    ShutDown(T),
+}
+
+impl<T> TryPutError<T> {
+    /// What was to be put.
+    pub fn into_inner(self) -> T {
+        match self {
+            TryPutError::Full(item) | TryPutError::ShutDown(item) => item,
+        }
+    }
+}
+
+impl<T> fmt::Debug for TryPutError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TryPutError::Full(_) => "Full(..)",
+            TryPutError::ShutDown(_) => "ShutDown(..)",
+        })
+    }
+}
+
+impl<T> fmt::Display for TryPutError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TryPutError::Full(_) => f.write_str("the queue is full"),
+            TryPutError::ShutDown(_) => QueueShutDown(()).fmt(f),
+        }
+    }
+}
+
+impl<T> Error for TryPutError<T> {}
+
+/// Why nothing could be got at once.
+///
+/// # Examples
+/// ```
+/// use proactor::sync::queue::{self, TryGetError};
+///
+/// let queue = queue::unbounded::<u32>();
+/// assert_eq!(queue.try_get(), Err(TryGetError::Empty));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TryGetError {
+    /// There is nothing, or nothing but what is for others who waited.
+    Empty,
+    /// There is nothing, and the queue was shut down.
+    ShutDown,
+}
+
+impl fmt::Display for TryGetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TryGetError::Empty => f.write_str("the queue is empty"),
+            TryGetError::ShutDown => QueueShutDown(()).fmt(f),
+        }
+    }
+}
+
+impl Error for TryGetError {}
+
+/// `task_done` was called more often than there were items.
+///
+/// # Examples
+/// ```
+/// let queue = proactor::sync::queue::unbounded::<u32>();
+/// assert!(queue.task_done().is_err());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskDoneError;
+
+impl fmt::Display for TaskDoneError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "task_done was called more often than items were put: call it once for each item that was got",
+        )
+    }
+}
+
+impl Error for TaskDoneError {}

@@ -1,0 +1,207 @@
+//! What is in a queue, who waits for what, and who is served next.
+//!
+//! Who waits is served by a promise: a getter of one item, a putter of one place. The item stays in the queue until
+//! the getter comes for it, so that one who never comes takes nothing along; its promise goes to the next.
+//!
+//! A shutdown voids all promises, and nobody looks at their numbers any more: from then on nobody waits, and who comes
+//! first gets what is left.
+#![forbid(unsafe_code)]
+
+use std::mem;
+use std::panic::resume_unwind;
+use std::thread;
+
+use super::order::{Items, Order};
+use crate::sync::flavor::Flavor;
+use crate::sync::waiters::Waiters;
+use crate::sync::waiting::{Standing, wake};
+
+pub(super) struct State<T, O: Order<T>, F: Flavor> {
+    items: O::Items,
+    /// `usize::MAX` without a limit.
+    maxsize: usize,
+    /// Items for getters who were served and have not come yet.
+    promised: usize,
+    /// Places for putters who were served and have not come yet.
+    granted: usize,
+    /// Items that were put and not yet reported done.
+    unfinished: usize,
+    /// How often the last unfinished item was reported done.
+    finishes: u64,
+    shut_down: bool,
+    getters: Waiters<F::Waiter>,
+    putters: Waiters<F::Waiter>,
+    joiners: Waiters<F::Waiter>,
+}
+
+/// What was done, with what is to be done about it outside of the lock: who is to be woken, and a panic.
+#[must_use]
+pub(super) struct Done<R, F: Flavor> {
+    result: thread::Result<R>,
+    wake: Option<F::Waiter>,
+}
+
+impl<R, F: Flavor> Done<R, F> {
+    /// Outside of the lock.
+    #[inline]
+    pub(super) fn settle(self) -> R {
+        wake::<F>(self.wake);
+        self.result.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
+/// Why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// Full, or empty.
+    NotNow,
+    ShutDown,
+}
+
+impl<T, O: Order<T>, F: Flavor> State<T, O, F> {
+    pub(super) fn new(maxsize: usize) -> Self {
+        State {
+            items: O::Items::default(),
+            maxsize,
+            promised: 0,
+            granted: 0,
+            unfinished: 0,
+            finishes: 0,
+            shut_down: false,
+            getters: Waiters::new(),
+            putters: Waiters::new(),
+            joiners: Waiters::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(super) fn maxsize(&self) -> Option<usize> {
+        (self.maxsize != usize::MAX).then_some(self.maxsize)
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.items.len() >= self.maxsize
+    }
+
+    pub(super) fn getters(&mut self) -> &mut Waiters<F::Waiter> {
+        &mut self.getters
+    }
+
+    pub(super) fn putters(&mut self) -> &mut Waiters<F::Waiter> {
+        &mut self.putters
+    }
+
+    pub(super) fn joiners(&mut self) -> &mut Waiters<F::Waiter> {
+        &mut self.joiners
+    }
+
+    fn has_room(&self) -> bool {
+        self.items.len() + self.granted < self.maxsize
+    }
+
+    fn has_item(&self) -> bool {
+        self.items.len() > self.promised
+    }
+
+    /// Puts the item, if somebody who stands so may.
+    #[inline]
+    pub(super) fn put(&mut self, item: &mut Option<T>, standing: Standing) -> Result<Done<(), F>, Refused> {
+        if self.shut_down {
+            return Err(Refused::ShutDown);
+        }
+        match standing {
+            Standing::Served => self.granted -= 1,
+            Standing::New if self.putters.is_empty() && self.has_room() => {}
+            Standing::New | Standing::Waiting => return Err(Refused::NotNow),
+        }
+        self.unfinished += 1;
+        let result = self.items.push(item.take().expect("it was not put yet"));
+        Ok(Done { result, wake: self.serve_getter() })
+    }
+
+    /// Takes an item, if there is one for somebody who stands so.
+    #[inline]
+    pub(super) fn get(&mut self, standing: Standing) -> Result<Done<T, F>, Refused> {
+        match standing {
+            _ if self.shut_down => {}
+            Standing::Served => self.promised -= 1,
+            Standing::New if self.has_item() => {}
+            Standing::New | Standing::Waiting => return Err(Refused::NotNow),
+        }
+        match self.items.pop() {
+            Ok(Some(item)) => Ok(Done { result: Ok(item), wake: self.serve_putter() }),
+            Ok(None) => Err(Refused::ShutDown),
+            // The item has stayed.
+            Err(panic) => Ok(Done { result: Err(panic), wake: self.serve_getter() }),
+        }
+    }
+
+    fn serve_getter(&mut self) -> Option<F::Waiter> {
+        if self.shut_down || !self.has_item() {
+            return None;
+        }
+        let getter = self.getters.pop_front()?;
+        self.promised += 1;
+        Some(getter)
+    }
+
+    fn serve_putter(&mut self) -> Option<F::Waiter> {
+        if self.shut_down || !self.has_room() {
+            return None;
+        }
+        let putter = self.putters.pop_front()?;
+        self.granted += 1;
+        Some(putter)
+    }
+
+    /// A getter who was served does not come.
+    pub(super) fn give_up_item(&mut self) -> Option<F::Waiter> {
+        if !self.shut_down {
+            self.promised -= 1;
+        }
+        self.serve_getter()
+    }
+
+    /// A putter who was served does not come.
+    pub(super) fn give_up_place(&mut self) -> Option<F::Waiter> {
+        if !self.shut_down {
+            self.granted -= 1;
+        }
+        self.serve_putter()
+    }
+
+    /// One item is done. True if it was the last; none if there was none.
+    pub(super) fn task_done(&mut self) -> Option<bool> {
+        self.unfinished = self.unfinished.checked_sub(1)?;
+        Some(self.finish())
+    }
+
+    fn finish(&mut self) -> bool {
+        let finished = self.unfinished == 0;
+        self.finishes += u64::from(finished);
+        finished
+    }
+
+    /// Whether all was done at some time since `finishes` stood where it stands in `since`.
+    pub(super) fn is_finished(&self, since: &mut Option<u64>) -> bool {
+        self.unfinished == 0 || *since.get_or_insert(self.finishes) != self.finishes
+    }
+
+    /// No more puts. Gives what is left, if it is not to be got any more either, and counts it as done.
+    pub(super) fn shut_down(&mut self, immediate: bool) -> Option<O::Items> {
+        self.shut_down = true;
+        immediate.then(|| {
+            let left = mem::take(&mut self.items);
+            self.unfinished = self.unfinished.saturating_sub(left.len());
+            self.finish();
+            left
+        })
+    }
+
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.shut_down
+    }
+}

@@ -1,0 +1,298 @@
+//! `RwLock`: a value for several who read it, or for one who changes it. Who reads has one permit, who writes all.
+//!
+//! The queue and the fast path are those of `permits.rs`, its fairness with them: a writer at the front of the queue
+//! lets no reader by.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use super::flavor::Flavor;
+use super::permits::{Acquiring, Held, MAX_PERMITS, Permits};
+use crate::sys::lock_cell::{Exclusive, LockCell, Shared};
+
+/// So many may read at once; all of the permits are needed to write.
+pub(super) const ALL: usize = MAX_PERMITS;
+
+/// A value that several read at once or one changes, first come, first served.
+///
+/// Readers and writers stand in one queue, so neither can starve the other: a reader who comes after a writer waits for
+/// it. So a task that reads already and reads again may wait for a writer that waits for itself; it is better not done.
+/// A panic while it is held releases it, without poison.
+///
+/// The flavours are [`sync::RwLock`](crate::sync::RwLock), for the tasks of one loop, and
+/// [`sync::shared::RwLock`](crate::sync::shared::RwLock), for any thread.
+///
+/// # Examples
+/// ```
+/// use proactor::sync::RwLock;
+/// proactor::run(async {
+///     let lock = RwLock::new(1);
+///     {
+///         let (first, second) = (lock.read().await, lock.read().await);
+///         assert_eq!(*first + *second, 2);
+///         assert!(lock.try_write().is_none());
+///     }
+///     *lock.write().await += 1;
+///     assert_eq!(*lock.read().await, 2);
+/// });
+/// ```
+pub struct RwLock<F: Flavor, T: ?Sized> {
+    pub(super) permits: Permits<F>,
+    value: LockCell<T, true>,
+}
+
+impl<F: Flavor, T> RwLock<F, T> {
+    /// One that nobody has.
+    pub fn new(value: T) -> Self {
+        RwLock { permits: Permits::new(ALL), value: LockCell::new(value) }
+    }
+
+    /// The value.
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<F: Flavor, T: ?Sized> RwLock<F, T> {
+    /// Waits until nobody writes and nobody is before it in the queue.
+    ///
+    /// # Cancellation
+    /// Dropping the future gives up its place in the queue; if it had been given the lock, it gives it back.
+    pub fn read(&self) -> Read<'_, F, T> {
+        Read { lock: self, acquiring: Acquiring::new(1) }
+    }
+
+    /// Waits until nobody reads or writes and nobody is before it in the queue.
+    ///
+    /// # Cancellation
+    /// As for [`read`](Self::read).
+    pub fn write(&self) -> Write<'_, F, T> {
+        Write { lock: self, acquiring: Acquiring::new(ALL) }
+    }
+
+    /// The right to read, if that needs no wait: nobody writes, and nobody waits.
+    pub fn try_read(&self) -> Option<ReadGuard<'_, F, T>> {
+        self.permits.try_acquire(1).is_ok().then(|| self.read_guard(Held::new(&self.permits, 1)))
+    }
+
+    /// The right to write, if that needs no wait: nobody reads or writes, and nobody waits.
+    pub fn try_write(&self) -> Option<WriteGuard<'_, F, T>> {
+        self.permits.try_acquire(ALL).is_ok().then(|| self.write_guard())
+    }
+
+    /// For who has one permit.
+    #[inline]
+    fn read_guard<'a>(&'a self, held: Held<'a, F>) -> ReadGuard<'a, F, T> {
+        // SAFETY: who writes has all permits, so nobody does until the guard gives this one back, after its last use of
+        // the value, which it borrows.
+        ReadGuard { value: unsafe { self.shared() }, _held: held }
+    }
+
+    /// For who has just got all permits.
+    #[inline]
+    fn write_guard(&self) -> WriteGuard<'_, F, T> {
+        // SAFETY: nobody else has a permit until the guard gives them back, after its last use of the value, which
+        // it borrows.
+        WriteGuard { value: unsafe { self.exclusive() }, held: Held::new(&self.permits, ALL), lock: self }
+    }
+
+    /// # Safety
+    /// The caller has a permit, and keeps it and the lock where it is until the last use of what comes back.
+    #[inline]
+    pub(super) unsafe fn shared(&self) -> Shared<T> {
+        // SAFETY: by the caller's word, as nobody changes the value without all permits.
+        unsafe { self.value.shared() }
+    }
+
+    /// # Safety
+    /// The caller has all permits, and keeps them and the lock where it is until the last use of what comes back.
+    #[inline]
+    pub(super) unsafe fn exclusive(&self) -> Exclusive<T> {
+        // SAFETY: by the caller's word, as nobody uses the value without a permit.
+        unsafe { self.value.exclusive() }
+    }
+
+    /// The value, which nobody else can be using.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+}
+
+impl<F: Flavor, T: Default> Default for RwLock<F, T> {
+    fn default() -> Self {
+        RwLock::new(T::default())
+    }
+}
+
+impl<F: Flavor, T> From<T> for RwLock<F, T> {
+    fn from(value: T) -> Self {
+        RwLock::new(value)
+    }
+}
+
+impl<F: Flavor, T: ?Sized + fmt::Debug> fmt::Debug for RwLock<F, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.try_read() {
+            Some(guard) => f.debug_struct("RwLock").field("value", &&*guard).finish(),
+            None => f.debug_struct("RwLock").field("value", &format_args!("(locked)")).finish(),
+        }
+    }
+}
+
+/// The future of [`RwLock::read`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Read<'a, F: Flavor, T: ?Sized> {
+    lock: &'a RwLock<F, T>,
+    acquiring: Acquiring,
+}
+
+impl<'a, F: Flavor, T: ?Sized> Future for Read<'a, F, T> {
+    type Output = ReadGuard<'a, F, T>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let lock = self.lock;
+        let result = ready!(lock.permits.poll_acquire(&mut self.acquiring, cx));
+        debug_assert!(result.is_ok(), "nobody closes it");
+        Poll::Ready(lock.read_guard(Held::new(&lock.permits, 1)))
+    }
+}
+
+impl<F: Flavor, T: ?Sized> Drop for Read<'_, F, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.lock.permits.cancel(&mut self.acquiring);
+    }
+}
+
+/// The future of [`RwLock::write`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Write<'a, F: Flavor, T: ?Sized> {
+    lock: &'a RwLock<F, T>,
+    acquiring: Acquiring,
+}
+
+impl<'a, F: Flavor, T: ?Sized> Future for Write<'a, F, T> {
+    type Output = WriteGuard<'a, F, T>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let lock = self.lock;
+        let result = ready!(lock.permits.poll_acquire(&mut self.acquiring, cx));
+        debug_assert!(result.is_ok(), "nobody closes it");
+        Poll::Ready(lock.write_guard())
+    }
+}
+
+impl<F: Flavor, T: ?Sized> Drop for Write<'_, F, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.lock.permits.cancel(&mut self.acquiring);
+    }
+}
+
+/// The right to read the value of an [`RwLock`]; dropping it gives it back.
+///
+/// # Examples
+/// ```
+/// use proactor::sync::{ReadGuard, RwLock};
+/// let lock = RwLock::new(1);
+/// let guard: ReadGuard<'_, i32> = lock.try_read().unwrap();
+/// assert!(lock.try_read().is_some() && lock.try_write().is_none());
+/// assert_eq!(*guard, 1);
+/// ```
+#[must_use = "the lock is given back when the guard is dropped"]
+pub struct ReadGuard<'a, F: Flavor, T: ?Sized> {
+    value: Shared<T>,
+    _held: Held<'a, F>, // dropped last
+}
+
+/// The right to change the value of an [`RwLock`]; dropping it gives it back.
+///
+/// # Examples
+/// ```
+/// use proactor::sync::{RwLock, WriteGuard};
+/// let lock = RwLock::new(1);
+/// let mut guard: WriteGuard<'_, i32> = lock.try_write().unwrap();
+/// *guard += 1;
+/// assert!(lock.try_read().is_none());
+/// ```
+#[must_use = "the lock is given back when the guard is dropped"]
+pub struct WriteGuard<'a, F: Flavor, T: ?Sized> {
+    value: Exclusive<T>,
+    held: Held<'a, F>, // dropped after the value
+    lock: &'a RwLock<F, T>,
+}
+
+impl<'a, F: Flavor, T: ?Sized> WriteGuard<'a, F, T> {
+    /// Goes on as a reader. Nobody writes in between; who waits to read does so from now on, unless a writer is before.
+    ///
+    /// # Examples
+    /// ```
+    /// let lock = proactor::sync::RwLock::new(1);
+    /// let mut writer = lock.try_write().unwrap();
+    /// *writer = 2;
+    /// let reader = writer.downgrade();
+    /// assert_eq!((*reader, *lock.try_read().unwrap()), (2, 2));
+    /// ```
+    pub fn downgrade(self) -> ReadGuard<'a, F, T> {
+        let (mut held, lock) = {
+            let WriteGuard { value: _value, held, lock } = self;
+            (held, lock) // and the last use of the value as its only user ends
+        };
+        held.keep(1);
+        lock.read_guard(held)
+    }
+}
+
+impl<F: Flavor, T: ?Sized> Deref for ReadGuard<'_, F, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<F: Flavor, T: ?Sized> Deref for WriteGuard<'_, F, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<F: Flavor, T: ?Sized> DerefMut for WriteGuard<'_, F, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+impl<F: Flavor, T: ?Sized> fmt::Debug for Read<'_, F, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Read").field("acquiring", &self.acquiring).finish_non_exhaustive()
+    }
+}
+
+impl<F: Flavor, T: ?Sized> fmt::Debug for Write<'_, F, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Write").field("acquiring", &self.acquiring).finish_non_exhaustive()
+    }
+}
+
+impl<F: Flavor, T: ?Sized + fmt::Debug> fmt::Debug for ReadGuard<'_, F, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<F: Flavor, T: ?Sized + fmt::Debug> fmt::Debug for WriteGuard<'_, F, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}

@@ -1,0 +1,153 @@
+//! How a future waits at a primitive: it looks under the lock, and if there is nothing yet it makes a waiter and looks
+//! again. And how many are woken at once.
+//!
+//! The two looks are there because making a waiter is code of the user, which does not run under the lock, and because
+//! most looks find something. This file does not know what is waited for.
+#![forbid(unsafe_code)]
+
+use std::mem;
+use std::task::{Context, Poll};
+
+use super::flavor::Flavor;
+use super::waiters::{Ticket, Waiters};
+use crate::sys::guarded::contain;
+
+/// Where a future stands with the queue in which it may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is not in the queue.
+    New,
+    /// It is in the queue still: whoever polls it now has not served it.
+    Waiting,
+    /// It was in the queue and has been taken out. Told once.
+    Served,
+}
+
+/// Waits where only one can wait, in `slot`.
+pub(crate) fn poll_slot<F: Flavor, S, R>(
+    cell: &F::Cell<S>,
+    cx: &Context<'_>,
+    slot: impl Fn(&mut S) -> &mut Option<F::Waiter>,
+    mut look: impl FnMut(&mut S) -> Poll<R>,
+) -> Poll<R> {
+    let first = F::with(cell, |state| match look(state) {
+        Poll::Pending => {
+            let known = slot(state).as_ref().is_some_and(|waiter| F::will_wake(waiter, cx));
+            known.then_some(Poll::Pending)
+        }
+        ready => Some(ready),
+    });
+    if let Some(poll) = first {
+        return poll;
+    }
+    let mut waiter = Some(F::waiter(cx));
+    let poll = F::with(cell, |state| {
+        let poll = look(state);
+        if poll.is_pending() {
+            mem::swap(slot(state), &mut waiter);
+        }
+        poll
+    });
+    drop(waiter); // the one before, or the one that was not needed
+    poll
+}
+
+/// Waits in `queue`, at the place that `ticket` names. Where to be served is to be given something, `look` is ready when
+/// it is told [`Standing::Served`].
+pub(crate) fn poll_queue<F: Flavor, S, R>(
+    cell: &F::Cell<S>,
+    cx: &Context<'_>,
+    ticket: &mut Option<Ticket>,
+    queue: impl Fn(&mut S) -> &mut Waiters<F::Waiter>,
+    mut look: impl FnMut(&mut S, Standing) -> Poll<R>,
+) -> Poll<R> {
+    let mut waiter = None;
+    loop {
+        // What is left over is dropped outside of the lock.
+        let (poll, left) = F::with(cell, |state| {
+            let standing = match *ticket {
+                None => Standing::New,
+                Some(place) if queue(state).get_mut(place).is_some() => Standing::Waiting,
+                Some(_) => Standing::Served,
+            };
+            if standing == Standing::Served {
+                *ticket = None;
+            }
+            let poll = look(state, standing);
+            let queue = queue(state);
+            match (poll.is_ready(), *ticket) {
+                (true, None) => (Some(poll), None),
+                (true, Some(place)) => {
+                    *ticket = None;
+                    (Some(poll), queue.remove(place))
+                }
+                (false, None) => match waiter.take() {
+                    None => (None, None),
+                    Some(waiter) => {
+                        *ticket = Some(queue.push_back(waiter));
+                        (Some(poll), None)
+                    }
+                },
+                (false, Some(place)) => {
+                    let known = queue.get_mut(place).expect("it still waits");
+                    if F::will_wake(known, cx) {
+                        return (Some(poll), None);
+                    }
+                    match waiter.take() {
+                        None => (None, None),
+                        Some(waiter) => (Some(poll), Some(mem::replace(known, waiter))),
+                    }
+                }
+            }
+        });
+        drop(left);
+        match poll {
+            Some(poll) => return poll,
+            None => waiter = Some(F::waiter(cx)),
+        }
+    }
+}
+
+/// A future that waited is dropped: it leaves the queue. True if it had been served.
+pub(crate) fn leave<F: Flavor, S>(
+    cell: &F::Cell<S>,
+    ticket: &mut Option<Ticket>,
+    queue: impl Fn(&mut S) -> &mut Waiters<F::Waiter>,
+) -> bool {
+    let Some(place) = ticket.take() else { return false };
+    let waiter = F::with(cell, |state| queue(state).remove(place));
+    waiter.is_none()
+}
+
+/// How many are taken out of a queue under one lock.
+const BATCH: usize = 16;
+
+/// Wakes all who wait now. Nothing is allocated for it.
+///
+/// Who comes to wait in the meantime may be woken too: for queues whose waiters look again when they are woken.
+pub(crate) fn wake_all<F: Flavor, S>(cell: &F::Cell<S>, queue: impl Fn(&mut S) -> &mut Waiters<F::Waiter>) {
+    let mut left = F::with(cell, |state| queue(state).len());
+    if left == 0 {
+        return;
+    }
+    while left > 0 {
+        let mut batch = [const { None }; BATCH];
+        F::with(cell, |state| {
+            for place in &mut batch[..left.min(BATCH)] {
+                *place = queue(state).pop_front();
+            }
+        });
+        left -= left.min(BATCH);
+        for waiter in batch.into_iter().flatten() {
+            wake::<F>(Some(waiter));
+        }
+    }
+}
+
+/// Wakes one, if there is one. A waker that panics is no concern of who wakes, who may have an item in hand.
+#[inline]
+pub(crate) fn wake<F: Flavor>(waiter: Option<F::Waiter>) {
+    if let Some(waiter) = waiter {
+        contain(|| F::wake(waiter));
+    }
+}

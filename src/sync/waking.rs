@@ -1,0 +1,100 @@
+//! What every lock does with those who wait: it carries them out of the lock to wake them, and keeps their wakers up to
+//! date.
+//!
+//! It does not know who is woken, nor why.
+#![forbid(unsafe_code)]
+
+use std::mem;
+use std::task::Context;
+
+use super::flavor::Flavor;
+use super::waiters::Waiters;
+use super::waiting::wake;
+
+/// A queue, and what changes together with it.
+pub(crate) struct Line<F: Flavor, T, S = ()> {
+    pub(crate) queue: Waiters<T>,
+    pub(crate) state: S,
+    /// In which those are carried out who are woken together; kept, so that it is allocated once.
+    pub(crate) room: Vec<F::Waiter>,
+}
+
+/// Who is to be woken when the lock has been released.
+pub(crate) struct Woken<F: Flavor> {
+    first: Option<F::Waiter>,
+    /// Has the line's room once there is a second.
+    more: Vec<F::Waiter>,
+}
+
+impl<F: Flavor, T, S> Line<F, T, S> {
+    pub(crate) fn new(state: S) -> F::Cell<Self> {
+        F::cell(Line { queue: Waiters::new(), state, room: Vec::new() })
+    }
+
+    pub(crate) fn queue(&mut self) -> &mut Waiters<T> {
+        &mut self.queue
+    }
+}
+
+impl<F: Flavor> Woken<F> {
+    /// The room is the line's.
+    pub(crate) fn push(&mut self, room: &mut Vec<F::Waiter>, waiter: F::Waiter) {
+        if self.first.is_none() {
+            self.first = Some(waiter);
+            return;
+        }
+        if self.more.capacity() == 0 {
+            mem::swap(&mut self.more, room);
+        }
+        self.more.push(waiter);
+    }
+}
+
+/// Calls `f` under the lock, and after that wakes those whom it has named, in order. Who gives a lock back is not
+/// concerned by a waker that panics: it may be unwinding itself, or have a guard in hand.
+pub(crate) fn waking<F: Flavor, T, S, U>(
+    line: &F::Cell<Line<F, T, S>>,
+    f: impl FnOnce(&mut Line<F, T, S>, &mut Woken<F>) -> U,
+) -> U {
+    let mut woken = Woken { first: None, more: Vec::new() };
+    let output = F::with(line, |line| f(line, &mut woken));
+    wake::<F>(woken.first);
+    if !woken.more.is_empty() {
+        wake_more::<F, _, _>(line, woken.more);
+    }
+    output
+}
+
+#[cold]
+fn wake_more<F: Flavor, T, S>(line: &F::Cell<Line<F, T, S>>, mut more: Vec<F::Waiter>) {
+    more.drain(..).for_each(|waiter| wake::<F>(Some(waiter)));
+    F::with(line, |line| {
+        if line.room.capacity() < more.capacity() {
+            mem::swap(&mut line.room, &mut more);
+        }
+    });
+}
+
+/// Whether somebody waits still, whose waker `find` finds then. If so, it is now the waker of `cx`.
+pub(crate) fn still_waits<F: Flavor, S>(
+    cell: &F::Cell<S>,
+    cx: &Context<'_>,
+    find: impl Fn(&mut S) -> Option<&mut F::Waiter>,
+) -> bool {
+    let mut fresh: Option<F::Waiter> = None;
+    loop {
+        let up_to_date = F::with(cell, |state| {
+            let waiter = find(state)?;
+            if F::will_wake(waiter, cx) {
+                return Some(true);
+            }
+            let fresh = fresh.as_mut();
+            Some(fresh.map(|fresh| mem::swap(waiter, fresh)).is_some())
+        });
+        match up_to_date {
+            Some(false) => fresh = Some(F::waiter(cx)),
+            Some(true) => return true,
+            None => return false,
+        }
+    }
+}

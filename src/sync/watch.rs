@@ -1,0 +1,398 @@
+//! A value that changes, and those who watch it: they see the latest one, not each.
+//!
+//! Who looks gets a share of the value and no lock: it can be kept for as long as one likes, also across an await, and
+//! stays what it was while newer values come.
+//!
+//! ```
+//! use proactor::sync::watch;
+//!
+//! proactor::run(async {
+//!     let (sender, mut receiver) = watch::channel("starting");
+//!     proactor::spawn(async move {
+//!         sender.send("running").unwrap();
+//!         sender.send("stopping").unwrap();
+//!     });
+//!     receiver.changed().await.unwrap();
+//!     assert_eq!(*receiver.borrow_and_update(), "stopping");
+//!     assert!(receiver.changed().await.is_err()); // the sender has gone
+//! });
+//! ```
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+pub use super::channel_error::{RecvError, SendError};
+use super::flavor::{Flavor, Local};
+use super::waiters::{Ticket, Waiters};
+use super::waiting::{leave, poll_queue, wake_all};
+
+/// A value to be watched. The receiver has seen it.
+pub fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
+    holding::<T, Local>(value)
+}
+
+pub(super) fn holding<T, F: Flavor>(value: T) -> (Sender<T, F>, Receiver<T, F>) {
+    let value = F::rc(value);
+    let state = State { value, version: 0, senders: 1, receivers: 1, waiting: Waiters::new() };
+    let state = F::rc(F::cell(state));
+    (Sender { state: state.clone() }, Receiver { state, seen: 0 })
+}
+
+struct State<T, F: Flavor> {
+    value: F::Rc<T>,
+    /// How often it was changed.
+    version: u64,
+    senders: usize,
+    receivers: usize,
+    waiting: Waiters<F::Waiter>,
+}
+
+impl<T, F: Flavor> State<T, F> {
+    fn waiting(&mut self) -> &mut Waiters<F::Waiter> {
+        &mut self.waiting
+    }
+
+    fn snapshot(&self) -> (F::Rc<T>, u64) {
+        (self.value.clone(), self.version)
+    }
+
+    /// Puts a value in the place of the other, which is for the caller to drop.
+    fn replace(&mut self, value: T) -> (Option<T>, Option<F::Rc<T>>) {
+        self.version += 1;
+        match F::unique(&mut self.value) {
+            Some(place) => (Some(mem::replace(place, value)), None),
+            None => (None, Some(mem::replace(&mut self.value, F::rc(value)))),
+        }
+    }
+}
+
+/// A share of the value as it was when somebody looked.
+///
+/// # Examples
+/// ```
+/// use proactor::sync::watch;
+///
+/// let (sender, receiver) = watch::channel(1);
+/// let seen = receiver.borrow();
+/// sender.send(2).unwrap();
+/// assert_eq!((*seen, *receiver.borrow()), (1, 2));
+/// ```
+pub struct Ref<T, F: Flavor = Local> {
+    value: F::Rc<T>,
+}
+
+impl<T, F: Flavor> Deref for Ref<T, F> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T, F: Flavor> Clone for Ref<T, F> {
+    fn clone(&self) -> Self {
+        Ref { value: self.value.clone() }
+    }
+}
+
+impl<T: fmt::Debug, F: Flavor> fmt::Debug for Ref<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// Changes the value; clones of it change the same.
+///
+/// # Examples
+/// ```
+/// use proactor::sync::watch;
+///
+/// let (sender, receiver) = watch::channel(vec![1]);
+/// sender.send_modify(|list| list.push(2));
+/// assert_eq!(*receiver.borrow(), [1, 2]);
+///
+/// let told = sender.send_if_modified(|list| {
+///     list.retain(|number| *number < 10);
+///     false // nobody is told, and the list stays what it was
+/// });
+/// assert!(!told);
+/// ```
+pub struct Sender<T, F: Flavor = Local> {
+    state: F::Rc<F::Cell<State<T, F>>>,
+}
+
+impl<T, F: Flavor> Sender<T, F> {
+    /// Changes the value, at once.
+    ///
+    /// # Errors
+    /// [`SendError`] with the value when there is no receiver; the value is then what it was.
+    pub fn send(&self, value: T) -> Result<(), SendError<T>> {
+        let _replaced = F::with(&self.state, |state| match state.receivers {
+            0 => Err(SendError(value)),
+            _ => Ok(state.replace(value)),
+        })?;
+        wake_all::<F, _>(&self.state, State::waiting);
+        Ok(())
+    }
+
+    /// Changes the value by way of a copy, also when there is no receiver.
+    ///
+    /// No lock is held while the closure runs. It is called again, with a copy of the newer value, if another
+    /// sender has changed the value meanwhile. If it panics nothing has changed.
+    pub fn send_modify(&self, mut modify: impl FnMut(&mut T))
+    where
+        T: Clone,
+    {
+        self.send_if_modified(|value| {
+            modify(value);
+            true
+        });
+    }
+
+    /// As [`send_modify`](Self::send_modify), where the closure answers true; where it answers false its copy is
+    /// dropped, the value stays what it was, and nobody is told. Gives what the closure answered.
+    pub fn send_if_modified(&self, mut modify: impl FnMut(&mut T) -> bool) -> bool
+    where
+        T: Clone,
+    {
+        loop {
+            let (share, version) = F::with(&self.state, |state| state.snapshot());
+            let mut copy = T::clone(&share);
+            drop(share); // so that its place can be used again
+            if !modify(&mut copy) {
+                return false;
+            }
+            let replaced = F::with(&self.state, |state| {
+                if state.version == version { Ok(state.replace(copy)) } else { Err(copy) }
+            });
+            if replaced.is_ok() {
+                drop(replaced);
+                wake_all::<F, _>(&self.state, State::waiting);
+                return true;
+            }
+        }
+    }
+
+    /// The value now.
+    pub fn borrow(&self) -> Ref<T, F> {
+        Ref { value: F::with(&self.state, |state| state.value.clone()) }
+    }
+
+    /// A new receiver, which has seen the value as it is now.
+    pub fn subscribe(&self) -> Receiver<T, F> {
+        let seen = F::with(&self.state, |state| {
+            state.receivers += 1;
+            state.version
+        });
+        Receiver { state: self.state.clone(), seen }
+    }
+
+    /// How many receivers there are.
+    pub fn receiver_count(&self) -> usize {
+        F::with(&self.state, |state| state.receivers)
+    }
+}
+
+impl<T, F: Flavor> Clone for Sender<T, F> {
+    fn clone(&self) -> Self {
+        F::with(&self.state, |state| state.senders += 1);
+        Sender { state: self.state.clone() }
+    }
+}
+
+impl<T, F: Flavor> Drop for Sender<T, F> {
+    fn drop(&mut self) {
+        let last = F::with(&self.state, |state| {
+            state.senders -= 1;
+            state.senders == 0
+        });
+        if last {
+            wake_all::<F, _>(&self.state, State::waiting);
+        }
+    }
+}
+
+impl<T: fmt::Debug, F: Flavor> fmt::Debug for Sender<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("value", &self.borrow()).finish_non_exhaustive()
+    }
+}
+
+/// Watches the value; a clone of it has seen what this one has.
+///
+/// # Examples
+/// ```
+/// use proactor::sync::watch;
+///
+/// proactor::run(async {
+///     let (sender, mut receiver) = watch::channel(0);
+///     proactor::spawn(async move {
+///         for number in 1..=10 {
+///             let _ = sender.send(number);
+///             proactor::yield_now().await;
+///         }
+///     });
+///     let large = receiver.wait_for(|number| *number > 5).await.unwrap();
+///     assert!(*large > 5);
+/// });
+/// ```
+pub struct Receiver<T, F: Flavor = Local> {
+    state: F::Rc<F::Cell<State<T, F>>>,
+    /// The version that it has seen.
+    seen: u64,
+}
+
+impl<T, F: Flavor> Receiver<T, F> {
+    /// The value now. It does not count as seen.
+    pub fn borrow(&self) -> Ref<T, F> {
+        Ref { value: F::with(&self.state, |state| state.value.clone()) }
+    }
+
+    /// The value now, which counts as seen.
+    pub fn borrow_and_update(&mut self) -> Ref<T, F> {
+        let (value, version) = F::with(&self.state, |state| state.snapshot());
+        self.seen = version;
+        Ref { value }
+    }
+
+    /// Whether there is a value that it has not seen.
+    pub fn has_changed(&self) -> bool {
+        F::with(&self.state, |state| state.version) != self.seen
+    }
+
+    /// Waits for a value that it has not seen, which then counts as seen.
+    ///
+    /// # Errors
+    /// [`RecvError`] when all senders are gone and it has seen the last value.
+    ///
+    /// # Cancellation
+    /// What a future that is dropped would have reported remains unseen.
+    pub fn changed(&mut self) -> Changed<'_, T, F> {
+        Changed { receiver: self, ticket: None }
+    }
+
+    /// Waits until the value, the one of now or a later one, satisfies `predicate`; it then counts as seen.
+    ///
+    /// No lock is held while `predicate` runs.
+    ///
+    /// # Errors
+    /// [`RecvError`] when all senders are gone and the last value does not.
+    ///
+    /// # Cancellation
+    /// Nothing counts as seen for a future that is dropped.
+    pub fn wait_for<P: FnMut(&T) -> bool>(&mut self, predicate: P) -> WaitFor<'_, T, P, F> {
+        WaitFor { receiver: self, predicate, refused: None, ticket: None }
+    }
+}
+
+impl<T, F: Flavor> Clone for Receiver<T, F> {
+    fn clone(&self) -> Self {
+        F::with(&self.state, |state| state.receivers += 1);
+        Receiver { state: self.state.clone(), seen: self.seen }
+    }
+}
+
+impl<T, F: Flavor> Drop for Receiver<T, F> {
+    fn drop(&mut self) {
+        F::with(&self.state, |state| state.receivers -= 1);
+    }
+}
+
+impl<T: fmt::Debug, F: Flavor> fmt::Debug for Receiver<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").field("value", &self.borrow()).finish_non_exhaustive()
+    }
+}
+
+/// The future of [`Receiver::changed`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Changed<'a, T, F: Flavor = Local> {
+    receiver: &'a mut Receiver<T, F>,
+    ticket: Option<Ticket>,
+}
+
+impl<T, F: Flavor> Future for Changed<'_, T, F> {
+    type Output = Result<(), RecvError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let Receiver { state, seen } = &mut *this.receiver;
+        poll_queue::<F, _, _>(state, cx, &mut this.ticket, State::waiting, |state, _| {
+            if state.version != *seen {
+                *seen = state.version;
+                return Poll::Ready(Ok(()));
+            }
+            if state.senders == 0 { Poll::Ready(Err(RecvError)) } else { Poll::Pending }
+        })
+    }
+}
+
+impl<T, F: Flavor> Drop for Changed<'_, T, F> {
+    fn drop(&mut self) {
+        leave::<F, _>(&self.receiver.state, &mut self.ticket, State::waiting);
+    }
+}
+
+impl<T, F: Flavor> fmt::Debug for Changed<'_, T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changed").finish_non_exhaustive()
+    }
+}
+
+/// The future of [`Receiver::wait_for`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct WaitFor<'a, T, P, F: Flavor = Local> {
+    receiver: &'a mut Receiver<T, F>,
+    predicate: P,
+    /// The last version that did not satisfy.
+    refused: Option<u64>,
+    ticket: Option<Ticket>,
+}
+
+impl<T, P, F: Flavor> Unpin for WaitFor<'_, T, P, F> {}
+
+impl<T, P: FnMut(&T) -> bool, F: Flavor> Future for WaitFor<'_, T, P, F> {
+    type Output = Result<Ref<T, F>, RecvError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let Receiver { state, seen } = &mut *this.receiver;
+        loop {
+            let refused = this.refused;
+            let poll = poll_queue::<F, _, _>(state, cx, &mut this.ticket, State::waiting, |state, _| {
+                if refused != Some(state.version) {
+                    return Poll::Ready(Some(state.snapshot()));
+                }
+                if state.senders == 0 { Poll::Ready(None) } else { Poll::Pending }
+            });
+            match poll {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(Err(RecvError)),
+                Poll::Ready(Some((value, version))) => {
+                    if (this.predicate)(&value) {
+                        *seen = version;
+                        return Poll::Ready(Ok(Ref { value }));
+                    }
+                    this.refused = Some(version);
+                }
+            }
+        }
+    }
+}
+
+impl<T, P, F: Flavor> Drop for WaitFor<'_, T, P, F> {
+    fn drop(&mut self) {
+        leave::<F, _>(&self.receiver.state, &mut self.ticket, State::waiting);
+    }
+}
+
+impl<T, P, F: Flavor> fmt::Debug for WaitFor<'_, T, P, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitFor").finish_non_exhaustive()
+    }
+}

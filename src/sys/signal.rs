@@ -1,0 +1,265 @@
+//! Signals, counted for each who listens: sigaction(2), and the one handler of this crate.
+//!
+//! The handler may interrupt anything, on any thread, so it waits for nobody, allocates nothing and leaves `errno` alone.
+//! It walks the list of its signal's listeners and adds one to the event counter of each: the kernel counts, and makes a
+//! descriptor readable for which a loop can wait. It runs once for each delivery; what the kernel has merged before (a
+//! standard signal that was pending already) it can't tell apart.
+//!
+//! Nodes of the list and their descriptors are never freed, only used again, for the same signal: a handler that was held
+//! up between its look at a node and its write writes to no descriptor that has come to be somebody else's.
+//!
+//! The handler is in place only while somebody listens. A listener is entered into the list before it is put in place and
+//! taken out after the program's own disposition has been put back, so that at no time a signal is caught and forgotten.
+//! In a fork of the process the handler is inherited, but not the listeners: the first signal that nobody listens to there
+//! puts the previous disposition back and is sent anew.
+//!
+//! It does not know loops, tasks, or what a signal means.
+
+use std::cell::UnsafeCell;
+use std::io;
+use std::mem::{MaybeUninit, zeroed};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::time::Duration;
+
+use libc::c_int;
+
+use super::eventfd::EventFd;
+use super::fork::Origin;
+use super::{check, pause};
+
+/// One more than the last signal: see signal(7).
+const SIGNALS: usize = 65;
+
+static WATCHES: [Watch; SIGNALS] = [const { Watch::new() }; SIGNALS];
+
+/// One signal.
+struct Watch {
+    /// Whose thread changes the disposition or the list: the token of the process, or zero.
+    changing: AtomicU64,
+    /// All nodes that there ever were, the newest first.
+    newest: AtomicPtr<Node>,
+    /// The disposition that the handler has replaced. Only for who [changes](Change) something.
+    previous: UnsafeCell<libc::sigaction>,
+}
+
+// SAFETY: `previous` is touched through a `Change` alone, of which there is one at a time.
+unsafe impl Sync for Watch {}
+
+/// A place for one listener.
+struct Node {
+    count: EventFd,
+    /// The process whose loop waits for the counter: a fork has the same one.
+    origin: Origin,
+    listens: AtomicBool,
+    older: Option<&'static Node>,
+}
+
+impl Node {
+    fn is_heard(&self) -> bool {
+        self.listens.load(Ordering::SeqCst) && self.origin.is_here()
+    }
+}
+
+/// The handler.
+extern "C" fn deliver(signal: c_int) {
+    let Some(watch) = WATCHES.get(signal as usize) else { return };
+    // SAFETY: it points to this thread's own.
+    let errno = unsafe { *libc::__errno_location() };
+    if !watch.count() {
+        watch.hand_back(signal);
+    }
+    // SAFETY: as above.
+    unsafe { *libc::__errno_location() = errno };
+}
+
+impl Watch {
+    const fn new() -> Self {
+        Watch {
+            changing: AtomicU64::new(0),
+            newest: AtomicPtr::new(ptr::null_mut()),
+            // SAFETY: zeros are a disposition: the default, no flags, an empty mask.
+            previous: UnsafeCell::new(unsafe { MaybeUninit::zeroed().assume_init() }),
+        }
+    }
+
+    /// The watch of a signal that can be listened to.
+    fn of(signal: c_int) -> io::Result<&'static Watch> {
+        let refused = match signal {
+            libc::SIGKILL | libc::SIGSTOP => {
+                "it can't be caught: the kernel acts on it without asking the process"
+            }
+            libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL => {
+                "it reports that an instruction has failed, and that would be repeated, and fail, for ever after a \
+                 handler that only takes note"
+            }
+            1.. if (signal as usize) < SIGNALS => return Ok(&WATCHES[signal as usize]),
+            _ => "there is no such signal, see signal(7)",
+        };
+        let message = format!("signal {signal} can't be listened to: {refused}");
+        Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+    }
+
+    /// All nodes.
+    fn nodes(&self) -> impl Iterator<Item = &'static Node> {
+        // SAFETY: nodes are leaked boxes, complete when they are put here.
+        let newest = unsafe { self.newest.load(Ordering::Acquire).as_ref::<'static>() };
+        std::iter::successors(newest, |node| node.older)
+    }
+
+    /// Counts a delivery for each who listens in this process. False when nobody does. (For the handler.)
+    fn count(&self) -> bool {
+        let mut heard = false;
+        for node in self.nodes().filter(|node| node.is_heard()) {
+            node.count.signal(); // which doesn't wait, also where the counter can't grow any more
+            heard = true;
+        }
+        heard
+    }
+
+    /// A signal has come and nobody listens, as in a fork, or after other code has put the handler back into place: if it
+    /// is in place, the previous disposition is to have the signal. (For the handler.)
+    #[cold]
+    fn hand_back(&self, signal: c_int) {
+        // If somebody is just coming or going, perhaps on this very thread, it is as if the signal were theirs.
+        let Some(change) = self.try_change() else { return };
+        if !self.count() && change.restore(signal) {
+            // SAFETY: raise(3) takes a number. The signal is blocked until the handler has returned.
+            unsafe { libc::raise(signal) };
+        }
+    }
+
+    /// For the handler as well: it never waits. (The handler is never the first to ask for the origin.)
+    fn try_change(&self) -> Option<Change<'_>> {
+        let own = Origin::here().token();
+        let held_by = self.changing.load(Ordering::Relaxed);
+        if held_by == own {
+            return None;
+        }
+        self.changing.compare_exchange(held_by, own, Ordering::Acquire, Ordering::Relaxed).ok()?;
+        let change = Change(self);
+        if held_by != 0 {
+            // This is a fork, made while another thread of the parent was changing something.
+            // SAFETY: the exchange has made this thread the only one here. Zeros are the default disposition.
+            unsafe { *self.previous.get() = zeroed() };
+        }
+        Some(change)
+    }
+
+    fn change(&self) -> Change<'_> {
+        loop {
+            match self.try_change() {
+                Some(change) => return change,
+                // Some system calls of another thread. Not by yielding to it: it may have a lower priority.
+                None => pause(Duration::from_micros(20)),
+            }
+        }
+    }
+}
+
+/// The right to change a signal's disposition and list.
+struct Change<'a>(&'a Watch);
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        self.0.changing.store(0, Ordering::Release);
+    }
+}
+
+impl Change<'_> {
+    /// A node that nobody uses, at zero.
+    fn vacant(&self) -> io::Result<&'static Node> {
+        let origin = Origin::here();
+        let mut nodes = self.0.nodes();
+        let used = nodes.find(|node| node.origin.is_here() && !node.listens.load(Ordering::SeqCst));
+        if let Some(node) = used {
+            node.count.drain();
+            return Ok(node);
+        }
+        let (count, older) = (EventFd::nonblocking()?, self.0.nodes().next());
+        let node = Box::new(Node { count, origin, listens: AtomicBool::new(false), older });
+        let node: &'static Node = Box::leak(node);
+        self.0.newest.store(ptr::from_ref(node).cast_mut(), Ordering::Release);
+        Ok(node)
+    }
+
+    /// Puts the handler in place, if it is not.
+    fn install(&self, signal: c_int) -> io::Result<()> {
+        // SAFETY: zeros are an empty mask, and the default for what is not set here.
+        let mut action: libc::sigaction = unsafe { zeroed() };
+        action.sa_sigaction = deliver as extern "C" fn(c_int) as usize;
+        action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
+        let replaced = set(signal, Some(&action))?;
+        if !is_ours(&replaced) {
+            // SAFETY: this is the only change of this signal.
+            unsafe { *self.0.previous.get() = replaced };
+        }
+        Ok(())
+    }
+
+    /// Puts the previous disposition back, if the handler still is in place. False when it is not.
+    fn restore(&self, signal: c_int) -> bool {
+        // SAFETY: this is the only change of this signal.
+        let previous = unsafe { &*self.0.previous.get() };
+        set(signal, None).is_ok_and(|now| is_ours(&now)) && set(signal, Some(previous)).is_ok()
+    }
+}
+
+/// Sets a disposition, or only asks for it. Gives the one that was in place.
+fn set(signal: c_int, action: Option<&libc::sigaction>) -> io::Result<libc::sigaction> {
+    let action = action.map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: both structures live until the call has returned; zeros are a valid one. The handlers are this crate's,
+    // which lives for ever, and those that the program itself had put there.
+    unsafe {
+        let mut replaced: libc::sigaction = zeroed();
+        check(libc::sigaction(signal, action, &raw mut replaced))?;
+        Ok(replaced)
+    }
+}
+
+fn is_ours(action: &libc::sigaction) -> bool {
+    action.sa_sigaction == deliver as extern "C" fn(c_int) as usize
+}
+
+/// Counts the deliveries of a signal to this process, from its making to its drop. Its descriptor is readable while it
+/// has counted some.
+pub(crate) struct Listener {
+    signal: c_int,
+    node: &'static Node,
+}
+
+impl Listener {
+    pub(crate) fn new(signal: c_int) -> io::Result<Self> {
+        let change = Watch::of(signal)?.change();
+        let node = change.vacant()?;
+        node.listens.store(true, Ordering::SeqCst);
+        if let Err(error) = change.install(signal) {
+            node.listens.store(false, Ordering::SeqCst);
+            return Err(error);
+        }
+        Ok(Listener { signal, node })
+    }
+
+    /// Deliveries since the last time. None in a fork, where the counter is still the parent's.
+    pub(crate) fn take(&self) -> u64 {
+        if self.node.origin.is_here() { self.node.count.take() } else { 0 }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.node.count.as_fd()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let watch = &WATCHES[self.signal as usize];
+        let change = watch.change();
+        if !watch.nodes().any(|node| node.is_heard() && !ptr::eq(node, self.node)) {
+            change.restore(self.signal);
+        }
+        self.node.listens.store(false, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,106 @@
+//! Callbacks of the loop: closures that stand in the ready queue among the tasks, first come, first served.
+//!
+//! A callback is a cell like a task's, so that both stand in one queue; nobody who asks for tasks sees it. Its panic
+//! goes to the hook for [unhandled](super::Unhandled) errors, and the loop goes on.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::time::Instant;
+
+use super::cell::{Flags, TaskRef};
+use super::scheduler::{self, Start};
+use super::unhandled::{Fallible, Opaque};
+
+/// Has the loop call `callback` in its next turn, behind what is ready already; asyncio's `call_soon`.
+///
+/// Callbacks that are added during a turn are called in the next one. Task-locals are those of the caller.
+///
+/// # Panics
+/// Outside a runtime.
+///
+/// # Examples
+/// ```
+/// use std::{cell::Cell, rc::Rc};
+/// proactor::run(async {
+///     let called = Rc::new(Cell::new(false));
+///     let flag = called.clone();
+///     proactor::task::call_soon(move || flag.set(true));
+///     assert!(!called.get());
+///     proactor::yield_now().await;
+///     assert!(called.get());
+/// });
+/// ```
+#[track_caller]
+pub fn call_soon(callback: impl FnOnce() + 'static) -> CallHandle {
+    call_after(std::future::ready(()), None, callback)
+}
+
+/// The same, when `first` is over.
+#[track_caller]
+pub(crate) fn call_after(
+    first: impl Future<Output = ()> + 'static,
+    when: Option<Instant>,
+    callback: impl FnOnce() + 'static,
+) -> CallHandle {
+    let future = async move {
+        first.await;
+        callback();
+    };
+    let start = Start { flags: Flags::CALLBACK, ..Start::here() };
+    let task =
+        scheduler::expect("a callback of the loop", |scheduler| scheduler.spawn::<_, Opaque>(future, start));
+    CallHandle { task: task.into_task(), when }
+}
+
+/// Something that calls back again and again, until it fails.
+#[track_caller]
+pub(crate) fn watch(watcher: impl Future<Output = io::Result<()>> + 'static) -> CallHandle {
+    let start = Start { flags: Flags::CALLBACK, ..Start::here() };
+    let task =
+        scheduler::expect("a watched descriptor", |scheduler| scheduler.spawn::<_, Fallible>(watcher, start));
+    CallHandle { task: task.into_task(), when: None }
+}
+
+/// A callback that the loop will call, has called, or will not call. Dropping the handle changes nothing.
+///
+/// # Examples
+/// ```
+/// proactor::run(async {
+///     let call = proactor::task::call_soon(|| unreachable!());
+///     call.cancel();
+///     assert!(call.is_cancelled());
+///     proactor::yield_now().await;
+/// });
+/// ```
+pub struct CallHandle {
+    task: TaskRef,
+    when: Option<Instant>,
+}
+
+impl CallHandle {
+    /// Takes the callback back. False, and without effect, when it has been called.
+    pub fn cancel(&self) -> bool {
+        self.task.request_cancel()
+    }
+
+    /// Whether it was taken back in time.
+    pub fn is_cancelled(&self) -> bool {
+        self.task.header().cancels.get() > 0
+    }
+
+    /// When it is to be called; none for "soon".
+    pub fn when(&self) -> Option<Instant> {
+        self.when
+    }
+}
+
+impl fmt::Debug for CallHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallHandle")
+            .field("when", &self.when)
+            .field("is_cancelled", &self.is_cancelled())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,335 @@
+//! `catch_cancel`: a cancellation that ends a part of a task, and leaves the rest to say what follows.
+//!
+//! Each [`CatchCancel`] that has been polled is a *scope* of its task. Scopes nest as their futures do. A request is
+//! delivered to the innermost ones (several, where a task polls several futures at a time); only a task without any
+//! loses its whole future. A scope catches once.
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use slab::Slab;
+
+use super::cell::TaskRef;
+use super::cleanup::{Remains, dispose};
+use super::waker::Waiter;
+use super::{no_runtime, scheduler};
+use crate::sys::guarded::contain;
+
+/// The scopes of one task.
+#[derive(Debug, Default)]
+pub(super) struct Scopes {
+    all: RefCell<Slab<Rc<Scope>>>,
+    /// The one whose future is being polled.
+    current: RefCell<Option<Rc<Scope>>>,
+    /// Of the children of groups in the task, the innermost that is being polled: it has scopes of its own.
+    child: RefCell<Option<TaskRef>>,
+}
+
+/// To whom a request goes that is for what is being polled now: the task, or a child of a group in it.
+fn target() -> Option<TaskRef> {
+    let task = scheduler::with(|current| current?.current_task())?;
+    let child = task.header().extra().and_then(|extra| extra.scopes.child.borrow().clone());
+    Some(child.unwrap_or(task))
+}
+
+/// Asks for the end of what is being polled now: it waits for something that was cancelled, and is cancelled with it.
+/// Polled again, nobody has heard: the future given to `block_on` can't be cancelled.
+pub(crate) fn cancel_with<T>(cx: &Context<'_>) -> Poll<T> {
+    if let Some(target) = target() {
+        let around = target.header().extra().and_then(|extra| extra.scopes.current.borrow().clone());
+        match around {
+            // Not whatever is innermost in the task: that may be beside this.
+            Some(scope) => {
+                target.count_request();
+                scope.trigger();
+            }
+            None => {
+                target.request_whole_cancel();
+            }
+        }
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
+/// Calls `poll`, which polls this child of a group in the current task.
+pub(super) fn inside<T>(child: &TaskRef, poll: impl FnOnce() -> T) -> T {
+    struct Restore<'a>(&'a Scopes, Option<TaskRef>);
+    impl Drop for Restore<'_> {
+        fn drop(&mut self) {
+            self.0.child.replace(self.1.take());
+        }
+    }
+    let Some(task) = scheduler::with(|current| current?.current_task()) else { return poll() };
+    let scopes = &task.header().extra_or_new().scopes;
+    let _restore = Restore(scopes, scopes.child.replace(Some(child.clone())));
+    poll()
+}
+
+struct Scope {
+    /// The scope around this one.
+    parent: Option<Rc<Scope>>,
+    /// Scopes directly inside that a request would reach.
+    inner: Cell<usize>,
+    triggered: Cell<bool>,
+    waiter: Cell<Option<Waiter>>,
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").field("triggered", &self.triggered).finish_non_exhaustive()
+    }
+}
+
+impl Scopes {
+    /// Hands a request to the innermost scopes that have not got one. False when there is none.
+    pub(super) fn deliver(&self) -> bool {
+        let innermost = |scope: &&Rc<Scope>| scope.inner.get() == 0 && !scope.triggered.get();
+        let scopes: Vec<_> =
+            self.all.borrow().iter().map(|(_, scope)| scope).filter(innermost).cloned().collect();
+        scopes.iter().for_each(|scope| scope.mark());
+        for waiter in scopes.iter().filter_map(|scope| scope.waiter.take()) {
+            contain(|| waiter.wake()); // code of the user, perhaps, whose panic keeps the request from nobody
+        }
+        !scopes.is_empty()
+    }
+}
+
+impl Scope {
+    fn mark(&self) {
+        self.leave(); // the next request is for what is around
+        self.triggered.set(true);
+    }
+
+    /// A request is for this scope, whatever is inside.
+    fn trigger(&self) {
+        self.mark();
+        let waiter = self.waiter.take();
+        waiter.into_iter().for_each(|waiter| contain(|| waiter.wake()));
+    }
+
+    /// No request reaches it any more.
+    fn leave(&self) {
+        if let Some(parent) = self.parent.as_ref().filter(|_| !self.triggered.get()) {
+            parent.inner.set(parent.inner.get() - 1);
+        }
+    }
+}
+
+/// A scope in the list of its task; dropped, it leaves.
+#[derive(Debug)]
+struct Entered {
+    task: TaskRef,
+    scope: Rc<Scope>,
+    place: usize,
+}
+
+impl Entered {
+    fn new(task: TaskRef) -> Self {
+        let scopes = &task.header().extra_or_new().scopes;
+        let parent = scopes.current.borrow().clone();
+        parent.iter().for_each(|parent| parent.inner.set(parent.inner.get() + 1));
+        let scope = Rc::new(Scope {
+            parent,
+            inner: Cell::new(0),
+            triggered: Cell::new(false),
+            waiter: Cell::new(None),
+        });
+        let place = scopes.all.borrow_mut().insert(scope.clone());
+        Entered { task, scope, place }
+    }
+
+    fn scopes(&self) -> &Scopes {
+        &self.task.header().extra_or_new().scopes
+    }
+
+    /// Calls `poll` with this scope around whatever it polls.
+    fn around<T>(&self, poll: impl FnOnce() -> T) -> T {
+        struct Restore<'a>(&'a Scopes, Option<Rc<Scope>>);
+        impl Drop for Restore<'_> {
+            fn drop(&mut self) {
+                self.0.current.replace(self.1.take());
+            }
+        }
+        let scopes = self.scopes();
+        let _restore = Restore(scopes, scopes.current.replace(Some(self.scope.clone())));
+        poll()
+    }
+
+    fn watch(&self, cx: &Context<'_>) {
+        let waiter = match self.scope.waiter.take() {
+            Some(waiter) if waiter.will_wake(cx) => waiter,
+            _ => Waiter::new(cx),
+        };
+        self.scope.waiter.set(Some(waiter));
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let left = self.scopes().all.borrow_mut().try_remove(self.place);
+        self.scope.leave();
+        let waiter = self.scope.waiter.take();
+        drop((left, waiter)); // a waker is code of the user
+    }
+}
+
+/// Lets a cancellation of the task end `future` alone; asyncio's `try: … except CancelledError:`.
+///
+/// When the task is asked to end, `future` is dropped, and what it leaves is awaited: its operations reaped, its clean-up
+/// done, the tasks that it cancels ended. Then the answer is [`Cancelled`], and the code around goes on and may await,
+/// *for as long as it keeps that value*: it stands for the `except` block. Dropping it is the end of the block: the next
+/// await outside ends the task (or what the next [`catch_cancel`] around has inside), and a task that awaits nothing any
+/// more gives its result. [`Cancelled::uncancel`] swallows the request instead. The handle shows both: `cancel().await`
+/// gives the result of a task that was not to be stopped.
+///
+/// A further request, while the first is being handled, is delivered to what is around.
+///
+/// The future that was given to `block_on` is no task that could be dropped: requests for it only reach its
+/// `catch_cancel`s. That of a [`Runner`](crate::Runner) is.
+///
+/// # Panics
+/// When polled outside a runtime.
+///
+/// # Cancellation
+/// Dropping it drops `future`.
+///
+/// # Examples
+/// ```
+/// use proactor::task::catch_cancel;
+/// proactor::run(async {
+///     let task = proactor::spawn(async {
+///         match catch_cancel(std::future::pending::<()>()).await {
+///             Ok(()) => "finished",
+///             Err(cancelled) => {
+///                 proactor::yield_now().await; // says goodbye
+///                 drop(cancelled); // the next await ends the task
+///                 proactor::yield_now().await;
+///                 unreachable!()
+///             }
+///         }
+///     });
+///     proactor::yield_now().await;
+///     assert!(task.cancel().await.unwrap_err().is_cancelled());
+/// });
+/// ```
+pub fn catch_cancel<F: Future>(future: F) -> CatchCancel<F> {
+    CatchCancel { future: Some(future), state: State::New }
+}
+
+pin_project! {
+    /// The future of [`catch_cancel`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct CatchCancel<F> {
+        #[pin]
+        future: Option<F>,
+        state: State,
+    }
+}
+
+#[derive(Debug)]
+enum State {
+    New,
+    Inside(Entered),
+    /// The future has been dropped, and its remains are waited for.
+    Caught(TaskRef, Remains),
+    Over,
+}
+
+impl<F: Future> Future for CatchCancel<F> {
+    type Output = Result<F::Output, Cancelled>;
+
+    /// # Panics
+    /// If it is polled after it has given the result.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            match this.state {
+                State::New => {
+                    let task = target().unwrap_or_else(|| no_runtime("catch_cancel"));
+                    *this.state = State::Inside(Entered::new(task));
+                }
+                State::Inside(entered) if !target().is_some_and(|task| task.same(&entered.task)) => {
+                    *this.state = State::New; // it has moved to another task
+                }
+                State::Inside(entered) if entered.scope.triggered.get() => {
+                    let task = entered.task.clone();
+                    *this.state = State::Over; // out of the list: what follows is for those around
+                    let remains = dispose(|| this.future.set(None));
+                    *this.state = State::Caught(task, remains);
+                }
+                State::Inside(entered) => {
+                    entered.watch(cx);
+                    let future = this.future.as_mut().as_pin_mut().expect("it is there while inside");
+                    let output = ready!(entered.around(|| future.poll(cx)));
+                    *this.state = State::Over;
+                    this.future.set(None);
+                    return Poll::Ready(Ok(output));
+                }
+                State::Caught(task, remains) => {
+                    ready!(Pin::new(remains).poll(cx));
+                    let cancelled = Cancelled { task: Some(task.clone()) };
+                    *this.state = State::Over;
+                    return Poll::Ready(Err(cancelled));
+                }
+                State::Over => panic!("a CatchCancel was polled after its result"),
+            }
+        }
+    }
+}
+
+/// A request for the task's cancellation that was caught, see [`catch_cancel`].
+///
+/// While it is kept the task may await. Dropped, the next await ends the task.
+///
+/// # Examples
+/// ```
+/// use proactor::task::catch_cancel;
+/// proactor::run(async {
+///     let task = proactor::spawn(async {
+///         if let Err(cancelled) = catch_cancel(std::future::pending::<()>()).await {
+///             cancelled.uncancel();
+///         }
+///         proactor::yield_now().await;
+///         "not to be stopped"
+///     });
+///     proactor::yield_now().await;
+///     assert_eq!(task.cancel().await.unwrap(), "not to be stopped");
+/// });
+/// ```
+#[derive(Debug)]
+#[must_use = "dropping it lets the next await end the task: keep it, or call `uncancel`"]
+pub struct Cancelled {
+    task: Option<TaskRef>,
+}
+
+impl Cancelled {
+    /// Swallows the request: the task goes on as if nobody had asked. Says how many requests are left.
+    pub fn uncancel(mut self) -> usize {
+        self.task.take().map_or(0, |task| task.uncancel().into())
+    }
+}
+
+impl Drop for Cancelled {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take().filter(|task| task.header().cancels.get() > 0) {
+            task.deliver_cancel();
+        }
+    }
+}
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the task was asked to end")
+    }
+}
+
+impl Error for Cancelled {}

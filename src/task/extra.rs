@@ -1,0 +1,73 @@
+//! What few tasks have: a name, values of their own, callbacks for their end, places that catch a cancellation, a
+//! clean-up.
+//!
+//! It lies in a box of its own, made when the first of these is needed, so that the header of a task stays small.
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+
+use super::catch::Scopes;
+use super::cell::TaskRef;
+use super::cleanup::CleanUps;
+use super::done::Callbacks;
+use super::local::Values;
+use super::waker::Waiter;
+use crate::sys::guarded::contain;
+
+#[derive(Default)]
+pub(super) struct Extra {
+    name: Option<Rc<str>>,
+    /// Its task-locals, shared with tasks that it spawned until one of them sets another value.
+    pub(super) locals: RefCell<Option<Rc<Values>>>,
+    /// Who wants to be called when it has ended.
+    pub(super) callbacks: Callbacks,
+    /// Where a cancellation is caught, in the order in which they began.
+    pub(super) scopes: Scopes,
+    /// What is to be awaited before it ends, and has not begun.
+    pub(super) clean_ups: RefCell<Option<CleanUps>>,
+    /// Tasks that end no earlier than this one.
+    pub(super) mourners: RefCell<Vec<TaskRef>>,
+    /// Its group, which waits for its end beside whoever awaits its handle.
+    pub(super) group: Cell<Option<Waiter>>,
+}
+
+impl Extra {
+    /// That of a new task; none if it has nothing.
+    #[inline]
+    pub(super) fn new(name: Option<Rc<str>>, locals: Option<Rc<Values>>) -> Option<Box<Self>> {
+        if name.is_none() && locals.is_none() {
+            return None;
+        }
+        Some(Box::new(Extra { name, locals: RefCell::new(locals), ..Extra::default() }))
+    }
+
+    pub(super) fn name(&self) -> Option<&Rc<str>> {
+        self.name.as_ref()
+    }
+
+    /// The task is being reaped: its clean-up may be what is left.
+    pub(super) fn go_on_cleaning(&self) {
+        let clean_up = self.clean_ups.borrow().as_ref().map(|clean_ups| clean_ups.task.clone());
+        clean_up.into_iter().for_each(|task| task.schedule());
+    }
+
+    /// The task has ended.
+    pub(super) fn task_ended(&self, task: &TaskRef) {
+        self.callbacks.call_soon(task);
+        let mourners = self.mourners.take();
+        mourners.iter().for_each(TaskRef::op_ended);
+        let group = self.group.take();
+        contain(|| group.into_iter().for_each(Waiter::wake)); // code of the user, perhaps
+        // They may refer to the task itself, and would keep it for ever.
+        let locals = self.locals.take();
+        contain(|| drop(locals)); // code of the user
+    }
+}
+
+impl fmt::Debug for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extra").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,255 @@
+//! Task groups: children that end together; asyncio's `TaskGroup`.
+//!
+//! The children of [`task_group`](fn@task_group) are futures that the group's own future polls, so that they may borrow from
+//! around it, as threads of `std::thread::scope` do. The body is one of them: it is polled, cancelled and awaited like the
+//! others. The children of a [`TaskGroup`] are tasks.
+//!
+//! # How children borrow without `unsafe`
+//!
+//! A child may refer to the [`Group`] it is in (to spawn others), and so the group must be there for as long as there are
+//! children: a value that is borrowed for as long as it lives, which the borrow checker accepts only of one that has no
+//! destructor. So what owns the children lies in a `ManuallyDrop`, and [`Close`], which borrows the group like a child,
+//! takes it out and drops it. If that were ever left out, children would be leaked, and nothing worse.
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use super::JoinHandle;
+use super::brood::Nursery;
+use super::catch::catch_cancel;
+use super::group_error::GroupError;
+use super::member::{Child, Failures, Leader, Member};
+
+/// Runs `body` with a group, in which it can start children, and waits until all of them have ended.
+///
+/// The children are polled by this future, in the task that awaits it, and may borrow what lives around the call, but not
+/// from the body itself. A child may start others, by the `g` that the body was given.
+///
+/// - The first *error*, of a child or of the body, cancels all others and the body. When they have ended, and what they had
+///   begun is over (operations reaped, clean-ups done), every error that has occurred meanwhile is in the [`GroupError`].
+/// - A child that is *cancelled* ([`Child::cancel`]) is no error, and the group goes on.
+/// - A *panic* does as an error does, and goes on when all have ended.
+/// - A cancellation of the *task* around cancels the children, waits for them, and then goes on; or the errors that have
+///   occurred are given, and the next await ends the task.
+/// - [`Group::cancel`] and [`Group::finish`] end the group quietly.
+/// - Groups nest; see [`GroupError::downcast`].
+///
+/// A child, like a task, can catch its cancellation ([`catch_cancel`](super::catch_cancel())) and await before it ends.
+///
+/// # Errors
+/// All that have occurred, in their order. Without any when a cancellation has ended the group and nobody follows it: it was
+/// taken back by [`Task::uncancel`](super::Task::uncancel), or the group is in the future given to `block_on`.
+///
+/// # Panics
+/// Outside a runtime, and with the panic of the body or of a child.
+///
+/// # Cancellation
+/// Dropping the future drops body and children; a task that is cancelled meanwhile has ended when what they had begun is
+/// over. So does a second request while the children of a cancelled task are awaited, which asyncio ignores: children that
+/// catch their cancellation are not awaited any further.
+///
+/// # Examples
+/// ```
+/// use proactor::task::{GroupError, task_group};
+/// proactor::run(async {
+///     let words = [String::from("a"), String::from("bcd")];
+///     let longest = std::cell::Cell::new(0);
+///     task_group(async |g| {
+///         for word in &words {
+///             g.spawn(async { Ok(longest.set(longest.get().max(word.len()))) });
+///         }
+///         Ok(())
+///     }).await?;
+///     assert_eq!(longest.get(), 3);
+///     Ok::<(), GroupError>(())
+/// }).unwrap();
+/// ```
+///
+/// What lives in the body does not live long enough for a child:
+/// ```compile_fail,E0597
+/// # proactor::run(async {
+/// let ended: Result<(), _> = proactor::task::task_group(async |g| {
+///     let word = String::from("word");
+///     let borrowed = &word;
+///     g.spawn(async move { if borrowed.is_empty() { Err("empty") } else { Ok(()) } });
+///     Ok(())
+/// }).await;
+/// # });
+/// ```
+pub async fn task_group<'env, T, E, F>(body: F) -> Result<T, GroupError<E>>
+where
+    T: 'env,
+    E: 'env,
+    F: for<'scope> AsyncFnOnce(&'scope Group<'scope, 'env, T, E>) -> Result<T, E>,
+{
+    let group = Group::new();
+    let close = Close(&group); // first: what makes the body may start children, and panic
+    group.run(close, body(&group)).await
+}
+
+/// The group of [`task_group`](fn@task_group), for its body and its children.
+///
+/// `'scope` is the group's life, `'env` that of what children may borrow, and of what the group gives.
+///
+/// # Examples
+/// See [`task_group`](fn@task_group).
+// `T` and `E` outlive `'env`: if they were only known to outlive `'scope`, as `&'scope Group` implies, the borrow checker
+// would ask of what a child borrows that it lives as long as they may: for ever, where `E` is a `Box<dyn Error>`.
+pub struct Group<'scope, 'env: 'scope, T: 'env, E: 'env> {
+    /// Until the group is over.
+    children: ManuallyDrop<RefCell<Option<Rc<Nursery<'scope>>>>>,
+    failures: Failures<E>,
+    /// Of a group that was told to finish.
+    value: RefCell<Option<T>>,
+    /// Neither longer nor shorter.
+    env: PhantomData<Cell<&'env ()>>,
+}
+
+impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
+    fn new() -> Self {
+        Group {
+            children: ManuallyDrop::new(RefCell::new(Some(Rc::new(Nursery::new())))),
+            failures: Failures::new(),
+            value: RefCell::new(None),
+            env: PhantomData,
+        }
+    }
+
+    /// Starts a child; it is first polled after this call. Its error is the group's.
+    ///
+    /// In a group that is ending, or over, the future is dropped and the [`Child`] is cancelled from the beginning.
+    #[track_caller]
+    pub fn spawn<C, F>(&'scope self, future: F) -> Child<C>
+    where
+        F: Future<Output = Result<C, E>> + 'scope,
+        C: 'scope,
+    {
+        self.start(future, None).map_or_else(Child::refused, Child::new)
+    }
+
+    /// Starts a child with a name, for whoever debugs; otherwise as [`spawn`](Self::spawn).
+    #[track_caller]
+    pub fn spawn_named<C, F>(&'scope self, name: impl Into<Rc<str>>, future: F) -> Child<C>
+    where
+        F: Future<Output = Result<C, E>> + 'scope,
+        C: 'scope,
+    {
+        self.start(future, Some(name.into())).map_or_else(Child::refused, Child::new)
+    }
+
+    #[track_caller]
+    fn start<C, F>(&'scope self, future: F, name: Option<Rc<str>>) -> Option<JoinHandle<Option<C>>>
+    where
+        F: Future<Output = Result<C, E>> + 'scope,
+        C: 'scope,
+    {
+        let children = self.children().filter(|_| !self.failures.is_closed())?;
+        Some(children.push(Member::new(future, self), name))
+    }
+
+    /// Ends the group quietly: children and body are cancelled, and `value` is the group's result, unless the body gives one
+    /// all the same. Errors that have occurred, or occur meanwhile, come first.
+    pub fn finish(&self, value: T) {
+        let replaced = self.value.replace(Some(value));
+        drop(replaced);
+        self.end();
+    }
+
+    /// Whether the group is ending, or over: it takes no more children.
+    pub fn is_closed(&self) -> bool {
+        self.failures.is_closed()
+    }
+
+    fn children(&self) -> Option<Rc<Nursery<'scope>>> {
+        self.children.borrow().clone()
+    }
+
+    fn end(&self) {
+        if self.failures.close() {
+            self.children().into_iter().for_each(|children| children.cancel_all());
+        }
+    }
+
+    async fn run(
+        &'scope self,
+        close: Close<'scope, 'env, T, E>,
+        body: impl Future<Output = Result<T, E>> + 'scope,
+    ) -> Result<T, GroupError<E>> {
+        let mut body = self.start(body, None).expect("the group has just begun");
+        let cancelled = catch_cancel(self.all_ended()).await.err();
+        if cancelled.is_some() {
+            self.end();
+            self.all_ended().await;
+        }
+        drop(close);
+        let value = body.try_take().and_then(Result::ok).flatten();
+        self.failures.settle(cancelled, value.or_else(|| self.value.take())).await
+    }
+
+    fn all_ended(&self) -> impl Future<Output = ()> {
+        poll_fn(|cx| self.poll(cx))
+    }
+
+    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+        self.children().map_or(Poll::Ready(()), |children| children.poll(cx))
+    }
+}
+
+impl<'env, E: 'env> Group<'_, 'env, (), E> {
+    /// Ends the group quietly: children and body are cancelled, and that is no error; asyncio's `TaskGroup.cancel`. For
+    /// groups that have a value there is [`finish`](Self::finish).
+    ///
+    /// # Examples
+    /// ```
+    /// use proactor::task::{GroupError, task_group};
+    /// use std::future::pending;
+    /// proactor::run(async {
+    ///     let ended: Result<(), GroupError> = task_group(async |g| {
+    ///         g.spawn(pending::<Result<(), _>>());
+    ///         g.spawn(async { Ok(g.cancel()) });
+    ///         pending().await
+    ///     }).await;
+    ///     assert!(ended.is_ok());
+    /// });
+    /// ```
+    pub fn cancel(&self) {
+        self.finish(());
+    }
+}
+
+impl<'scope, 'env, T: 'env, E: 'env> Leader<E> for &'scope Group<'scope, 'env, T, E> {
+    fn failures(&self) -> &Failures<E> {
+        &self.failures
+    }
+
+    fn abort(&self) {
+        self.end();
+    }
+}
+
+impl<'env, T: 'env, E: 'env> fmt::Debug for Group<'_, 'env, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group")
+            .field("children", &self.children)
+            .field("is_closed", &self.is_closed())
+            .finish()
+    }
+}
+
+/// Ends a group: drops the children that are left.
+struct Close<'scope, 'env, T, E>(&'scope Group<'scope, 'env, T, E>);
+
+impl<'env, T: 'env, E: 'env> Drop for Close<'_, 'env, T, E> {
+    fn drop(&mut self) {
+        self.0.failures.close();
+        let children = self.0.children.take();
+        drop(children);
+        self.0.failures.resume_panic(); // of a destructor
+    }
+}

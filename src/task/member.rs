@@ -1,0 +1,277 @@
+//! The future of a group's child, and what a group knows of its failures: the same for children that the group polls and
+//! for those that are tasks.
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+
+use super::catch::Cancelled;
+use super::cleanup::{Remains, dispose};
+use super::group_error::GroupError;
+use super::{JoinError, JoinHandle, Panic, yield_now};
+
+/// What has gone wrong in a group.
+#[derive(Debug)]
+pub(super) struct Failures<E> {
+    errors: RefCell<Vec<E>>,
+    /// The first.
+    panic: RefCell<Option<Panic>>,
+    /// No more children: all that are left have been told to end, or the group is over.
+    closed: Cell<bool>,
+}
+
+impl<E> Failures<E> {
+    pub(super) fn new() -> Self {
+        Failures { errors: RefCell::default(), panic: RefCell::default(), closed: Cell::new(false) }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// False when it was before.
+    pub(super) fn close(&self) -> bool {
+        !self.closed.replace(true)
+    }
+
+    /// Keeps it, if it is the first.
+    pub(super) fn note_panic(&self, panic: Panic) {
+        let first = self.panic.borrow().is_none();
+        if first {
+            self.panic.replace(Some(panic));
+        }
+    }
+
+    pub(super) fn resume_panic(&self) {
+        let panic = self.panic.take();
+        if let Some(panic) = panic.filter(|_| !std::thread::panicking()) {
+            resume_unwind(panic.into_payload());
+        }
+    }
+
+    /// What becomes of a group whose children have ended: a panic wins, then the errors, then a cancellation, then the value.
+    pub(super) async fn settle<T>(
+        &self,
+        cancelled: Option<Cancelled>,
+        value: Option<T>,
+    ) -> Result<T, GroupError<E>> {
+        self.close();
+        self.resume_panic();
+        let errors = self.errors.take();
+        if !errors.is_empty() {
+            return Err(GroupError::new(errors)); // and the next await ends who was cancelled
+        }
+        if let Some(cancelled) = cancelled {
+            drop(cancelled);
+            yield_now().await; // here, unless nobody ends it
+        }
+        value.ok_or_else(|| GroupError::new(Vec::new()))
+    }
+}
+
+/// A group, as its children see it.
+pub(super) trait Leader<E> {
+    fn failures(&self) -> &Failures<E>;
+
+    /// Tells all children to end; once.
+    fn abort(&self);
+
+    /// A child has run to its end: this one, if the leader knows it.
+    fn ended(&self) {}
+
+    fn failed(&self, error: E) {
+        self.failures().errors.borrow_mut().push(error);
+        self.abort();
+    }
+
+    fn panicked(&self, panic: Panic) {
+        self.failures().note_panic(panic);
+        self.abort();
+    }
+}
+
+pin_project! {
+    /// A child of a group. Gives its value, if it has one; an error or a panic is the leader's.
+    pub(super) struct Member<F, L, T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+        L: Leader<E>,
+    {
+        #[pin]
+        future: Option<F>,
+        leader: L,
+        // What is left of one that has panicked.
+        remains: Option<Remains>,
+    }
+
+    impl<F, L, T, E> PinnedDrop for Member<F, L, T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+        L: Leader<E>,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            this.drop_future();
+        }
+    }
+}
+
+impl<F, L, T, E> Member<F, L, T, E>
+where
+    F: Future<Output = Result<T, E>>,
+    L: Leader<E>,
+{
+    pub(super) fn new(future: F, leader: L) -> Self {
+        Member { future: Some(future), leader, remains: None }
+    }
+
+    /// A panic of its destructor is the leader's.
+    fn drop_future(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| this.future.set(None))) {
+            this.leader.panicked(Panic::new(panic));
+        }
+    }
+}
+
+impl<F, L, T, E> Future for Member<F, L, T, E>
+where
+    F: Future<Output = Result<T, E>>,
+    L: Leader<E>,
+{
+    type Output = Option<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let this = self.as_mut().project();
+        if let Some(future) = this.future.as_pin_mut() {
+            match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+                Ok(polled) => {
+                    let result = ready!(polled);
+                    self.as_mut().drop_future();
+                    self.leader.ended();
+                    return Poll::Ready(result.map_err(|error| self.leader.failed(error)).ok());
+                }
+                Err(panic) => {
+                    this.leader.panicked(Panic::new(panic));
+                    *self.as_mut().project().remains = Some(dispose(|| self.as_mut().drop_future()));
+                }
+            }
+        }
+        let remains = self.project().remains.as_mut().expect("it has not given its end");
+        Pin::new(remains).poll(cx).map(|()| None)
+    }
+}
+
+/// A child of a group: a future of its result.
+///
+/// A child that has failed or panicked has no result; it is the group that has the error, and whoever waits in the group is
+/// ended with it. Dropping a `Child` changes nothing.
+///
+/// # Examples
+/// ```
+/// use proactor::task::task_group;
+/// proactor::run(async {
+///     let sum = task_group(async |g| {
+///         let one = g.spawn(async { "1".parse::<i32>() });
+///         let two = g.spawn(async { "2".parse::<i32>() });
+///         Ok(one.await.unwrap() + two.await.unwrap())
+///     }).await;
+///     assert_eq!(sum.unwrap(), 3);
+/// });
+/// ```
+#[derive(Debug)]
+pub struct Child<T>(Start<T>);
+
+#[derive(Debug)]
+enum Start<T> {
+    Begun(JoinHandle<Option<T>>),
+    /// The group took it no more.
+    Refused {
+        /// Its result.
+        taken: bool,
+    },
+}
+
+impl<T> Child<T> {
+    pub(super) fn new(handle: JoinHandle<Option<T>>) -> Self {
+        Child(Start::Begun(handle))
+    }
+
+    /// One that has never begun.
+    pub(super) fn refused() -> Self {
+        Child(Start::Refused { taken: false })
+    }
+
+    fn handle(&self) -> Option<&JoinHandle<Option<T>>> {
+        match &self.0 {
+            Start::Begun(handle) => Some(handle),
+            Start::Refused { .. } => None,
+        }
+    }
+
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        self.handle().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Its name, if it was given one.
+    pub fn name(&self) -> Option<&str> {
+        self.handle()?.name()
+    }
+
+    /// Asks for its cancellation and returns at once, as [`JoinHandle::request_cancel`] does. The group goes on: a child
+    /// that was cancelled has not failed. False when it has already ended.
+    pub fn request_cancel(&self) -> bool {
+        self.handle().is_some_and(JoinHandle::request_cancel)
+    }
+
+    /// Asks for its cancellation; awaited, this gives what became of it, when all that it had begun is over.
+    ///
+    /// # Examples
+    /// ```
+    /// use proactor::task::task_group;
+    /// proactor::run(async {
+    ///     let ended = task_group(async |g| {
+    ///         let child = g.spawn(std::future::pending::<Result<(), ()>>());
+    ///         assert!(child.cancel().await.unwrap_err().is_cancelled());
+    ///         Ok(())
+    ///     }).await;
+    ///     assert_eq!(ended, Ok(()));
+    /// });
+    /// ```
+    pub fn cancel(self) -> Self {
+        self.request_cancel();
+        self
+    }
+
+    /// The result, if the child has ended and it was not taken.
+    pub fn try_take(&mut self) -> Option<Result<T, JoinError>> {
+        match &mut self.0 {
+            Start::Begun(handle) => handle.try_take().map(result),
+            Start::Refused { taken } => {
+                (!std::mem::replace(taken, true)).then_some(Err(JoinError::Cancelled))
+            }
+        }
+    }
+}
+
+fn result<T>(outcome: Result<Option<T>, JoinError>) -> Result<T, JoinError> {
+    outcome?.ok_or(JoinError::Cancelled)
+}
+
+impl<T> Future for Child<T> {
+    type Output = Result<T, JoinError>;
+
+    /// # Panics
+    /// If it is polled after it has given the result.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Start::Begun(handle) => Pin::new(handle).poll(cx).map(result),
+            Start::Refused { .. } => Poll::Ready(Err(JoinError::Cancelled)),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The stage of a task cell: its future, and then its outcome; the one place that knows their types.
+//!
+//! A table of functions ([`Vtable`]) stands for the type elsewhere. The functions catch what the future panics with, and
+//! trust their callers that nobody else is at the stage.
+
+use std::alloc::Layout;
+use std::cell::UnsafeCell;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+
+use super::header::{Header, Polled};
+use super::inbox::NodeKind;
+use super::spare;
+use super::unhandled::{Unhandled, Verdict};
+use super::view::Ended;
+use super::waker;
+use super::{JoinError, Panic};
+use crate::sys::guarded::contain;
+use crate::sys::sync::dealloc;
+
+#[repr(C)]
+pub(super) struct Vtable {
+    /// First, because a task's node points to it.
+    pub(super) node: NodeKind,
+    /// Polls the future, and puts its outcome in its place when there is one. Catches panics.
+    pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> Polled,
+    /// Drops the future and puts `JoinError::Cancelled` (or the panic of its drop) in its place.
+    pub(super) cancel: unsafe fn(NonNull<Header>),
+    /// Moves the outcome to where the pointer (to a `Poll<Result<T, JoinError>>`) says.
+    pub(super) take: unsafe fn(NonNull<Header>, *mut ()),
+    /// Drops whatever the stage holds.
+    pub(super) clear: unsafe fn(NonNull<Header>),
+    /// What somebody should see of an outcome that nobody has taken.
+    pub(super) unhandled: unsafe fn(NonNull<Header>) -> Option<Unhandled>,
+    pub(super) ended: unsafe fn(NonNull<Header>) -> Ended,
+    /// Whether the outcome is no value, or one that somebody should see as an error.
+    pub(super) failed: unsafe fn(NonNull<Header>) -> bool,
+    /// Points to the outcome.
+    pub(super) outcome: unsafe fn(NonNull<Header>) -> *const (),
+    pub(super) layout: Layout,
+}
+
+#[repr(C)]
+pub(super) struct TaskCell<F: Future> {
+    pub(super) header: Header,
+    pub(super) stage: UnsafeCell<Stage<F>>,
+}
+
+impl<F: Future> TaskCell<F> {
+    const fn vtable<V: Verdict<F::Output>>() -> Vtable {
+        Vtable {
+            node: NodeKind { deliver: waker::deliver },
+            poll: poll::<F>,
+            cancel: cancel::<F>,
+            take: take::<F>,
+            clear: clear::<F>,
+            unhandled: unhandled::<F, V>,
+            ended: ended::<F>,
+            failed: failed::<F, V>,
+            outcome: outcome::<F>,
+            layout: Layout::new::<Self>(),
+        }
+    }
+}
+
+/// The table of a cell whose outcome is judged by `V`.
+pub(super) struct Judged<F, V>(F, V);
+
+impl<F: Future, V: Verdict<F::Output>> Judged<F, V> {
+    pub(super) const VTABLE: &'static Vtable = &TaskCell::<F>::vtable::<V>();
+}
+
+pub(super) enum Stage<F: Future> {
+    Future(F),
+    Outcome(Result<F::Output, JoinError>),
+}
+
+/// # Safety
+/// Nobody refers to the cell, and its stage and joiner have been cleared.
+pub(super) unsafe fn free(task: NonNull<Header>) {
+    // SAFETY: the cell was allocated with this layout. What is left of the header has no destructor: the
+    // last home reference dropped the joiner and the name.
+    unsafe { dealloc(task.as_ptr().cast(), spare::whole(task.as_ref().vtable().layout)) };
+}
+
+unsafe fn stage<F: Future>(task: NonNull<Header>) -> *mut Stage<F> {
+    // SAFETY: the vtable's functions are used only with the cell that they were made for.
+    unsafe { task.cast::<TaskCell<F>>().as_ref() }.stage.get()
+}
+
+unsafe fn poll<F: Future>(task: NonNull<Header>, cx: &mut Context<'_>) -> Polled {
+    // SAFETY: the caller is the only one at the stage (phase Running). The future is never moved out of
+    // the cell, which is what pins it.
+    let stage = unsafe { stage::<F>(task) };
+    let mut output = None;
+    let polled = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: as above.
+        let Stage::Future(future) = (unsafe { &mut *stage }) else { unreachable!("polled after its end") };
+        // SAFETY: as above.
+        if let Poll::Ready(ready) = unsafe { Pin::new_unchecked(&mut *future) }.poll(cx) {
+            output = Some(ready);
+            // SAFETY: dropped where it lies, as pinning asks, and overwritten below without a second drop.
+            unsafe { std::ptr::drop_in_place(future) };
+        }
+    }));
+    let mut ended = Polled::Panicked;
+    let outcome = match (polled, output) {
+        (Ok(()), None) => return Polled::Pending,
+        (Ok(()), Some(output)) => {
+            ended = Polled::Ready;
+            Ok(output)
+        }
+        // It panicked in its poll, and is still there.
+        // SAFETY: as above.
+        (Err(panic), None) => unsafe { drop_future(stage, Err(JoinError::Panicked(Panic::new(panic)))) },
+        // It panicked in its destructor.
+        (Err(panic), Some(output)) => {
+            contain(|| drop(output)); // its destructor may panic as well
+            Err(JoinError::Panicked(Panic::new(panic)))
+        }
+    };
+    // SAFETY: as above; the future has been dropped.
+    unsafe { std::ptr::write(stage, Stage::Outcome(outcome)) };
+    ended
+}
+
+unsafe fn cancel<F: Future>(task: NonNull<Header>) {
+    // SAFETY: as in `poll`.
+    unsafe {
+        let stage = stage::<F>(task);
+        let outcome = drop_future(stage, Err(JoinError::Cancelled));
+        std::ptr::write(stage, Stage::Outcome(outcome));
+    }
+}
+
+/// Drops the future in place. Gives the outcome, or what its destructor panicked with instead.
+///
+/// # Safety
+/// The caller is the only one at the stage, which holds a future, and overwrites it afterwards without a drop.
+#[cold]
+unsafe fn drop_future<F: Future>(
+    stage: *mut Stage<F>,
+    outcome: Result<F::Output, JoinError>,
+) -> Result<F::Output, JoinError> {
+    // SAFETY: by the caller's word; dropped where it lies, as pinning asks.
+    match catch_unwind(AssertUnwindSafe(|| unsafe { std::ptr::drop_in_place(stage) })) {
+        Ok(()) => outcome,
+        Err(panic) => {
+            contain(|| drop(outcome));
+            Err(JoinError::Panicked(Panic::new(panic)))
+        }
+    }
+}
+
+unsafe fn take<F: Future>(task: NonNull<Header>, target: *mut ()) {
+    // SAFETY: the caller vouches for the target's type; the task has ended, so nobody else is at the stage, and
+    // its phase keeps what is read here from being read or dropped again.
+    unsafe {
+        let target = target.cast::<Poll<Result<F::Output, JoinError>>>();
+        let Stage::Outcome(outcome) = &*stage::<F>(task) else {
+            unreachable!("a complete task has its outcome")
+        };
+        target.write(Poll::Ready(std::ptr::read(outcome)));
+    }
+}
+
+/// What is to be seen of the outcome by somebody, if nobody takes it.
+unsafe fn unhandled<F: Future, V: Verdict<F::Output>>(task: NonNull<Header>) -> Option<Unhandled> {
+    // SAFETY: the task has ended, and nobody else is at the stage.
+    let Stage::Outcome(outcome) = (unsafe { &*stage::<F>(task) }) else { return None };
+    // SAFETY: the caller has a reference to the task.
+    let header = unsafe { task.as_ref() };
+    match outcome {
+        Ok(output) => V::error(output).map(|error| Unhandled::error(header, error)),
+        Err(JoinError::Panicked(panic)) => Some(Unhandled::panic(header, panic.message())),
+        Err(JoinError::Cancelled | JoinError::RuntimeGone) => None,
+    }
+}
+
+unsafe fn ended<F: Future>(task: NonNull<Header>) -> Ended {
+    // SAFETY: the task has ended, and nobody else is at the stage.
+    match unsafe { &*stage::<F>(task) } {
+        Stage::Outcome(Err(JoinError::Panicked(_))) => Ended::Panicked,
+        Stage::Outcome(Err(_)) => Ended::Cancelled,
+        _ => Ended::Finished,
+    }
+}
+
+unsafe fn failed<F: Future, V: Verdict<F::Output>>(task: NonNull<Header>) -> bool {
+    // SAFETY: the task has ended, and nobody else is at the stage.
+    match unsafe { &*stage::<F>(task) } {
+        Stage::Outcome(Ok(output)) => V::is_error(output),
+        _ => true,
+    }
+}
+
+unsafe fn outcome<F: Future>(task: NonNull<Header>) -> *const () {
+    // SAFETY: the task has ended, and nobody else is at the stage.
+    match unsafe { &*stage::<F>(task) } {
+        Stage::Outcome(outcome) => std::ptr::from_ref(outcome).cast(),
+        Stage::Future(_) => unreachable!("a complete task has its outcome"),
+    }
+}
+
+unsafe fn clear<F: Future>(task: NonNull<Header>) {
+    // SAFETY: the caller is the only one at the stage, and its phase keeps what is dropped here, even with a
+    // panic, from being dropped again.
+    unsafe { std::ptr::drop_in_place(stage::<F>(task)) };
+}

@@ -1,0 +1,152 @@
+//! Errors that nobody took: a task has failed, and its result was dropped unseen. They go to a hook
+//! ([`Config::on_unhandled`](crate::Config::on_unhandled)), or to standard error.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::panic::Location;
+use std::rc::Rc;
+
+use super::cell::Header;
+use super::inbox::Shared;
+use super::{TaskId, scheduler};
+use crate::sys::guarded::contain;
+
+/// What counts as an error in an output.
+pub(super) trait Verdict<T> {
+    fn is_error(output: &T) -> bool;
+    /// What the error says, if it is one.
+    fn error(output: &T) -> Option<String>;
+}
+
+/// The output is the caller's affair.
+pub(super) enum Opaque {}
+
+impl<T> Verdict<T> for Opaque {
+    fn is_error(_: &T) -> bool {
+        false
+    }
+
+    fn error(_: &T) -> Option<String> {
+        None
+    }
+}
+
+/// The output is a `Result`.
+pub(super) enum Fallible {}
+
+impl<T, E: fmt::Display> Verdict<Result<T, E>> for Fallible {
+    fn is_error(output: &Result<T, E>) -> bool {
+        output.is_err()
+    }
+
+    fn error(output: &Result<T, E>) -> Option<String> {
+        output.as_ref().err().map(ToString::to_string)
+    }
+}
+
+/// A task's failure that nobody has seen: a panic, or an error of a task that was started by
+/// [`try_spawn`](super::try_spawn).
+///
+/// # Examples
+/// ```
+/// use proactor::{Auto, Config};
+/// use std::sync::{Arc, Mutex};
+/// let seen = Arc::new(Mutex::new(Vec::new()));
+/// let log = seen.clone();
+/// let config = Config::new().on_unhandled(move |unhandled| log.lock().unwrap().push(unhandled.to_string()));
+/// Auto::with_config(&config).unwrap().block_on(async {
+///     drop(proactor::task::try_spawn(async { Err::<(), _>("out of paper") }));
+///     proactor::yield_now().await;
+/// });
+/// assert!(seen.lock().unwrap()[0].ends_with("failed, and nobody took its result: out of paper"));
+/// ```
+#[derive(Clone)]
+pub struct Unhandled {
+    id: TaskId,
+    name: Option<Rc<str>>,
+    spawned_at: &'static Location<'static>,
+    message: String,
+    panicked: bool,
+    callback: bool,
+}
+
+impl Unhandled {
+    fn new(header: &Header, message: String, panicked: bool) -> Self {
+        Unhandled {
+            id: header.id(),
+            name: header.extra().and_then(|extra| extra.name().cloned()),
+            spawned_at: header.place,
+            message,
+            panicked,
+            callback: header.is_callback(),
+        }
+    }
+
+    pub(super) fn error(header: &Header, message: String) -> Self {
+        Self::new(header, message, false)
+    }
+
+    pub(super) fn panic(header: &Header, message: &str) -> Self {
+        Self::new(header, message.to_owned(), true)
+    }
+
+    /// The task's number.
+    pub fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// The task's name, if it was given one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Where the task was spawned, or the callback was given to the loop.
+    pub fn spawned_at(&self) -> &'static Location<'static> {
+        self.spawned_at
+    }
+
+    /// What it panicked with, or its error.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether it panicked; else it gave an error.
+    pub fn is_panic(&self) -> bool {
+        self.panicked
+    }
+
+    /// Whether it was a callback of the loop, and no task.
+    pub fn is_callback(&self) -> bool {
+        self.callback
+    }
+
+    /// Tells the hook of the loop, which is this thread's or has ended.
+    pub(super) fn report(&self, shared: *const Shared) {
+        let hook = scheduler::at_home(shared, |scheduler| scheduler.hooks.on_unhandled.clone()).flatten();
+        contain(|| match hook {
+            Some(hook) => hook(self),
+            None => eprintln!("proactor: {self}"),
+        });
+    }
+}
+
+impl fmt::Display for Unhandled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Unhandled { id, name, spawned_at, message, panicked, callback } = self;
+        match (name, callback) {
+            (Some(name), _) => write!(f, "task {id} ({name:?}), spawned at {spawned_at}, ")?,
+            (None, false) => write!(f, "task {id}, spawned at {spawned_at}, ")?,
+            (None, true) => write!(f, "a callback, given to the loop at {spawned_at}, ")?,
+        }
+        match panicked {
+            true => write!(f, "panicked, and nobody took its result: {message}"),
+            false => write!(f, "failed, and nobody took its result: {message}"),
+        }
+    }
+}
+
+impl fmt::Debug for Unhandled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Unhandled").field(&self.to_string()).finish()
+    }
+}

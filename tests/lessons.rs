@@ -1,0 +1,129 @@
+//! The lessons, as programs: each prints what the comment at its end says, on both backends.
+//!
+//! They run with seconds of 5 ms. How long something took is printed, and is not compared: a number in front of `s` or
+//! `ms` may be another. The lessons are written so that the order of their lines does not depend on how fast the machine
+//! is; where it may, the comment begins with "Output, in any order". "Output, but for the figures" leaves out all numbers.
+//!
+//! Where the kernel refuses io_uring the proactor's half is reported as ignored, as in the suite.
+#![forbid(unsafe_code)]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use proactor::Proactor;
+
+/// How many times as fast as for people.
+const SPEED: &str = "200";
+
+/// The one lesson that runs on both backends by itself.
+const BOTH: &str = "19_backends";
+
+const UNITS: [&str; 2] = ["s", "ms"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Ordered,
+    AnyOrder,
+    NoFigures,
+}
+
+/// The lines of a lesson's last comment, and how to compare them.
+fn expected(source: &str) -> Option<(Mode, Vec<&str>)> {
+    let (_, comment) = source.rsplit_once("\n// Output")?;
+    let (heading, lines) = comment.split_once("\n//\n")?;
+    let mode = if heading.contains("in any order") {
+        Mode::AnyOrder
+    } else if heading.contains("but for the figures") {
+        Mode::NoFigures
+    } else {
+        Mode::Ordered
+    };
+    Some((mode, lines.lines().map(|line| line.trim_start_matches("//")).collect()))
+}
+
+fn is_number(word: &str) -> bool {
+    word.parse::<f64>().is_ok()
+}
+
+/// A line without what depends on how fast the machine is.
+fn comparable(line: &str, mode: Mode) -> String {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let is_unit = |word: &str| UNITS.contains(&word.trim_end_matches([',', ';', ':', '.']));
+    let measured = |place: usize| {
+        is_number(words[place])
+            && (mode == Mode::NoFigures || words.get(place + 1).is_some_and(|next| is_unit(next)))
+    };
+    let words = words.iter().enumerate().map(|(place, word)| if measured(place) { "#" } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn compare(printed: &str, source: &str) -> Result<(), Failed> {
+    let (mode, expected) = expected(source).ok_or("the lesson has no comment with its output")?;
+    let lines = |lines: &mut dyn Iterator<Item = &str>| {
+        let mut lines: Vec<String> = lines.map(|line| comparable(line, mode)).collect();
+        if mode == Mode::AnyOrder {
+            lines.sort();
+        }
+        lines
+    };
+    let (expected, found) = (lines(&mut expected.into_iter()), lines(&mut printed.lines()));
+    if expected == found && !found.is_empty() {
+        return Ok(());
+    }
+    Err(format!("expected\n{}\n\nand it printed\n{printed}", expected.join("\n")).into())
+}
+
+/// Where cargo has put the examples: beside the folder of this test.
+fn program(lesson: &str, source: &Path) -> Result<PathBuf, Failed> {
+    let test = std::env::current_exe()?;
+    let folder = test.ancestors().nth(2).ok_or("this test lies in no target folder")?;
+    let program = folder.join("examples").join(format!("lesson_{lesson}"));
+    let built = fs::metadata(&program).and_then(|program| program.modified());
+    let written = fs::metadata(source)?.modified()?;
+    if built.is_ok_and(|built| built >= written) {
+        return Ok(program);
+    }
+    let program = program.display();
+    Err(format!("{program} is missing, or older than its source: `cargo test` builds it, as does `cargo build --examples`").into())
+}
+
+fn run(lesson: &str, source: &Path, backend: &str) -> Result<(), Failed> {
+    let mut command = Command::new(program(lesson, source)?);
+    let output = command.env("LESSON_SPEED", SPEED).env("PROACTOR_BACKEND", backend).output()?;
+    let (printed, errors) = (String::from_utf8(output.stdout)?, String::from_utf8_lossy(&output.stderr));
+    if !output.status.success() || !errors.is_empty() {
+        return Err(format!("{}\n{errors}\n{printed}", output.status).into());
+    }
+    compare(&printed, &fs::read_to_string(source)?)
+}
+
+/// The files of the lessons, by their names without the ending.
+fn lessons() -> Vec<(String, PathBuf)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/lessons");
+    let files = fs::read_dir(folder).expect("the lessons are there").map(|file| file.unwrap().path());
+    let name = |path: PathBuf| Some((path.file_stem().and_then(OsStr::to_str)?.to_owned(), path));
+    let mut lessons: Vec<_> = files.filter_map(name).filter(|(name, _)| name != "lesson").collect();
+    lessons.sort();
+    lessons
+}
+
+fn main() -> ExitCode {
+    let is_refused = Proactor::new().is_err();
+    let is_required = std::env::var_os("PROACTOR_REQUIRE_URING").is_some_and(|value| value == "1");
+    let mut trials = Vec::new();
+    for (lesson, source) in lessons() {
+        for backend in ["proactor", "selector"] {
+            let needs_uring = backend == "proactor" || lesson == BOTH;
+            let (name, lesson, source) = (format!("{backend}::{lesson}"), lesson.clone(), source.clone());
+            let trial = Trial::test(name, move || run(&lesson, &source, backend));
+            trials.push(trial.with_ignored_flag(needs_uring && is_refused && !is_required));
+        }
+    }
+    // A ring each: an ordinary user may have so much memory locked at a time, and no more.
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(4);
+    libtest_mimic::run(&arguments, trials).exit_code()
+}

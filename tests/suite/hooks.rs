@@ -1,0 +1,359 @@
+//! What a loop tells: errors that nobody took, tasks that start, polls that take long, what was left at its end; and
+//! `Runner`.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nix::sys::signal::{SIGINT, raise};
+use proactor::task::{BlockingPool, Builder, call_soon, catch_cancel, current, spawn_blocking_on, try_spawn};
+use proactor::{Config, Leak, Runner, Runtime, spawn, yield_now};
+
+use crate::kit::*;
+
+tests! {
+    a_panic_that_nobody_took_is_told,
+    a_panic_that_was_taken_is_not_told,
+    an_error_that_nobody_took_is_told,
+    a_cancellation_is_no_error,
+    errors_of_the_end_are_told,
+    a_hook_that_panics_hurts_nobody,
+    each_task_is_told_before_it_runs,
+    a_slow_poll_is_told_with_name_and_place,
+    a_quick_poll_is_not_told,
+    debug_mode_tells_what_was_left,
+    a_runner_runs_several_futures_on_one_loop,
+    a_main_future_can_be_cancelled,
+    a_main_future_can_catch_its_cancellation,
+    a_request_for_one_main_future_is_not_for_the_next,
+    the_first_interrupt_cancels_the_main_future,
+    the_second_interrupt_ends_the_process,
+    a_pool_of_ones_own,
+    a_pool_that_is_shut_down_refuses_work,
+    a_pool_for_all_closures_outlives_its_runtime,
+}
+
+type Told = Arc<Mutex<Vec<String>>>;
+
+fn with_hook<R: Runtime>() -> (R, Told) {
+    let told = Told::default();
+    let log = told.clone();
+    let config = Config::new().on_unhandled(move |unhandled| {
+        assert_eq!(unhandled.spawned_at().file(), file!());
+        let name = unhandled.name().unwrap_or("-");
+        let kind = if unhandled.is_panic() { "panic" } else { "error" };
+        log.lock().unwrap().push(format!("{name} {kind} {}", unhandled.message()));
+    });
+    (R::with_config(&config).unwrap(), told)
+}
+
+fn a_panic_that_nobody_took_is_told<R: Runtime>() {
+    let (runtime, told) = with_hook::<R>();
+    runtime.block_on(async {
+        drop(Builder::new().name("detached").spawn(async { panic!("one") }));
+        let kept = spawn(async { panic!("{}", 2) });
+        yield_now().await;
+        assert_eq!(*told.lock().unwrap(), ["detached panic one"], "the other may still be asked for");
+        drop(kept);
+        assert_eq!(*told.lock().unwrap(), ["detached panic one", "- panic 2"]);
+    });
+    end(runtime);
+    assert_eq!(told.lock().unwrap().len(), 2, "once each");
+}
+
+fn a_panic_that_was_taken_is_not_told<R: Runtime>() {
+    let (runtime, told) = with_hook::<R>();
+    runtime.block_on(async {
+        assert!(spawn(async { panic!("expected") }).await.unwrap_err().is_panic());
+        assert!(spawn(async { panic!("expected") }).cancel().await.is_err());
+        let mut task = spawn(async { panic!("expected") });
+        yield_now().await;
+        assert!(task.try_take().unwrap().is_err());
+    });
+    end(runtime);
+    assert!(told.lock().unwrap().is_empty());
+}
+
+fn an_error_that_nobody_took_is_told<R: Runtime>() {
+    let (runtime, told) = with_hook::<R>();
+    runtime.block_on(async {
+        drop(try_spawn(async { Err::<(), _>("out of paper") }));
+        drop(try_spawn(async { Ok::<_, String>(1) }));
+        drop(Builder::new().name("named").try_spawn(async { Err::<(), _>("out of ink") }));
+        drop(spawn(async { Err::<(), _>("nobody's business") }));
+        assert_eq!(try_spawn(async { Err::<(), _>("taken") }).await.unwrap(), Err("taken"));
+    });
+    end(runtime);
+    assert_eq!(*told.lock().unwrap(), ["- error out of paper", "named error out of ink"]);
+}
+
+fn a_cancellation_is_no_error<R: Runtime>() {
+    let (runtime, told) = with_hook::<R>();
+    runtime.block_on(async {
+        drop(spawn(std::future::pending::<()>()).cancel_on_drop());
+        drop(try_spawn(std::future::pending::<Result<(), String>>()).cancel_on_drop());
+        yield_now().await;
+    });
+    end(runtime);
+    assert!(told.lock().unwrap().is_empty());
+}
+
+fn errors_of_the_end_are_told<R: Runtime>() {
+    struct Fails;
+    impl Drop for Fails {
+        fn drop(&mut self) {
+            panic!("in its drop");
+        }
+    }
+    let (runtime, told) = with_hook::<R>();
+    runtime.block_on(async {
+        drop(spawn(async {
+            let _fails = Fails;
+            std::future::pending::<()>().await;
+        }));
+        drop(try_spawn(async {
+            let _cancelled = catch_cancel(std::future::pending::<()>()).await.unwrap_err();
+            yield_now().await;
+            Err::<(), _>("while it cleaned up")
+        }));
+        yield_now().await;
+    });
+    end(runtime);
+    assert_eq!(*told.lock().unwrap(), ["- panic in its drop", "- error while it cleaned up"]);
+}
+
+fn a_hook_that_panics_hurts_nobody<R: Runtime>() {
+    let config = Config::new()
+        .on_unhandled(|_| panic!("expected: the hook"))
+        .on_spawn(|_| panic!("expected: the other hook"));
+    let runtime = R::with_config(&config).unwrap();
+    runtime.block_on(async {
+        drop(spawn(async { panic!("expected") }));
+        call_soon(|| panic!("expected"));
+        assert_eq!(spawn(async { 42 }).await.unwrap(), 42);
+    });
+    end(runtime);
+}
+
+fn each_task_is_told_before_it_runs<R: Runtime>() {
+    let told = Told::default();
+    let log = told.clone();
+    let config = Config::new().on_spawn(move |task| {
+        assert_eq!(task.spawned_at().file(), file!());
+        log.lock().unwrap().push(task.name().unwrap_or_default());
+    });
+    let runtime = R::with_config(&config).unwrap();
+    let before = Builder::new().name("eager").eager(true);
+    runtime.block_on(async {
+        let seen = told.clone();
+        let eager = before.spawn(async move { seen.lock().unwrap().clone() });
+        assert_eq!(eager.await.unwrap(), ["eager"]);
+        Builder::new().name("spawned").spawn(async {}).await.unwrap();
+        call_soon(|| ());
+        yield_now().await;
+    });
+    end(runtime);
+    assert_eq!(*told.lock().unwrap(), ["eager", "spawned"], "callbacks are no tasks");
+}
+
+fn slow<R: Runtime>(limit: Duration) -> (R, Told) {
+    let told = Told::default();
+    let log = told.clone();
+    let config = Config::new().slow_poll(limit).on_slow_poll(move |slow| {
+        assert!(slow.duration() >= limit);
+        let (name, place) = (slow.name().unwrap_or_default(), slow.spawned_at());
+        log.lock().unwrap().push(format!("{name} {} {} {}", slow.is_callback(), place.file(), place.line()));
+    });
+    (R::with_config(&config).unwrap(), told)
+}
+
+fn a_slow_poll_is_told_with_name_and_place<R: Runtime>() {
+    let (runtime, told) = slow::<R>(Duration::from_millis(20));
+    let mut lines = (0, 0);
+    runtime.block_on(async {
+        let hold_up = || std::thread::sleep(Duration::from_millis(20));
+        lines.0 = line!() + 1;
+        let task = Builder::new().name("busy").spawn(async move { hold_up() });
+        task.await.unwrap();
+        lines.1 = line!() + 1;
+        call_soon(hold_up);
+        yield_now().await;
+    });
+    end(runtime);
+    let told = told.lock().unwrap();
+    let expected = [format!("busy false {} {}", file!(), lines.0), format!(" true {} {}", file!(), lines.1)];
+    assert!(expected.iter().all(|line| told.contains(line)), "{told:?}");
+}
+
+fn a_quick_poll_is_not_told<R: Runtime>() {
+    let (runtime, told) = slow::<R>(Duration::from_secs(3_600));
+    runtime.block_on(async { spawn(yield_now()).await.unwrap() });
+    end(runtime);
+    assert!(told.lock().unwrap().is_empty());
+}
+
+fn debug_mode_tells_what_was_left<R: Runtime>() {
+    let told = Told::default();
+    for debug in [false, true] {
+        let log = told.clone();
+        let config = Config::new().debug(debug).on_leak(move |leak| {
+            assert!(matches!(leak, Leak::Task(_)), "{leak}");
+            log.lock().unwrap().push(leak.to_string());
+        });
+        let runtime = R::with_config(&config).unwrap();
+        runtime.block_on(async {
+            drop(Builder::new().name("forgotten").spawn(std::future::pending::<()>()));
+            spawn(async {}).await.unwrap();
+        });
+        end(runtime);
+    }
+    let told = told.lock().unwrap();
+    assert_eq!(told.len(), 1, "only where it is asked for: {told:?}");
+    assert!(told[0].contains("(\"forgotten\"), spawned at tests/suite/hooks.rs:"), "{told:?}");
+}
+
+fn a_runner_runs_several_futures_on_one_loop<R: Runtime>() {
+    let runner = Runner::on(R::new().unwrap());
+    let task = runner.run(async { [spawn(async { 42 })] }).unwrap();
+    let [task] = task;
+    assert!(!task.is_finished(), "it goes on with the next");
+    assert_eq!(runner.run(task).unwrap().unwrap(), 42);
+    let there = runner.handle();
+    let thread = thread(move || there.spawn(|| async { 43 }).join().unwrap());
+    assert_eq!(runner.run(thread.ended()).unwrap(), 43);
+    drop(runner.local().spawn(std::future::pending::<()>()));
+    let left = runner.close();
+    assert_eq!((left.tasks, left.ops_leaked), (1, 0));
+}
+
+fn a_main_future_can_be_cancelled<R: Runtime>() {
+    let runner = Runner::on(R::new().unwrap());
+    let (stream, _peer) = half_pair_of(&runner);
+    let (buffer, watch) = Canary::new(64);
+    let drops = Rc::new(Cell::new(0));
+    let counted = Counted(drops.clone());
+    let outcome = runner.run(async {
+        let main = current();
+        spawn(async move { main.request_cancel() });
+        let _counted = counted;
+        stream.read(buffer).await.unwrap();
+    });
+    assert!(outcome.unwrap_err().is_cancelled());
+    assert_eq!(drops.get(), 1);
+    assert!(watch.is_dropped(), "its operations have been reaped");
+    assert_eq!(runner.run(async { 1 }).unwrap(), 1);
+}
+
+fn half_pair_of<R: Runtime>(runner: &Runner<R>) -> (proactor::net::TcpStream, std::net::TcpStream) {
+    runner.runtime().block_on(async { half_pair() })
+}
+
+fn a_main_future_can_catch_its_cancellation<R: Runtime>() {
+    let runner = Runner::on(R::new().unwrap());
+    let outcome = runner.run(async {
+        current().request_cancel();
+        let cancelled = catch_cancel(std::future::pending::<()>()).await.unwrap_err();
+        yield_now().await;
+        assert_eq!(cancelled.uncancel(), 0);
+        yield_now().await;
+        "goes on"
+    });
+    assert_eq!(outcome.unwrap(), "goes on");
+    // For `block_on` a request that nobody catches is without effect.
+    runner.runtime().block_on(async {
+        current().request_cancel();
+        yield_now().await;
+        assert_eq!(current().cancelling(), 1);
+    });
+}
+
+fn a_request_for_one_main_future_is_not_for_the_next<R: Runtime>() {
+    let runner = Runner::on(R::new().unwrap());
+    runner.run(async { current().request_cancel() }).unwrap();
+    runner.run(yield_now()).unwrap();
+}
+
+fn the_first_interrupt_cancels_the_main_future<R: Runtime>() {
+    alone(|| {
+        let runner = Runner::on(R::new().unwrap()).cancel_on_ctrl_c(true);
+        let outcome = runner.run(async {
+            raise(SIGINT).unwrap();
+            std::future::pending::<()>().await;
+        });
+        assert!(outcome.unwrap_err().is_cancelled());
+        assert_eq!(runner.run(async { 1 }).unwrap(), 1);
+    });
+}
+
+fn the_second_interrupt_ends_the_process<R: Runtime>() {
+    if !is_alone() {
+        // In a process of its own, and that in another one, whose end is looked at.
+        let said = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([ALONE, &format!("{}::hooks::the_second_interrupt_ends_the_process", R::NAME)])
+            .output()
+            .unwrap();
+        assert_eq!(said.status.code(), Some(130), "{}", String::from_utf8_lossy(&said.stderr));
+        return;
+    }
+    let runner = Runner::on(R::new().unwrap()).cancel_on_ctrl_c(true);
+    let _ = runner.run(async {
+        raise(SIGINT).unwrap();
+        let _cancelled = catch_cancel(std::future::pending::<()>()).await.unwrap_err();
+        raise(SIGINT).unwrap();
+        std::future::pending::<()>().await;
+    });
+    unreachable!("the process has ended");
+}
+
+fn a_pool_of_ones_own<R: Runtime>() {
+    let pool = BlockingPool::new(1);
+    run::<R>(async {
+        let begun = Signal::default();
+        let (open, gate) = std::sync::mpsc::channel::<()>();
+        let said = begun.clone();
+        let first = spawn_blocking_on(&pool, move || {
+            said.set();
+            gate.recv().unwrap_err();
+            std::thread::current().id()
+        });
+        begun.await;
+        // It has one thread, which is busy; the loop's own pool is not.
+        let second = spawn_blocking_on(&pool, || unreachable!("it is taken back"));
+        proactor::spawn_blocking(|| ()).await.unwrap();
+        assert!(second.cancel().await.unwrap_err().is_cancelled());
+        drop(open);
+        let thread = first.await.unwrap();
+        assert_eq!(spawn_blocking_on(&pool, || std::thread::current().id()).await.unwrap(), thread);
+        let panicked = spawn_blocking_on(&pool, || panic!("expected")).await;
+        assert!(panicked.unwrap_err().is_panic());
+    });
+    assert_eq!(pool.shutdown(Duration::from_secs(30)), 0);
+}
+
+fn a_pool_that_is_shut_down_refuses_work<R: Runtime>() {
+    let pool = BlockingPool::new(1);
+    assert_eq!(pool.shutdown(Duration::ZERO), 0);
+    run::<R>(async {
+        let refused = spawn_blocking_on(&pool, || ()).await;
+        let message = refused.unwrap_err().to_string();
+        assert!(message.contains("it is closed"), "{message}");
+    });
+    assert!(panic_of(|| BlockingPool::new(0)).contains("choose 1 or more"));
+    assert!(panic_of(|| spawn_blocking_on(&pool, || ())).contains("needs a running proactor runtime"));
+}
+
+fn a_pool_for_all_closures_outlives_its_runtime<R: Runtime>() {
+    let pool = BlockingPool::new(1);
+    let mut threads = Vec::new();
+    for _ in 0..2 {
+        let runtime = R::with_config(&Config::new().blocking_pool(&pool)).unwrap();
+        threads.push(
+            runtime
+                .block_on(async { proactor::spawn_blocking(|| std::thread::current().id()).await.unwrap() }),
+        );
+        end(runtime);
+    }
+    assert_eq!(threads[0], threads[1]);
+    assert_eq!(pool.shutdown(Duration::from_secs(30)), 0);
+}

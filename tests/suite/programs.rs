@@ -1,0 +1,430 @@
+//! Random programs: tasks that spawn, cancel, wait, catch, time out, group, lock, open and close, and pass items through
+//! queues. Whatever they do, the books must balance: no task is left, no item is lost or doubled, no order is broken,
+//! what was opened is closed. And both backends run a program alike, step by step.
+//!
+//! A program may wait for what never comes. When it has come to rest all tasks are cancelled, again and again, until none
+//! is left: that is how its end is reached, and what cancels in the middle of everything.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::future::{Future, pending};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use proactor::scope::{AsyncClose, using};
+use proactor::sync::queue::{self, Queue};
+use proactor::sync::{Mutex, Semaphore};
+use proactor::task::{JoinHandle, LocalHandle, TaskGroup, catch_cancel, task_group};
+use proactor::time::{timeout, timeout_scope, wait_for};
+use proactor::{Runtime, Selector, spawn, task_local, yield_now};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+
+use crate::kit::*;
+
+tests! {
+    random_programs_keep_their_books,
+    random_programs_run_alike_on_both_backends,
+}
+
+const QUEUES: usize = 2;
+const CAPACITY: usize = 2;
+const PERMITS: usize = 2;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Yield,
+    /// An operation of the kernel.
+    Operation,
+    Pending,
+    Fail,
+    Put(usize),
+    Get(usize),
+    Lock(Vec<Step>),
+    Permit(Vec<Step>),
+    Using(Vec<Step>),
+    Spawn(Vec<Step>),
+    /// Of the tasks that this one has spawned, the oldest.
+    Cancel,
+    CancelAndWait,
+    Await,
+    Forget,
+    Limited {
+        how: Limit,
+        zero: bool,
+        steps: Vec<Step>,
+    },
+    Catch {
+        steps: Vec<Step>,
+        swallow: bool,
+        after: Vec<Step>,
+    },
+    /// Children that the group's future polls.
+    Group(Vec<Vec<Step>>),
+    /// Children that are tasks.
+    Tasks(Vec<Vec<Step>>),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Limit {
+    Timeout,
+    WaitFor,
+    Scope,
+}
+
+/// Whether a program may do what takes another time on each backend.
+fn steps(with_time: bool) -> impl Strategy<Value = Vec<Step>> {
+    use Step::*;
+    let simple = prop_oneof![
+        8 => Just(Yield),
+        if with_time { 4 } else { 0 } => Just(Operation),
+        1 => Just(Pending),
+        1 => Just(Fail),
+        6 => (0..QUEUES).prop_map(Put),
+        5 => (0..QUEUES).prop_map(Get),
+        2 => Just(Cancel),
+        2 => Just(CancelAndWait),
+        3 => Just(Await),
+        1 => Just(Forget),
+    ];
+    let nested = simple.prop_recursive(4, 40, 5, move |inner| {
+        let some = || vec(inner.clone(), 0..5);
+        let limit = prop_oneof![Just(Limit::Timeout), Just(Limit::WaitFor), Just(Limit::Scope)];
+        let zero = if with_time { any::<bool>().boxed() } else { Just(false).boxed() };
+        prop_oneof![
+            2 => some().prop_map(Lock),
+            1 => some().prop_map(Permit),
+            2 => some().prop_map(Using),
+            5 => some().prop_map(Spawn),
+            2 => (limit, zero, some()).prop_map(|(how, zero, steps)| Limited { how, zero, steps }),
+            2 => (some(), any::<bool>(), some())
+                .prop_map(|(steps, swallow, after)| Catch { steps, swallow, after }),
+            2 => vec(some(), 0..4).prop_map(Group),
+            2 => vec(some(), 0..4).prop_map(Tasks),
+        ]
+    });
+    vec(nested, 0..10)
+}
+
+/// What the tasks of one program share.
+struct World {
+    queues: [Queue<u32>; QUEUES],
+    mutex: Mutex<()>,
+    semaphore: Semaphore,
+    /// Who is in there now.
+    locked: Cell<bool>,
+    permitted: Cell<usize>,
+    books: Books,
+    /// What has happened, in order: who, and what.
+    trace: RefCell<Vec<(u32, String)>>,
+    actors: Cell<u32>,
+}
+
+#[derive(Default)]
+struct Books {
+    /// Futures that are alive.
+    alive: Cell<usize>,
+    opened: Cell<usize>,
+    closed: Cell<usize>,
+    /// Items that somebody tried to put, those of whom he knows that he did, and those that somebody got.
+    offered: RefCell<BTreeSet<u32>>,
+    put: RefCell<Vec<u32>>,
+    got: RefCell<Vec<(usize, u32)>>,
+}
+
+/// Counts one up, and down when it is dropped.
+struct Count<'a>(&'a Cell<usize>);
+
+impl<'a> Count<'a> {
+    fn new(place: &'a Cell<usize>) -> Self {
+        place.set(place.get() + 1);
+        Count(place)
+    }
+}
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+struct Resource(Rc<World>);
+
+impl AsyncClose for Resource {
+    async fn close(self) -> io::Result<()> {
+        yield_now().await;
+        let closed = &self.0.books.closed;
+        closed.set(closed.get() + 1);
+        Ok(())
+    }
+}
+
+type Played = Result<(), io::Error>;
+
+task_local! {
+    /// The task that one is in.
+    static ACTOR: u32;
+}
+
+/// One sequence of steps: its world, who plays, and what he has spawned.
+struct Player {
+    world: Rc<World>,
+    actor: u32,
+    /// The task that this is part of.
+    task: u32,
+    items: Cell<u32>,
+    spawned: RefCell<std::collections::VecDeque<JoinHandle<Played>>>,
+}
+
+impl Player {
+    /// Somebody new: a task, or one who plays inside of one.
+    fn new(world: &Rc<World>, task: Option<u32>) -> Self {
+        let actor = world.actors.get();
+        world.actors.set(actor + 1);
+        Player {
+            world: world.clone(),
+            actor,
+            task: task.unwrap_or(actor),
+            items: Cell::new(0),
+            spawned: RefCell::default(),
+        }
+    }
+
+    fn note(&self, what: impl std::fmt::Debug) {
+        self.world.trace.borrow_mut().push((self.actor, format!("{what:?}")));
+    }
+
+    /// Boxed, since steps contain steps. It keeps its player.
+    fn play(self: Rc<Self>, steps: Vec<Step>) -> Pin<Box<dyn Future<Output = Played>>> {
+        Box::pin(async move {
+            let _alive = Count::new(&self.world.books.alive);
+            for step in steps {
+                assert_eq!(ACTOR.get(), self.task, "a task-local belongs to its task");
+                self.step(step).await?;
+            }
+            self.note("end");
+            Ok(())
+        })
+    }
+
+    fn inside(&self, steps: Vec<Step>) -> Pin<Box<dyn Future<Output = Played>>> {
+        Rc::new(Player::new(&self.world, Some(self.task))).play(steps)
+    }
+
+    fn task(&self, steps: Vec<Step>) -> impl Future<Output = Played> + 'static {
+        let player = Rc::new(Player::new(&self.world, None));
+        async move {
+            ACTOR.set(player.actor);
+            player.play(steps).await
+        }
+    }
+
+    async fn step(&self, step: Step) -> Played {
+        let world = &self.world;
+        match step {
+            Step::Yield => yield_now().await,
+            Step::Operation => proactor::io::nop().await?,
+            Step::Pending => pending().await,
+            Step::Fail => return Err(io::Error::other("a step that fails")),
+            Step::Put(queue) => {
+                let item = self.actor << 12 | self.items.replace(self.items.get() + 1);
+                world.books.offered.borrow_mut().insert(item);
+                world.queues[queue].put(item).await.expect("nobody shuts it down");
+                world.books.put.borrow_mut().push(item);
+                self.note(("put", queue));
+            }
+            Step::Get(queue) => {
+                let item = world.queues[queue].get().await.expect("nobody shuts it down");
+                world.books.got.borrow_mut().push((queue, item));
+                world.queues[queue].task_done().expect("one for each item");
+                self.note(("got", queue, item));
+            }
+            Step::Lock(steps) => {
+                let _guard = world.mutex.lock().await;
+                struct Inside<'a>(&'a Cell<bool>);
+                impl Drop for Inside<'_> {
+                    fn drop(&mut self) {
+                        self.0.set(false);
+                    }
+                }
+                assert!(!world.locked.replace(true), "two have the lock");
+                let _inside = Inside(&world.locked);
+                self.note("locked");
+                self.inside(steps).await?;
+            }
+            Step::Permit(steps) => {
+                let _permit = world.semaphore.acquire().await.expect("nobody closes it");
+                let _inside = Count::new(&world.permitted);
+                assert!(world.permitted.get() <= PERMITS, "more have a permit than there are");
+                self.note("permitted");
+                self.inside(steps).await?;
+            }
+            Step::Using(steps) => {
+                let opened = &world.books.opened;
+                opened.set(opened.get() + 1);
+                using(Resource(world.clone()), async |_| self.inside(steps).await).await?;
+                self.note("closed");
+            }
+            Step::Spawn(steps) => self.spawned.borrow_mut().push_back(spawn(self.task(steps))),
+            Step::Cancel | Step::CancelAndWait | Step::Await | Step::Forget => {
+                let Some(task) = self.spawned.borrow_mut().pop_front() else { return Ok(()) };
+                let outcome = match step {
+                    Step::Await => Some(task.await),
+                    Step::CancelAndWait => Some(task.cancel().await),
+                    Step::Cancel => {
+                        task.request_cancel();
+                        self.spawned.borrow_mut().push_back(task);
+                        None
+                    }
+                    _ => None,
+                };
+                self.note(
+                    outcome
+                        .map(|outcome| (outcome.is_ok(), outcome.is_err_and(|error| error.is_cancelled()))),
+                );
+            }
+            Step::Limited { how, zero, steps } => {
+                let time = if zero { Duration::ZERO } else { Duration::from_secs(3_600) };
+                let steps = self.inside(steps);
+                let limited = match how {
+                    Limit::Timeout => timeout(time, steps).await,
+                    Limit::WaitFor => wait_for(time, steps).await,
+                    Limit::Scope => timeout_scope(time, async |_| steps.await).await,
+                };
+                self.note(("limited", limited.is_ok()));
+                limited.unwrap_or(Ok(()))?;
+            }
+            Step::Catch { steps, swallow, after } => match catch_cancel(self.inside(steps)).await {
+                Ok(played) => played?,
+                Err(cancelled) => {
+                    self.note(("caught", swallow));
+                    if swallow {
+                        cancelled.uncancel();
+                        self.inside(after).await?;
+                    } else {
+                        self.inside(after).await?;
+                        drop(cancelled);
+                    }
+                }
+            },
+            Step::Group(children) => {
+                let played = task_group(async |g| {
+                    for steps in children {
+                        g.spawn(self.inside(steps));
+                    }
+                    Ok(())
+                });
+                let played = played.await;
+                self.note(("group", played.as_ref().map_err(|error| error.len())));
+                played.map_err(|error| io::Error::other(error.to_string()))?;
+            }
+            Step::Tasks(children) => {
+                let group = TaskGroup::new();
+                for steps in children {
+                    group.spawn(self.task(steps));
+                }
+                let played = group.join().await;
+                self.note(("tasks", played.as_ref().map_err(|error| error.len())));
+                played.map_err(|error| io::Error::other(error.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Turns until nothing has happened for a while.
+async fn rest<R: Runtime>(runtime: &R, world: &World) {
+    let state = || (world.trace.borrow().len(), world.books.alive.get(), world.books.closed.get());
+    let mut quiet = 0;
+    while quiet < 20 {
+        let before = state();
+        turns(1).await;
+        let busy = before != state() || runtime.report().live.ops > 0;
+        quiet = if busy { 0 } else { quiet + 1 };
+    }
+}
+
+/// Plays a program to its end, and gives its trace.
+fn play<R: Runtime>(program: &[Step]) -> Result<Vec<(u32, String)>, TestCaseError> {
+    let runtime = R::with_config(&proactor::Config::new().on_unhandled(|_| ())).unwrap();
+    let world = Rc::new(World {
+        queues: std::array::from_fn(|_| queue::bounded(CAPACITY)),
+        mutex: Mutex::new(()),
+        semaphore: Semaphore::new(PERMITS),
+        locked: Cell::new(false),
+        permitted: Cell::new(0),
+        books: Books::default(),
+        trace: RefCell::default(),
+        actors: Cell::new(0),
+    });
+    let player = Rc::new(Player::new(&world, None));
+    let rounds = runtime.block_on(async {
+        ACTOR.set(player.actor);
+        drop(spawn(player.play(program.to_vec())));
+        rest(&runtime, &world).await;
+        for round in 0.. {
+            let tasks = LocalHandle::current().tasks();
+            if tasks.is_empty() || round == 1_000 {
+                return round;
+            }
+            tasks.iter().for_each(|task| _ = task.request_cancel());
+            rest(&runtime, &world).await;
+        }
+        unreachable!()
+    });
+    let World { books, .. } = &*world;
+    prop_assert!(rounds < 1_000, "tasks that never end: {}", runtime.local().dump());
+    prop_assert_eq!(books.alive.get(), 0, "futures that are left");
+    prop_assert_eq!(books.opened.get(), books.closed.get(), "what was opened is closed");
+    prop_assert!(!world.locked.get() && world.mutex.try_lock().is_some(), "the lock is left locked");
+    prop_assert_eq!((world.permitted.get(), world.semaphore.available_permits()), (0, PERMITS));
+    check_items(&world)?;
+    let left = runtime.shutdown(Duration::from_secs(30));
+    prop_assert_eq!((left.tasks, left.ops_leaked, left.jobs_leaked), (0, 0, 0));
+    prop_assert_eq!(Rc::strong_count(&world), 1, "nobody keeps the world");
+    Ok(world.trace.take())
+}
+
+fn check_items(world: &World) -> Result<(), TestCaseError> {
+    let books = &world.books;
+    let mut seen = books.got.borrow().clone();
+    for (number, queue) in world.queues.iter().enumerate() {
+        seen.extend(std::iter::from_fn(|| queue.try_get().ok()).map(|item| (number, item)));
+    }
+    let once: BTreeSet<u32> = seen.iter().map(|(_, item)| *item).collect();
+    prop_assert_eq!(once.len(), seen.len(), "an item came twice");
+    prop_assert!(once.is_subset(&books.offered.borrow()), "an item came from nowhere");
+    prop_assert!(books.put.borrow().iter().all(|item| once.contains(item)), "an item is lost");
+    for queue in 0..QUEUES {
+        for actor in 0..world.actors.get() {
+            let of = |(place, item): &&(usize, u32)| *place == queue && item >> 12 == actor;
+            let items: Vec<u32> = seen.iter().filter(of).map(|(_, item)| *item).collect();
+            prop_assert!(items.is_sorted(), "the items of one player came out of order: {:?}", items);
+        }
+    }
+    Ok(())
+}
+
+fn for_all(cases: u32, with_time: bool, test: impl Fn(&[Step]) -> Result<(), TestCaseError>) {
+    let cases = rounds(cases as usize, 50 * cases as usize) as u32;
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 10_000, ..Config::default() };
+    if let Err(error) = TestRunner::new(config).run(&steps(with_time), |steps| test(&steps)) {
+        panic!("{error}");
+    }
+}
+
+fn random_programs_keep_their_books<R: Runtime>() {
+    for_all(150, true, |steps| play::<R>(steps).map(drop));
+}
+
+/// Once, for the two of them.
+fn random_programs_run_alike_on_both_backends<R: Runtime>() {
+    for_all(75, false, |steps| {
+        let (here, there) = (play::<R>(steps)?, play::<Selector>(steps)?);
+        prop_assert_eq!(here, there);
+        Ok(())
+    });
+}
