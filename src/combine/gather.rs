@@ -18,8 +18,8 @@ use crate::task::brood::Brood;
 /// [`task_group`](crate::task::task_group()).
 ///
 /// # Panics
-/// Outside a runtime, at once. A panic of one of the futures goes on in the poll in which it happens; the others are
-/// dropped with the [`Gather`].
+/// Outside a runtime, at once; and awaited when that runtime has ended. A panic of one of the futures goes on in the poll in
+/// which it happens; the others are dropped with the [`Gather`].
 ///
 /// # Cancellation
 /// Dropping it drops the futures.

@@ -8,7 +8,7 @@
 //! What they begin belongs to the owner's task: its operations, its locals, its cancellation. A [`Nursery`] has children
 //! that can be cancelled by themselves.
 
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -23,11 +23,15 @@ use slab::Slab;
 use super::cell::{Birth, Flags, Header, Identity, Phase, Polled, TaskRef};
 use super::cleanup::{Remains, dispose};
 use super::extra::Extra;
+use super::inbox::Home;
 use super::ready::ReadyQueue;
 use super::unhandled::Opaque;
 use super::waker::Waiter;
 use super::{JoinError, JoinHandle, catch, scheduler};
 use crate::sys::guarded::Guarded;
+
+const GONE: &str =
+    "futures were gathered in a runtime that has ended; gather them in the runtime that awaits them";
 
 /// What the children of a brood know of it.
 pub(super) struct Core {
@@ -36,12 +40,14 @@ pub(super) struct Core {
     owner: Cell<Option<Waiter>>,
     /// Those that have not ended.
     children: RefCell<Slab<TaskRef>>,
+    /// The loop in which the first of them was made.
+    home: OnceCell<Home>,
 }
 
 impl Core {
     fn new(capacity: usize) -> Rc<Self> {
         let children = RefCell::new(Slab::with_capacity(capacity));
-        Rc::new(Core { ready: ReadyQueue::new(), owner: Cell::new(None), children })
+        Rc::new(Core { ready: ReadyQueue::new(), owner: Cell::new(None), children, home: OnceCell::new() })
     }
 
     /// Adds a future, which is polled with the next poll of the brood.
@@ -57,8 +63,10 @@ impl Core {
             extra: Extra::new(name, None),
             place: Location::caller(),
         };
-        let child =
-            scheduler::expect("a set of futures", |scheduler| scheduler.new_cell::<F, Opaque>(future, birth));
+        let child = scheduler::expect("a set of futures", |scheduler| {
+            self.home.get_or_init(|| Home::new(scheduler.shared()));
+            scheduler.new_cell::<F, Opaque>(future, birth)
+        });
         let key = self.children.borrow_mut().insert(child.clone());
         child.header().index.set(u32::try_from(key).expect("fewer than 2^32 futures"));
         self.child_woken(child.clone());
@@ -95,10 +103,14 @@ impl Core {
     }
 
     /// Waits for the next wake; ready when there are no children.
+    ///
+    /// # Panics
+    /// When no wake can come: the loop in which the children were made is gone.
     fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
         if self.children.borrow().is_empty() {
             return Poll::Ready(());
         }
+        assert!(!self.home.get().is_some_and(|home| home.is_closed()), "{GONE}");
         if self.ready.is_empty() {
             let owner = match self.owner.take() {
                 Some(owner) if owner.will_wake(cx) => owner,

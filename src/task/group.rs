@@ -22,9 +22,8 @@ use std::task::{Context, Poll};
 
 use super::JoinHandle;
 use super::brood::Nursery;
-use super::catch::catch_cancel;
 use super::group_error::GroupError;
-use super::member::{Child, Failures, Leader, Member};
+use super::member::{Child, Failures, Leader, Member, end_of_all};
 
 /// Runs `body` with a group, in which it can start children, and waits until all of them have ended.
 ///
@@ -36,7 +35,8 @@ use super::member::{Child, Failures, Leader, Member};
 /// - A child that is *cancelled* ([`Child::cancel`]) is no error, and the group goes on.
 /// - A *panic* does as an error does, and goes on when all have ended.
 /// - A cancellation of the *task* around cancels the children, waits for them, and then goes on; or the errors that have
-///   occurred are given, and the next await ends the task.
+///   occurred are given, and the next await ends the task. A further one reaches the children, too, those that are cleaning
+///   up as well; they are awaited all the same.
 /// - [`Group::cancel`] and [`Group::finish`] end the group quietly.
 /// - Groups nest; see [`GroupError::downcast`].
 ///
@@ -172,8 +172,12 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
 
     fn end(&self) {
         if self.failures.close() {
-            self.children().into_iter().for_each(|children| children.cancel_all());
+            self.cancel_children();
         }
+    }
+
+    fn cancel_children(&self) {
+        self.children().into_iter().for_each(|children| children.cancel_all());
     }
 
     async fn run(
@@ -182,18 +186,11 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
         body: impl Future<Output = Result<T, E>> + 'scope,
     ) -> Result<T, GroupError<E>> {
         let mut body = self.start(body, None).expect("the group has just begun");
-        let cancelled = catch_cancel(self.all_ended()).await.err();
-        if cancelled.is_some() {
-            self.end();
-            self.all_ended().await;
-        }
+        let all_ended = async || poll_fn(|cx| self.poll(cx)).await;
+        let cancelled = end_of_all(all_ended, || self.end(), || self.cancel_children()).await;
         drop(close);
         let value = body.try_take().and_then(Result::ok).flatten();
         self.failures.settle(cancelled, value.or_else(|| self.value.take())).await
-    }
-
-    fn all_ended(&self) -> impl Future<Output = ()> {
-        poll_fn(|cx| self.poll(cx))
     }
 
     fn poll(&self, cx: &Context<'_>) -> Poll<()> {

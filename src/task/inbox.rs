@@ -16,6 +16,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::ops::Deref;
 use std::ptr::{self, NonNull};
 
 use crate::sys::eventfd::EventFd;
@@ -229,6 +230,35 @@ impl Shared {
     /// True once for each stop that was asked for.
     pub(crate) fn take_stop(&self) -> bool {
         self.stop.load(Ordering::Relaxed) && self.stop.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// Keeps the remote side of a loop from its home thread, without an atomic count; `!Send`.
+#[derive(Debug)]
+pub(super) struct Home(*const Shared);
+
+impl Home {
+    /// On the home thread.
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        // SAFETY: the caller is on the home thread, which a pointer keeps this from leaving; `drop` releases.
+        unsafe { Shared::retain(shared) };
+        Home(Arc::as_ptr(shared))
+    }
+}
+
+impl Deref for Home {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        // SAFETY: it was retained.
+        unsafe { &*self.0 }
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // SAFETY: `new` retained it, on this thread.
+        unsafe { Shared::release(self.0) };
     }
 }
 

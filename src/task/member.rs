@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::catch::Cancelled;
+use super::catch::{Cancelled, catch_cancel};
 use super::cleanup::{Remains, dispose};
 use super::group_error::GroupError;
 use super::{JoinError, JoinHandle, Panic, yield_now};
@@ -54,10 +54,10 @@ impl<E> Failures<E> {
         }
     }
 
-    /// What becomes of a group whose children have ended: a panic wins, then the errors, then a cancellation, then the value.
+    /// What becomes of a group whose children have ended: a panic wins, then the errors, then cancellations, then the value.
     pub(super) async fn settle<T>(
         &self,
-        cancelled: Option<Cancelled>,
+        cancelled: Vec<Cancelled>,
         value: Option<T>,
     ) -> Result<T, GroupError<E>> {
         self.close();
@@ -66,12 +66,31 @@ impl<E> Failures<E> {
         if !errors.is_empty() {
             return Err(GroupError::new(errors)); // and the next await ends who was cancelled
         }
-        if let Some(cancelled) = cancelled {
+        if !cancelled.is_empty() {
             drop(cancelled);
             yield_now().await; // here, unless nobody ends it
         }
         value.ok_or_else(|| GroupError::new(Vec::new()))
     }
+}
+
+/// Waits for the end of all. A cancellation of who waits aborts the group; a further one is insisted upon with the children
+/// that nobody else could reach. Gives the requests, which are kept back until the group has settled.
+pub(super) async fn end_of_all(
+    all_ended: impl AsyncFn(),
+    abort: impl Fn(),
+    insist: impl Fn(),
+) -> Vec<Cancelled> {
+    let mut cancelled = Vec::new();
+    while let Err(request) = catch_cancel(all_ended()).await {
+        if cancelled.is_empty() {
+            abort();
+        } else {
+            insist();
+        }
+        cancelled.push(request);
+    }
+    cancelled
 }
 
 /// A group, as its children see it.

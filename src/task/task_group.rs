@@ -10,11 +10,10 @@ use std::rc::Rc;
 use slab::Slab;
 
 use super::brood::Nursery;
-use super::catch::catch_cancel;
 use super::cell::TaskRef;
 use super::cleanup::wait_for_end;
 use super::group_error::GroupError;
-use super::member::{Child, Failures, Leader, Member};
+use super::member::{Child, Failures, Leader, Member, end_of_all};
 use super::{Builder, JoinHandle, Panic};
 
 /// Tasks that were cancelled one by one are looked for when there are so many in the list.
@@ -124,11 +123,7 @@ impl<E: 'static> TaskGroup<E> {
             poll_fn(|cx| nursery.poll(cx)).await;
             shared.tasks_ended().await;
         };
-        let cancelled = catch_cancel(all_ended()).await.err();
-        if cancelled.is_some() {
-            shared.abort();
-            all_ended().await;
-        }
+        let cancelled = end_of_all(all_ended, || shared.abort(), || nursery.cancel_all()).await;
         shared.body.take();
         let value = body.try_take().and_then(Result::ok).flatten();
         shared.failures.settle(cancelled, value).await

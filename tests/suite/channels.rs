@@ -470,7 +470,7 @@ fn a_waker_that_panics_loses_no_item<R: Runtime>() {
     struct Panics;
     impl Wake for Panics {
         fn wake(self: Arc<Self>) {
-            panic!("a waker");
+            panic!("expected: a waker");
         }
     }
     each!(mpsc, {
@@ -967,10 +967,10 @@ fn a_change_that_panics_changes_nothing<R: Runtime>() {
         let message = panic_of(|| {
             sender.send_modify(|list| {
                 list.clear();
-                panic!("half way");
+                panic!("expected: half way");
             });
         });
-        assert_eq!(message, "half way");
+        assert_eq!(message, "expected: half way");
         assert_eq!((receiver.borrow().as_slice(), receiver.has_changed()), (&[1][..], false));
         sender.send_modify(|list| list.push(2));
         assert_eq!(*receiver.borrow(), [1, 2]);

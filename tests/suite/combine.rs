@@ -28,6 +28,7 @@ tests! {
     gather_passes_a_panic_on_and_drops_the_others,
     a_dropped_gather_drops_its_futures,
     gathers_nest,
+    a_gather_whose_runtime_is_gone_panics_instead_of_waiting_for_ever,
     try_gather_gives_values_in_the_order_of_its_arguments,
     try_gather_gives_the_first_error_at_once_and_the_others_go_on,
     errors_behind_the_first_of_a_try_gather_are_nobodys,
@@ -214,6 +215,13 @@ fn gathers_nest<R: Runtime>() {
         });
         assert!(gather(outer).await.into_iter().flatten().eq(0..100));
     });
+}
+
+fn a_gather_whose_runtime_is_gone_panics_instead_of_waiting_for_ever<R: Runtime>() {
+    let mut gathered = None;
+    run::<R>(async { gathered = Some(gather([pending::<()>()])) });
+    let (gathered, message) = (gathered.unwrap(), "gather them in the runtime that awaits them");
+    assert!(panic_of(|| run::<R>(async { drop(gathered.await) })).contains(message));
 }
 
 fn try_gather_gives_values_in_the_order_of_its_arguments<R: Runtime>() {

@@ -87,7 +87,7 @@ struct Panics;
 
 impl Wake for Panics {
     fn wake(self: Arc<Self>) {
-        panic!("a waker on fire");
+        panic!("expected: a waker on fire");
     }
 }
 
@@ -114,7 +114,7 @@ fn children_end_with_their_group_though_a_waker_panics<R: Runtime>() {
         let first = Pin::new(&mut kept.borrow_mut()[0]).poll(&mut Context::from_waker(&waker));
         assert!(first.is_pending());
         let message = panic_of(|| drop(group));
-        assert_eq!((&*message, dropped.get()), ("a waker on fire", 3));
+        assert_eq!((&*message, dropped.get()), ("expected: a waker on fire", 3));
         for child in kept.take() {
             assert!(child.is_finished() && !child.request_cancel());
         }
@@ -131,14 +131,14 @@ fn a_body_that_panics_before_it_is_a_future_drops_the_children<R: Runtime>() {
             let _shared = shared;
             Ok(())
         });
-        panic!("no future")
+        panic!("expected: no future")
     }
     run::<R>(async {
         let mut group: Pin<Box<dyn Future<Output = Result<(), GroupError<()>>>>> = Box::pin(task_group(body));
         let message = panic_of(|| {
             let _ = group.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         });
-        assert_eq!(message, "no future");
+        assert_eq!(message, "expected: no future");
         assert_eq!(SHARED.with(Rc::strong_count), 1);
     });
 }
@@ -148,7 +148,7 @@ fn a_panic_in_a_task_group_that_is_dropped_goes_on<R: Runtime>() {
         let group = TaskGroup::<()>::new();
         group.spawn(async { panic_now::<()>() });
         turns(2).await;
-        assert_eq!(panic_of(|| drop(group)), "on fire");
+        assert_eq!(panic_of(|| drop(group)), "expected: on fire");
     });
 }
 
@@ -179,11 +179,11 @@ fn a_panic_after_the_group_is_reported<R: Runtime>() {
         turns(4).await;
     });
     end(runtime);
-    assert_eq!(*seen.lock().unwrap(), ["on fire", "on fire"]);
+    assert_eq!(*seen.lock().unwrap(), ["expected: on fire", "expected: on fire"]);
 }
 
 fn panic_now<T>() -> Result<T, ()> {
-    panic!("on fire")
+    panic!("expected: on fire")
 }
 
 fn a_refused_child_has_a_result<R: Runtime>() {
@@ -200,7 +200,7 @@ fn an_error_that_cannot_be_displayed_concerns_nobody_else<R: Runtime>() {
     struct Mute;
     impl std::fmt::Display for Mute {
         fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            panic!("no words")
+            panic!("expected: no words")
         }
     }
     run::<R>(async {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use proactor::net::TcpStream;
 use proactor::scope::{AsyncClose, using};
-use proactor::task::{self, Child, Group, GroupError, TaskGroup, catch_cancel, task_group};
+use proactor::task::{self, Child, Group, GroupError, JoinHandle, TaskGroup, catch_cancel, task_group};
 use proactor::time::timeout;
 use proactor::{Runtime, gather, spawn, yield_now};
 
@@ -33,6 +33,7 @@ tests! {
     a_panic_of_the_body_waits_for_the_others,
     a_panic_of_a_destructor_wins,
     a_cancelled_task_awaits_the_children_of_its_group,
+    a_second_cancellation_of_who_waits_is_for_children_that_are_no_tasks,
     a_cancelled_task_gets_the_errors_of_its_group_and_ends_at_the_next_await,
     a_dropped_group_drops_its_children_and_its_task_ends_after_them,
     a_timeout_ends_a_group,
@@ -332,7 +333,7 @@ fn a_panic_wins_and_waits_for_the_others<R: Runtime>() {
                 g.spawn(async {
                     yield_now().await;
                     if true {
-                        panic!("on fire");
+                        panic!("expected: on fire");
                     }
                     Ok(())
                 });
@@ -342,7 +343,7 @@ fn a_panic_wins_and_waits_for_the_others<R: Runtime>() {
             unreachable!("{ended:?}");
         });
     });
-    assert_eq!((&*message, closed.get()), ("on fire", 1));
+    assert_eq!((&*message, closed.get()), ("expected: on fire", 1));
 }
 
 fn a_panic_of_the_body_waits_for_the_others<R: Runtime>() {
@@ -357,20 +358,20 @@ fn a_panic_of_the_body_waits_for_the_others<R: Runtime>() {
                     Ok(())
                 });
                 yield_now().await;
-                panic!("the body")
+                panic!("expected: the body")
             })
             .await;
             unreachable!("{ended:?}");
         });
     });
-    assert_eq!((&*message, closed.get()), ("the body", 1));
+    assert_eq!((&*message, closed.get()), ("expected: the body", 1));
 }
 
 fn a_panic_of_a_destructor_wins<R: Runtime>() {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
-            panic!("in drop");
+            panic!("expected: in drop");
         }
     }
     let dropped = Rc::new(Cell::new(0));
@@ -389,7 +390,7 @@ fn a_panic_of_a_destructor_wins<R: Runtime>() {
             unreachable!("{ended:?}");
         });
     });
-    assert_eq!((&*message, dropped.get()), ("in drop", 1));
+    assert_eq!((&*message, dropped.get()), ("expected: in drop", 1));
 }
 
 fn a_cancelled_task_awaits_the_children_of_its_group<R: Runtime>() {
@@ -421,6 +422,38 @@ fn a_cancelled_task_awaits_the_children_of_its_group<R: Runtime>() {
         assert_eq!((cleaned.get(), live.ops, live.tasks), (2, 0, 0));
     });
     end(runtime);
+}
+
+fn a_second_cancellation_of_who_waits_is_for_children_that_are_no_tasks<R: Runtime>() {
+    /// Does not end when it is told to for the first time, and takes its time over the second.
+    async fn stubborn(log: Rc<RefCell<Vec<&'static str>>>, name: &'static str) -> Result<(), &'static str> {
+        let _first = catch_cancel(pending::<()>()).await;
+        let _second = catch_cancel(turns(20)).await;
+        turns(5).await;
+        log.borrow_mut().push(name);
+        Ok(())
+    }
+    run::<R>(async {
+        let log = Rc::new(RefCell::new(Vec::new()));
+        let (polled, tasks) = (stubborn(log.clone(), "polled"), TaskGroup::new());
+        tasks.spawn(stubborn(log.clone(), "task"));
+        let polled = async {
+            task_group(async |g| {
+                g.spawn(polled);
+                Ok(())
+            })
+            .await
+        };
+        let groups = [spawn(polled), spawn(tasks.join())];
+        for _ in 0..2 {
+            turns(2).await;
+            assert!(groups.iter().all(JoinHandle::request_cancel));
+        }
+        for group in groups {
+            assert!(group.await.unwrap_err().is_cancelled());
+        }
+        assert_eq!(*log.borrow(), ["polled", "task"]);
+    });
 }
 
 fn a_cancelled_task_gets_the_errors_of_its_group_and_ends_at_the_next_await<R: Runtime>() {
@@ -919,14 +952,14 @@ fn a_panic_of_a_task_wins<R: Runtime>() {
             group.spawn(async {
                 yield_now().await;
                 if true {
-                    panic!("on fire");
+                    panic!("expected: on fire");
                 }
                 Ok(())
             });
             let _ = group.join().await;
         });
     });
-    assert_eq!((&*message, cleaned.get()), ("on fire", 1));
+    assert_eq!((&*message, cleaned.get()), ("expected: on fire", 1));
 }
 
 fn tasks_of_a_group_start_others<R: Runtime>() {

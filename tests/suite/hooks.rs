@@ -51,12 +51,16 @@ fn with_hook<R: Runtime>() -> (R, Told) {
 fn a_panic_that_nobody_took_is_told<R: Runtime>() {
     let (runtime, told) = with_hook::<R>();
     runtime.block_on(async {
-        drop(Builder::new().name("detached").spawn(async { panic!("one") }));
-        let kept = spawn(async { panic!("{}", 2) });
+        drop(Builder::new().name("detached").spawn(async { panic!("expected: one") }));
+        let kept = spawn(async { panic!("expected: {}", 2) });
         yield_now().await;
-        assert_eq!(*told.lock().unwrap(), ["detached panic one"], "the other may still be asked for");
+        assert_eq!(
+            *told.lock().unwrap(),
+            ["detached panic expected: one"],
+            "the other may still be asked for"
+        );
         drop(kept);
-        assert_eq!(*told.lock().unwrap(), ["detached panic one", "- panic 2"]);
+        assert_eq!(*told.lock().unwrap(), ["detached panic expected: one", "- panic expected: 2"]);
     });
     end(runtime);
     assert_eq!(told.lock().unwrap().len(), 2, "once each");
@@ -103,7 +107,7 @@ fn errors_of_the_end_are_told<R: Runtime>() {
     struct Fails;
     impl Drop for Fails {
         fn drop(&mut self) {
-            panic!("in its drop");
+            panic!("expected: in its drop");
         }
     }
     let (runtime, told) = with_hook::<R>();
@@ -120,7 +124,7 @@ fn errors_of_the_end_are_told<R: Runtime>() {
         yield_now().await;
     });
     end(runtime);
-    assert_eq!(*told.lock().unwrap(), ["- panic in its drop", "- error while it cleaned up"]);
+    assert_eq!(*told.lock().unwrap(), ["- panic expected: in its drop", "- error while it cleaned up"]);
 }
 
 fn a_hook_that_panics_hurts_nobody<R: Runtime>() {

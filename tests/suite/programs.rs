@@ -349,7 +349,9 @@ async fn rest<R: Runtime>(runtime: &R, world: &World) {
 
 /// Plays a program to its end, and gives its trace.
 fn play<R: Runtime>(program: &[Step]) -> Result<Vec<(u32, String)>, TestCaseError> {
-    let runtime = R::with_config(&proactor::Config::new().on_unhandled(|_| ())).unwrap();
+    // The end of a program that is to be shown, with what has gone wrong, is not waited for.
+    let config = proactor::Config::new().on_unhandled(|_| ()).shutdown_deadline(Duration::from_millis(10));
+    let runtime = R::with_config(&config).unwrap();
     let world = Rc::new(World {
         queues: std::array::from_fn(|_| queue::bounded(CAPACITY)),
         mutex: Mutex::new(()),

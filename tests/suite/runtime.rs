@@ -141,10 +141,10 @@ fn a_panic_of_the_future_comes_out_of_block_on_and_the_runtime_goes_on<R: Runtim
     let message = panic_of(|| {
         runtime.block_on(async {
             yield_now().await;
-            panic!("on fire")
+            panic!("expected: on fire")
         })
     });
-    assert_eq!(message, "on fire");
+    assert_eq!(message, "expected: on fire");
     assert_eq!(runtime.block_on(task).unwrap(), 1);
     end(runtime);
 }
