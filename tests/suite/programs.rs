@@ -6,17 +6,20 @@
 //! is left: that is how its end is reached, and what cancels in the middle of everything.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::{Future, pending};
 use std::io;
-use std::pin::Pin;
+use std::panic::resume_unwind;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use proactor::scope::{AsyncClose, using};
 use proactor::sync::queue::{self, Queue};
-use proactor::sync::{Mutex, Semaphore};
-use proactor::task::{JoinHandle, LocalHandle, TaskGroup, catch_cancel, task_group};
+use proactor::sync::{self, Semaphore};
+use proactor::task::{JoinError, JoinHandle, LocalHandle, TaskGroup, catch_cancel, task_group};
 use proactor::time::{timeout, timeout_scope, wait_for};
 use proactor::{Runtime, Selector, spawn, task_local, yield_now};
 use proptest::collection::vec;
@@ -31,7 +34,7 @@ tests! {
 }
 
 const QUEUES: usize = 2;
-const CAPACITY: usize = 2;
+const CAPACITIES: [usize; QUEUES] = [1, 2];
 const PERMITS: usize = 2;
 
 #[derive(Clone, Debug)]
@@ -39,6 +42,8 @@ enum Step {
     Yield,
     /// An operation of the kernel.
     Operation,
+    /// One that does not end.
+    Read,
     Pending,
     Fail,
     Put(usize),
@@ -47,6 +52,8 @@ enum Step {
     Permit(Vec<Step>),
     Using(Vec<Step>),
     Spawn(Vec<Step>),
+    /// Spawned, given so many turns, cancelled and awaited.
+    Interrupt(Vec<Step>, usize),
     /// Of the tasks that this one has spawned, the oldest.
     Cancel,
     CancelAndWait,
@@ -78,9 +85,13 @@ enum Limit {
 /// Whether a program may do what takes another time on each backend.
 fn steps(with_time: bool) -> impl Strategy<Value = Vec<Step>> {
     use Step::*;
+    let operation = match with_time {
+        true => prop_oneof![2 => Just(Operation), 1 => Just(Read)].boxed(),
+        false => Just(Yield).boxed(),
+    };
     let simple = prop_oneof![
         8 => Just(Yield),
-        if with_time { 4 } else { 0 } => Just(Operation),
+        6 => operation,
         1 => Just(Pending),
         1 => Just(Fail),
         6 => (0..QUEUES).prop_map(Put),
@@ -99,6 +110,7 @@ fn steps(with_time: bool) -> impl Strategy<Value = Vec<Step>> {
             1 => some().prop_map(Permit),
             2 => some().prop_map(Using),
             5 => some().prop_map(Spawn),
+            3 => (some(), 0..4_usize).prop_map(|(steps, turns)| Interrupt(steps, turns)),
             2 => (limit, zero, some()).prop_map(|(how, zero, steps)| Limited { how, zero, steps }),
             2 => (some(), any::<bool>(), some())
                 .prop_map(|(steps, swallow, after)| Catch { steps, swallow, after }),
@@ -112,21 +124,45 @@ fn steps(with_time: bool) -> impl Strategy<Value = Vec<Step>> {
 /// What the tasks of one program share.
 struct World {
     queues: [Queue<u32>; QUEUES],
-    mutex: Mutex<()>,
+    mutex: sync::Mutex<()>,
     semaphore: Semaphore,
     /// Who is in there now.
     locked: Cell<bool>,
     permitted: Cell<usize>,
+    lines: Lines,
     books: Books,
     /// What has happened, in order: who, and what.
     trace: RefCell<Vec<(u32, String)>>,
     actors: Cell<u32>,
 }
 
+/// How many wait for what.
+#[derive(Default)]
+struct Lines {
+    putters: [Cell<usize>; QUEUES],
+    getters: [Cell<usize>; QUEUES],
+    lock: Cell<usize>,
+    permits: Cell<usize>,
+}
+
+/// Awaits something of which there are so many, and others may wait for it: who could get one only by overtaking waits.
+async fn in_line<T>(line: &Cell<usize>, available: usize, wanted: impl Future<Output = T>) -> T {
+    let must_wait = line.get() >= available;
+    let _waits = Count::new(line);
+    let mut wanted = pin!(wanted);
+    match poll_once(&mut wanted).await {
+        Poll::Ready(_) if must_wait => panic!("somebody has overtaken those who wait"),
+        Poll::Ready(output) => output,
+        Poll::Pending => wanted.await,
+    }
+}
+
 #[derive(Default)]
 struct Books {
     /// Futures that are alive.
     alive: Cell<usize>,
+    /// Operations that will end.
+    operations: Cell<usize>,
     opened: Cell<usize>,
     closed: Cell<usize>,
     /// Items that somebody tried to put, those of whom he knows that he did, and those that somebody got.
@@ -151,13 +187,30 @@ impl Drop for Count<'_> {
     }
 }
 
-struct Resource(Rc<World>);
+/// What is open of all that was opened within something that waits for its end.
+type Open = Rc<Cell<usize>>;
+
+/// What is open counts for all that it is within.
+struct Resource {
+    world: Rc<World>,
+    within: Vec<Open>,
+}
+
+impl Resource {
+    fn open(player: &Player) -> Self {
+        let (opened, within) = (&player.world.books.opened, player.within.clone());
+        opened.set(opened.get() + 1);
+        within.iter().for_each(|open| open.set(open.get() + 1));
+        Resource { world: player.world.clone(), within }
+    }
+}
 
 impl AsyncClose for Resource {
     async fn close(self) -> io::Result<()> {
         yield_now().await;
-        let closed = &self.0.books.closed;
+        let closed = &self.world.books.closed;
         closed.set(closed.get() + 1);
+        self.within.iter().for_each(|open| open.set(open.get() - 1));
         Ok(())
     }
 }
@@ -175,19 +228,21 @@ struct Player {
     actor: u32,
     /// The task that this is part of.
     task: u32,
+    within: Vec<Open>,
     items: Cell<u32>,
-    spawned: RefCell<std::collections::VecDeque<JoinHandle<Played>>>,
+    spawned: RefCell<VecDeque<(JoinHandle<Played>, Open)>>,
 }
 
 impl Player {
     /// Somebody new: a task, or one who plays inside of one.
-    fn new(world: &Rc<World>, task: Option<u32>) -> Self {
+    fn new(world: &Rc<World>, task: Option<u32>, within: Vec<Open>) -> Self {
         let actor = world.actors.get();
         world.actors.set(actor + 1);
         Player {
             world: world.clone(),
             actor,
             task: task.unwrap_or(actor),
+            within,
             items: Cell::new(0),
             spawned: RefCell::default(),
         }
@@ -211,39 +266,73 @@ impl Player {
     }
 
     fn inside(&self, steps: Vec<Step>) -> Pin<Box<dyn Future<Output = Played>>> {
-        Rc::new(Player::new(&self.world, Some(self.task))).play(steps)
+        Rc::new(Player::new(&self.world, Some(self.task), self.within.clone())).play(steps)
     }
 
-    fn task(&self, steps: Vec<Step>) -> impl Future<Output = Played> + 'static {
-        let player = Rc::new(Player::new(&self.world, None));
+    /// The same in something that does not wait for what is left of it.
+    fn loose(&self, steps: Vec<Step>) -> Pin<Box<dyn Future<Output = Played>>> {
+        Rc::new(Player::new(&self.world, Some(self.task), Vec::new())).play(steps)
+    }
+
+    /// The same in something that waits for that.
+    fn within(&self, steps: Vec<Step>, open: &Open) -> Pin<Box<dyn Future<Output = Played>>> {
+        let within = self.within.iter().chain([open]).cloned().collect();
+        Rc::new(Player::new(&self.world, Some(self.task), within)).play(steps)
+    }
+
+    fn task(&self, steps: Vec<Step>, open: &Open) -> impl Future<Output = Played> + 'static {
+        let player = Rc::new(Player::new(&self.world, None, vec![open.clone()]));
         async move {
             ACTOR.set(player.actor);
             player.play(steps).await
         }
     }
 
+    /// A task has ended like this, in which so much is open.
+    fn ended(&self, outcome: Result<Played, JoinError>, open: &Open) {
+        let outcome = match outcome {
+            Ok(played) => played.is_ok(),
+            Err(JoinError::Panicked(panic)) => resume_unwind(panic.into_payload()),
+            Err(_) => false,
+        };
+        assert_eq!(open.get(), 0, "a task has ended before what was opened in it");
+        self.note(("ended", outcome));
+    }
+
     async fn step(&self, step: Step) -> Played {
         let world = &self.world;
+        let open = Open::default();
         match step {
             Step::Yield => yield_now().await,
-            Step::Operation => proactor::io::nop().await?,
+            Step::Operation => {
+                let _runs = Count::new(&world.books.operations);
+                proactor::io::nop().await?;
+            }
+            Step::Read => {
+                let (reader, _writer) = proactor::io::pipe()?;
+                reader.recv().await?;
+            }
             Step::Pending => pending().await,
             Step::Fail => return Err(io::Error::other("a step that fails")),
             Step::Put(queue) => {
                 let item = self.actor << 12 | self.items.replace(self.items.get() + 1);
                 world.books.offered.borrow_mut().insert(item);
-                world.queues[queue].put(item).await.expect("nobody shuts it down");
+                let (items, line) = (&world.queues[queue], &world.lines.putters[queue]);
+                let put = in_line(line, CAPACITIES[queue] - items.len(), items.put(item)).await;
+                put.expect("nobody shuts it down");
                 world.books.put.borrow_mut().push(item);
                 self.note(("put", queue));
             }
             Step::Get(queue) => {
-                let item = world.queues[queue].get().await.expect("nobody shuts it down");
+                let (items, line) = (&world.queues[queue], &world.lines.getters[queue]);
+                let item = in_line(line, items.len(), items.get()).await.expect("nobody shuts it down");
                 world.books.got.borrow_mut().push((queue, item));
-                world.queues[queue].task_done().expect("one for each item");
+                items.task_done().expect("one for each item");
                 self.note(("got", queue, item));
             }
             Step::Lock(steps) => {
-                let _guard = world.mutex.lock().await;
+                let free = usize::from(!world.locked.get());
+                let _guard = in_line(&world.lines.lock, free, world.mutex.lock()).await;
                 struct Inside<'a>(&'a Cell<bool>);
                 impl Drop for Inside<'_> {
                     fn drop(&mut self) {
@@ -256,50 +345,59 @@ impl Player {
                 self.inside(steps).await?;
             }
             Step::Permit(steps) => {
-                let _permit = world.semaphore.acquire().await.expect("nobody closes it");
+                let free = PERMITS - world.permitted.get();
+                let permit = in_line(&world.lines.permits, free, world.semaphore.acquire()).await;
+                let _permit = permit.expect("nobody closes it");
                 let _inside = Count::new(&world.permitted);
                 assert!(world.permitted.get() <= PERMITS, "more have a permit than there are");
                 self.note("permitted");
                 self.inside(steps).await?;
             }
             Step::Using(steps) => {
-                let opened = &world.books.opened;
-                opened.set(opened.get() + 1);
-                using(Resource(world.clone()), async |_| self.inside(steps).await).await?;
+                using(Resource::open(self), async |_| self.inside(steps).await).await?;
                 self.note("closed");
             }
-            Step::Spawn(steps) => self.spawned.borrow_mut().push_back(spawn(self.task(steps))),
+            Step::Spawn(steps) => {
+                self.spawned.borrow_mut().push_back((spawn(self.task(steps, &open)), open));
+                return Ok(());
+            }
+            Step::Interrupt(steps, turns) => {
+                let task = spawn(self.task(steps, &open));
+                for _ in 0..turns {
+                    yield_now().await;
+                }
+                self.ended(task.cancel().await, &open);
+            }
             Step::Cancel | Step::CancelAndWait | Step::Await | Step::Forget => {
-                let Some(task) = self.spawned.borrow_mut().pop_front() else { return Ok(()) };
-                let outcome = match step {
-                    Step::Await => Some(task.await),
-                    Step::CancelAndWait => Some(task.cancel().await),
+                let Some((task, opened)) = self.spawned.borrow_mut().pop_front() else { return Ok(()) };
+                match step {
+                    Step::Await => self.ended(task.await, &opened),
+                    Step::CancelAndWait => self.ended(task.cancel().await, &opened),
                     Step::Cancel => {
                         task.request_cancel();
-                        self.spawned.borrow_mut().push_back(task);
-                        None
+                        self.spawned.borrow_mut().push_back((task, opened));
                     }
-                    _ => None,
-                };
-                self.note(
-                    outcome
-                        .map(|outcome| (outcome.is_ok(), outcome.is_err_and(|error| error.is_cancelled()))),
-                );
+                    _ => drop(task),
+                }
             }
             Step::Limited { how, zero, steps } => {
                 let time = if zero { Duration::ZERO } else { Duration::from_secs(3_600) };
-                let steps = self.inside(steps);
                 let limited = match how {
-                    Limit::Timeout => timeout(time, steps).await,
-                    Limit::WaitFor => wait_for(time, steps).await,
-                    Limit::Scope => timeout_scope(time, async |_| steps.await).await,
+                    Limit::Timeout => timeout(time, self.loose(steps)).await,
+                    Limit::WaitFor => wait_for(time, self.within(steps, &open)).await,
+                    Limit::Scope => {
+                        let steps = self.within(steps, &open);
+                        timeout_scope(time, async |_| steps.await).await
+                    }
                 };
                 self.note(("limited", limited.is_ok()));
+                assert_eq!(open.get(), 0, "a time limit answers before what was opened in it is closed");
                 limited.unwrap_or(Ok(()))?;
             }
-            Step::Catch { steps, swallow, after } => match catch_cancel(self.inside(steps)).await {
+            Step::Catch { steps, swallow, after } => match catch_cancel(self.within(steps, &open)).await {
                 Ok(played) => played?,
                 Err(cancelled) => {
+                    assert_eq!(open.get(), 0, "a cancellation is caught before what it closes is closed");
                     self.note(("caught", swallow));
                     if swallow {
                         cancelled.uncancel();
@@ -313,21 +411,23 @@ impl Player {
             Step::Group(children) => {
                 let played = task_group(async |g| {
                     for steps in children {
-                        g.spawn(self.inside(steps));
+                        g.spawn(self.within(steps, &open));
                     }
                     Ok(())
                 });
                 let played = played.await;
                 self.note(("group", played.as_ref().map_err(|error| error.len())));
+                assert_eq!(open.get(), 0, "a group has ended before what was opened in it");
                 played.map_err(|error| io::Error::other(error.to_string()))?;
             }
             Step::Tasks(children) => {
                 let group = TaskGroup::new();
                 for steps in children {
-                    group.spawn(self.task(steps));
+                    group.spawn(self.task(steps, &open));
                 }
                 let played = group.join().await;
                 self.note(("tasks", played.as_ref().map_err(|error| error.len())));
+                assert_eq!(open.get(), 0, "a group has ended before what its tasks had opened");
                 played.map_err(|error| io::Error::other(error.to_string()))?;
             }
         }
@@ -336,13 +436,15 @@ impl Player {
 }
 
 /// Turns until nothing has happened for a while.
-async fn rest<R: Runtime>(runtime: &R, world: &World) {
-    let state = || (world.trace.borrow().len(), world.books.alive.get(), world.books.closed.get());
+async fn rest(world: &World) {
+    let books = &world.books;
+    let state =
+        || (world.trace.borrow().len(), books.alive.get(), books.closed.get(), books.operations.get());
     let mut quiet = 0;
     while quiet < 20 {
         let before = state();
         turns(1).await;
-        let busy = before != state() || runtime.report().live.ops > 0;
+        let busy = before != state() || books.operations.get() > 0;
         quiet = if busy { 0 } else { quiet + 1 };
     }
 }
@@ -350,34 +452,44 @@ async fn rest<R: Runtime>(runtime: &R, world: &World) {
 /// Plays a program to its end, and gives its trace.
 fn play<R: Runtime>(program: &[Step]) -> Result<Vec<(u32, String)>, TestCaseError> {
     // The end of a program that is to be shown, with what has gone wrong, is not waited for.
-    let config = proactor::Config::new().on_unhandled(|_| ()).shutdown_deadline(Duration::from_millis(10));
+    let panicked = Arc::new(Mutex::new(None));
+    let panics = panicked.clone();
+    let config =
+        proactor::Config::new().shutdown_deadline(Duration::from_millis(10)).on_unhandled(move |unhandled| {
+            if unhandled.is_panic() {
+                panics.lock().unwrap().get_or_insert(unhandled.message().to_owned());
+            } // errors are part of the programs
+        });
     let runtime = R::with_config(&config).unwrap();
     let world = Rc::new(World {
-        queues: std::array::from_fn(|_| queue::bounded(CAPACITY)),
-        mutex: Mutex::new(()),
+        queues: CAPACITIES.map(queue::bounded),
+        mutex: sync::Mutex::new(()),
         semaphore: Semaphore::new(PERMITS),
         locked: Cell::new(false),
         permitted: Cell::new(0),
+        lines: Lines::default(),
         books: Books::default(),
         trace: RefCell::default(),
         actors: Cell::new(0),
     });
-    let player = Rc::new(Player::new(&world, None));
+    let player = Rc::new(Player::new(&world, None, Vec::new()));
     let rounds = runtime.block_on(async {
         ACTOR.set(player.actor);
         drop(spawn(player.play(program.to_vec())));
-        rest(&runtime, &world).await;
+        rest(&world).await;
         for round in 0.. {
             let tasks = LocalHandle::current().tasks();
             if tasks.is_empty() || round == 1_000 {
                 return round;
             }
             tasks.iter().for_each(|task| _ = task.request_cancel());
-            rest(&runtime, &world).await;
+            rest(&world).await;
         }
         unreachable!()
     });
     let World { books, .. } = &*world;
+    let panicked = panicked.lock().unwrap().take();
+    prop_assert!(panicked.is_none(), "a task has panicked: {}", panicked.unwrap_or_default());
     prop_assert!(rounds < 1_000, "tasks that never end: {}", runtime.local().dump());
     prop_assert_eq!(books.alive.get(), 0, "futures that are left");
     prop_assert_eq!(books.opened.get(), books.closed.get(), "what was opened is closed");
@@ -395,6 +507,7 @@ fn check_items(world: &World) -> Result<(), TestCaseError> {
     let mut seen = books.got.borrow().clone();
     for (number, queue) in world.queues.iter().enumerate() {
         seen.extend(std::iter::from_fn(|| queue.try_get().ok()).map(|item| (number, item)));
+        prop_assert!((0..CAPACITIES[number]).all(|_| queue.try_put(0).is_ok()), "a place is lost");
     }
     let once: BTreeSet<u32> = seen.iter().map(|(_, item)| *item).collect();
     prop_assert_eq!(once.len(), seen.len(), "an item came twice");
