@@ -7,6 +7,7 @@
 
 /// With which of so many branches a `select!` begins.
 #[doc(hidden)]
+#[inline]
 pub fn start(branches: usize) -> usize {
     let random = crate::runtime::rng::try_random().unwrap_or(0);
     ((u128::from(random) * branches as u128) >> 64) as usize
