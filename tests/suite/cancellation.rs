@@ -2,14 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending};
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use proactor::scope::using;
 use proactor::task::{Cancelled, TaskState, catch_cancel, current, try_current};
 use proactor::time::sleep;
 use proactor::{Runtime, spawn, yield_now};
@@ -194,11 +192,7 @@ fn requests_to_a_task_at_each_point_of_its_life<R: Runtime>() {
         let task = spawn(async move {
             let me = current();
             let _asks = OnDrop(move || assert!(me.request_cancel()));
-            using(closing, async |_| {
-                let _: () = pending::<()>().await;
-                io::Result::Ok(())
-            })
-            .await
+            hold(closing).await
         });
         turns(1).await;
         task.request_cancel();

@@ -64,32 +64,6 @@ tests! {
     a_watch_crosses_threads,
 }
 
-/// The same for both flavours of a module.
-macro_rules! each {
-    ($module:ident, $body:block) => {{
-        {
-            use proactor::sync::$module;
-            $body
-        }
-        {
-            use proactor::sync::shared::$module;
-            $body
-        }
-    }};
-}
-
-/// Polls with a waker that notes whether it was woken.
-fn poll_noted<F: Future + Unpin>(future: &mut F) -> (Poll<F::Output>, Arc<Noted>) {
-    let noted = Arc::new(Noted::default());
-    let waker = Waker::from(noted.clone());
-    (Pin::new(future).poll(&mut Context::from_waker(&waker)), noted)
-}
-
-/// Polls with a waker that nobody hears.
-fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
-}
-
 fn a_oneshot_gives_its_value_once<R: Runtime>() {
     run::<R>(async {
         each!(oneshot, {
@@ -253,7 +227,7 @@ fn senders_get_room_in_the_order_in_which_they_came<R: Runtime>() {
                 assert!(poll.is_pending(), "one who came later");
                 noted[later] = new;
             }
-            assert_eq!(poll(&mut sends[number]), Poll::Ready(Ok(())));
+            assert_eq!(poll_unheard(&mut sends[number]), Poll::Ready(Ok(())));
         }
         assert_eq!(receiver.try_recv(), Ok(3));
     });
@@ -264,13 +238,13 @@ fn nobody_overtakes_a_sender_that_waits<R: Runtime>() {
         let (sender, mut receiver) = mpsc::channel(1);
         sender.try_send(0).unwrap();
         let mut first = sender.send(1);
-        assert!(poll(&mut first).is_pending());
+        assert!(poll_unheard(&mut first).is_pending());
         assert_eq!(receiver.try_recv(), Ok(0));
         // The place is there, and it is the first's.
         assert_eq!(sender.try_send(2), Err(TrySendError::Full(2)));
         assert!(sender.try_reserve().is_err());
-        assert!(poll(&mut sender.send(3)).is_pending());
-        assert_eq!(poll(&mut first), Poll::Ready(Ok(())));
+        assert!(poll_unheard(&mut sender.send(3)).is_pending());
+        assert_eq!(poll_unheard(&mut first), Poll::Ready(Ok(())));
         assert_eq!(receiver.try_recv(), Ok(1));
     });
 }
@@ -282,7 +256,7 @@ fn a_send_that_is_dropped_has_not_sent<R: Runtime>() {
         drop(sender.send(Counted(drops.clone()))); // never polled
         sender.try_send(Counted(drops.clone())).unwrap();
         let mut waits = sender.send(Counted(drops.clone()));
-        assert!(poll(&mut waits).is_pending());
+        assert!(poll_unheard(&mut waits).is_pending());
         drop(waits);
         assert_eq!(drops.get(), 2);
         drop(receiver.try_recv().unwrap());
@@ -295,7 +269,7 @@ fn a_send_that_is_dropped_after_it_was_served_gives_its_place_on<R: Runtime>() {
         let (sender, mut receiver) = mpsc::channel(1);
         sender.try_send(0).unwrap();
         let (mut first, mut second, mut third) = (sender.send(1), sender.reserve(), sender.send(3));
-        assert!(poll(&mut first).is_pending());
+        assert!(poll_unheard(&mut first).is_pending());
         let (waits, second_noted) = poll_noted(&mut second);
         assert!(waits.is_pending());
         let (waits, third_noted) = poll_noted(&mut third);
@@ -305,7 +279,7 @@ fn a_send_that_is_dropped_after_it_was_served_gives_its_place_on<R: Runtime>() {
         assert!(second_noted.is_woken() && !third_noted.is_woken());
         drop(second);
         assert!(third_noted.is_woken());
-        assert_eq!(poll(&mut third), Poll::Ready(Ok(())));
+        assert_eq!(poll_unheard(&mut third), Poll::Ready(Ok(())));
         assert_eq!(receiver.try_recv(), Ok(3));
         sender.try_send(4).unwrap();
     });
@@ -387,7 +361,7 @@ fn senders_that_wait_learn_that_the_receiver_has_gone<R: Runtime>() {
         assert!(noted.iter().all(|noted| noted.is_woken()));
         drop(sends.remove(0));
         for (number, send) in (2..).zip(&mut sends) {
-            assert_eq!(poll(send), Poll::Ready(Err(SendError(number))));
+            assert_eq!(poll_unheard(send), Poll::Ready(Err(SendError(number))));
         }
         assert_eq!((sender.len(), sender.try_send(0)), (0, Err(TrySendError::Closed(0))));
     });
@@ -482,7 +456,7 @@ fn a_waker_that_panics_loses_no_item<R: Runtime>() {
         let mut received = None;
         panic_catching(|| received = receiver.try_recv().ok());
         assert_eq!(received, Some(1));
-        assert_eq!(poll(&mut waits), Poll::Ready(Ok(())));
+        assert_eq!(poll_unheard(&mut waits), Poll::Ready(Ok(())));
         assert_eq!(receiver.try_recv(), Ok(2));
     });
 }
@@ -919,7 +893,7 @@ fn a_watch_shows_the_latest<R: Runtime>() {
             assert_eq!((*other.borrow(), other.has_changed()), (2, true));
             assert_eq!((*other.borrow_and_update(), other.has_changed()), (2, false));
             assert!(!sender.subscribe().has_changed());
-            assert!(poll(&mut other.changed()).is_pending());
+            assert!(poll_unheard(&mut other.changed()).is_pending());
         });
     });
 }
@@ -953,7 +927,7 @@ fn a_change_by_a_copy_is_told_or_not<R: Runtime>() {
             true
         }));
         assert!(noted.is_woken());
-        assert_eq!(poll(&mut waits), Poll::Ready(Ok(())));
+        assert_eq!(poll_unheard(&mut waits), Poll::Ready(Ok(())));
         drop(waits);
         drop(receiver);
         sender.send_modify(|number| *number += 1);
@@ -1021,10 +995,10 @@ fn wait_for_looks_at_the_value_of_now_too<R: Runtime>() {
                 }
                 *number == 8
             });
-            assert!(poll(&mut waits).is_pending());
+            assert!(poll_unheard(&mut waits).is_pending());
             sender.send(7).unwrap();
-            assert!(poll(&mut waits).is_pending());
-            assert!(poll(&mut waits).is_pending());
+            assert!(poll_unheard(&mut waits).is_pending());
+            assert!(poll_unheard(&mut waits).is_pending());
             sender.send(8).unwrap();
             assert_eq!(*waits.await.unwrap(), 8);
             assert_eq!(looked, [5, 6, 7, 8]);

@@ -65,11 +65,7 @@ fn wait_for_waits_for_clean_ups_and_tasks_that_it_cancels<R: Runtime>() {
         });
         let limited = wait_for(SHORT, async move {
             let _child = child.cancel_on_drop();
-            using(closing, async |_| {
-                let _: () = pending::<()>().await;
-                io::Result::Ok(())
-            })
-            .await
+            hold(closing).await
         });
         assert!(limited.await.is_err());
         assert_eq!(log.take(), ["child", "closes", "closed"]);
@@ -125,10 +121,7 @@ fn who_waits_for_is_cancelled_while_it_awaits_the_rest<R: Runtime>() {
                 noted.note("closed");
                 Ok(())
             });
-            let inner = using(closing, async |_| {
-                let _: () = pending::<()>().await;
-                io::Result::Ok(())
-            });
+            let inner = hold(closing);
             let outer = noting(&log, "outer closes", "outer closed");
             let task = spawn(async move {
                 using(outer, async |_| {

@@ -95,8 +95,8 @@ mod bodies {
         let mutex = Mutex::<F, _>::new(0);
         let guard = mutex.lock().await;
         let mut lock = pin!(mutex.lock());
-        let (_, first) = poll_noted(lock.as_mut());
-        let (_, last) = poll_noted(lock.as_mut());
+        let (_, first) = poll_noted(&mut lock);
+        let (_, last) = poll_noted(&mut lock);
         drop(guard);
         assert!(!first.is_woken() && last.is_woken());
         assert_eq!(Arc::strong_count(&first), 1, "its waker was not kept");

@@ -4,11 +4,8 @@
 use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 
 use proactor::sync::queue::{QueueShutDown, TaskDoneError, TryGetError, TryPutError};
 use proactor::{Runtime, spawn};
@@ -35,32 +32,6 @@ tests! {
     a_comparison_that_panics_loses_no_item,
     a_queue_between_threads,
     a_queue_agrees_with_a_plain_one_whatever_is_done,
-}
-
-/// The same for both flavours.
-macro_rules! each {
-    ($module:ident, $body:block) => {{
-        {
-            use proactor::sync::$module;
-            $body
-        }
-        {
-            use proactor::sync::shared::$module;
-            $body
-        }
-    }};
-}
-
-/// Polls with a waker that notes whether it was woken.
-fn poll_noted<F: Future + Unpin>(future: &mut F) -> (Poll<F::Output>, Arc<Noted>) {
-    let noted = Arc::new(Noted::default());
-    let waker = Waker::from(noted.clone());
-    (Pin::new(future).poll(&mut Context::from_waker(&waker)), noted)
-}
-
-/// Polls with a waker that nobody hears.
-fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 const SHUT_DOWN: QueueShutDown = QueueShutDown(());
@@ -118,7 +89,7 @@ fn getters_are_served_in_the_order_in_which_they_came<R: Runtime>() {
             }
         }
         for (number, get) in gets.iter_mut().enumerate() {
-            assert_eq!(poll(get), Poll::Ready(Ok(number)));
+            assert_eq!(poll_unheard(get), Poll::Ready(Ok(number)));
         }
     });
 }
@@ -127,11 +98,11 @@ fn nobody_overtakes_a_getter_that_was_served<R: Runtime>() {
     each!(queue, {
         let queue = queue::unbounded();
         let mut first = queue.get();
-        assert!(poll(&mut first).is_pending());
+        assert!(poll_unheard(&mut first).is_pending());
         queue.try_put(1).unwrap();
         assert_eq!((queue.len(), queue.try_get()), (1, Err(TryGetError::Empty)));
-        assert!(poll(&mut queue.get()).is_pending());
-        assert_eq!(poll(&mut first), Poll::Ready(Ok(1)));
+        assert!(poll_unheard(&mut queue.get()).is_pending());
+        assert_eq!(poll_unheard(&mut first), Poll::Ready(Ok(1)));
     });
 }
 
@@ -141,15 +112,15 @@ fn nobody_overtakes_a_putter_that_waits<R: Runtime>() {
         queue.try_put(0).unwrap();
         let (mut first, mut second) = (queue.put(1), queue.put(2));
         let (_, first_noted) = poll_noted(&mut first);
-        assert!(poll(&mut second).is_pending());
+        assert!(poll_unheard(&mut second).is_pending());
         assert_eq!(queue.try_get(), Ok(0));
         assert!(first_noted.is_woken());
         assert_eq!(queue.try_put(3), Err(TryPutError::Full(3)));
-        assert!(poll(&mut second).is_pending());
-        assert_eq!(poll(&mut first), Poll::Ready(Ok(())));
-        assert!(poll(&mut second).is_pending());
+        assert!(poll_unheard(&mut second).is_pending());
+        assert_eq!(poll_unheard(&mut first), Poll::Ready(Ok(())));
+        assert!(poll_unheard(&mut second).is_pending());
         assert_eq!(queue.try_get(), Ok(1));
-        assert_eq!(poll(&mut second), Poll::Ready(Ok(())));
+        assert_eq!(poll_unheard(&mut second), Poll::Ready(Ok(())));
     });
 }
 
@@ -157,7 +128,7 @@ fn a_get_that_is_dropped_after_it_was_served_leaves_the_item_first<R: Runtime>()
     each!(queue, {
         let queue = queue::unbounded();
         let (mut first, mut second) = (queue.get(), queue.get());
-        assert!(poll(&mut first).is_pending());
+        assert!(poll_unheard(&mut first).is_pending());
         let (_, noted) = poll_noted(&mut second);
         queue.try_put(1).unwrap();
         assert!(!noted.is_woken());
@@ -175,13 +146,13 @@ fn a_put_that_is_dropped_after_it_was_served_gives_its_place_on<R: Runtime>() {
         let queue = queue::bounded(1);
         queue.try_put(0).unwrap();
         let (mut first, mut second) = (queue.put(1), queue.put(2));
-        assert!(poll(&mut first).is_pending());
+        assert!(poll_unheard(&mut first).is_pending());
         let (_, noted) = poll_noted(&mut second);
         queue.try_get().unwrap();
         assert!(!noted.is_woken());
         drop(first);
         assert!(noted.is_woken());
-        assert_eq!(poll(&mut second), Poll::Ready(Ok(())));
+        assert_eq!(poll_unheard(&mut second), Poll::Ready(Ok(())));
         assert_eq!(queue.try_get(), Ok(2));
         drop(queue.put(3)); // never polled
         assert!(queue.is_empty());
@@ -208,7 +179,7 @@ fn join_waits_for_what_is_unfinished<R: Runtime>() {
                 queue.put(number).await.unwrap();
             }
             let mut joins: Vec<_> = (0..40).map(|_| queue.join()).collect();
-            assert!(joins.iter_mut().all(|join| poll(join).is_pending()));
+            assert!(joins.iter_mut().all(|join| poll_unheard(join).is_pending()));
             join_all(joins).await;
             assert_eq!(queue.task_done(), Err(TaskDoneError), "all was done");
             queue.shutdown(false);
@@ -225,12 +196,12 @@ fn a_join_is_not_held_up_by_what_comes_later<R: Runtime>() {
         let (pending, noted) = poll_noted(&mut join);
         assert!(pending.is_pending());
         queue.try_get().unwrap();
-        assert!(!noted.is_woken() && poll(&mut queue.join()).is_pending(), "got, and not done");
+        assert!(!noted.is_woken() && poll_unheard(&mut queue.join()).is_pending(), "got, and not done");
         queue.task_done().unwrap();
         assert!(noted.is_woken());
         queue.try_put(2).unwrap();
-        assert!(poll(&mut queue.join()).is_pending());
-        assert!(poll(&mut join).is_ready());
+        assert!(poll_unheard(&mut queue.join()).is_pending());
+        assert!(poll_unheard(&mut join).is_ready());
     });
 }
 
@@ -251,7 +222,7 @@ fn a_shutdown_lets_getters_take_what_is_left<R: Runtime>() {
             queue.try_put(1).unwrap();
             queue.try_put(2).unwrap();
             let mut waits = queue.put(3);
-            assert!(poll(&mut waits).is_pending());
+            assert!(poll_unheard(&mut waits).is_pending());
             queue.shutdown(false);
             assert!(queue.is_shut_down());
             assert_eq!(waits.await, Err(QueueShutDown(3)));
@@ -260,7 +231,7 @@ fn a_shutdown_lets_getters_take_what_is_left<R: Runtime>() {
             assert_eq!((queue.get().await, queue.try_get()), (Ok(1), Ok(2)));
             assert_eq!((queue.get().await, queue.try_get()), (Err(SHUT_DOWN), Err(TryGetError::ShutDown)));
             let mut join = queue.join();
-            assert!(poll(&mut join).is_pending(), "what was got is not done yet");
+            assert!(poll_unheard(&mut join).is_pending(), "what was got is not done yet");
             queue.task_done().unwrap();
             queue.task_done().unwrap();
             join.await;
@@ -280,16 +251,16 @@ fn an_immediate_shutdown_drops_what_is_left_and_counts_it_done<R: Runtime>() {
             queue.shutdown(true);
             assert_eq!((drops.get(), queue.len()), (3, 0));
             assert!(queue.get().await.is_err());
-            assert!(poll(&mut join).is_pending(), "one is in the hands of a getter");
+            assert!(poll_unheard(&mut join).is_pending(), "one is in the hands of a getter");
             queue.task_done().unwrap();
-            assert!(noted.is_woken() || poll(&mut join).is_ready());
+            assert!(noted.is_woken() || poll_unheard(&mut join).is_ready());
             // With nothing in anybody's hands the shutdown itself ends the join; after a first one, too.
             let queue = queue::unbounded();
             queue.try_put(1).unwrap();
             let mut join = queue.join();
             let (_, noted) = poll_noted(&mut join);
             queue.shutdown(false);
-            assert!(poll(&mut join).is_pending());
+            assert!(poll_unheard(&mut join).is_pending());
             queue.shutdown(true);
             assert!(noted.is_woken());
             join.await;
@@ -310,13 +281,13 @@ fn a_shutdown_wakes_all_who_wait<R: Runtime>() {
             let put_noted: Vec<_> = puts.iter_mut().map(|put| poll_noted(put).1).collect();
             queue.shutdown(immediate);
             assert!(noted.iter().chain(&put_noted).all(|noted| noted.is_woken()));
-            let first = poll(&mut gets[0]);
+            let first = poll_unheard(&mut gets[0]);
             assert_eq!(first, Poll::Ready(if immediate { Err(SHUT_DOWN) } else { Ok(1) }));
             drop(gets.pop());
-            assert!(gets[1..].iter_mut().all(|get| poll(get) == Poll::Ready(Err(SHUT_DOWN))));
+            assert!(gets[1..].iter_mut().all(|get| poll_unheard(get) == Poll::Ready(Err(SHUT_DOWN))));
             drop(puts.pop());
             for (number, put) in (2..).zip(&mut puts) {
-                assert_eq!(poll(put), Poll::Ready(Err(QueueShutDown(number))));
+                assert_eq!(poll_unheard(put), Poll::Ready(Err(QueueShutDown(number))));
             }
         }
     });
@@ -613,7 +584,7 @@ fn a_queue_agrees_with_a_plain_one_whatever_is_done<R: Runtime>() {
                 }
                 plain.serve();
                 prop_assert_eq!(queue.len(), plain.items.len());
-                prop_assert_eq!(poll(&mut queue.join()).is_ready(), plain.unfinished == 0);
+                prop_assert_eq!(poll_unheard(&mut queue.join()).is_ready(), plain.unfinished == 0);
                 for (number, _, noted) in &puts {
                     let served = plain.shut_down || plain.granted.contains(number);
                     prop_assert_eq!(noted.is_woken(), served, "the putter of {}", number);

@@ -2,13 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
-use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use proactor::scope::using;
 use proactor::task::{Ended, JoinHandle, TaskState, catch_cancel, current};
 use proactor::time::wait_for;
 use proactor::{Runtime, spawn, yield_now};
@@ -60,11 +58,7 @@ fn what_was_caught_has_cleaned_up_and_ended_its_tasks<R: Runtime>() {
                     drop(caught);
                 });
                 let _child = child.cancel_on_drop();
-                using(closing, async |_| {
-                    let _: () = pending::<()>().await;
-                    io::Result::Ok(())
-                })
-                .await
+                hold(closing).await
             });
             let cancelled = caught.await.unwrap_err();
             noted.note("caught");
@@ -89,10 +83,7 @@ fn a_request_while_remains_are_awaited_goes_to_what_is_around<R: Runtime>() {
                 Ok(())
             });
             let outer = catch_cancel(async {
-                let inner = catch_cancel(using(closing, async |_| {
-                    let _: () = pending::<()>().await;
-                    io::Result::Ok(())
-                }));
+                let inner = catch_cancel(hold(closing));
                 let _caught = inner.await;
                 unreachable!("the second request comes before the remains of the first are over");
             });
@@ -118,11 +109,7 @@ fn a_panic_of_what_is_caught_is_the_tasks_once_its_remains_are_over<R: Runtime>(
         let task = spawn(async move {
             let caught = catch_cancel(async move {
                 let _panics = OnDrop(|| panic!("expected: a destructor"));
-                using(closing, async |_| {
-                    let _: () = pending::<()>().await;
-                    io::Result::Ok(())
-                })
-                .await
+                hold(closing).await
             });
             drop(caught.await.map(|_| ()));
             unreachable!("the panic goes on here");
@@ -204,11 +191,7 @@ fn a_task_that_is_ending_is_waited_for_by_who_drops_its_handle<R: Runtime>() {
                 closes.note("closed");
                 Ok(())
             });
-            using(closing, async |_| {
-                let _: () = pending::<()>().await;
-                io::Result::Ok(())
-            })
-            .await
+            hold(closing).await
         });
         turns(1).await;
         inner.request_cancel();
@@ -231,13 +214,7 @@ fn callbacks_come_when_a_cancelled_task_has_cleaned_up<R: Runtime>() {
     run::<R>(async {
         let log = Log::default();
         let (noted, closing) = (log.clone(), noting(&log, "closes", "closed"));
-        let task = spawn(async move {
-            using(closing, async |_| {
-                let _: () = pending::<()>().await;
-                io::Result::Ok(())
-            })
-            .await
-        });
+        let task = spawn(async move { hold(closing).await });
         task.on_done(move |task| {
             assert_eq!(task.state(), TaskState::Done(Some(Ended::Cancelled)));
             noted.note("called");

@@ -63,11 +63,7 @@ fn tasks_clean_up_with_timers_and_io<R: Runtime>() {
             noted.note("closed");
             Ok(())
         });
-        using(closing, async |_| {
-            let _: () = pending::<()>().await;
-            io::Result::Ok(())
-        })
-        .await
+        hold(closing).await
     }));
     runtime.block_on(turns(2));
     assert_eq!(runtime.shutdown(LONG).tasks, 2);
@@ -117,11 +113,7 @@ fn what_a_clean_up_starts_and_awaits_goes_on<R: Runtime>() {
             noted.note(helper.await.unwrap());
             Ok(())
         });
-        using(closing, async |_| {
-            let _: () = pending::<()>().await;
-            io::Result::Ok(())
-        })
-        .await
+        hold(closing).await
     }));
     runtime.block_on(turns(1));
     runtime.shutdown(LONG);
@@ -175,11 +167,7 @@ fn without_time_nothing_is_awaited<R: Runtime>() {
             noted.note("closed");
             Ok(())
         });
-        using(closing, async |_| {
-            let _: () = pending::<()>().await;
-            io::Result::Ok(())
-        })
-        .await
+        hold(closing).await
     }));
     runtime.block_on(turns(1));
     runtime.shutdown(Duration::ZERO);
@@ -290,11 +278,7 @@ fn a_clean_up_that_never_ends_is_dropped_at_the_deadline<R: Runtime>() {
                 let _counted = counted;
                 pending().await
             });
-            using(closing, async |_| {
-                let _: () = pending::<()>().await;
-                io::Result::Ok(())
-            })
-            .await
+            hold(closing).await
         }));
     }
     runtime.block_on(turns(1));
@@ -352,13 +336,7 @@ fn a_destructor_that_starts_a_task_eagerly<R: Runtime>() {
     // Queued behind it, the second is woken while the first is being dropped.
     for _ in 0..3 {
         let closing = noting(&log, "closes", "closed");
-        drop(runtime.spawn(async move {
-            using(closing, async |_| {
-                let _: () = pending::<()>().await;
-                io::Result::Ok(())
-            })
-            .await
-        }));
+        drop(runtime.spawn(async move { hold(closing).await }));
     }
     runtime.block_on(turns(1));
     runtime.shutdown(LONG);
@@ -424,23 +402,10 @@ fn clean_ups_of_clean_ups_are_awaited_too<R: Runtime>() {
     drop(runtime.spawn(async move {
         let outer = Closes(async move || {
             // Its loser is closed behind it.
-            drop(
-                race(
-                    using(closing, async |_| {
-                        let _: () = pending::<()>().await;
-                        io::Result::Ok(())
-                    }),
-                    yield_now(),
-                )
-                .await,
-            );
+            drop(race(hold(closing), yield_now()).await);
             Ok(())
         });
-        using(outer, async |_| {
-            let _: () = pending::<()>().await;
-            io::Result::Ok(())
-        })
-        .await
+        hold(outer).await
     }));
     runtime.block_on(turns(1));
     runtime.shutdown(LONG);

@@ -1,10 +1,11 @@
 //! What tests close, and how they note in which order.
 
 use std::cell::RefCell;
+use std::future::pending;
 use std::io;
 use std::rc::Rc;
 
-use proactor::scope::AsyncClose;
+use proactor::scope::{AsyncClose, using};
 
 /// What has happened, in its order.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,15 @@ impl<F: AsyncFnOnce() -> io::Result<()>> AsyncClose for Closes<F> {
     async fn close(self) -> io::Result<()> {
         (self.0)().await
     }
+}
+
+/// Uses a resource for ever.
+pub(crate) async fn hold(resource: impl AsyncClose + 'static) -> io::Result<()> {
+    using(resource, async |_| {
+        let _: () = pending().await;
+        Ok(())
+    })
+    .await
 }
 
 /// A resource that notes when it begins to be closed, and a turn later when it has been.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `mod.rs` | the registry: a test is a function, once per backend that it names |
 //! | `running.rs` | futures on runtimes, side by side, beside threads |
-//! | `queued.rs` | those who wait for a lock, polled by hand; each flavour of the locks |
+//! | `queued.rs` | those who wait, polled by hand; each flavour of what they wait for |
 //! | `peers.rs` | sockets, bytes and files to talk to |
 //! | `receives.rs` | receives of every kind, on sockets with a peer of the standard library |
 //! | `buffers.rs` | tombstones, canaries, and buffers that act when they are dropped |

@@ -1,4 +1,4 @@
-//! Those who wait for a lock: polled by hand, with wakers that note or act; and each flavour of the locks in turn.
+//! Those who wait: polled by hand, with wakers that note or act; and each flavour of what they wait for in turn.
 
 use std::fmt;
 use std::future::Future;
@@ -22,11 +22,30 @@ macro_rules! on_both_flavors {
     };
 }
 
-/// Polls with a waker that notes.
-pub(crate) fn poll_noted<F: Future>(future: Pin<&mut F>) -> (Poll<F::Output>, Arc<Noted>) {
+/// The same for both flavours of a module of `sync`.
+macro_rules! each {
+    ($module:ident, $body:block) => {{
+        {
+            use proactor::sync::$module;
+            $body
+        }
+        {
+            use proactor::sync::shared::$module;
+            $body
+        }
+    }};
+}
+
+/// Polls with a waker that notes whether it was woken.
+pub(crate) fn poll_noted<F: Future + Unpin>(future: &mut F) -> (Poll<F::Output>, Arc<Noted>) {
     let noted = Arc::new(Noted::default());
-    let result = future.poll(&mut Context::from_waker(&noted.clone().into()));
+    let result = Pin::new(future).poll(&mut Context::from_waker(&noted.clone().into()));
     (result, noted)
+}
+
+/// Polls with a waker that nobody hears.
+pub(crate) fn poll_unheard<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// A future that has been polled and waits, and whether its waker has been called.
@@ -39,7 +58,7 @@ impl<F: Future<Output: fmt::Debug>> Queued<F> {
     #[track_caller]
     pub(crate) fn new(future: F) -> Self {
         let mut future = Box::pin(future);
-        let (result, noted) = poll_noted(future.as_mut());
+        let (result, noted) = poll_noted(&mut future);
         assert!(result.is_pending(), "{result:?}");
         Queued { future, noted }
     }
@@ -52,7 +71,7 @@ impl<F: Future<Output: fmt::Debug>> Queued<F> {
     #[track_caller]
     pub(crate) fn waits(&mut self) {
         assert!(!self.is_woken());
-        let (result, noted) = poll_noted(self.future.as_mut());
+        let (result, noted) = poll_noted(&mut self.future);
         assert!(result.is_pending(), "{result:?}");
         self.noted = noted;
     }
@@ -61,7 +80,7 @@ impl<F: Future<Output: fmt::Debug>> Queued<F> {
     #[track_caller]
     pub(crate) fn served(mut self) -> F::Output {
         assert!(self.is_woken());
-        match poll_noted(self.future.as_mut()).0 {
+        match poll_noted(&mut self.future).0 {
             Poll::Ready(output) => output,
             Poll::Pending => panic!("it was woken for nothing"),
         }
