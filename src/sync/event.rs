@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use super::flavor::{Flavor, Word};
 use super::waiters::Ticket;
-use super::waiting::{Standing, leave, poll_queue};
+use super::waiting::{Standing, leave, poll_queue_with};
 use super::waking::{Line, waking};
 use crate::sys::sync::atomic::Ordering::{AcqRel, Acquire};
 
@@ -109,10 +109,13 @@ impl<F: Flavor> Future for EventWait<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let EventWait { event, ticket } = self.get_mut();
-        if ticket.is_none() && event.is_set() {
+        if event.is_set() {
+            *ticket = None; // who has set it has taken all out of the queue, or is about to
             return Poll::Ready(());
         }
-        poll_queue::<F, _, _>(&event.line, cx, ticket, Line::queue, |_, standing| match standing {
+        let waiter = ticket.is_none().then(|| F::waiter(cx));
+        poll_queue_with::<F, _, _>(&event.line, cx, ticket, waiter, Line::queue, |_, standing| match standing
+        {
             Standing::Served => Poll::Ready(()), // though it may be cleared again
             Standing::New if event.is_set() => Poll::Ready(()),
             Standing::New | Standing::Waiting => Poll::Pending,

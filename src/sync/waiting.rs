@@ -59,9 +59,20 @@ pub(crate) fn poll_queue<F: Flavor, S, R>(
     cx: &Context<'_>,
     ticket: &mut Option<Ticket>,
     queue: impl Fn(&mut S) -> &mut Waiters<F::Waiter>,
+    look: impl FnMut(&mut S, Standing) -> Poll<R>,
+) -> Poll<R> {
+    poll_queue_with::<F, _, _>(cell, cx, ticket, None, queue, look)
+}
+
+/// [`poll_queue`] for who has looked without the lock: he has his waiter with him, and looks once only.
+pub(crate) fn poll_queue_with<F: Flavor, S, R>(
+    cell: &F::Cell<S>,
+    cx: &Context<'_>,
+    ticket: &mut Option<Ticket>,
+    mut waiter: Option<F::Waiter>,
+    queue: impl Fn(&mut S) -> &mut Waiters<F::Waiter>,
     mut look: impl FnMut(&mut S, Standing) -> Poll<R>,
 ) -> Poll<R> {
-    let mut waiter = None;
     loop {
         // What is left over is dropped outside of the lock.
         let (poll, left) = F::with(cell, |state| {
