@@ -1,4 +1,4 @@
-//! The loop itself: one turn, and how a runtime begins and ends.
+//! The loop itself: one turn, and how a runtime begins. How it ends is in `end.rs`.
 //!
 //! A turn takes the inbox, fires timers, runs one generation of the ready queue, and visits the kernel:
 //! waiting when nothing can go on, without waiting when enough has been done since the last visit or the
@@ -15,14 +15,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::config::Config;
-use super::leak::Leak;
 use super::local::LocalHandle;
-use super::report::{Backend, FeatureReport, Live, Report, Shutdown, Stats};
+use super::report::Backend;
 use super::rng;
-use crate::driver::feature::{Feature, FeatureState};
 use crate::driver::stats::Counter;
-use crate::driver::{self, Driver, Machinery, Park};
-use crate::sys::guarded::Guarded;
+use crate::driver::{self, Driver, Park};
 use crate::task::cleanup::dispose;
 use crate::task::inbox::Shared;
 use crate::task::scheduler::{Scheduler, Step};
@@ -39,22 +36,22 @@ const CLOCK_POLLS: u32 = 16;
 const SPIN_LOOKS: u32 = 64;
 
 pub struct Core {
-    scheduler: Rc<Scheduler>,
-    timers: Rc<Timers>,
-    driver: Rc<Driver>,
-    rng: Rc<rng::Rng>,
-    config: Config,
-    backend: Backend,
-    reason: Option<String>,
-    turns: Counter,
-    polls: Counter,
+    pub(super) scheduler: Rc<Scheduler>,
+    pub(super) timers: Rc<Timers>,
+    pub(super) driver: Rc<Driver>,
+    pub(super) rng: Rc<rng::Rng>,
+    pub(super) config: Config,
+    pub(super) backend: Backend,
+    pub(super) reason: Option<String>,
+    pub(super) turns: Counter,
+    pub(super) polls: Counter,
     /// Polls since the last visit to the kernel.
-    since_visit: Cell<u32>,
+    pub(super) since_visit: Cell<u32>,
     /// When the first turn after the last visit ended with tasks that are ready.
-    busy_since: Cell<Option<Instant>>,
+    pub(super) busy_since: Cell<Option<Instant>>,
     /// After how many polls since the last visit the clock is looked at next.
-    next_look: Cell<u32>,
-    ended: Cell<bool>,
+    pub(super) next_look: Cell<u32>,
+    pub(super) ended: Cell<bool>,
 }
 
 /// What a turn may do: how long it may wait, and how many tasks it may poll.
@@ -68,7 +65,7 @@ pub(super) struct Limits {
 
 /// The clock, looked at once at most, and not at all by a turn to which time is of no matter.
 #[derive(Debug, Default)]
-struct Clock(Option<Instant>);
+pub(super) struct Clock(Option<Instant>);
 
 impl Clock {
     fn read(&mut self) -> Instant {
@@ -157,7 +154,7 @@ impl Core {
     }
 
     /// Makes this the thread's current runtime until the guards are dropped.
-    fn enter(&self) -> impl Drop + use<> {
+    pub(super) fn enter(&self) -> impl Drop + use<> {
         struct Entered(
             #[expect(dead_code, reason = "held for its drop, in this order")]
             (
@@ -259,7 +256,7 @@ impl Core {
     }
 
     /// Those of the loop's own turns.
-    fn limits(&self, stoppable: bool) -> Limits {
+    pub(super) fn limits(&self, stoppable: bool) -> Limits {
         Limits { wait: Until::Event, polls: self.config.turn_budget as usize, stoppable }
     }
 
@@ -315,7 +312,7 @@ impl Core {
 
     /// A turn begins: takes the inbox and fires timers.
     #[inline(always)] // this and `sleep`: 64 instructions in each turn, of 1,083 for one with a NOP
-    fn begin(&self, clock: &mut Clock) {
+    pub(super) fn begin(&self, clock: &mut Clock) {
         self.scheduler.shared().deliver();
         if self.timers.live() > 0 {
             self.timers.fire(clock.read());
@@ -341,7 +338,7 @@ impl Core {
     }
 
     /// Runs what is ready now, `limit` tasks at most. Says how many were polled, and whether the root is over.
-    fn run_generation(&self, limit: usize, root: &mut dyn FnMut(bool) -> bool) -> (usize, bool) {
+    pub(super) fn run_generation(&self, limit: usize, root: &mut dyn FnMut(bool) -> bool) -> (usize, bool) {
         let generation = self.scheduler.ready_len().min(limit);
         let mut over = false;
         for _ in 0..generation {
@@ -358,7 +355,7 @@ impl Core {
 
     /// Nothing can go on: waits in the kernel for the first of an event, a timer and the caller's limit.
     #[inline(always)]
-    fn sleep(&self, limits: Limits, clock: &mut Clock) -> io::Result<()> {
+    pub(super) fn sleep(&self, limits: Limits, clock: &mut Clock) -> io::Result<()> {
         let limit = match limits.wait {
             Until::Now => return self.visit(Park::No),
             Until::At(limit) => Some(limit),
@@ -422,7 +419,7 @@ impl Core {
         }
     }
 
-    fn visit(&self, park: Park) -> io::Result<()> {
+    pub(super) fn visit(&self, park: Park) -> io::Result<()> {
         self.since_visit.set(0);
         self.busy_since.set(None);
         self.next_look.set(0);
@@ -448,173 +445,6 @@ impl Core {
         }
         Ok(self.scheduler.is_ready() || self.driver.is_behind())
     }
-
-    pub(crate) fn report(&self) -> Report {
-        let Machinery { features, refused, ring_entries, setup_flags } = self.driver.machinery();
-        let state = |feature| {
-            let asked = match feature {
-                Feature::MinWait => self.config.batch.is_some(),
-                Feature::SqPoll => self.config.sqpoll.is_some(),
-                Feature::NapiBusyPoll => self.config.napi_busy_poll.is_some(),
-                Feature::ResizeRings => self.config.grow_ring,
-                Feature::RecvBundle => !features.has(Feature::IncrementalBuffers),
-                Feature::DeferTaskrun | Feature::CoopTaskrun => !features.has(Feature::SqPoll),
-                _ => true,
-            };
-            let ours = (self.backend == Backend::Selector) == (feature == Feature::EpollPwait2);
-            if features.has(feature) {
-                FeatureState::On
-            } else if !ours {
-                FeatureState::Unused
-            } else if self.config.masked.has(feature) {
-                FeatureState::Masked
-            } else if !asked {
-                FeatureState::Unused
-            } else if let Some((_, errno)) = refused.iter().find(|(refused, _)| *refused == feature) {
-                FeatureState::Refused(*errno)
-            } else {
-                FeatureState::Absent
-            }
-        };
-        let features =
-            Feature::ALL.iter().map(|feature| FeatureReport { feature: *feature, state: state(*feature) });
-        Report {
-            backend: self.backend,
-            reason: self.reason.clone(),
-            setup_flags,
-            ring_entries,
-            features: features.collect(),
-            stats: self.stats(),
-            live: Live {
-                tasks: self.scheduler.live_tasks(),
-                ops: self.driver.live_operations(),
-                standing: self.driver.standing_operations(),
-                direct: self.driver.direct_descriptors(),
-                buffers: self.driver.chunk_buffers(),
-                timers: self.timers.live(),
-            },
-        }
-    }
-
-    fn stats(&self) -> Stats {
-        let stats = &self.driver.stats;
-        Stats {
-            turns: self.turns.get(),
-            polls: self.polls.get(),
-            kernel_visits: stats.kernel_visits.get(),
-            calls: stats.calls.get(),
-            submissions: stats.submissions.get(),
-            completions: stats.completions.get(),
-            cancels: stats.cancels.get(),
-            overflows: stats.overflows.get(),
-            full_queues: stats.full_queues.get(),
-        }
-    }
-
-    /// Cancels all tasks, and runs the loop until they have cleaned up; asyncio's `_cancel_all_tasks`. What they start
-    /// meanwhile is cancelled when they have ended. Until the deadline.
-    fn wind_down(&self, deadline: Option<Instant>, guarded: &mut Guarded) {
-        let wait = deadline.map_or(Until::Event, Until::At);
-        let limits = Limits { wait, ..self.limits(false) };
-        let has_time = || deadline.is_none_or(|deadline| now() < deadline);
-        let mut visited = Ok(());
-        while self.scheduler.cancel_all() {
-            loop {
-                self.turns.add(1);
-                guarded.run(|| self.begin(&mut Clock::default()));
-                guarded.run(|| self.scheduler.run_once());
-                if visited.is_err() || !has_time() {
-                    return;
-                }
-                if !self.scheduler.has_doomed() {
-                    break; // before the visit, which might wait for what no longer comes
-                }
-                guarded.run(|| visited = self.visit_at_end(limits));
-            }
-        }
-        // Callbacks that are due, as those for the ends of tasks, still come.
-        guarded.run(|| _ = self.run_generation(usize::MAX, &mut |_| false));
-    }
-
-    /// The rest of a turn of [`wind_down`](Self::wind_down).
-    fn visit_at_end(&self, limits: Limits) -> io::Result<()> {
-        self.driver.check_origin()?;
-        if self.scheduler.is_ready() {
-            self.visit(Park::No)
-        } else {
-            self.sleep(limits, &mut Clock::default())
-        }
-    }
-
-    /// Ends everything: cancels tasks and lets them clean up, cancels operations one by one, reaps until nothing is in
-    /// flight, and only then closes. At the deadline what is left is leaked. Panics of destructors and wakers keep
-    /// nothing of that from being done; the first goes on at the end.
-    pub(crate) fn shutdown(&self, deadline: Duration) -> Shutdown {
-        if self.ended.replace(true) {
-            return Shutdown::default();
-        }
-        let _entered = self.enter();
-        let mut guarded = Guarded::default();
-        let deadline = now().checked_add(deadline);
-        let left = || deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(now()));
-        let tasks = self.scheduler.live_tasks();
-        let leaks = self.config.leaks();
-        leaks.warn_of(|| self.scheduler.tasks().into_iter().map(Leak::Task));
-        leaks.warn(Leak::DirectDescriptors(self.driver.direct_descriptors()));
-        self.wind_down(deadline, &mut guarded);
-        self.scheduler.force_all();
-        guarded.run(|| self.scheduler.run_cancelled());
-        guarded.run(|| self.timers.close());
-        // What the pool has not begun reports as cancelled; the reports come home through the inbox.
-        guarded.run(|| self.scheduler.pool.close());
-        let mut progress = true;
-        let mut cancelled = None;
-        loop {
-            guarded.run(|| self.scheduler.shared().deliver());
-            guarded.run(|| self.scheduler.run_cancelled());
-            // Once, and again when destructors have begun more: it looks at every operation.
-            if cancelled.replace(self.driver.begun()) != Some(self.driver.begun()) {
-                guarded.run(|| self.driver.cancel_all());
-            }
-            let before = self.driver.stats.completions.get();
-            let mut visit = |park| {
-                let mut visited = Ok(());
-                guarded.run(|| visited = self.driver.visit(park));
-                visited.is_ok()
-            };
-            if !visit(Park::Drain) {
-                break;
-            }
-            let idle = !self.scheduler.is_ready()
-                && !self.driver.is_behind()
-                && cancelled == Some(self.driver.begun());
-            if idle && self.driver.in_flight() == 0 {
-                break; // a task that is left waits for a result that nobody takes: its future was given away
-            }
-            let time = left();
-            if time.is_zero() && !progress {
-                break; // what the kernel gives up at once is still taken
-            }
-            if idle && !time.is_zero() && self.scheduler.shared().park(false) {
-                let waited = visit(Park::For(time.min(Duration::from_millis(100))));
-                self.scheduler.shared().awake();
-                if !waited {
-                    break;
-                }
-            }
-            progress = self.driver.stats.completions.get() > before;
-        }
-        let ops_leaked = self.driver.in_flight();
-        leaks.warn(Leak::Operations(ops_leaked));
-        // Before the wait for jobs: they may be waiting for this loop, and are told that it is gone.
-        guarded.run(|| self.scheduler.shared().close());
-        let jobs_leaked = self.scheduler.pool.wait_closed(left());
-        leaks.warn(Leak::Jobs(jobs_leaked));
-        guarded.run(|| self.driver.close());
-        guarded.run(|| self.scheduler.abandon_all());
-        guarded.finish();
-        Shutdown { tasks, ops_leaked, jobs_leaked, stats: self.stats() }
-    }
 }
 
 /// Leaves nothing unsubmitted when a turn returns or unwinds.
@@ -639,12 +469,6 @@ impl Drop for Leave<'_> {
         if shared.origin.is_here() && !shared.park(false) {
             shared.eventfd.signal(); // for what has come before
         }
-    }
-}
-
-impl Drop for Core {
-    fn drop(&mut self) {
-        self.shutdown(self.config.shutdown_deadline);
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `core.rs` | the loop: one turn, shutdown |
+//! | `core.rs` | the loop: one turn |
+//! | `end.rs` | how a runtime ends |
 //! | `local.rs` | `LocalHandle`: callbacks, watched descriptors, the list of tasks |
 //! | `runner.rs` | `Runner`: main futures that can be cancelled |
 //! | `config.rs`, `report.rs`, `leak.rs` | settings, what a runtime says of itself, and of what was left |
@@ -11,6 +12,7 @@
 
 pub(crate) mod config;
 mod core;
+mod end;
 pub(crate) mod leak;
 pub(crate) mod local;
 pub(crate) mod report;

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::core::Core;
+use crate::driver::Machinery;
 use crate::driver::feature::{Feature, FeatureState};
 
 /// The machine that a runtime drives its I/O with.
@@ -169,5 +171,69 @@ impl fmt::Display for Report {
             "live       {tasks} tasks, {ops} operations, {standing} standing, {direct} direct descriptors, {buffers} buffers, \
              {timers} timers"
         )
+    }
+}
+
+impl Core {
+    pub(crate) fn report(&self) -> Report {
+        let Machinery { features, refused, ring_entries, setup_flags } = self.driver.machinery();
+        let state = |feature| {
+            let asked = match feature {
+                Feature::MinWait => self.config.batch.is_some(),
+                Feature::SqPoll => self.config.sqpoll.is_some(),
+                Feature::NapiBusyPoll => self.config.napi_busy_poll.is_some(),
+                Feature::ResizeRings => self.config.grow_ring,
+                Feature::RecvBundle => !features.has(Feature::IncrementalBuffers),
+                Feature::DeferTaskrun | Feature::CoopTaskrun => !features.has(Feature::SqPoll),
+                _ => true,
+            };
+            let ours = (self.backend == Backend::Selector) == (feature == Feature::EpollPwait2);
+            if features.has(feature) {
+                FeatureState::On
+            } else if !ours {
+                FeatureState::Unused
+            } else if self.config.masked.has(feature) {
+                FeatureState::Masked
+            } else if !asked {
+                FeatureState::Unused
+            } else if let Some((_, errno)) = refused.iter().find(|(refused, _)| *refused == feature) {
+                FeatureState::Refused(*errno)
+            } else {
+                FeatureState::Absent
+            }
+        };
+        let features =
+            Feature::ALL.iter().map(|feature| FeatureReport { feature: *feature, state: state(*feature) });
+        Report {
+            backend: self.backend,
+            reason: self.reason.clone(),
+            setup_flags,
+            ring_entries,
+            features: features.collect(),
+            stats: self.stats(),
+            live: Live {
+                tasks: self.scheduler.live_tasks(),
+                ops: self.driver.live_operations(),
+                standing: self.driver.standing_operations(),
+                direct: self.driver.direct_descriptors(),
+                buffers: self.driver.chunk_buffers(),
+                timers: self.timers.live(),
+            },
+        }
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let stats = &self.driver.stats;
+        Stats {
+            turns: self.turns.get(),
+            polls: self.polls.get(),
+            kernel_visits: stats.kernel_visits.get(),
+            calls: stats.calls.get(),
+            submissions: stats.submissions.get(),
+            completions: stats.completions.get(),
+            cancels: stats.cancels.get(),
+            overflows: stats.overflows.get(),
+            full_queues: stats.full_queues.get(),
+        }
     }
 }

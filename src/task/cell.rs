@@ -24,6 +24,7 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, RawWaker, Waker};
 
+use super::JoinError;
 use super::extra::Extra;
 pub(super) use super::header::{Birth, Flags, Identity, Joining, Polled, Ran};
 pub(crate) use super::header::{Header, Phase};
@@ -36,7 +37,6 @@ use super::stage::{Judged, Stage, TaskCell, Vtable};
 use super::unhandled::Verdict;
 use super::view::Ended;
 use super::waker::{self, WAKER, Waiter, wake_ref};
-use super::{JoinError, TaskId};
 use crate::sys::guarded::contain;
 use crate::sys::sync::Arc;
 use crate::sys::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -217,17 +217,6 @@ impl TaskRef {
         }
     }
 
-    /// Whether a cancellation has been asked for, and is not caught: see `catch.rs`.
-    pub(super) fn take_request(&self) -> bool {
-        let header = self.header();
-        if !header.has(Flags::PENDING) {
-            return false;
-        }
-        let uncaught = header.has(Flags::FORCED.with(Flags::WHOLE));
-        header.unset(Flags::PENDING.with(Flags::WHOLE));
-        uncaught || !header.extra().is_some_and(|extra| extra.scopes.deliver())
-    }
-
     /// Drops the future of a task or of a child that is idle, where it lies.
     pub(super) fn drop_future(&self) {
         self.header().phase.set(Phase::Reaping);
@@ -239,53 +228,6 @@ impl TaskRef {
     fn begin_reaping(&self) -> Ran {
         self.header().phase.set(Phase::Reaping);
         if self.header().ops.get() == 0 { Ran::Ended } else { Ran::Pending }
-    }
-
-    /// Asks for the end of the task's future: counted, and delivered when the task is run next.
-    pub(super) fn request_cancel(&self) -> bool {
-        if self.is_complete() {
-            return false;
-        }
-        self.count_request();
-        self.deliver_cancel();
-        true
-    }
-
-    pub(super) fn count_request(&self) {
-        let cancels = &self.header().cancels;
-        cancels.set(cancels.get().saturating_add(1));
-    }
-
-    /// Asks for the end of all of the future: what catches cancellations in it is not where this one comes from.
-    pub(super) fn request_whole_cancel(&self) -> bool {
-        if !self.is_root() {
-            self.header().set(Flags::WHOLE);
-        }
-        self.request_cancel()
-    }
-
-    /// Whether it stands for the future of `block_on`, which nobody can drop.
-    fn is_root(&self) -> bool {
-        !self.is_child() && self.header().id() == TaskId(0)
-    }
-
-    /// A request is to be delivered, by a run of the task. One that is being reaped has had its own.
-    pub(super) fn deliver_cancel(&self) {
-        let header = self.header();
-        if !header.has(Flags::SHIELDED) && !self.is_complete() && self.phase() != Phase::Reaping {
-            header.set(Flags::PENDING);
-            self.schedule();
-        }
-    }
-
-    /// Takes a request back; says how many are left.
-    pub(super) fn uncancel(&self) -> u16 {
-        let header = self.header();
-        header.cancels.set(header.cancels.get().saturating_sub(1));
-        if header.cancels.get() == 0 {
-            header.unset(Flags::PENDING.with(Flags::WHOLE));
-        }
-        header.cancels.get()
     }
 
     /// A waker for one poll, not counted.
@@ -455,11 +397,6 @@ impl TaskRef {
             place += 1;
         }
         false
-    }
-
-    /// Whether the end of the runtime has asked it to end, and it has not taken that back.
-    pub(super) fn is_asked_by_the_end(&self) -> bool {
-        self.header().has(Flags::DOOMED) && self.header().cancels.get() > 0
     }
 }
 

@@ -17,7 +17,7 @@
 //! | `spare.rs` | memory of tasks that have ended, for those to come |
 //! | `join.rs`, `done.rs` | `JoinHandle`; callbacks for the end of a task |
 //! | `view.rs` | `Task`: one seen from beside; `current` |
-//! | `catch.rs` | `catch_cancel` |
+//! | `request.rs`, `catch.rs` | requests for a task's end; `catch_cancel` |
 //! | `cleanup.rs` | what a dropped future leaves, and who waits for that |
 //! | `brood.rs` | many futures in the future of one task |
 //! | `group.rs`, `task_group.rs` | `task_group`: children that may borrow; `TaskGroup`: children that are tasks |
@@ -53,6 +53,7 @@ pub(crate) mod outcome;
 pub(crate) mod pool;
 mod promise;
 mod ready;
+mod request;
 pub(crate) mod scheduler;
 mod spare;
 mod stage;

@@ -1,0 +1,72 @@
+//! Requests for a task's end: counted as asyncio counts them, delivered by a run of the task, and taken back.
+//!
+//! Who catches a request is in `catch.rs`, what follows from one that nobody catches in `cell.rs`.
+#![forbid(unsafe_code)]
+
+use super::TaskId;
+use super::cell::{Flags, Phase, TaskRef};
+
+impl TaskRef {
+    /// Asks for the end of the task's future: counted, and delivered when the task is run next.
+    pub(super) fn request_cancel(&self) -> bool {
+        if self.is_complete() {
+            return false;
+        }
+        self.count_request();
+        self.deliver_cancel();
+        true
+    }
+
+    pub(super) fn count_request(&self) {
+        let cancels = &self.header().cancels;
+        cancels.set(cancels.get().saturating_add(1));
+    }
+
+    /// Asks for the end of all of the future: what catches cancellations in it is not where this one comes from.
+    pub(super) fn request_whole_cancel(&self) -> bool {
+        if !self.is_root() {
+            self.header().set(Flags::WHOLE);
+        }
+        self.request_cancel()
+    }
+
+    /// Whether it stands for the future of `block_on`, which nobody can drop.
+    fn is_root(&self) -> bool {
+        !self.is_child() && self.header().id() == TaskId(0)
+    }
+
+    /// A request is to be delivered, by a run of the task. One that is being reaped has had its own.
+    pub(super) fn deliver_cancel(&self) {
+        let header = self.header();
+        if !header.has(Flags::SHIELDED) && !self.is_complete() && self.phase() != Phase::Reaping {
+            header.set(Flags::PENDING);
+            self.schedule();
+        }
+    }
+
+    /// Takes a request back; says how many are left.
+    pub(super) fn uncancel(&self) -> u16 {
+        let header = self.header();
+        header.cancels.set(header.cancels.get().saturating_sub(1));
+        if header.cancels.get() == 0 {
+            header.unset(Flags::PENDING.with(Flags::WHOLE));
+        }
+        header.cancels.get()
+    }
+
+    /// Whether a cancellation has been asked for, and is not caught: see `catch.rs`.
+    pub(super) fn take_request(&self) -> bool {
+        let header = self.header();
+        if !header.has(Flags::PENDING) {
+            return false;
+        }
+        let uncaught = header.has(Flags::FORCED.with(Flags::WHOLE));
+        header.unset(Flags::PENDING.with(Flags::WHOLE));
+        uncaught || !header.extra().is_some_and(|extra| extra.scopes.deliver())
+    }
+
+    /// Whether the end of the runtime has asked it to end, and it has not taken that back.
+    pub(super) fn is_asked_by_the_end(&self) -> bool {
+        self.header().has(Flags::DOOMED) && self.header().cancels.get() > 0
+    }
+}
