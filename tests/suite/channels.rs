@@ -36,6 +36,7 @@ tests! {
     a_permit_keeps_a_place_and_gives_it_back,
     a_permit_that_is_forgotten_does_not_keep_the_channel_from_ending,
     a_closed_channel_takes_what_was_reserved_and_nothing_else,
+    senders_wait_for_the_end_of_the_channel,
     senders_that_wait_learn_that_the_receiver_has_gone,
     a_receive_that_is_dropped_takes_nothing,
     the_task_that_asked_last_is_woken,
@@ -316,6 +317,32 @@ fn a_permit_that_is_forgotten_does_not_keep_the_channel_from_ending<R: Runtime>(
         drop(sender);
         assert_eq!(receiver.try_recv(), Ok(1));
         assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
+    });
+}
+
+fn senders_wait_for_the_end_of_the_channel<R: Runtime>() {
+    run::<R>(async {
+        each!(mpsc, {
+            let (sender, mut receiver) = mpsc::channel(1);
+            let (unbounded, last) = mpsc::unbounded_channel::<u32>();
+            let other = sender.clone();
+            let (mut here, mut there) = (sender.closed(), other.closed());
+            let mut far = unbounded.closed();
+            let polled = [poll_noted(&mut here), poll_noted(&mut there), poll_noted(&mut far)];
+            let is_woken = || polled.iter().map(|(_, noted)| noted.is_woken()).collect::<Vec<_>>();
+            assert!(polled.iter().all(|(poll, _)| poll.is_pending()));
+            other.try_send(7).unwrap();
+            assert_eq!(receiver.recv().await, Some(7));
+            assert_eq!(is_woken(), [false; 3], "the channels are open");
+            receiver.close();
+            assert_eq!(is_woken(), [true, true, false]);
+            drop(last);
+            assert_eq!(is_woken(), [true; 3]);
+            here.await;
+            there.await;
+            far.await;
+            sender.closed().await;
+        });
     });
 }
 

@@ -44,7 +44,10 @@ struct State<T, F: Flavor> {
     /// And nobody to receive that.
     abandoned: bool,
     receiver: Option<F::Waiter>,
+    /// For places.
     waiting: Waiters<F::Waiter>,
+    /// For the end of it.
+    watching: Waiters<F::Waiter>,
 }
 
 /// What a receiver finds that looks under the lock.
@@ -99,6 +102,7 @@ impl<T, F: Flavor> Chan<T, F> {
                 abandoned: false,
                 receiver: None,
                 waiting: Waiters::new(),
+                watching: Waiters::new(),
             }),
             taken: F::Count::new(0),
         })
@@ -180,7 +184,7 @@ impl<T, F: Flavor> Chan<T, F> {
         cx: &Context<'_>,
         ticket: &mut Option<Ticket>,
         item: &mut Option<T>,
-    ) -> Poll<Result<(), Closed>> {
+    ) -> Poll<Result<(), Refused>> {
         let poll = self.poll_admit(cx, ticket, |state| item.take().and_then(|item| state.push(item)));
         poll.map_ok(|receiver| waiting::wake::<F>(receiver))
     }
@@ -189,7 +193,7 @@ impl<T, F: Flavor> Chan<T, F> {
         &self,
         cx: &Context<'_>,
         ticket: &mut Option<Ticket>,
-    ) -> Poll<Result<(), Closed>> {
+    ) -> Poll<Result<(), Refused>> {
         self.poll_admit(cx, ticket, |state| state.reserved += 1)
     }
 
@@ -199,7 +203,7 @@ impl<T, F: Flavor> Chan<T, F> {
         cx: &Context<'_>,
         ticket: &mut Option<Ticket>,
         mut then: impl FnMut(&mut State<T, F>) -> R,
-    ) -> Poll<Result<R, Closed>> {
+    ) -> Poll<Result<R, Refused>> {
         if ticket.is_none() {
             // Mostly there is room: a short way, of which little is left when it is inlined.
             let admitted = F::with(&self.state, |state| {
@@ -219,10 +223,10 @@ impl<T, F: Flavor> Chan<T, F> {
         cx: &Context<'_>,
         ticket: &mut Option<Ticket>,
         mut then: impl FnMut(&mut State<T, F>) -> R,
-    ) -> Poll<Result<R, Closed>> {
+    ) -> Poll<Result<R, Refused>> {
         waiting::poll_queue::<F, _, _>(&self.state, cx, ticket, State::waiting, |state, standing| {
             if state.closed {
-                return Poll::Ready(Err(Closed)); // what was granted is void
+                return Poll::Ready(Err(Refused::Closed)); // what was granted is void
             }
             match standing {
                 Standing::Served => state.granted -= 1,
@@ -319,7 +323,7 @@ impl<T, F: Flavor> Chan<T, F> {
             state.receiver.take()
         });
         waiting::wake::<F>(receiver);
-        waiting::wake_all::<F, _>(&self.state, State::waiting);
+        self.wake_senders();
     }
 
     /// The receiver has gone. Gives what nobody will receive.
@@ -330,8 +334,25 @@ impl<T, F: Flavor> Chan<T, F> {
             state.granted = 0;
             (mem::take(&mut state.queue), state.receiver.take())
         });
-        waiting::wake_all::<F, _>(&self.state, State::waiting);
+        self.wake_senders();
         left
+    }
+
+    /// All of them: the channel is closed.
+    fn wake_senders(&self) {
+        waiting::wake_all::<F, _>(&self.state, State::waiting);
+        waiting::wake_all::<F, _>(&self.state, State::watching);
+    }
+
+    /// Waits until the channel is closed.
+    pub(super) fn poll_closed(&self, cx: &Context<'_>, ticket: &mut Option<Ticket>) -> Poll<()> {
+        waiting::poll_queue::<F, _, _>(&self.state, cx, ticket, State::watching, |state, _| {
+            if state.closed { Poll::Ready(()) } else { Poll::Pending }
+        })
+    }
+
+    pub(super) fn stop_watching(&self, ticket: &mut Option<Ticket>) {
+        waiting::leave::<F, _>(&self.state, ticket, State::watching);
     }
 
     pub(super) fn add_sender(&self) {
@@ -354,12 +375,12 @@ pub(super) enum Refused {
     Closed,
 }
 
-/// Why there will not be one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Closed;
-
 impl<T, F: Flavor> State<T, F> {
     fn waiting(&mut self) -> &mut Waiters<F::Waiter> {
         &mut self.waiting
+    }
+
+    fn watching(&mut self) -> &mut Waiters<F::Waiter> {
+        &mut self.watching
     }
 }

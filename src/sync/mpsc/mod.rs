@@ -40,7 +40,7 @@ mod receiver;
 mod sender;
 
 pub use self::receiver::{Receiver, Recv};
-pub use self::sender::{Permit, Reserve, Send, Sender, UnboundedSender};
+pub use self::sender::{Closed, Permit, Reserve, Send, Sender, UnboundedSender};
 pub use super::channel_error::{SendError, TryRecvError, TrySendError};
 use super::flavor::{Flavor, Local};
 use chan::Chan;

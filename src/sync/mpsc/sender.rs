@@ -7,7 +7,7 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::chan::{Chan, Closed, Refused};
+use super::chan::{Chan, Refused};
 use super::{SendError, TrySendError};
 use crate::sync::blocking::{block_on, no_loop_here};
 use crate::sync::flavor::{Flavor, Local, Threaded};
@@ -108,6 +108,14 @@ impl<T, F: Flavor> Sender<T, F> {
     pub fn is_closed(&self) -> bool {
         self.chan.is_closed()
     }
+
+    /// Waits until the receiver goes or closes the channel.
+    ///
+    /// # Cancellation
+    /// Nothing is lost.
+    pub fn closed(&self) -> Closed<'_, T, F> {
+        Closed { chan: &self.chan, ticket: None }
+    }
 }
 
 impl<T> Sender<T, Threaded> {
@@ -194,6 +202,14 @@ impl<T, F: Flavor> UnboundedSender<T, F> {
     pub fn is_closed(&self) -> bool {
         self.chan.is_closed()
     }
+
+    /// Waits until the receiver goes or closes the channel.
+    ///
+    /// # Cancellation
+    /// Nothing is lost.
+    pub fn closed(&self) -> Closed<'_, T, F> {
+        Closed { chan: &self.chan, ticket: None }
+    }
 }
 
 impl<T, F: Flavor> Clone for UnboundedSender<T, F> {
@@ -235,7 +251,7 @@ impl<T, F: Flavor> Future for Send<'_, T, F> {
         let this = self.get_mut();
         assert!(this.value.is_some(), "a `send` is polled after it was ready");
         let poll = this.chan.poll_send(cx, &mut this.ticket, &mut this.value);
-        poll.map_err(|Closed| SendError(this.value.take().expect("it was not sent")))
+        poll.map_err(|_| SendError(this.value.take().expect("it was not sent")))
     }
 }
 
@@ -266,7 +282,7 @@ impl<'a, T, F: Flavor> Future for Reserve<'a, T, F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let chan = self.chan;
         let poll = chan.poll_reserve(cx, &mut self.ticket);
-        poll.map(|result| result.map(|()| Permit { chan }).map_err(|Closed| SendError(())))
+        poll.map(|result| result.map(|()| Permit { chan }).map_err(|_| SendError(())))
     }
 }
 
@@ -279,6 +295,34 @@ impl<T, F: Flavor> Drop for Reserve<'_, T, F> {
 impl<T, F: Flavor> fmt::Debug for Reserve<'_, T, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reserve").field("waits", &self.ticket.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// The future of [`Sender::closed`] and [`UnboundedSender::closed`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Closed<'a, T, F: Flavor = Local> {
+    chan: &'a Chan<T, F>,
+    ticket: Option<Ticket>,
+}
+
+impl<T, F: Flavor> Future for Closed<'_, T, F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let chan = self.chan;
+        chan.poll_closed(cx, &mut self.ticket)
+    }
+}
+
+impl<T, F: Flavor> Drop for Closed<'_, T, F> {
+    fn drop(&mut self) {
+        self.chan.stop_watching(&mut self.ticket);
+    }
+}
+
+impl<T, F: Flavor> fmt::Debug for Closed<'_, T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Closed").field("waits", &self.ticket.is_some()).finish_non_exhaustive()
     }
 }
 
