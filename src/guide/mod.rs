@@ -254,8 +254,9 @@
 //! # Queues, locks, events
 //!
 //! *Lesson 17, `17_queue.rs`.* [`sync`](crate::sync) has asyncio's primitives, [`sync::shared`](crate::sync::shared) the same
-//! between threads. All are strictly fair: `get_nowait` of a Python queue takes an item that a waiting `get` has been woken
-//! for; [`try_get`](crate::sync::queue::Queue::try_get) does not. A lock protects a value, and its guard is the only way to it.
+//! between threads. All are strictly fair: `get_nowait` of a Python queue takes the only item from a `get` that has been woken
+//! for it; [`try_get`](crate::sync::queue::Queue::try_get) leaves it there. A lock protects a value, and its guard is the only
+//! way to it.
 //!
 //! Tasks of one loop run one at a time, so that a `Cell` or a `RefCell` will often do: what stands between two awaits is not
 //! interrupted. A `RefCell` must not stay borrowed across an await; a [`Mutex`](crate::sync::Mutex) may stay locked.

@@ -23,7 +23,7 @@
 //! | `is_running` | on its own thread, [`LocalHandle::try_current`](crate::task::LocalHandle::try_current) |
 //! | `close` | [`Runtime::shutdown`](crate::Runtime::shutdown), which tells what was left, or a drop |
 //! | `get_running_loop` | [`LocalHandle::current`](crate::task::LocalHandle::current), [`Handle::current`](crate::task::Handle::current) |
-//! | `get_event_loop`, `set_event_loop`, policies | not mapped: deprecated there, and a loop is made by its type here |
+//! | `get_event_loop`, `set_event_loop`, policies | not mapped: policies are deprecated there (3.14), and a loop is made by its type here |
 //! | `SelectorEventLoop` | [`Selector`](crate::Selector) |
 //! | `ProactorEventLoop` | [`Proactor`](crate::Proactor) |
 //! | `EventLoop` (3.13) | [`Auto`](crate::Auto) |

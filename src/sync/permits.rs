@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 
 use super::flavor::{Flavor, Word};
 use super::waiters::Ticket;
+use super::waiting::let_go;
 use super::waking::{Line, Woken, still_waits, waking};
 use crate::sys::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -169,11 +170,11 @@ impl<F: Flavor> Permits<F> {
     fn enqueue(&self, acquiring: &mut Acquiring, cx: &Context<'_>) -> Poll<Result<(), Refused>> {
         let count = acquiring.count;
         let mut waiter = Some(F::waiter(cx));
-        F::with(&self.line, |line| {
+        let poll = F::with(&self.line, |line| {
             loop {
                 match self.try_acquire(count) {
                     Err(Refused::Busy) => {}
-                    result => return Poll::Ready(result), // the waiter is dropped outside
+                    result => return Poll::Ready(result),
                 }
                 // Not if permits have come: they would lie there unseen.
                 let too_few = |word| (word & QUEUED != 0 || word / ONE < count).then_some(word | QUEUED);
@@ -183,7 +184,9 @@ impl<F: Flavor> Permits<F> {
                     return Poll::Pending;
                 }
             }
-        })
+        });
+        let_go::<F>(waiter);
+        poll
     }
 
     #[cold]

@@ -48,7 +48,7 @@ pub(crate) fn poll_slot<F: Flavor, S, R>(
         }
         poll
     });
-    drop(waiter); // the one before, or the one that was not needed
+    let_go::<F>(waiter); // the one before, or the one that was not needed
     poll
 }
 
@@ -111,9 +111,12 @@ pub(crate) fn poll_queue_with<F: Flavor, S, R>(
                 }
             }
         });
-        drop(left);
+        let_go::<F>(left);
         match poll {
-            Some(poll) => return poll,
+            Some(poll) => {
+                let_go::<F>(waiter);
+                return poll;
+            }
             None => waiter = Some(F::waiter(cx)),
         }
     }
@@ -160,5 +163,14 @@ pub(crate) fn wake_all<F: Flavor, S>(cell: &F::Cell<S>, queue: impl Fn(&mut S) -
 pub(crate) fn wake<F: Flavor>(waiter: Option<F::Waiter>) {
     if let Some(waiter) = waiter {
         contain(|| F::wake(waiter));
+    }
+}
+
+/// Drops one that waits no more, or that was not needed. One that panics then is no concern of who may have been given
+/// something.
+#[inline]
+pub(crate) fn let_go<F: Flavor>(waiter: Option<F::Waiter>) {
+    if let Some(waiter) = waiter {
+        contain(|| drop(waiter));
     }
 }

@@ -170,8 +170,8 @@ impl<T, F: Flavor> Sender<T, F> {
             let replaced = F::with(&self.state, |state| {
                 if state.version == version { Ok(state.replace(copy)) } else { Err(copy) }
             });
-            if replaced.is_ok() {
-                drop(replaced);
+            // Dropped last: that is code of the user.
+            if let Ok(_replaced) = replaced {
                 wake_all::<F, _>(&self.state, State::waiting);
                 return true;
             }

@@ -2,7 +2,7 @@
 //! which they were added; never whoever ends it.
 #![forbid(unsafe_code)]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use super::cell::TaskRef;
@@ -18,6 +18,11 @@ pub struct CallbackId(u64);
 
 type Callback = Box<dyn FnOnce(Task)>;
 
+thread_local! {
+    /// Of the thread and not of a loop: callbacks are added while none runs, too, and while another one does.
+    static NEXT: Cell<u64> = const { Cell::new(0) };
+}
+
 /// Those of one task, which has not ended.
 #[derive(Default)]
 pub(super) struct Callbacks(RefCell<Vec<(CallbackId, Callback)>>);
@@ -25,8 +30,7 @@ pub(super) struct Callbacks(RefCell<Vec<(CallbackId, Callback)>>);
 impl Callbacks {
     /// For a task that has ended, the callback is called in the next turn.
     pub(super) fn add(task: &TaskRef, callback: Callback) -> CallbackId {
-        let id =
-            CallbackId(scheduler::with(|current| current.map_or(0, |scheduler| scheduler.next_number())));
+        let id = CallbackId(NEXT.with(|next| next.replace(next.get() + 1)));
         if task.is_complete() {
             call_one(task, callback);
         } else {

@@ -234,7 +234,7 @@ impl Scheduler {
         self.heir.replace(heir);
     }
 
-    /// A number for a task, or a callback: never the same twice.
+    /// A number for a task: never the same twice.
     pub(super) fn next_number(&self) -> u64 {
         self.next_id.replace(self.next_id.get() + 1)
     }

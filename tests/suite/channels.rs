@@ -2,7 +2,7 @@
 //! nothing.
 
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -43,6 +43,7 @@ tests! {
     a_channel_is_a_stream,
     what_is_left_is_dropped_where_it_may_use_the_channel,
     a_waker_that_panics_loses_no_item,
+    a_waker_that_panics_in_its_drop_loses_no_item,
     many_threads_send_to_a_loop,
     threads_block_on_a_channel,
     a_loops_thread_must_not_block,
@@ -58,6 +59,7 @@ tests! {
     a_watched_value_can_be_kept_while_it_changes,
     a_change_by_a_copy_is_told_or_not,
     a_change_that_panics_changes_nothing,
+    a_change_is_told_though_the_old_value_panics,
     a_change_is_tried_again_with_a_newer_value,
     a_dropped_changed_leaves_the_value_unseen,
     wait_for_looks_at_the_value_of_now_too,
@@ -131,6 +133,14 @@ fn a_oneshot_tells_its_sender_that_nobody_waits<R: Runtime>() {
             drop(receiver);
             assert!(noted.is_woken());
             sender.closed().await;
+
+            let (mut sender, mut receiver) = oneshot::channel::<u32>();
+            let (_, noted) = poll_noted(&mut sender.closed());
+            let (_, receivers) = poll_noted(&mut receiver);
+            receiver.close();
+            assert!(noted.is_woken() && receivers.is_woken(), "who waits for the value, too");
+            sender.closed().await;
+            assert_eq!(receiver.await, Err(oneshot::RecvError));
         });
     });
 }
@@ -485,6 +495,38 @@ fn a_waker_that_panics_loses_no_item<R: Runtime>() {
         assert_eq!(received, Some(1));
         assert_eq!(poll_unheard(&mut waits), Poll::Ready(Ok(())));
         assert_eq!(receiver.try_recv(), Ok(2));
+    });
+}
+
+/// One is served by a waker of another, while its own waits to be woken.
+fn a_waker_that_panics_in_its_drop_loses_no_item<R: Runtime>() {
+    const MANY: usize = 40; // more than are taken out of the queue at once
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("expected: a waker's drop");
+        }
+    }
+    each!(broadcast, {
+        let (sender, mut first) = broadcast::channel(1);
+        let mut others: Vec<_> = (0..MANY).map(|_| sender.subscribe()).collect();
+        let mut receiver = sender.subscribe();
+        let last = Rc::new(RefCell::new(Box::pin(async move { receiver.recv().await })));
+        let received = Rc::new(Cell::new(None));
+        let (polled, says) = (last.clone(), received.clone());
+        let waker = acting(move || says.set(Some(poll_unheard(&mut *polled.borrow_mut()))));
+        let mut waits = first.recv();
+        assert!(Pin::new(&mut waits).poll(&mut Context::from_waker(&waker)).is_pending());
+        let mut others: Vec<_> = others.iter_mut().map(|other| other.recv()).collect();
+        others.iter_mut().for_each(|other| assert!(poll_unheard(other).is_pending()));
+        let waker = Waker::from(Arc::new(Panics));
+        assert!(last.borrow_mut().as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(waker); // the queue's is the last
+        sender.send(7).unwrap();
+        assert_eq!(received.get(), Some(Poll::Ready(Ok(7))));
     });
 }
 
@@ -916,7 +958,7 @@ fn a_watch_shows_the_latest<R: Runtime>() {
             assert!(noted.is_woken());
             waits.await.unwrap();
             assert_eq!((*receiver.borrow(), receiver.has_changed()), (2, false));
-            assert!(other.has_changed());
+            assert!(other.has_changed() && other.clone().has_changed() && !receiver.clone().has_changed());
             assert_eq!((*other.borrow(), other.has_changed()), (2, true));
             assert_eq!((*other.borrow_and_update(), other.has_changed()), (2, false));
             assert!(!sender.subscribe().has_changed());
@@ -975,6 +1017,34 @@ fn a_change_that_panics_changes_nothing<R: Runtime>() {
         assert_eq!((receiver.borrow().as_slice(), receiver.has_changed()), (&[1][..], false));
         sender.send_modify(|list| list.push(2));
         assert_eq!(*receiver.borrow(), [1, 2]);
+    });
+}
+
+fn a_change_is_told_though_the_old_value_panics<R: Runtime>() {
+    #[derive(Clone)]
+    struct Moody(bool);
+    impl Drop for Moody {
+        fn drop(&mut self) {
+            if std::mem::take(&mut self.0) {
+                panic!("expected: in its drop");
+            }
+        }
+    }
+    each!(watch, {
+        for is_copied in [false, true] {
+            let (sender, mut receiver) = watch::channel(Moody(true));
+            let mut waits = receiver.changed();
+            let (_, noted) = poll_noted(&mut waits);
+            let message = panic_of(|| {
+                if is_copied {
+                    sender.send_modify(|value| value.0 = false);
+                } else {
+                    drop(sender.send(Moody(false)));
+                }
+            });
+            assert_eq!((&*message, noted.is_woken()), ("expected: in its drop", true));
+            assert_eq!(poll_unheard(&mut waits), Poll::Ready(Ok(())));
+        }
     });
 }
 

@@ -27,6 +27,7 @@ tests! {
     a_main_future_can_be_cancelled,
     a_main_future_can_catch_its_cancellation,
     a_request_for_one_main_future_is_not_for_the_next,
+    an_interrupt_is_caught_on_request_only,
     the_first_interrupt_cancels_the_main_future,
     the_second_interrupt_ends_the_process,
     a_pool_of_ones_own,
@@ -276,6 +277,24 @@ fn a_request_for_one_main_future_is_not_for_the_next<R: Runtime>() {
     let runner = Runner::on(R::new().unwrap());
     runner.run(async { current().request_cancel() }).unwrap();
     runner.run(yield_now()).unwrap();
+}
+
+fn an_interrupt_is_caught_on_request_only<R: Runtime>() {
+    /// The signals that have a handler, as a mask.
+    fn caught() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(mask.trim(), 16).unwrap()
+    }
+    alone(|| {
+        let before = caught();
+        let runner = Runner::on(R::new().unwrap());
+        assert_eq!(runner.run(async { caught() }).unwrap(), before);
+        let runner = runner.cancel_on_ctrl_c(true);
+        let interrupt = 1 << (SIGINT as i32 - 1);
+        assert_eq!(runner.run(async { caught() }).unwrap(), before | interrupt);
+        assert_eq!(caught(), before);
+    });
 }
 
 fn the_first_interrupt_cancels_the_main_future<R: Runtime>() {

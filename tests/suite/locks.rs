@@ -250,6 +250,8 @@ fn owned_guards_outlive_their_frame<R: Runtime>() {
         spawn(async move { assert_eq!(permit.count(), 2) }).await.unwrap();
         waits.served().unwrap().forget();
         assert_eq!((semaphore.available_permits(), Rc::strong_count(&semaphore)), (1, 1));
+        semaphore.add_permits(1); // the forgotten one
+        assert_eq!(semaphore.available_permits(), 2);
     });
 }
 

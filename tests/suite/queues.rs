@@ -20,6 +20,7 @@ tests! {
     getters_are_served_in_the_order_in_which_they_came,
     nobody_overtakes_a_getter_that_was_served,
     nobody_overtakes_a_putter_that_waits,
+    who_is_served_is_sure_of_one_and_not_of_which,
     a_get_that_is_dropped_after_it_was_served_leaves_the_item_first,
     a_put_that_is_dropped_after_it_was_served_gives_its_place_on,
     join_waits_for_what_is_unfinished,
@@ -121,6 +122,27 @@ fn nobody_overtakes_a_putter_that_waits<R: Runtime>() {
         assert!(poll_unheard(&mut second).is_pending());
         assert_eq!(queue.try_get(), Ok(1));
         assert_eq!(poll_unheard(&mut second), Poll::Ready(Ok(())));
+    });
+}
+
+fn who_is_served_is_sure_of_one_and_not_of_which<R: Runtime>() {
+    each!(queue, {
+        let queue = queue::bounded(2);
+        let mut get = queue.get();
+        assert!(poll_unheard(&mut get).is_pending());
+        queue.try_put(1).unwrap();
+        queue.try_put(2).unwrap();
+        assert_eq!((queue.try_get(), queue.try_get()), (Ok(1), Err(TryGetError::Empty)));
+        assert_eq!(poll_unheard(&mut get), Poll::Ready(Ok(2)));
+
+        queue.try_put(1).unwrap();
+        queue.try_put(2).unwrap();
+        let mut put = queue.put(3);
+        assert!(poll_unheard(&mut put).is_pending());
+        assert_eq!((queue.try_get(), queue.try_get()), (Ok(1), Ok(2)));
+        assert_eq!((queue.try_put(4), queue.try_put(5)), (Ok(()), Err(TryPutError::Full(5))));
+        assert_eq!(poll_unheard(&mut put), Poll::Ready(Ok(())));
+        assert_eq!((queue.try_get(), queue.try_get()), (Ok(4), Ok(3)));
     });
 }
 

@@ -510,9 +510,17 @@ fn the_current_handle_is_that_of_the_loop<R: Runtime>() {
     assert!(Handle::try_current().is_none());
     let runtime = R::new().unwrap();
     runtime.block_on(async {
-        assert!(Handle::try_current().is_some());
-        let task = Handle::current().spawn(|| async { 5 });
-        assert_eq!(task.await.unwrap(), 5);
+        async fn is_here() {
+            let task = Handle::current().spawn(|| async { std::thread::current().id() });
+            assert_eq!(task.await.unwrap(), std::thread::current().id());
+        }
+        is_here().await;
+        let other = thread(|| {
+            assert!(Handle::try_current().is_none(), "that of another thread is not given");
+            run::<R>(is_here());
+        });
+        other.ended().await;
+        is_here().await;
     });
     assert!(Handle::try_current().is_none());
     end(runtime);

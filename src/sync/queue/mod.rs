@@ -34,7 +34,8 @@
 //!
 //! asyncio's `get_nowait` and `put_nowait` are [`try_get`](Queue::try_get) and [`try_put`](Queue::try_put), its `qsize`
 //! is [`len`](Queue::len). Other than there, nobody overtakes those who wait: neither who asks at once nor who has
-//! just come.
+//! just come. Who was served is sure of an item, or of a place, though not of which: another one that is there until it
+//! goes on is for whoever comes, and may be the first.
 //!
 //! | file | what it holds |
 //! |---|---|
