@@ -74,18 +74,17 @@ impl<E> Failures<E> {
     }
 }
 
-/// Waits for the end of all. A cancellation of who waits aborts the group; a further one is insisted upon with the children
-/// that nobody else could reach. Gives the requests, which are kept back until the group has settled.
+/// Waits for the end of all. A cancellation of who waits aborts the group, which says whether it was not ending before; if it
+/// was, that is insisted upon with the children that nobody else could reach. Gives the requests, which are kept back until
+/// the group has settled.
 pub(super) async fn end_of_all(
     all_ended: impl AsyncFn(),
-    abort: impl Fn(),
+    abort: impl Fn() -> bool,
     insist: impl Fn(),
 ) -> Vec<Cancelled> {
     let mut cancelled = Vec::new();
     while let Err(request) = catch_cancel(all_ended()).await {
-        if cancelled.is_empty() {
-            abort();
-        } else {
+        if !abort() {
             insist();
         }
         cancelled.push(request);

@@ -272,13 +272,16 @@ impl<E> Shared<E> {
         self.tasks.borrow().iter().filter_map(|(_, task)| task.clone()).collect()
     }
 
-    fn abort(&self) {
-        if self.failures.close() {
+    /// Tells all to end. False when they were told before.
+    fn abort(&self) -> bool {
+        let first = self.failures.close();
+        if first {
             let body = self.body.borrow().clone();
             self.all_tasks().iter().chain(&body).for_each(|task| {
                 task.request_cancel();
             });
         }
+        first
     }
 
     /// Waits for one task after the other: all are to end.

@@ -34,6 +34,7 @@ tests! {
     a_panic_of_a_destructor_wins,
     a_cancelled_task_awaits_the_children_of_its_group,
     a_second_cancellation_of_who_waits_is_for_children_that_are_no_tasks,
+    a_cancellation_of_a_group_that_was_ending_reaches_its_body,
     a_cancelled_task_gets_the_errors_of_its_group_and_ends_at_the_next_await,
     a_dropped_group_drops_its_children_and_its_task_ends_after_them,
     a_timeout_ends_a_group,
@@ -453,6 +454,47 @@ fn a_second_cancellation_of_who_waits_is_for_children_that_are_no_tasks<R: Runti
             assert!(group.await.unwrap_err().is_cancelled());
         }
         assert_eq!(*log.borrow(), ["polled", "task"]);
+    });
+}
+
+fn a_cancellation_of_a_group_that_was_ending_reaches_its_body<R: Runtime>() {
+    /// Does not end when the group tells it to.
+    async fn stubborn() -> Result<(), &'static str> {
+        let _first = catch_cancel(pending::<()>()).await;
+        pending().await
+    }
+    run::<R>(async {
+        let polled = spawn(async {
+            let ended: Ended<()> = task_group(async |g| {
+                g.spawn(async { Err::<(), _>("failed") });
+                stubborn().await
+            })
+            .await;
+            ended
+        });
+        let quiet = spawn(async {
+            let ended: Ended<()> = task_group(async |g| {
+                g.spawn(stubborn());
+                yield_now().await;
+                g.cancel();
+                Ok(())
+            })
+            .await;
+            ended
+        });
+        let tasks = spawn(TaskGroup::new().run(async |g| {
+            g.spawn(async { Err::<(), _>("failed") });
+            stubborn().await
+        }));
+        turns(5).await;
+        let groups = [polled, quiet, tasks];
+        assert!(groups.iter().all(JoinHandle::request_cancel));
+        turns(10).await;
+        assert!(groups.iter().all(JoinHandle::is_finished));
+        let [polled, quiet, tasks] = groups;
+        assert!(polled.await.unwrap().unwrap_err().into_iter().eq(["failed"]));
+        assert!(quiet.await.unwrap_err().is_cancelled());
+        assert!(tasks.await.unwrap().unwrap_err().into_iter().eq(["failed"]));
     });
 }
 
