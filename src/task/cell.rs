@@ -24,6 +24,7 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, RawWaker, Waker};
 
+use super::JoinError;
 use super::extra::Extra;
 pub(super) use super::header::{Birth, Flags, Identity, Joining, Polled, Ran};
 pub(crate) use super::header::{Header, Phase};
@@ -36,7 +37,6 @@ use super::stage::{Judged, Stage, TaskCell, Vtable};
 use super::unhandled::Verdict;
 use super::view::Ended;
 use super::waker::{self, WAKER, Waiter, wake_ref};
-use super::{JoinError, TaskId};
 use crate::sys::guarded::contain;
 use crate::sys::sync::Arc;
 use crate::sys::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -258,15 +258,8 @@ impl TaskRef {
 
     /// Asks for the end of all of the future: what catches cancellations in it is not where this one comes from.
     pub(super) fn request_whole_cancel(&self) -> bool {
-        if !self.is_root() {
-            self.header().set(Flags::WHOLE);
-        }
+        self.header().set(Flags::WHOLE);
         self.request_cancel()
-    }
-
-    /// Whether it stands for the future of `block_on`, which nobody can drop.
-    fn is_root(&self) -> bool {
-        !self.is_child() && self.header().id() == TaskId(0)
     }
 
     /// A request is to be delivered, by a run of the task. One that is being reaped has had its own.
