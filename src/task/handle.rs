@@ -218,7 +218,8 @@ impl<T> RemoteHandle<T> {
     /// As for [`JoinHandle`](super::JoinHandle), and [`JoinError::RuntimeGone`].
     ///
     /// # Panics
-    /// On the thread of the task's own runtime while it runs: that would wait for itself.
+    /// On the thread of the task's own runtime while it runs: that would wait for itself. When the result was taken by an
+    /// await of `&mut` the handle.
     pub fn join(self) -> Result<T, JoinError> {
         let own = scheduler::with(|current| {
             current.is_some_and(|scheduler| Arc::ptr_eq(scheduler.shared(), &self.shared))
@@ -244,6 +245,8 @@ impl<T> RemoteHandle<T> {
 impl<T> Future for RemoteHandle<T> {
     type Output = Result<T, JoinError>;
 
+    /// # Panics
+    /// If it is polled after it has given the result.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.outcome.poll(cx)
     }
