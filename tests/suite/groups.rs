@@ -44,6 +44,7 @@ tests! {
     an_ending_group_takes_no_children,
     groups_nest_and_their_errors_are_a_tree,
     a_group_error_splits,
+    a_group_that_has_ended_without_errors_is_an_error_that_stays,
     a_cancellation_of_an_inner_group_s_child_stays_inside,
     children_are_polled_only_when_woken,
     ten_thousand_children,
@@ -715,6 +716,23 @@ fn a_group_error_splits<R: Runtime>() {
         assert!(even.unwrap().iter().eq(&[0, 2, 4]));
         let (all, none) = odd.unwrap().split(|number| number % 2 == 1);
         assert!((&all.unwrap()).into_iter().eq(&[1, 3]) && none.is_none());
+    });
+}
+
+fn a_group_that_has_ended_without_errors_is_an_error_that_stays<R: Runtime>() {
+    run::<R>(async {
+        let outer: Result<(), GroupError> = task_group(async |g| {
+            g.spawn(async {
+                let inner = TaskGroup::<Box<dyn std::error::Error>>::new();
+                inner.cancel();
+                Ok(inner.run(async |_| pending::<Result<(), _>>().await).await?)
+            });
+            Ok(())
+        })
+        .await;
+        let (found, rest) = outer.unwrap_err().downcast::<std::fmt::Error>();
+        assert!(found.is_empty());
+        assert_eq!(rest.unwrap().len(), 1);
     });
 }
 
