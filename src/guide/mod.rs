@@ -138,7 +138,8 @@
 //! `gather` makes tasks of coroutines, and these run whether somebody awaits the `gather` or not. Where that matters, spawn the
 //! futures and gather the handles.
 //!
-//! A time limit for `wait` is no error; for `as_completed` it is put around each step, or around the loop, where Python has an
+//! For `wait` a task that was cancelled has failed, which in Python it has not: `FIRST_EXCEPTION` goes on waiting there. A time
+//! limit for `wait` is no error; for `as_completed` it is put around each step, or around the loop, where Python has an
 //! argument that raises.
 //!
 //! # Groups
