@@ -138,7 +138,8 @@
 //! `gather` makes tasks of coroutines, and these run whether somebody awaits the `gather` or not. Where that matters, spawn the
 //! futures and gather the handles.
 //!
-//! A time limit for `wait` is no error; for `as_completed` it is put around each step, or around the loop, where Python has an
+//! For `wait` a task that was cancelled has failed, which in Python it has not: `FIRST_EXCEPTION` goes on waiting there. A time
+//! limit for `wait` is no error; for `as_completed` it is put around each step, or around the loop, where Python has an
 //! argument that raises.
 //!
 //! # Groups
@@ -165,8 +166,8 @@
 //!
 //! - Its children are no tasks, but futures that the group polls: so they can borrow. They are not in the list of tasks, and
 //!   `task::current` is the task around. The children of a [`TaskGroup`](crate::task::TaskGroup) are tasks, and borrow nothing.
-//! - A task that is cancelled for a second time while its group ends goes on waiting for the children, as in Python; but the
-//!   request reaches those that are no tasks, which nobody else could cancel.
+//! - A task that is cancelled while its group is ending goes on waiting for the children, and the body gets the request, as in
+//!   Python. From the second one on so do children that are no tasks, which nobody else could cancel.
 //! - What fails is a child that gives an `Err`. One that panics ends the group as well, and the panic goes on when all have
 //!   ended.
 //! - Spawning into a group that is ending raises in Python. Here the future is dropped, and its handle says that it was

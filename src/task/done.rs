@@ -18,30 +18,30 @@ pub struct CallbackId(u64);
 
 type Callback = Box<dyn FnOnce(Task)>;
 
-thread_local! {
-    /// Of the thread and not of a loop: callbacks are added while none runs, too, and while another one does.
-    static NEXT: Cell<u64> = const { Cell::new(0) };
-}
-
 /// Those of one task, which has not ended.
 #[derive(Default)]
-pub(super) struct Callbacks(RefCell<Vec<(CallbackId, Callback)>>);
+pub(super) struct Callbacks {
+    waiting: RefCell<Vec<(CallbackId, Callback)>>,
+    /// The task's own, since callbacks are added outside of a running loop as well.
+    next_id: Cell<u64>,
+}
 
 impl Callbacks {
     /// For a task that has ended, the callback is called in the next turn.
     pub(super) fn add(task: &TaskRef, callback: Callback) -> CallbackId {
-        let id = CallbackId(NEXT.with(|next| next.replace(next.get() + 1)));
+        let callbacks = &task.header().extra_or_new().callbacks;
+        let id = CallbackId(callbacks.next_id.replace(callbacks.next_id.get() + 1));
         if task.is_complete() {
             call_one(task, callback);
         } else {
-            task.header().extra_or_new().callbacks.0.borrow_mut().push((id, callback));
+            callbacks.waiting.borrow_mut().push((id, callback));
         }
         id
     }
 
     /// False when there is none of this name (any more).
     pub(super) fn remove(&self, id: CallbackId) -> bool {
-        let mut callbacks = self.0.borrow_mut();
+        let mut callbacks = self.waiting.borrow_mut();
         let place = callbacks.iter().position(|(other, _)| *other == id);
         let callback = place.map(|place| callbacks.remove(place));
         drop(callbacks);
@@ -49,7 +49,7 @@ impl Callbacks {
     }
 
     pub(super) fn call_soon(&self, task: &TaskRef) {
-        self.0.take().into_iter().for_each(|(_, callback)| call_one(task, callback));
+        self.waiting.take().into_iter().for_each(|(_, callback)| call_one(task, callback));
     }
 }
 
@@ -63,6 +63,6 @@ fn call_one(task: &TaskRef, callback: Callback) {
 
 impl fmt::Debug for Callbacks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Callbacks").field(&self.0.borrow().len()).finish()
+        f.debug_tuple("Callbacks").field(&self.waiting.borrow().len()).finish()
     }
 }

@@ -35,8 +35,8 @@ use super::member::{Child, Failures, Leader, Member, end_of_all};
 /// - A child that is *cancelled* ([`Child::cancel`]) is no error, and the group goes on.
 /// - A *panic* does as an error does, and goes on when all have ended.
 /// - A cancellation of the *task* around cancels the children, waits for them, and then goes on; or the errors that have
-///   occurred are given, and the next await ends the task. A further one reaches the children, too, those that are cleaning
-///   up as well; they are awaited all the same.
+///   occurred are given, and the next await ends the task. In a group that is ending already it reaches the body. A further
+///   one reaches the children as well, also those that are cleaning up; they are awaited all the same.
 /// - [`Group::cancel`] and [`Group::finish`] end the group quietly.
 /// - Groups nest; see [`GroupError::downcast`].
 ///
@@ -51,8 +51,7 @@ use super::member::{Child, Failures, Leader, Member, end_of_all};
 ///
 /// # Cancellation
 /// Dropping the future drops body and children; a task that is cancelled meanwhile has ended when what they had begun is
-/// over. So does a second request while the children of a cancelled task are awaited, which asyncio ignores: children that
-/// catch their cancellation are not awaited any further.
+/// over. Children that catch their cancellation are then not awaited any further.
 ///
 /// # Examples
 /// ```
@@ -170,10 +169,13 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
         self.children.borrow().clone()
     }
 
-    fn end(&self) {
-        if self.failures.close() {
+    /// False when it was ending before.
+    fn end(&self) -> bool {
+        let first = self.failures.close();
+        if first {
             self.cancel_children();
         }
+        first
     }
 
     fn cancel_children(&self) {
@@ -187,7 +189,12 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
     ) -> Result<T, GroupError<E>> {
         let mut body = self.start(body, None).expect("the group has just begun");
         let all_ended = async || poll_fn(|cx| self.poll(cx)).await;
-        let cancelled = end_of_all(all_ended, || self.end(), || self.cancel_children()).await;
+        let cancel = |before| match before {
+            0 if self.end() => {}
+            0 => _ = body.request_cancel(), // it is the task's own code
+            _ => self.cancel_children(),    // nobody else could reach them
+        };
+        let cancelled = end_of_all(all_ended, cancel).await;
         drop(close);
         let value = body.try_take().and_then(Result::ok).flatten();
         self.failures.settle(cancelled, value.or_else(|| self.value.take())).await

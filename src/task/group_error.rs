@@ -101,7 +101,8 @@ impl GroupError {
         self.leaves().any(|error| error.is::<T>())
     }
 
-    /// Takes the `T`s out of the tree, and gives what is left; asyncio's `except* T`.
+    /// Takes the `T`s out of the tree, and gives what is left; asyncio's `except* T`. A group that has ended without errors is
+    /// left.
     ///
     /// # Examples
     /// ```
@@ -123,6 +124,9 @@ impl GroupError {
     /// });
     /// ```
     pub fn downcast<T: Error + 'static>(self) -> (Vec<T>, Option<Self>) {
+        if self.is_empty() {
+            return (Vec::new(), Some(self));
+        }
         let (mut found, mut rest) = (Vec::new(), Vec::new());
         for error in self.errors {
             match error.downcast::<T>() {

@@ -11,9 +11,12 @@ use std::pin::Pin;
 use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
+use super::cell::Flags;
 use super::inbox::{Delivery, Shared};
 use super::outcome::{Giver, Outcome};
-use super::{JoinError, LocalHandle, no_runtime, scheduler, spawn};
+use super::scheduler::Start;
+use super::unhandled::Opaque;
+use super::{JoinError, JoinHandle, LocalHandle, no_runtime, scheduler, spawn, start};
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
 use crate::sys::sync::{Arc, Mutex};
 
@@ -94,7 +97,7 @@ impl Handle {
                 giver.otherwise(JoinError::Cancelled);
                 // Inside a task, so that a panic of `make` is the task's, like one of its future.
                 let mut task = spawn(async move { make().await }).cancel_on_drop();
-                drop(spawn(async move {
+                drop(spawn_watcher(async move {
                     let result = poll_fn(|cx| {
                         if request.poll(cx) {
                             task.request_cancel();
@@ -156,6 +159,11 @@ impl Handle {
 }
 
 /// Whether a closure of the user is to be called: not while the runtime is being shut down.
+/// A task that nobody cancels: a runtime that ends waits for it.
+fn spawn_watcher(watcher: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
+    start::<_, Opaque>(watcher, Start { flags: Flags::SHIELDED, ..Start::here() })
+}
+
 fn runs(delivery: Delivery) -> bool {
     delivery == Delivery::Run && scheduler::with(|current| current.is_some_and(|s| !s.is_closed()))
 }
@@ -210,7 +218,8 @@ impl<T> RemoteHandle<T> {
     /// As for [`JoinHandle`](super::JoinHandle), and [`JoinError::RuntimeGone`].
     ///
     /// # Panics
-    /// On the thread of the task's own runtime while it runs: that would wait for itself.
+    /// On the thread of the task's own runtime while it runs: that would wait for itself. When the result was taken by an
+    /// await of `&mut` the handle.
     pub fn join(self) -> Result<T, JoinError> {
         let own = scheduler::with(|current| {
             current.is_some_and(|scheduler| Arc::ptr_eq(scheduler.shared(), &self.shared))
@@ -236,6 +245,8 @@ impl<T> RemoteHandle<T> {
 impl<T> Future for RemoteHandle<T> {
     type Output = Result<T, JoinError>;
 
+    /// # Panics
+    /// If it is polled after it has given the result.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.outcome.poll(cx)
     }

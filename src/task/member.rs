@@ -74,20 +74,12 @@ impl<E> Failures<E> {
     }
 }
 
-/// Waits for the end of all. A cancellation of who waits aborts the group; a further one is insisted upon with the children
-/// that nobody else could reach. Gives the requests, which are kept back until the group has settled.
-pub(super) async fn end_of_all(
-    all_ended: impl AsyncFn(),
-    abort: impl Fn(),
-    insist: impl Fn(),
-) -> Vec<Cancelled> {
+/// Waits for the end of all. A cancellation of who waits does not end the wait: `cancel` is told, and how many have come
+/// before. Gives the requests, which are kept back until the group has settled.
+pub(super) async fn end_of_all(all_ended: impl AsyncFn(), cancel: impl Fn(usize)) -> Vec<Cancelled> {
     let mut cancelled = Vec::new();
     while let Err(request) = catch_cancel(all_ended()).await {
-        if cancelled.is_empty() {
-            abort();
-        } else {
-            insist();
-        }
+        cancel(cancelled.len());
         cancelled.push(request);
     }
     cancelled

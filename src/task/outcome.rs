@@ -17,12 +17,26 @@ pub(crate) struct Outcome<T> {
 #[derive(Debug)]
 struct State<T> {
     result: Option<Result<T, JoinError>>,
+    /// It was here.
+    taken: bool,
     waiter: Option<Waker>,
+}
+
+impl<T> State<T> {
+    fn take(&mut self) -> Option<Result<T, JoinError>> {
+        assert!(!self.taken, "a RemoteHandle was used after it had given its result");
+        let result = self.result.take();
+        self.taken = result.is_some();
+        result
+    }
 }
 
 impl<T> Outcome<T> {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Outcome { state: Mutex::new(State { result: None, waiter: None }), arrived: Condvar::new() })
+        Arc::new(Outcome {
+            state: Mutex::new(State { result: None, taken: false, waiter: None }),
+            arrived: Condvar::new(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
@@ -33,7 +47,7 @@ impl<T> Outcome<T> {
     pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<Result<T, JoinError>> {
         let waker = cx.waker().clone(); // code of the user: not under the lock
         let mut state = self.lock();
-        if let Some(result) = state.result.take() {
+        if let Some(result) = state.take() {
             return Poll::Ready(result);
         }
         let replaced = state.waiter.replace(waker);
@@ -45,7 +59,7 @@ impl<T> Outcome<T> {
     pub(crate) fn wait(&self) -> Result<T, JoinError> {
         let mut state = self.lock();
         loop {
-            match state.result.take() {
+            match state.take() {
                 Some(result) => return result,
                 None => state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
             }

@@ -3,7 +3,6 @@
 //! Who catches a request is in `catch.rs`, what follows from one that nobody catches in `cell.rs`.
 #![forbid(unsafe_code)]
 
-use super::TaskId;
 use super::cell::{Flags, Phase, TaskRef};
 
 impl TaskRef {
@@ -24,15 +23,8 @@ impl TaskRef {
 
     /// Asks for the end of all of the future: what catches cancellations in it is not where this one comes from.
     pub(super) fn request_whole_cancel(&self) -> bool {
-        if !self.is_root() {
-            self.header().set(Flags::WHOLE);
-        }
+        self.header().set(Flags::WHOLE);
         self.request_cancel()
-    }
-
-    /// Whether it stands for the future of `block_on`, which nobody can drop.
-    fn is_root(&self) -> bool {
-        !self.is_child() && self.header().id() == TaskId(0)
     }
 
     /// A request is to be delivered, by a run of the task. One that is being reaped has had its own.

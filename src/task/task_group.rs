@@ -123,7 +123,12 @@ impl<E: 'static> TaskGroup<E> {
             poll_fn(|cx| nursery.poll(cx)).await;
             shared.tasks_ended().await;
         };
-        let cancelled = end_of_all(all_ended, || shared.abort(), || nursery.cancel_all()).await;
+        let cancelled = end_of_all(all_ended, |before| {
+            if before > 0 || !shared.abort() {
+                nursery.cancel_all(); // the body
+            }
+        })
+        .await;
         shared.body.take();
         let value = body.try_take().and_then(Result::ok).flatten();
         shared.failures.settle(cancelled, value).await
@@ -272,13 +277,16 @@ impl<E> Shared<E> {
         self.tasks.borrow().iter().filter_map(|(_, task)| task.clone()).collect()
     }
 
-    fn abort(&self) {
-        if self.failures.close() {
+    /// Tells all to end. False when they were told before.
+    fn abort(&self) -> bool {
+        let first = self.failures.close();
+        if first {
             let body = self.body.borrow().clone();
             self.all_tasks().iter().chain(&body).for_each(|task| {
                 task.request_cancel();
             });
         }
+        first
     }
 
     /// Waits for one task after the other: all are to end.

@@ -36,7 +36,7 @@ tests! {
     callbacks_of_an_end_come_in_the_next_turn_and_in_order,
     a_callback_for_an_end_that_was_is_called_soon,
     a_callback_that_was_taken_back_is_not_called,
-    callbacks_of_an_end_may_be_added_and_taken_back_before_the_loop_runs,
+    callbacks_that_are_added_between_two_runs_have_names_too,
     callbacks_hear_how_the_task_has_ended,
     the_result_is_taken_once,
     a_dump_tells_who_waits_for_whom,
@@ -404,24 +404,6 @@ fn a_callback_for_an_end_that_was_is_called_soon<R: Runtime>() {
     });
 }
 
-fn callbacks_of_an_end_may_be_added_and_taken_back_before_the_loop_runs<R: Runtime>() {
-    let runtime = R::new().unwrap();
-    let task = runtime.spawn(async {});
-    let calls = Rc::new(RefCell::new(Vec::new()));
-    let ids = [0, 1, 2].map(|number| {
-        let calls = calls.clone();
-        task.on_done(move |_| calls.borrow_mut().push(number))
-    });
-    assert!(task.remove_on_done(ids[1]));
-    assert!(!task.remove_on_done(ids[1]));
-    runtime.block_on(async {
-        yield_now().await;
-        yield_now().await;
-    });
-    assert_eq!(*calls.borrow(), [0, 2]);
-    end(runtime);
-}
-
 fn a_callback_that_was_taken_back_is_not_called<R: Runtime>() {
     run::<R>(async {
         let calls = Rc::new(RefCell::new(Vec::new()));
@@ -439,6 +421,20 @@ fn a_callback_that_was_taken_back_is_not_called<R: Runtime>() {
         assert_eq!(*calls.borrow(), [0, 2]);
         assert!(!task.remove_on_done(ids[0]), "it has been called");
     });
+}
+
+fn callbacks_that_are_added_between_two_runs_have_names_too<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let calls = Rc::new(RefCell::new(Vec::new()));
+    let task = runtime.spawn(async {});
+    let ids = [0, 1, 2].map(|number| {
+        let calls = calls.clone();
+        task.on_done(move |_| calls.borrow_mut().push(number))
+    });
+    assert!(task.remove_on_done(ids[1]));
+    assert!(!task.remove_on_done(ids[1]));
+    runtime.block_on(turns(3));
+    assert_eq!(*calls.borrow(), [0, 2]);
 }
 
 fn callbacks_hear_how_the_task_has_ended<R: Runtime>() {

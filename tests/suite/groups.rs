@@ -34,6 +34,7 @@ tests! {
     a_panic_of_a_destructor_wins,
     a_cancelled_task_awaits_the_children_of_its_group,
     a_second_cancellation_of_who_waits_is_for_children_that_are_no_tasks,
+    a_cancellation_of_a_group_that_was_ending_reaches_its_body,
     a_cancelled_task_gets_the_errors_of_its_group_and_ends_at_the_next_await,
     a_dropped_group_drops_its_children_and_its_task_ends_after_them,
     a_timeout_ends_a_group,
@@ -43,6 +44,7 @@ tests! {
     an_ending_group_takes_no_children,
     groups_nest_and_their_errors_are_a_tree,
     a_group_error_splits,
+    a_group_that_has_ended_without_errors_is_an_error_that_stays,
     a_cancellation_of_an_inner_group_s_child_stays_inside,
     children_are_polled_only_when_woken,
     ten_thousand_children,
@@ -456,6 +458,48 @@ fn a_second_cancellation_of_who_waits_is_for_children_that_are_no_tasks<R: Runti
     });
 }
 
+fn a_cancellation_of_a_group_that_was_ending_reaches_its_body<R: Runtime>() {
+    /// Does not end when the group tells it to.
+    async fn stubborn() -> Result<(), &'static str> {
+        let _first = catch_cancel(pending::<()>()).await;
+        pending().await
+    }
+    run::<R>(async {
+        let polled = spawn(async {
+            let ended: Ended<()> = task_group(async |g| {
+                g.spawn(async { Err::<(), _>("failed") });
+                stubborn().await
+            })
+            .await;
+            ended
+        });
+        let quiet = spawn(async {
+            let ended: Ended<()> = task_group(async |g| {
+                g.spawn(stubborn());
+                yield_now().await;
+                g.cancel();
+                Ok(())
+            })
+            .await;
+            ended
+        });
+        let tasks = spawn(TaskGroup::new().run(async |g| {
+            g.spawn(async { Err::<(), _>("failed") });
+            stubborn().await
+        }));
+        turns(5).await;
+        let groups = [polled, quiet, tasks];
+        assert!(groups.iter().all(JoinHandle::request_cancel));
+        turns(10).await;
+        let [polled, quiet, tasks] = groups;
+        assert!(polled.is_finished() && !quiet.is_finished() && tasks.is_finished());
+        quiet.request_cancel(); // not the body, but a child
+        assert!(polled.await.unwrap().unwrap_err().into_iter().eq(["failed"]));
+        assert!(quiet.await.unwrap_err().is_cancelled());
+        assert!(tasks.await.unwrap().unwrap_err().into_iter().eq(["failed"]));
+    });
+}
+
 fn a_cancelled_task_gets_the_errors_of_its_group_and_ends_at_the_next_await<R: Runtime>() {
     run::<R>(async {
         let got = Rc::new(Cell::new(false));
@@ -673,6 +717,23 @@ fn a_group_error_splits<R: Runtime>() {
         assert!(even.unwrap().iter().eq(&[0, 2, 4]));
         let (all, none) = odd.unwrap().split(|number| number % 2 == 1);
         assert!((&all.unwrap()).into_iter().eq(&[1, 3]) && none.is_none());
+    });
+}
+
+fn a_group_that_has_ended_without_errors_is_an_error_that_stays<R: Runtime>() {
+    run::<R>(async {
+        let outer: Result<(), GroupError> = task_group(async |g| {
+            g.spawn(async {
+                let inner = TaskGroup::<Box<dyn std::error::Error>>::new();
+                inner.cancel();
+                Ok(inner.run(async |_| pending::<Result<(), _>>().await).await?)
+            });
+            Ok(())
+        })
+        .await;
+        let (found, rest) = outer.unwrap_err().downcast::<std::fmt::Error>();
+        assert!(found.is_empty());
+        assert_eq!(rest.unwrap().len(), 1);
     });
 }
 

@@ -2,13 +2,15 @@
 //! `Runner`.
 
 use std::cell::Cell;
+use std::future::pending;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::sys::signal::{SIGINT, raise};
+use proactor::combine::try_gather_tasks;
 use proactor::task::{BlockingPool, Builder, call_soon, catch_cancel, current, spawn_blocking_on, try_spawn};
-use proactor::{Config, Leak, Runner, Runtime, spawn, yield_now};
+use proactor::{Config, Leak, Runner, Runtime, join, spawn, yield_now};
 
 use crate::kit::*;
 
@@ -26,6 +28,7 @@ tests! {
     a_runner_runs_several_futures_on_one_loop,
     a_main_future_can_be_cancelled,
     a_main_future_can_catch_its_cancellation,
+    a_main_future_that_waits_for_a_cancelled_task_is_cancelled,
     a_request_for_one_main_future_is_not_for_the_next,
     an_interrupt_is_caught_on_request_only,
     the_first_interrupt_cancels_the_main_future,
@@ -252,6 +255,17 @@ fn a_main_future_can_be_cancelled<R: Runtime>() {
 
 fn half_pair_of<R: Runtime>(runner: &Runner<R>) -> (proactor::net::TcpStream, std::net::TcpStream) {
     runner.runtime().block_on(async { half_pair() })
+}
+
+fn a_main_future_that_waits_for_a_cancelled_task_is_cancelled<R: Runtime>() {
+    let runner = Runner::on(R::new().unwrap());
+    let outcome = runner.run(async {
+        let beside = catch_cancel(pending::<()>());
+        let task = spawn(pending::<Result<(), ()>>());
+        task.request_cancel();
+        join!(beside, try_gather_tasks([task]))
+    });
+    assert!(outcome.unwrap_err().is_cancelled());
 }
 
 fn a_main_future_can_catch_its_cancellation<R: Runtime>() {

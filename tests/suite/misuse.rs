@@ -27,6 +27,7 @@ tests! {
     a_handle_after_its_runtime_says_so,
     a_future_polled_after_its_result_panics,
     a_join_handle_polled_after_its_result_panics,
+    a_remote_handle_has_one_result,
     t29_a_loop_inside_a_loop_panics_with_the_cure,
     t29_a_second_runtime_inside_the_first_panics_with_the_cure,
     t29_a_loop_inside_a_task_panics_with_the_cure,
@@ -212,6 +213,18 @@ fn names_the_loop(what: &str, message: &str) {
     assert!(message.starts_with(what), "{message}");
     assert!(message.contains("already runs on this thread") && message.contains("`.await`"), "{message}");
     assert!(message.contains("`spawn`") && message.contains("another thread"), "{message}");
+}
+
+fn a_remote_handle_has_one_result<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let [mut awaited, mut joined] = [(); 2].map(|()| runtime.handle().spawn(async || 1));
+    runtime.block_on(async {
+        assert_eq!((&mut awaited).await.unwrap(), 1);
+        assert_eq!((&mut joined).await.unwrap(), 1);
+        assert!(polled(&mut awaited).contains("after it had given its result"));
+    });
+    assert!(panic_of(|| joined.join()).contains("after it had given its result"));
+    end(runtime);
 }
 
 fn t29_a_loop_inside_a_loop_panics_with_the_cure<R: Embed>() {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use proactor::fs::File;
 use proactor::net::TcpStream;
-use proactor::task::JoinHandle;
+use proactor::task::{JoinHandle, catch_cancel};
 use proactor::time::{sleep, timeout};
 use proactor::{Config, Runtime, Shutdown, spawn, spawn_blocking, yield_now};
 
@@ -34,6 +34,7 @@ tests! {
     t30_a_spawn_in_a_drop_during_shutdown_that_leaves_an_operation,
     t30_an_operation_that_a_drop_begins_during_shutdown_is_ended,
     a_job_that_talks_to_the_loop_is_told_of_its_end,
+    a_remote_handle_gets_what_a_task_gives_at_the_end,
     a_future_kept_elsewhere_does_not_hold_up_the_shutdown;
     proactor:
     t20_shutdown_ends_ten_thousand_operations_on_one_descriptor,
@@ -600,4 +601,17 @@ fn a_future_kept_elsewhere_does_not_hold_up_the_shutdown<R: Runtime>() {
     assert!(!watch.is_dropped());
     drop(kept.take());
     watch.assert_untouched();
+}
+
+fn a_remote_handle_gets_what_a_task_gives_at_the_end<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let remote = runtime.handle().spawn(async || {
+        let told = catch_cancel(pending::<()>()).await;
+        yield_now().await;
+        drop(told);
+        7
+    });
+    runtime.block_on(turns(5));
+    runtime.shutdown(Duration::from_secs(10));
+    assert_eq!(remote.join().unwrap(), 7);
 }
