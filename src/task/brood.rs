@@ -30,8 +30,7 @@ use super::waker::Waiter;
 use super::{JoinError, JoinHandle, catch, scheduler};
 use crate::sys::guarded::Guarded;
 
-const GONE: &str =
-    "futures were gathered in a runtime that has ended; gather them in the runtime that awaits them";
+const GONE: &str = "futures of a gather or a group belong to a runtime that has ended; gather them in the runtime that awaits them";
 
 /// What the children of a brood know of it.
 pub(super) struct Core {

@@ -80,12 +80,13 @@ pub struct CallHandle {
 }
 
 impl CallHandle {
-    /// Takes the callback back. False, and without effect, when it has been called.
+    /// Takes the callback back. False when it has been called. In the callback itself it is true, and one of a watched
+    /// descriptor is not called again.
     pub fn cancel(&self) -> bool {
         self.task.request_cancel()
     }
 
-    /// Whether it was taken back in time.
+    /// Whether it was taken back, before it had been called.
     pub fn is_cancelled(&self) -> bool {
         self.task.header().cancels.get() > 0
     }

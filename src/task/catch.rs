@@ -3,14 +3,17 @@
 //! Each [`CatchCancel`] that has been polled is a *scope* of its task. Scopes nest as their futures do. A request is
 //! delivered to the innermost ones (several, where a task polls several futures at a time); only a task without any
 //! loses its whole future. A scope catches once.
+//!
+//! Those who have caught a request share it. When the last of them is through, it goes on to what is around, unless all
+//! have swallowed it.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
@@ -30,6 +33,8 @@ pub(super) struct Scopes {
     current: RefCell<Option<Rc<Scope>>>,
     /// Of the children of groups in the task, the innermost that is being polled: it has scopes of its own.
     child: RefCell<Option<TaskRef>>,
+    /// What is being dropped is what a request has ended: earlier ones, that were being handled in there, end with it.
+    absorbs: Cell<bool>,
 }
 
 /// To whom a request goes that is for what is being polled now: the task, or a child of a group in it.
@@ -48,7 +53,10 @@ pub(crate) fn cancel_with<T>(cx: &Context<'_>) -> Poll<T> {
             // Not whatever is innermost in the task: that may be beside this.
             Some(scope) => {
                 target.count_request();
-                scope.trigger();
+                if !scope.triggered.get() {
+                    scope.mark(&Request::new(&target));
+                    scope.wake();
+                }
             }
             None => {
                 target.request_whole_cancel();
@@ -73,12 +81,76 @@ pub(super) fn inside<T>(child: &TaskRef, poll: impl FnOnce() -> T) -> T {
     poll()
 }
 
+/// A request that was caught, once or several times.
+struct Request {
+    task: TaskRef,
+    /// One who has caught it has not swallowed it.
+    goes_on: Cell<bool>,
+    /// Who waits until all are through.
+    waiting: RefCell<Vec<Waiter>>,
+}
+
+impl Request {
+    fn new(task: &TaskRef) -> Rc<Self> {
+        Rc::new(Request { task: task.clone(), goes_on: Cell::new(false), waiting: RefCell::default() })
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        let header = self.task.header();
+        let is_absorbed = header.extra().is_some_and(|extra| extra.scopes.absorbs.get());
+        if self.goes_on.get() && header.cancels.get() > 0 && !is_absorbed {
+            self.task.deliver_cancel();
+        }
+        let waiting = self.waiting.take();
+        waiting.into_iter().for_each(|waiter| contain(|| waiter.wake()));
+    }
+}
+
+/// The share of one who has caught a request; dropped, it lets the request go on.
+struct Share {
+    request: Rc<Request>,
+    swallowed: bool,
+}
+
+impl Share {
+    /// It need not go on for this one.
+    fn swallow(mut self) -> TaskRef {
+        self.swallowed = true;
+        self.request.task.clone()
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if !self.swallowed {
+            self.request.goes_on.set(true);
+        }
+    }
+}
+
+/// Drops what a request of this task has ended.
+fn absorbing(task: &TaskRef, drop_it: impl FnOnce()) {
+    struct Restore<'a>(&'a Scopes, bool);
+    impl Drop for Restore<'_> {
+        fn drop(&mut self) {
+            self.0.absorbs.set(self.1);
+        }
+    }
+    let scopes = &task.header().extra_or_new().scopes;
+    let _restore = Restore(scopes, scopes.absorbs.replace(true));
+    drop_it();
+}
+
 struct Scope {
     /// The scope around this one.
     parent: Option<Rc<Scope>>,
     /// Scopes directly inside that a request would reach.
     inner: Cell<usize>,
+    /// It has caught a request, and has it until its owner takes it.
     triggered: Cell<bool>,
+    caught: Cell<Option<Share>>,
     waiter: Cell<Option<Waiter>>,
 }
 
@@ -90,27 +162,30 @@ impl fmt::Debug for Scope {
 
 impl Scopes {
     /// Hands a request to the innermost scopes that have not got one. False when there is none.
-    pub(super) fn deliver(&self) -> bool {
+    pub(super) fn deliver(&self, task: &TaskRef) -> bool {
         let innermost = |scope: &&Rc<Scope>| scope.inner.get() == 0 && !scope.triggered.get();
         let scopes: Vec<_> =
             self.all.borrow().iter().map(|(_, scope)| scope).filter(innermost).cloned().collect();
-        scopes.iter().for_each(|scope| scope.mark());
-        for waiter in scopes.iter().filter_map(|scope| scope.waiter.take()) {
-            contain(|| waiter.wake()); // code of the user, perhaps, whose panic keeps the request from nobody
+        if scopes.is_empty() {
+            return false;
         }
-        !scopes.is_empty()
+        let request = Request::new(task);
+        scopes.iter().for_each(|scope| scope.mark(&request));
+        scopes.iter().for_each(|scope| scope.wake());
+        true
     }
 }
 
 impl Scope {
-    fn mark(&self) {
+    /// A request is for this scope, whatever is inside.
+    fn mark(&self, request: &Rc<Request>) {
         self.leave(); // the next request is for what is around
         self.triggered.set(true);
+        self.caught.set(Some(Share { request: request.clone(), swallowed: false }));
     }
 
-    /// A request is for this scope, whatever is inside.
-    fn trigger(&self) {
-        self.mark();
+    /// Calls code of the user, perhaps, whose panic keeps the request from nobody.
+    fn wake(&self) {
         let waiter = self.waiter.take();
         waiter.into_iter().for_each(|waiter| contain(|| waiter.wake()));
     }
@@ -140,6 +215,7 @@ impl Entered {
             parent,
             inner: Cell::new(0),
             triggered: Cell::new(false),
+            caught: Cell::new(None),
             waiter: Cell::new(None),
         });
         let place = scopes.all.borrow_mut().insert(scope.clone());
@@ -178,6 +254,7 @@ impl Drop for Entered {
         self.scope.leave();
         let waiter = self.scope.waiter.take();
         drop((left, waiter)); // a waker is code of the user
+        drop(self.scope.caught.take()); // nobody has come for it: it goes on
     }
 }
 
@@ -190,7 +267,9 @@ impl Drop for Entered {
 /// more gives its result. [`Cancelled::uncancel`] swallows the request instead. The handle shows both: `cancel().await`
 /// gives the result of a task that was not to be stopped.
 ///
-/// A further request, while the first is being handled, is delivered to what is around.
+/// A further request, while the first is being handled, is delivered to what is around. Futures side by side in a task may
+/// catch the same request: then it goes on when the last of them is through. One whose `catch_cancel` is dropped before it
+/// gave its answer is through at once.
 ///
 /// The future that was given to `block_on` is no task that could be dropped: requests for it only reach its
 /// `catch_cancel`s. That of a [`Runner`](crate::Runner) is.
@@ -239,8 +318,8 @@ pin_project! {
 enum State {
     New,
     Inside(Entered),
-    /// The future has been dropped, and its remains are waited for.
-    Caught(TaskRef, Remains),
+    /// The future has been dropped, and its remains are waited for. (None when the request has been given.)
+    Caught(Option<Cancelled>, Remains),
     Over,
 }
 
@@ -261,10 +340,11 @@ impl<F: Future> Future for CatchCancel<F> {
                     *this.state = State::New; // it has moved to another task
                 }
                 State::Inside(entered) if entered.scope.triggered.get() => {
+                    let cancelled = Cancelled(entered.scope.caught.take());
                     let task = entered.task.clone();
                     *this.state = State::Over; // out of the list: what follows is for those around
-                    let remains = dispose(|| this.future.set(None));
-                    *this.state = State::Caught(task, remains);
+                    let remains = dispose(|| absorbing(&task, || this.future.set(None)));
+                    *this.state = State::Caught(Some(cancelled), remains);
                 }
                 State::Inside(entered) => {
                     entered.watch(cx);
@@ -274,9 +354,9 @@ impl<F: Future> Future for CatchCancel<F> {
                     this.future.set(None);
                     return Poll::Ready(Ok(output));
                 }
-                State::Caught(task, remains) => {
+                State::Caught(cancelled, remains) => {
                     ready!(Pin::new(remains).poll(cx));
-                    let cancelled = Cancelled { task: Some(task.clone()) };
+                    let cancelled = cancelled.take().expect("it is given once");
                     *this.state = State::Over;
                     return Poll::Ready(Err(cancelled));
                 }
@@ -305,24 +385,39 @@ impl<F: Future> Future for CatchCancel<F> {
 ///     assert_eq!(task.cancel().await.unwrap(), "not to be stopped");
 /// });
 /// ```
-#[derive(Debug)]
 #[must_use = "dropping it lets the next await end the task: keep it, or call `uncancel`"]
-pub struct Cancelled {
-    task: Option<TaskRef>,
-}
+pub struct Cancelled(Option<Share>);
 
 impl Cancelled {
     /// Swallows the request: the task goes on as if nobody had asked. Says how many requests are left.
     pub fn uncancel(mut self) -> usize {
-        self.task.take().map_or(0, |task| task.uncancel().into())
+        self.0.take().map_or(0, |share| share.swallow().uncancel().into())
     }
 }
 
-impl Drop for Cancelled {
-    fn drop(&mut self) {
-        if let Some(task) = self.task.take().filter(|task| task.header().cancels.get() > 0) {
-            task.deliver_cancel();
-        }
+/// Lets requests go on, and waits until all who have caught them are through. Who is asked to end is ended by the next
+/// await, if somebody can end it.
+pub(super) async fn pass_on(requests: Vec<Cancelled>) {
+    let shared: Vec<Weak<Request>> =
+        requests.iter().filter_map(|request| Some(Rc::downgrade(&request.0.as_ref()?.request))).collect();
+    drop(requests);
+    for request in shared {
+        poll_fn(|cx| {
+            let waiter = Waiter::new(cx); // code of the user, perhaps: nothing is borrowed
+            let Some(request) = request.upgrade() else { return Poll::Ready(()) };
+            let mut waiting = request.waiting.borrow_mut();
+            if !waiting.iter().any(|known| known.will_wake(cx)) {
+                waiting.push(waiter);
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl fmt::Debug for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cancelled").finish_non_exhaustive()
     }
 }
 

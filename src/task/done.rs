@@ -28,11 +28,13 @@ pub(super) struct Callbacks {
 
 impl Callbacks {
     /// For a task that has ended, the callback is called in the next turn.
+    #[track_caller]
     pub(super) fn add(task: &TaskRef, callback: Callback) -> CallbackId {
         let callbacks = &task.header().extra_or_new().callbacks;
         let id = CallbackId(callbacks.next_id.replace(callbacks.next_id.get() + 1));
         if task.is_complete() {
-            call_one(task, callback);
+            let task = Task::new(task.clone());
+            drop(call_soon(move || callback(task)));
         } else {
             callbacks.waiting.borrow_mut().push((id, callback));
         }
@@ -53,6 +55,7 @@ impl Callbacks {
     }
 }
 
+/// For the end of a task.
 fn call_one(task: &TaskRef, callback: Callback) {
     let task = Task::new(task.clone());
     // Outside a running loop, as when a runtime has ended, nobody is there to call it.

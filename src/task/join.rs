@@ -124,6 +124,9 @@ impl<T> JoinHandle<T> {
     /// `add_done_callback`. Callbacks are called in the order in which they were added. They are not called when the
     /// runtime ends before.
     ///
+    /// # Panics
+    /// When the task has ended, and no runtime runs here that could call.
+    ///
     /// # Examples
     /// ```
     /// use proactor::task::{Ended, TaskState};
@@ -142,6 +145,7 @@ impl<T> JoinHandle<T> {
     ///     assert_eq!(state.get(), Some(TaskState::Done(Some(Ended::Finished))));
     /// });
     /// ```
+    #[track_caller]
     pub fn on_done(&self, callback: impl FnOnce(Task) + 'static) -> CallbackId {
         Callbacks::add(&self.task, Box::new(callback))
     }

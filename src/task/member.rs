@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::catch::{Cancelled, catch_cancel};
+use super::catch::{Cancelled, catch_cancel, pass_on};
 use super::cleanup::{Remains, dispose};
 use super::group_error::GroupError;
 use super::{JoinError, JoinHandle, Panic, yield_now};
@@ -67,7 +67,7 @@ impl<E> Failures<E> {
             return Err(GroupError::new(errors)); // and the next await ends who was cancelled
         }
         if !cancelled.is_empty() {
-            drop(cancelled);
+            pass_on(cancelled).await;
             yield_now().await; // here, unless nobody ends it
         }
         value.ok_or_else(|| GroupError::new(Vec::new()))

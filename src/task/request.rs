@@ -54,7 +54,7 @@ impl TaskRef {
         }
         let uncaught = header.has(Flags::FORCED.with(Flags::WHOLE));
         header.unset(Flags::PENDING.with(Flags::WHOLE));
-        uncaught || !header.extra().is_some_and(|extra| extra.scopes.deliver())
+        uncaught || !header.extra().is_some_and(|extra| extra.scopes.deliver(self))
     }
 
     /// Whether the end of the runtime has asked it to end, and it has not taken that back.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use proactor::task::{Cancelled, TaskState, catch_cancel, current, try_current};
 use proactor::time::sleep;
-use proactor::{Runtime, spawn, yield_now};
+use proactor::{Runtime, join, select, spawn, yield_now};
 
 use crate::kit::*;
 
@@ -28,6 +28,9 @@ tests! {
     a_waker_that_panics_at_a_request_leaves_the_loop_in_order,
     a_scope_moves_with_its_future_to_another_task,
     the_future_of_block_on_catches,
+    a_request_goes_on_when_all_who_have_caught_it_are_through,
+    a_request_is_not_lost_with_the_scope_that_has_caught_it,
+    a_request_ends_the_handling_of_the_one_before,
 }
 
 fn a_request_ends_only_what_is_caught<R: Runtime>() {
@@ -359,4 +362,80 @@ fn the_future_of_block_on_catches<R: Runtime>() {
         catch_cancel(turns(2)).await.unwrap();
     });
     end(runtime);
+}
+
+fn a_request_goes_on_when_all_who_have_caught_it_are_through<R: Runtime>() {
+    run::<R>(async {
+        for swallowed in [false, true] {
+            let log = Log::default();
+            let noted = log.clone();
+            let task = spawn(async move {
+                let quick = async {
+                    let cancelled = catch_cancel(pending::<()>()).await.unwrap_err();
+                    turns(1).await;
+                    drop(cancelled);
+                };
+                let slow = async {
+                    let cancelled = catch_cancel(pending::<()>()).await.unwrap_err();
+                    turns(5).await;
+                    noted.note("cleaned up");
+                    if swallowed {
+                        cancelled.uncancel();
+                    }
+                };
+                join!(quick, slow);
+                yield_now().await;
+                noted.note("goes on");
+            });
+            turns(1).await;
+            let ended = task.cancel().await;
+            assert_eq!(ended.is_ok(), swallowed);
+            let rest: &[_] = if swallowed { &["goes on"] } else { &[] };
+            assert_eq!(log.take(), [&["cleaned up"], rest].concat());
+        }
+    });
+}
+
+fn a_request_is_not_lost_with_the_scope_that_has_caught_it<R: Runtime>() {
+    run::<R>(async {
+        let signal = Signal::default();
+        let arrives = signal.clone();
+        let task = spawn(async move {
+            select! {
+                biased;
+                () = arrives => {}
+                _ = catch_cancel(pending::<()>()) => unreachable!("the other is ready"),
+            }
+            yield_now().await;
+            unreachable!("it was cancelled");
+        });
+        turns(1).await;
+        signal.set();
+        assert!(task.cancel().await.unwrap_err().is_cancelled());
+    });
+}
+
+fn a_request_ends_the_handling_of_the_one_before<R: Runtime>() {
+    run::<R>(async {
+        let log = Log::default();
+        let noted = log.clone();
+        let task = spawn(async move {
+            let handled = async {
+                let _first = catch_cancel(pending::<()>()).await;
+                noted.note("first");
+                pending::<()>().await
+            };
+            let second = catch_cancel(handled).await.unwrap_err();
+            turns(3).await;
+            noted.note("second");
+            assert_eq!(second.uncancel(), 1);
+            yield_now().await;
+        });
+        for _ in 0..2 {
+            turns(1).await;
+            task.request_cancel();
+        }
+        task.await.unwrap();
+        assert_eq!(log.take(), ["first", "second"]);
+    });
 }

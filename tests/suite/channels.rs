@@ -837,6 +837,7 @@ fn every_receiver_gets_every_value<R: Runtime>() {
             assert_eq!(sender.send(String::from("late")), Ok(2));
             assert!(noted.is_woken());
             assert_eq!(waits.await.as_deref(), Ok("late"));
+            assert_eq!((first.len(), first.resubscribe().len()), (2, 0), "of what is sent from now on");
             assert_eq!(first.recv().await.as_deref(), Ok("early"));
             assert_eq!(first.recv().await.as_deref(), Ok("late"));
             assert_eq!((sender.receiver_count(), first.len(), second.len()), (2, 0, 0));

@@ -37,6 +37,7 @@ tests! {
     a_callback_for_an_end_that_was_is_called_soon,
     a_callback_that_was_taken_back_is_not_called,
     callbacks_that_are_added_between_two_runs_have_names_too,
+    a_callback_that_no_loop_could_call_is_refused,
     callbacks_hear_how_the_task_has_ended,
     the_result_is_taken_once,
     a_dump_tells_who_waits_for_whom,
@@ -421,6 +422,13 @@ fn a_callback_that_was_taken_back_is_not_called<R: Runtime>() {
         assert_eq!(*calls.borrow(), [0, 2]);
         assert!(!task.remove_on_done(ids[0]), "it has been called");
     });
+}
+
+fn a_callback_that_no_loop_could_call_is_refused<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let task = runtime.spawn(async {});
+    runtime.block_on(turns(1));
+    assert!(panic_of(|| task.on_done(|_| unreachable!())).contains("a callback of the loop needs a running"));
 }
 
 fn callbacks_that_are_added_between_two_runs_have_names_too<R: Runtime>() {

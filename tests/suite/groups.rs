@@ -35,6 +35,7 @@ tests! {
     a_cancelled_task_awaits_the_children_of_its_group,
     a_second_cancellation_of_who_waits_is_for_children_that_are_no_tasks,
     a_cancellation_of_a_group_that_was_ending_reaches_its_body,
+    groups_side_by_side_wait_for_each_other_at_a_cancellation,
     a_cancelled_task_gets_the_errors_of_its_group_and_ends_at_the_next_await,
     a_dropped_group_drops_its_children_and_its_task_ends_after_them,
     a_timeout_ends_a_group,
@@ -497,6 +498,44 @@ fn a_cancellation_of_a_group_that_was_ending_reaches_its_body<R: Runtime>() {
         assert!(polled.await.unwrap().unwrap_err().into_iter().eq(["failed"]));
         assert!(quiet.await.unwrap_err().is_cancelled());
         assert!(tasks.await.unwrap().unwrap_err().into_iter().eq(["failed"]));
+    });
+}
+
+fn groups_side_by_side_wait_for_each_other_at_a_cancellation<R: Runtime>() {
+    run::<R>(async {
+        /// A group whose child takes so many turns to end.
+        async fn group(log: &Log, takes: usize) -> Ended<()> {
+            task_group(async |g| {
+                g.spawn(async {
+                    let _caught = catch_cancel(pending::<()>()).await;
+                    turns(takes).await;
+                    log.note("ended");
+                    Ok(())
+                });
+                pending().await
+            })
+            .await
+        }
+        let log = Log::default();
+        let noted = log.clone();
+        let task = spawn(async move {
+            let ended = gather([1, 9].map(|takes| group(&noted, takes))).await;
+            unreachable!("{ended:?}");
+        });
+        turns(2).await;
+        assert!(task.cancel().await.unwrap_err().is_cancelled());
+        assert_eq!(log.take(), ["ended", "ended"]);
+
+        // Nobody can end this one: the groups say that they were cancelled.
+        let main = task::current();
+        let groups = gather([1, 9].map(|takes| group(&log, takes)));
+        spawn(async move {
+            turns(2).await;
+            main.request_cancel()
+        });
+        assert!(groups.await.into_iter().all(|ended| ended.unwrap_err().is_empty()));
+        assert_eq!(log.take(), ["ended", "ended"]);
+        task::current().uncancel();
     });
 }
 
