@@ -34,7 +34,7 @@ pub(super) struct Scopes {
     /// Of the children of groups in the task, the innermost that is being polled: it has scopes of its own.
     child: RefCell<Option<TaskRef>>,
     /// What is being dropped is what a request has ended: earlier ones, that were being handled in there, end with it.
-    absorbs: Cell<bool>,
+    absorbs: RefCell<bool>,
 }
 
 /// To whom a request goes that is for what is being polled now: the task, or a child of a group in it.
@@ -69,16 +69,20 @@ pub(crate) fn cancel_with<T>(cx: &Context<'_>) -> Poll<T> {
 
 /// Calls `poll`, which polls this child of a group in the current task.
 pub(super) fn inside<T>(child: &TaskRef, poll: impl FnOnce() -> T) -> T {
-    struct Restore<'a>(&'a Scopes, Option<TaskRef>);
-    impl Drop for Restore<'_> {
+    let Some(task) = scheduler::with(|current| current?.current_task()) else { return poll() };
+    during(&task.header().extra_or_new().scopes.child, Some(child.clone()), poll)
+}
+
+/// Calls `f` while `value` is in this place.
+fn during<V, T>(place: &RefCell<V>, value: V, f: impl FnOnce() -> T) -> T {
+    struct Restore<'a, V>(&'a RefCell<V>, Option<V>);
+    impl<V> Drop for Restore<'_, V> {
         fn drop(&mut self) {
-            self.0.child.replace(self.1.take());
+            self.1.take().into_iter().for_each(|before| drop(self.0.replace(before)));
         }
     }
-    let Some(task) = scheduler::with(|current| current?.current_task()) else { return poll() };
-    let scopes = &task.header().extra_or_new().scopes;
-    let _restore = Restore(scopes, scopes.child.replace(Some(child.clone())));
-    poll()
+    let _restore = Restore(place, Some(place.replace(value)));
+    f()
 }
 
 /// A request that was caught, once or several times.
@@ -99,7 +103,7 @@ impl Request {
 impl Drop for Request {
     fn drop(&mut self) {
         let header = self.task.header();
-        let is_absorbed = header.extra().is_some_and(|extra| extra.scopes.absorbs.get());
+        let is_absorbed = header.extra().is_some_and(|extra| *extra.scopes.absorbs.borrow());
         if self.goes_on.get() && header.cancels.get() > 0 && !is_absorbed {
             self.task.deliver_cancel();
         }
@@ -128,19 +132,6 @@ impl Drop for Share {
             self.request.goes_on.set(true);
         }
     }
-}
-
-/// Drops what a request of this task has ended.
-fn absorbing(task: &TaskRef, drop_it: impl FnOnce()) {
-    struct Restore<'a>(&'a Scopes, bool);
-    impl Drop for Restore<'_> {
-        fn drop(&mut self) {
-            self.0.absorbs.set(self.1);
-        }
-    }
-    let scopes = &task.header().extra_or_new().scopes;
-    let _restore = Restore(scopes, scopes.absorbs.replace(true));
-    drop_it();
 }
 
 struct Scope {
@@ -228,15 +219,7 @@ impl Entered {
 
     /// Calls `poll` with this scope around whatever it polls.
     fn around<T>(&self, poll: impl FnOnce() -> T) -> T {
-        struct Restore<'a>(&'a Scopes, Option<Rc<Scope>>);
-        impl Drop for Restore<'_> {
-            fn drop(&mut self) {
-                self.0.current.replace(self.1.take());
-            }
-        }
-        let scopes = self.scopes();
-        let _restore = Restore(scopes, scopes.current.replace(Some(self.scope.clone())));
-        poll()
+        during(&self.scopes().current, Some(self.scope.clone()), poll)
     }
 
     fn watch(&self, cx: &Context<'_>) {
@@ -343,7 +326,8 @@ impl<F: Future> Future for CatchCancel<F> {
                     let cancelled = Cancelled(entered.scope.caught.take());
                     let task = entered.task.clone();
                     *this.state = State::Over; // out of the list: what follows is for those around
-                    let remains = dispose(|| absorbing(&task, || this.future.set(None)));
+                    let absorbs = &task.header().extra_or_new().scopes.absorbs;
+                    let remains = dispose(|| during(absorbs, true, || this.future.set(None)));
                     *this.state = State::Caught(Some(cancelled), remains);
                 }
                 State::Inside(entered) => {

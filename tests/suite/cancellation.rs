@@ -185,13 +185,7 @@ fn requests_to_a_task_at_each_point_of_its_life<R: Runtime>() {
         assert!(waits.await.unwrap_err().is_cancelled());
         // By its own destructor, and while it cleans up: it is ending already.
         let (log, goes_on) = (Log::default(), Signal::default());
-        let (noted, gate) = (log.clone(), goes_on.clone());
-        let closing = Closes(async move || {
-            noted.note("closes");
-            gate.await;
-            noted.note("closed");
-            Ok(())
-        });
+        let closing = gated(&log, &goes_on);
         let task = spawn(async move {
             let me = current();
             let _asks = OnDrop(move || assert!(me.request_cancel()));

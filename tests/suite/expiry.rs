@@ -114,13 +114,7 @@ fn who_waits_for_is_cancelled_while_it_awaits_the_rest<R: Runtime>() {
     run::<R>(async {
         for scope in [false, true] {
             let (log, goes_on) = (Log::default(), Signal::default());
-            let (noted, gate) = (log.clone(), goes_on.clone());
-            let closing = Closes(async move || {
-                noted.note("closes");
-                gate.await;
-                noted.note("closed");
-                Ok(())
-            });
+            let closing = gated(&log, &goes_on);
             let inner = hold(closing);
             let outer = noting(&log, "outer closes", "outer closed");
             let task = spawn(async move {

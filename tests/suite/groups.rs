@@ -519,12 +519,15 @@ fn groups_side_by_side_wait_for_each_other_at_a_cancellation<R: Runtime>() {
         let log = Log::default();
         let noted = log.clone();
         let task = spawn(async move {
-            let ended = gather([1, 9].map(|takes| group(&noted, takes))).await;
-            unreachable!("{ended:?}");
+            let group = async |takes| {
+                let ended = group(&noted, takes).await;
+                unreachable!("{ended:?}");
+            };
+            let _: Vec<()> = gather([1, 9].map(group)).await;
         });
         turns(2).await;
         assert!(task.cancel().await.unwrap_err().is_cancelled());
-        assert_eq!(log.take(), ["ended", "ended"]);
+        assert_eq!(log.take(), ["ended", "ended"], "and neither goes on meanwhile");
 
         // Nobody can end this one: the groups say that they were cancelled.
         let main = task::current();

@@ -74,14 +74,8 @@ fn a_request_while_remains_are_awaited_goes_to_what_is_around<R: Runtime>() {
     run::<R>(async {
         let log = Log::default();
         let (noted, goes_on) = (log.clone(), Signal::default());
-        let (closes, gate) = (log.clone(), goes_on.clone());
+        let closing = gated(&log, &goes_on);
         let task = spawn(async move {
-            let closing = Closes(async move || {
-                closes.note("closes");
-                gate.await;
-                closes.note("closed");
-                Ok(())
-            });
             let outer = catch_cancel(async {
                 let inner = catch_cancel(hold(closing));
                 let _caught = inner.await;

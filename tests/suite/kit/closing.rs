@@ -7,6 +7,8 @@ use std::rc::Rc;
 
 use proactor::scope::{AsyncClose, using};
 
+use super::running::Signal;
+
 /// What has happened, in its order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log(Rc<RefCell<Vec<&'static str>>>);
@@ -46,6 +48,17 @@ impl<F: AsyncFnOnce() -> io::Result<()>> AsyncClose for Closes<F> {
     async fn close(self) -> io::Result<()> {
         (self.0)().await
     }
+}
+
+/// A resource that notes when it begins to be closed, and when it has been: once the gate is open.
+pub(crate) fn gated(log: &Log, gate: &Signal) -> impl AsyncClose + use<> {
+    let (log, gate) = (log.clone(), gate.clone());
+    Closes(async move || {
+        log.note("closes");
+        gate.await;
+        log.note("closed");
+        Ok(())
+    })
 }
 
 /// Uses a resource for ever.
