@@ -296,3 +296,40 @@ impl<F: Flavor, T: ?Sized + fmt::Debug> fmt::Debug for WriteGuard<'_, F, T> {
         (**self).fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::flavor::{Local, Threaded};
+    use super::*;
+    use std::pin::pin;
+    use std::task::Waker;
+
+    /// A ticket has three bits of generations here: see `waiters.rs`.
+    fn a_writer_whose_place_was_used_often_waits_for_the_reader<F: Flavor>() {
+        for others in 0..20 {
+            let lock = RwLock::<F, _>::new(0);
+            let cx = &mut Context::from_waker(Waker::noop());
+            let guard = lock.try_write().unwrap();
+            let mut served = Box::pin(lock.read());
+            assert!(served.as_mut().poll(cx).is_pending());
+            drop(guard); // the reader has its permit and does not know
+            for _ in 0..others {
+                assert!(pin!(lock.write()).poll(cx).is_pending());
+            }
+            let mut writer = pin!(lock.write());
+            assert!(writer.as_mut().poll(cx).is_pending());
+            drop(served);
+            let Poll::Ready(mut value) = writer.as_mut().poll(cx) else { panic!("nobody reads any more") };
+            assert!(lock.try_read().is_none(), "a reader beside the writer, after {others} others");
+            *value += 1;
+            drop(value);
+            assert_eq!(*lock.try_write().expect("all permits are back"), 1);
+        }
+    }
+
+    #[test]
+    fn t71_no_reader_beside_a_writer_after_all_generations_of_a_ticket() {
+        a_writer_whose_place_was_used_often_waits_for_the_reader::<Local>();
+        a_writer_whose_place_was_used_often_waits_for_the_reader::<Threaded>();
+    }
+}

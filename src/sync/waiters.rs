@@ -2,13 +2,17 @@
 //!
 //! It knows neither wakers nor locks; what a waiter is, its user says. The entries are a list threaded through an
 //! arena that is used again, so that waiting allocates nothing once the arena has its size. A ticket is used once: who
-//! was taken out of the queue finds nothing by it, which is how a waiter learns that it was served.
+//! was taken out of the queue finds nothing by it, which is how a waiter learns that it was served. The guards of locks
+//! rely on this, so a place is retired after 2^32 - 1 tickets.
 #![forbid(unsafe_code)]
 
 use std::num::NonZeroU32;
 
 /// End of a list.
 const NIL: u32 = u32::MAX;
+
+/// The last generation of a place. Unit tests and models use it up.
+const LAST_GENERATION: NonZeroU32 = if cfg!(test) { NonZeroU32::new(7).unwrap() } else { NonZeroU32::MAX };
 
 /// A place in the queue; it outlives the waiter harmlessly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,9 +120,13 @@ impl<T> Waiters<T> {
     fn take(&mut self, index: u32) -> T {
         let entry = &mut self.entries[index as usize];
         let waiter = entry.waiter.take().expect("an entry of the queue has its waiter");
-        entry.generation = entry.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
-        let (prev, next) = (entry.prev, std::mem::replace(&mut entry.next, self.free));
-        self.free = index;
+        let (prev, next) = (entry.prev, entry.next);
+        // A place whose generations are used up stays empty: a ticket of it would be one that somebody has already.
+        if entry.generation < LAST_GENERATION {
+            entry.generation = entry.generation.saturating_add(1);
+            entry.next = self.free;
+            self.free = index;
+        }
         match prev {
             NIL => self.head = next,
             prev => self.entries[prev as usize].next = next,
@@ -148,6 +156,20 @@ mod tests {
         assert_eq!(waiters.get_mut(tickets[1]), None, "but by another ticket");
         assert_eq!(waiters.drain().collect::<Vec<_>>(), [0, 2, 3, 9]);
         assert!(waiters.is_empty() && waiters.front().is_none());
+    }
+
+    #[test]
+    fn t71_a_place_whose_generations_are_used_up_is_retired() {
+        let mut waiters = Waiters::new();
+        let first = waiters.push_back(0);
+        assert_eq!(waiters.remove(first), Some(0));
+        for number in 1..=3 * LAST_GENERATION.get() {
+            let ticket = waiters.push_back(number);
+            assert_ne!(ticket, first, "after {number} others");
+            assert_eq!(waiters.get_mut(first), None);
+            assert_eq!(waiters.pop_front(), Some(number));
+        }
+        assert_eq!(waiters.entries.len(), 4, "one place for as many waiters as there are generations");
     }
 
     proptest! {

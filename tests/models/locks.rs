@@ -24,6 +24,7 @@ pub(crate) fn models() -> Vec<Model> {
         ("semaphore_waiter_for_many_dropped", semaphore_waiter_for_many_dropped),
         ("semaphore_closed_against_release", semaphore_closed_against_release),
         ("rwlock_downgrade_against_a_writer", rwlock_downgrade_against_a_writer),
+        ("rwlock_place_with_used_up_generations", rwlock_place_with_used_up_generations),
         ("event_set_against_wait", event_set_against_wait),
         ("event_set_again_is_known_to_who_clears", event_set_again_is_known_to_who_clears),
         ("condition_notified_under_the_lock", condition_notified_under_the_lock),
@@ -138,6 +139,29 @@ fn rwlock_downgrade_against_a_writer() {
     drop(reader);
     join([thread]);
     assert_eq!(*lock.try_read().unwrap(), 2);
+}
+
+/// A reader that was served and does not know leaves, while a writer waits in a place that was the reader's before.
+/// Tickets have three bits of generations here.
+fn rwlock_place_with_used_up_generations() {
+    let lock = Arc::new(RwLock::<Threaded, _>::new(0));
+    let guard = lock.try_write().unwrap();
+    let mut served = Box::pin(lock.read());
+    assert!(served.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(guard);
+    for _ in 0..6 {
+        assert!(!try_once(lock.write()));
+    }
+    let thread = thread::spawn({
+        let lock = lock.clone();
+        move || *block_on(lock.write()) += 1
+    });
+    drop(served);
+    if let Some(value) = lock.try_read() {
+        assert!(*value < 2);
+    }
+    join([thread]);
+    assert_eq!(*lock.try_write().expect("all permits are back"), 1);
 }
 
 fn event_set_against_wait() {
