@@ -131,6 +131,8 @@
 //! - **A slot holds a share of its descriptor**, so that a number is not closed, and so not used again, while
 //!   an entry that names it may be consumed. A place of the ring's own table is set aside before the operation that fills
 //!   it, and used again only behind the entry that empties it.
+//! - **A drop outside the running loop closes at once**: it hands the cancel of its operation over, takes the completion,
+//!   and closes. It runs no waker and no destructor of other operations; the loop does that in its next turn.
 //! - **No code of the user** (wakers, destructors, futures) **runs while the driver is borrowed.**
 //! - **Only `driver/mod.rs` matches on the backend**; only `driver/kernel.rs` calls io_uring (with `open.rs` and
 //!   `resize.rs`, which make the ring and a larger one), only `driver/poller.rs` calls epoll, and a running loop waits in

@@ -283,7 +283,10 @@ impl Driver {
             self.scheduler.responsible().into_iter().for_each(|heir| operation.pass_on(heir));
         }
         match operation.apply(Event::Abandon) {
-            Action::SendCancel => self.send_cancel(operation),
+            Action::SendCancel => {
+                self.send_cancel(operation);
+                self.release_outside(Some(key));
+            }
             Action::ReclaimCancelled => {
                 operation.keep(Completion::CANCELED);
                 operation.take_apart();

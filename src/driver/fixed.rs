@@ -64,6 +64,9 @@ impl Driver {
         }
         // Also one that was not filled: the entry that had emptied it before may be queued yet.
         self.descriptors.leave(index);
+        if filled {
+            self.release_outside(None);
+        }
         self.shortage.relieve();
     }
 

@@ -19,6 +19,7 @@
 //! | `readiness.rs` | the proactor's descriptor for a foreign loop |
 //! | `dispatch.rs` | how an operation begins, goes on and is given up: on the ring, by a call, on the pool |
 //! | `standing.rs` | how an endpoint's own operation begins and ends |
+//! | `release.rs` | what a drop does so that a descriptor closes at once |
 //! | `submission.rs` | the future of an operation |
 //! | `repeat.rs` | the future of several: read_exact, write_all |
 //! | `feature.rs`, `stats.rs` | what a report says |
@@ -36,6 +37,7 @@ mod open;
 pub(crate) mod repeat;
 pub(crate) mod poller;
 mod readiness;
+mod release;
 mod resize;
 pub(crate) mod ring;
 pub(crate) mod setup;
@@ -70,7 +72,7 @@ use crate::task::inbox::Shared;
 use crate::task::scheduler::Scheduler;
 use crate::task::waker::Waiter;
 pub(crate) use buffers::{MAX_BUFFERS, Resources};
-pub(crate) use standing::let_go;
+pub(crate) use release::{flush_for, let_go};
 
 use buffers::Memory;
 use feature::{Feature, FeatureSet};
@@ -100,6 +102,13 @@ pub(crate) enum Park {
     /// Until a time of the machine's monotonic clock, where the backend [takes such](Driver::takes_deadlines).
     Until(Duration),
     Forever,
+}
+
+impl Park {
+    /// The same visit without the wait.
+    fn without_waiting(self) -> Self {
+        if self == Park::Drain { self } else { Park::No }
+    }
 }
 
 pub(crate) enum Backend {
@@ -152,6 +161,8 @@ pub(crate) struct Driver {
     native: Cell<Opcodes>,
     slots: Slots,
     deferred: RefCell<Deferred>,
+    /// A drop outside of the loop is at work: see `release.rs`.
+    releasing: Cell<bool>,
     /// For a foreign loop on the proactor, once it has asked.
     readiness: OnceCell<Readiness>,
     shortage: Shortage,
@@ -194,6 +205,7 @@ impl Driver {
             native: Cell::new(native),
             slots: Slots::new(),
             deferred: RefCell::default(),
+            releasing: Cell::new(false),
             readiness: OnceCell::new(),
             shortage: Shortage::default(),
             streams,
@@ -286,6 +298,13 @@ impl Driver {
 
     /// One visit to the kernel, and everything that follows from it.
     pub(crate) fn visit(&self, park: Park) -> io::Result<()> {
+        let visited = self.visit_backend(park);
+        self.settle();
+        visited
+    }
+
+    /// One visit to the kernel. What follows from it is left in `deferred`.
+    fn visit_backend(&self, park: Park) -> io::Result<()> {
         self.check_origin()?;
         self.streams.replenish();
         if let Some(datagrams) = self.datagrams.get() {
@@ -293,6 +312,8 @@ impl Driver {
         }
         let visited = {
             let mut deferred = self.deferred.borrow_mut();
+            // What a drop outside of the loop has left is not slept over.
+            let park = if deferred.is_empty() { park } else { park.without_waiting() };
             match &mut *self.backend() {
                 Backend::Ring(ring, _) => ring.visit(park, &self.slots, &self.stats, &mut deferred),
                 Backend::Poller(poller) => poller.visit(park, &self.slots, &self.stats, &mut deferred),
@@ -300,7 +321,6 @@ impl Driver {
             }
         };
         self.settle_places();
-        self.settle();
         visited
     }
 
@@ -335,12 +355,18 @@ impl Driver {
         }
     }
 
-    /// The same, of what was asked for since the last visit.
+    /// The same, of what was asked for since the last visit, or left by it.
     pub(crate) fn has_queued(&self) -> bool {
-        match &mut *self.backend() {
+        let queued = match &mut *self.backend() {
             Backend::Ring(ring, _) => ring.has_queued(),
             Backend::Poller(_) | Backend::Closed => false,
-        }
+        };
+        queued || self.has_deferred()
+    }
+
+    /// Whether code of users waits for the next visit.
+    fn has_deferred(&self) -> bool {
+        !self.deferred.borrow().is_empty()
     }
 
     /// Runs the code of the user that visits have left: wakers, and destructors of what was abandoned. A
@@ -539,17 +565,6 @@ pub(crate) fn attach(fd: impl Into<Opened>, what: &str) -> Descriptor {
 /// A descriptor has been closed other than by its owner's drop.
 pub(crate) fn descriptor_closed() {
     with(|driver| driver.map(Registry::closed));
-}
-
-/// An object that is being closed may share its descriptor with operations of dropped futures: has the kernel end these
-/// now, if this is the thread's runtime. One that is being shut down ends all of them together.
-pub(crate) fn flush_for(descriptor: &Descriptor) {
-    if let Some(driver) = current()
-        && std::ptr::addr_eq(descriptor.home(), Rc::as_ptr(&driver))
-        && !driver.scheduler.is_closed()
-    {
-        driver.flush();
-    }
 }
 
 /// Borrows the descriptor that a foreign loop polls.

@@ -79,6 +79,8 @@ struct Slot {
     holder: Cell<Holder>,
     /// Whether the owner waits for this operation before it ends: until it is done, or has been taken apart.
     counted: Cell<bool>,
+    /// Its future was dropped outside of the running loop.
+    at_once: Cell<bool>,
 }
 
 struct OpVtable {
@@ -211,6 +213,7 @@ impl Slots {
                 kind: Cell::new(Kind::Single),
                 holder: Cell::new(Holder::Kernel),
                 counted: Cell::new(false),
+                at_once: Cell::new(false),
             }
         }));
         chunks.push(NonNull::from(Box::leak(chunk)));
@@ -394,6 +397,16 @@ impl Occupied<'_> {
         unsafe { (vtable.each)(place_of(self.slot, vtable.boxed), completion) }
     }
 
+    /// It was dropped outside of the running loop: it is taken apart as soon as it is over.
+    pub(crate) fn release_at_once(self) {
+        self.slot.at_once.set(true);
+    }
+
+    /// Whether it is taken apart outside of the loop. What belongs to an endpoint has no code of users.
+    pub(crate) fn is_released_at_once(self) -> bool {
+        self.slot.at_once.get() || self.is_standing()
+    }
+
     /// Whether it belongs to an endpoint, and not to a future.
     pub(crate) fn is_standing(self) -> bool {
         self.slot.kind.get() == Kind::Multishot
@@ -476,6 +489,7 @@ impl Occupied<'_> {
             fn drop(&mut self) {
                 self.0.apply(Event::Reclaimed);
                 drop(self.0.slot.waker.take());
+                self.0.slot.at_once.set(false);
                 self.0.discount();
                 self.0.vacate(self.1);
             }

@@ -6,12 +6,12 @@
 use std::num::NonZeroU64;
 use std::rc::Rc;
 
+use super::Driver;
 use super::buffers::Memory;
 use super::feature::Feature;
 use super::kernel::DATAGRAMS;
 use super::slot::Life;
 use super::slots::{Key, Occupied};
-use super::{Driver, flush_for};
 use crate::op::Op;
 use crate::op::endpoint::Share;
 use crate::op::standing::{Bytes, Connections, Datagram, Datagrams, Readiness, Stand, Standing};
@@ -89,19 +89,5 @@ impl Driver {
     /// Buffers of the loop's memory that chunks have.
     pub(crate) fn chunk_buffers(&self) -> usize {
         self.streams.out() + self.datagrams.get().map_or(0, |memory| memory.out())
-    }
-}
-
-/// An object that holds a port or is being closed goes: ends its own operation, and has the kernel end those of dropped
-/// futures, so that the descriptor closes although the loop may not turn soon.
-pub(crate) fn let_go(endpoint: &Share) {
-    // A second time when the operations of dropped futures have let go of it.
-    for _ in 0..2 {
-        if endpoint.is_only() {
-            endpoint.disarm();
-        }
-        if endpoint.is_held() {
-            flush_for(&endpoint.descriptor);
-        }
     }
 }

@@ -47,6 +47,7 @@ mod limits;
 mod locks;
 mod meetings;
 mod misuse;
+mod outside;
 mod panics;
 mod permits;
 mod pipes;
@@ -118,6 +119,7 @@ fn tests() -> Vec<Test> {
         shutdown::tests(),
         signals::tests(),
         lifetimes::tests(),
+        outside::tests(),
         panics::tests(),
         embed::tests(),
         endurance::tests(),

@@ -1,0 +1,123 @@
+//! Letting go of descriptors: what the drop of an object or of a future does at once, so that the descriptor closes
+//! although the loop may not turn soon.
+//!
+//! The kernel keeps a file open while an operation is on it. In a running loop the cancel goes with the next visit, which
+//! is near; outside of it, nobody knows when that will be. So a drop outside hands its cancel over by itself, takes the
+//! completion, and takes the operation apart. It runs no code of other users' operations: their wakers, and the
+//! destructors of their buffers, stay with the driver and are run by the loop.
+
+use std::time::Duration;
+
+use super::feature::Feature;
+use super::slots::{Key, Occupied};
+use super::{Deferred, Driver, Park};
+use crate::op::endpoint::Share;
+use crate::op::fd::Descriptor;
+use crate::sys::guarded::Guarded;
+
+/// Visits without a completion after which a drop outside of the loop gives up: the kernel takes nothing for now.
+const VAIN_VISITS: u32 = 4;
+
+/// How often, and for how long, such a drop waits for the thread that polls the queue in the kernel.
+const POLLER_WAITS: u32 = 10;
+const POLLER_WAIT: Duration = Duration::from_millis(1);
+
+impl Driver {
+    /// Whether its loop runs on this thread now: then it visits the kernel soon.
+    fn is_running(&self) -> bool {
+        super::with(|current| current.is_some_and(|driver| std::ptr::eq(driver, self)))
+    }
+
+    /// A cancel, or the close of a direct descriptor, has been queued by a drop. Outside of the running loop this hands it
+    /// over, and takes what comes of it.
+    pub(super) fn release_outside(&self, operation: Option<Key>) {
+        if self.is_running() {
+            return;
+        }
+        operation.and_then(|key| self.slots.find(key)).into_iter().for_each(Occupied::release_at_once);
+        // A destructor may drop the next object: the visits of the first drop serve both.
+        if self.releasing.replace(true) {
+            return;
+        }
+        let mut guarded = Guarded::default();
+        let mut vain = 0;
+        while vain < VAIN_VISITS && self.is_behind() {
+            vain = if self.visit_outside(Park::Drain, &mut guarded) { 0 } else { vain + 1 };
+        }
+        if self.features.has(Feature::SqPoll) {
+            let is_with_kernel =
+                |key| self.slots.find(key).is_some_and(|operation| operation.life().is_in_flight());
+            for _ in (0..POLLER_WAITS).take_while(|_| operation.is_some_and(is_with_kernel)) {
+                self.visit_outside(Park::For(POLLER_WAIT), &mut guarded);
+            }
+        }
+        self.releasing.set(false);
+        self.tell_of_leftovers();
+        guarded.finish();
+    }
+
+    /// One visit of a drop outside of the loop. True if there were completions.
+    fn visit_outside(&self, park: Park, guarded: &mut Guarded) -> bool {
+        let before = self.stats.completions.get();
+        let visited = self.visit_backend(park);
+        self.settle_released(guarded);
+        visited.is_ok() && self.stats.completions.get() > before
+    }
+
+    /// Takes apart what was dropped outside of the loop, and what belongs to endpoints, which runs no code of users. The
+    /// rest waits for the loop.
+    fn settle_released(&self, guarded: &mut Guarded) {
+        loop {
+            let Deferred { wake, reclaim, end } = self.deferred.take();
+            let (now, later): (Vec<Key>, Vec<Key>) = reclaim.into_iter().partition(|key| {
+                self.slots.find(*key).is_none_or(|operation| operation.is_released_at_once())
+            });
+            let nothing = now.is_empty() && end.is_empty();
+            {
+                let mut deferred = self.deferred.borrow_mut();
+                deferred.wake.extend(wake);
+                deferred.reclaim.extend(later);
+            }
+            if nothing {
+                return;
+            }
+            end.into_iter().for_each(|key| guarded.run(|| self.end_standing_operation(key)));
+            now.into_iter()
+                .for_each(|key| guarded.run(|| self.slots.find(key).map_or((), Occupied::take_apart)));
+        }
+    }
+
+    /// A foreign loop that waits for this one's descriptor has to turn it, if there is something for it.
+    fn tell_of_leftovers(&self) {
+        let shared = self.scheduler.shared();
+        let left = self.scheduler.is_ready() || self.has_deferred() || shared.has_arrivals(true);
+        if left && self.origin.is_here() {
+            shared.eventfd.signal();
+        }
+    }
+}
+
+/// An object that holds a port or is being closed goes: ends its own operation, and has the kernel end those of dropped
+/// futures.
+pub(crate) fn let_go(endpoint: &Share) {
+    // A second time when the operations of dropped futures have let go of it.
+    for _ in 0..2 {
+        if endpoint.is_only() {
+            endpoint.disarm();
+        }
+        if endpoint.is_held() {
+            flush_for(&endpoint.descriptor);
+        }
+    }
+}
+
+/// An object that is being closed may share its descriptor with operations of dropped futures: has the kernel end these
+/// now, if this is the thread's runtime. One that is being shut down ends all of them together.
+pub(crate) fn flush_for(descriptor: &Descriptor) {
+    if let Some(driver) = super::current()
+        && std::ptr::addr_eq(descriptor.home(), std::rc::Rc::as_ptr(&driver))
+        && !driver.scheduler.is_closed()
+    {
+        driver.flush();
+    }
+}
