@@ -31,8 +31,10 @@ pub use vectored::{IoVec, IoVecMut};
 ///
 /// [`read_ptr`](IoBuf::read_ptr) is never null, and the first [`init_len`](IoBuf::init_len) bytes behind it
 /// are initialised and readable. Both keep describing the same memory, with the same contents, as long as the
-/// value is neither moved nor mutated. They may change when the value moves: the bytes may lie in the value
-/// itself.
+/// value is neither moved nor mutated. A move may change the address, since the bytes may lie in the value
+/// itself. *A move never changes the length*, and it takes the bytes along: an operation is given its length
+/// before its buffer comes to the place where the kernel finds it. (A buffer in the value that needs an alignment
+/// gets it from `#[repr(align)]`, and not by skipping bytes up to an aligned address.)
 ///
 /// ```
 /// use proactor::buf::IoBuf;
@@ -97,7 +99,8 @@ pub unsafe trait IoBuf: 'static {
 /// [`write_ptr`](IoBufMut::write_ptr) is the address that [`read_ptr`](IoBuf::read_ptr) gives, and the
 /// [`total_len`](IoBufMut::total_len) bytes behind it, never fewer than [`init_len`](IoBuf::init_len), belong
 /// to this value alone and may be written. Both stay the same as long as the value is neither moved nor
-/// mutated; writing through the pointer and [`set_init`](IoBufMut::set_init) do not change them.
+/// mutated; writing through the pointer and [`set_init`](IoBufMut::set_init) do not change them. *A move never
+/// changes the length*, as for [`IoBuf`].
 ///
 /// ```
 /// use proactor::buf::IoBufMut;
@@ -154,6 +157,32 @@ pub unsafe trait IoBufMut: IoBuf {
 pub(crate) fn initialised(buf: &impl IoBuf) -> &[u8] {
     // SAFETY: that many bytes are initialised and stay as they are while the value is borrowed, by contract.
     unsafe { std::slice::from_raw_parts(buf.read_ptr(), buf.init_len()) }
+}
+
+/// The first `len` bytes of a buffer, as far as they are initialised.
+pub(crate) fn first(buf: &impl IoBuf, len: usize) -> &[u8] {
+    let bytes = initialised(buf);
+    &bytes[..len.min(bytes.len())]
+}
+
+/// Takes note that the first `len` bytes are initialised, as far as the buffer has so many where it lies now.
+///
+/// # Safety
+/// They are.
+pub(crate) unsafe fn note_init(buf: &mut impl IoBufMut, len: usize) {
+    let len = len.min(buf.total_len());
+    // SAFETY: no more than there may be, and initialised by the caller's word.
+    unsafe { buf.set_init(len) };
+}
+
+/// The same of several buffers.
+///
+/// # Safety
+/// The first `len` writable bytes, counted across the buffers, are initialised.
+pub(crate) unsafe fn note_init_of_all(bufs: &mut impl IoVecMut, len: usize) {
+    let len = len.min(bufs.total_capacity());
+    // SAFETY: no more than there may be, and initialised by the caller's word.
+    unsafe { bufs.set_init(len) };
 }
 
 /// Copies as much of `bytes` as fits to position `start` of a buffer, which then ends behind it.

@@ -9,7 +9,7 @@
 //! It grows block by block, on demand, up to a number of buffers; pages that were never written to cost nothing.
 //! It knows neither kernel nor operations.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::marker::PhantomData;
@@ -302,8 +302,10 @@ impl Shared {
             return;
         }
         let layout = self.block_layout();
+        // Zeroed, as the kernel does not write all bytes of a datagram's header. Fresh pages are zeros anyway.
         // SAFETY: buffers are not of size zero.
-        let memory = NonNull::new(unsafe { alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout));
+        let memory =
+            NonNull::new(unsafe { alloc_zeroed(layout) }).unwrap_or_else(|| handle_alloc_error(layout));
         let headers = Box::new(std::array::from_fn(|i| Header {
             references: AtomicU32::new(0),
             index: (first + i) as u32, // fewer than `max`, which is a 32-bit number

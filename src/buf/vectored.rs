@@ -13,7 +13,8 @@ use super::{IoBuf, IoBufMut};
 /// # Safety
 ///
 /// Every run of bytes that `for_each_read` reports is initialised and readable, with a pointer that is not
-/// null. The runs and their contents stay the same as long as the value is neither moved nor mutated.
+/// null. The runs and their contents stay the same as long as the value is neither moved nor mutated. A move may
+/// change their addresses; *it never changes their number and lengths*.
 ///
 /// ```
 /// use proactor::buf::IoVec;
@@ -50,7 +51,8 @@ pub unsafe trait IoVec: 'static {
 ///
 /// Every run of bytes that `for_each_write` reports belongs to this value alone and may be written; no two
 /// overlap, and no pointer is null. The runs stay the same as long as the value is neither moved nor mutated;
-/// writing through the pointers and [`set_init`](IoVecMut::set_init) do not change them.
+/// writing through the pointers and [`set_init`](IoVecMut::set_init) do not change them. A move may change their
+/// addresses; *it never changes their number and lengths*.
 ///
 /// ```
 /// use proactor::buf::IoVecMut;

@@ -14,7 +14,9 @@ use super::slots::{Holder, Key, Occupied, foreign_waker};
 use super::{Driver, Machine, with};
 use crate::op::{Completion, Op, Wait};
 use crate::sys::call::Call;
+use crate::sys::guarded::contain;
 use crate::task::inbox::{Delivery, Shared};
+use crate::task::waker::Waiter;
 
 /// Whether an operation may begin.
 pub(super) enum Admitted {
@@ -130,23 +132,30 @@ impl Driver {
     /// Places an operation and queues its entry.
     #[inline]
     fn submit<O: Op>(&self, op: O, cx: &Context<'_>) -> Started<O> {
-        /// A buffer of the user may panic when it is asked for its pointer.
-        struct Unplace<'a>(&'a Driver, Key);
-        impl Drop for Unplace<'_> {
-            fn drop(&mut self) {
-                self.0.abandon(self.1);
-            }
-        }
         let placed = self.place(op, cx);
-        let unplace = Unplace(self, placed.key());
-        // SAFETY: it was placed with this type two lines above, and nobody else refers to it.
-        let entry = unsafe { placed.get::<O>().as_mut() }.entry();
-        std::mem::forget(unplace);
+        // SAFETY: it was placed with this type in the line above, and nobody else refers to it.
+        let entry = self.unplacing(placed, || unsafe { placed.get::<O>().as_mut() }.entry());
         match self.with_ring(|ring| ring.submit(placed, entry, &self.stats)) {
             Some(()) => Started::Pending(placed.key()),
             // This process is a fork, and has just found out that the ring is not its own.
             None => self.end(placed, -libc::ECANCELED),
         }
+    }
+
+    /// Asks an operation that has just been placed, and that no future has the key of yet, for what the kernel needs. A
+    /// buffer of the user may panic when it is asked for its address: then the operation is taken out again.
+    #[inline(always)]
+    fn unplacing<T>(&self, placed: Occupied<'_>, ask: impl FnOnce() -> T) -> T {
+        struct Unplace<'a>(&'a Driver, Key);
+        impl Drop for Unplace<'_> {
+            fn drop(&mut self) {
+                contain(|| self.0.abandon(self.1)); // it is unwinding, and the buffer may panic again
+            }
+        }
+        let unplace = Unplace(self, placed.key());
+        let answer = ask();
+        std::mem::forget(unplace);
+        answer
     }
 
     /// Ends an operation that has just been placed.
@@ -198,24 +207,33 @@ impl Driver {
         watched.unwrap_or(Ok(()))
     }
 
-    /// Goes on with an operation in its slot.
-    #[inline]
-    pub(super) fn poll<O: Op>(&self, key: Key, cx: &mut Context<'_>) -> Poll<O::Output> {
-        let Some(operation) = self.slots.find(key) else { return Poll::Pending }; // its future keeps it
+    /// Goes on with an operation in its slot. One that is over comes out of it, with its result: the caller forgets the
+    /// key before it has the operation complete, which may run code of the user.
+    #[inline(always)] // what comes back is large, and taken apart at once
+    pub(super) fn poll<O: Op>(
+        &self,
+        key: Key,
+        cx: &mut Context<'_>,
+    ) -> Option<(O, Completion, Option<Waiter>)> {
+        let operation = self.slots.find(key)?; // its future keeps it
         if operation.life() == Life::Queued {
             self.poll_queued::<O>(operation, cx);
         }
-        // SAFETY: the future knows with which type it was placed.
-        if let Some((op, completion, _)) = unsafe { operation.claim::<O>() } {
-            return Poll::Ready(op.complete(completion));
+        if operation.life() != Life::Done {
+            drop(operation.set_waker(cx));
+            return None;
         }
-        drop(operation.set_waker(cx));
-        Poll::Pending
+        // SAFETY: the future knows with which type it was placed.
+        unsafe { operation.claim::<O>() }
     }
 
     /// It waits in the ring's backlog, or for readiness: then this makes the call if there may be some.
     fn poll_queued<O: Op>(&self, operation: Occupied<'_>, cx: &mut Context<'_>) {
-        // SAFETY: the future knows with which type it was placed; nobody else refers to it.
+        if self.native.get().has(O::OPCODE) {
+            return; // an entry in the backlog points into it
+        }
+        // SAFETY: the future knows with which type it was placed. It waits for readiness, so neither the kernel nor the pool
+        // knows of it, and the slot gives out no other reference while its future is polled.
         let op = unsafe { operation.get::<O>().as_mut() };
         match self.with_poller(op, Poller::may_be_ready) {
             Some(true) => {}
@@ -242,7 +260,7 @@ impl Driver {
 
     /// Hands an operation's call to the pool; the report comes home through the inbox.
     fn submit_job(&self, placed: Occupied<'_>) {
-        let (key, call) = (placed.key(), placed.call());
+        let (key, call) = (placed.key(), self.unplacing(placed, || placed.call()));
         placed.give_to_pool();
         placed.apply(Event::Push);
         self.stats.submissions.add(1);

@@ -50,6 +50,8 @@ pub(crate) mod submission;
 pub(crate) mod table;
 
 #[cfg(test)]
+mod soundness_tests;
+#[cfg(test)]
 mod tests;
 
 use std::cell::{Cell, OnceCell, RefCell, RefMut};

@@ -48,8 +48,8 @@ impl<B, T: Transfer<B>> Repeat<B, T> {
         self.done += count;
         match self.goal {
             Goal::Once => true,
-            Goal::All => self.done == T::total(buf),
-            Goal::UntilShort => self.done == T::total(buf) || count < T::covers(buf, before),
+            Goal::All => self.done >= T::total(buf),
+            Goal::UntilShort => self.done >= T::total(buf) || count < T::covers(buf, before),
         }
     }
 }

@@ -14,7 +14,6 @@ use std::task::{Context, Poll};
 use slab::Slab;
 
 use super::Driver;
-use crate::sys::guarded::Guarded;
 use crate::task::waker::Waiter;
 
 /// Who waits, and how many descriptors have been closed so far.
@@ -25,16 +24,14 @@ pub(super) struct Shortage {
 }
 
 impl Shortage {
-    /// A descriptor has been closed. Wakes, so nothing may be borrowed.
+    /// A descriptor has been closed. Wakes, so nothing may be borrowed; what had the descriptor may be half taken apart.
     pub(super) fn relieve(&self) {
         self.closed.set(self.closed.get() + 1);
         if self.waiting.borrow().is_empty() {
             return;
         }
-        let mut guarded = Guarded::default();
         let waiting = self.waiting.take();
-        waiting.into_iter().for_each(|(_, waiter)| guarded.run(|| waiter.wake()));
-        guarded.finish();
+        waiting.into_iter().for_each(|(_, waiter)| waiter.wake_contained());
     }
 }
 
@@ -54,7 +51,7 @@ impl Relief {
     /// Gives up waiting: who polls this is woken, to see so.
     pub(crate) fn withdraw(mut self) {
         if let Some(waiter) = self.leave() {
-            waiter.wake();
+            waiter.wake_contained();
         }
     }
 

@@ -106,11 +106,13 @@ impl<O: Op> Erased<O> {
     };
     const VTABLE: &'static OpVtable = &OpVtable {
         name: O::NAME,
-        // SAFETY: called with the place of a live `O`, to which nobody else refers.
+        // SAFETY: called with the place of a live `O` that waits in its slot: nobody has pointers into it yet.
         call: |op| unsafe { op.cast::<O>().as_mut() }.call(),
-        // SAFETY: the same.
+        // SAFETY: called with the place of a live `O`. The kernel may have pointers to parts that it reads, such as a
+        // message header, which `each` does not touch; no other reference is there.
         each: |op, completion| unsafe { op.cast::<O>().as_mut() }.each(completion),
-        // SAFETY: the same, and once: the slot is vacated afterwards.
+        // SAFETY: called with the place of a live `O` that nobody else has pointers into any more, and once: the slot is
+        // vacated afterwards.
         abandoned: |op, completion| unsafe { op.cast::<O>().read() }.abandoned(completion),
         boxed: Self::BOXED,
     };
@@ -133,13 +135,24 @@ pub(crate) struct Slots {
     /// Operations that were ever placed.
     placed: Cell<u64>,
     spare: RefCell<Vec<NonNull<u8>>>,
+    /// A slot whose generation has come to this is not used again.
+    last_generation: u32,
 }
+
+/// Zero names nothing, and the top bit of `user_data` stays free for other uses.
+const LAST_GENERATION: u32 = (1 << 31) - 1;
 
 type Chunk = [Slot; CHUNK];
 
 impl Slots {
     pub(crate) fn new() -> Self {
+        Self::with_generations(LAST_GENERATION)
+    }
+
+    /// Slots each of which holds at most so many operations, one after the other.
+    pub(super) fn with_generations(last_generation: u32) -> Self {
         Slots {
+            last_generation,
             chunks: UnsafeCell::default(),
             free: Cell::new(NONE),
             live: Cell::new(0),
@@ -426,25 +439,25 @@ impl Occupied<'_> {
     #[must_use = "dropping a waker is code of the user: not while the driver is borrowed"]
     pub(crate) fn set_waker(self, cx: &Context<'_>) -> Option<Waiter> {
         let slot = self.slot;
-        let mut owner = slot.owner.take();
         let waker = slot.waker.take();
         let keep = waker.as_ref().is_some_and(|waker| waker.will_wake(cx));
-        if !keep
-            && let Some(task) = local_task(cx.waker())
-            && !task.is_child()
-            && !owner.as_ref().is_some_and(|owner| owner.same(&task))
-        {
+        slot.waker.set(waker);
+        if keep {
+            return None;
+        }
+        let is_other = |task: &TaskRef| !self.owner().is_some_and(|owner| owner.same(task));
+        let other = local_task(cx.waker()).filter(|task| !task.is_child() && is_other(task));
+        // Cloning a waker may panic: nothing has changed yet.
+        let waker = foreign_waker(other.as_ref().or(self.owner()), cx);
+        if let Some(task) = other {
             // The future has moved to another task, and the operation with it.
             if slot.counted.get() {
                 task.op_began();
-                owner.iter().for_each(TaskRef::op_ended);
+                self.owner().into_iter().for_each(TaskRef::op_ended);
             }
-            owner = Some(task);
+            drop(slot.owner.replace(Some(task)));
         }
-        let (new, old) = if keep { (waker, None) } else { (foreign_waker(owner.as_ref(), cx), waker) };
-        slot.owner.set(owner);
-        slot.waker.set(new);
-        old
+        slot.waker.replace(waker)
     }
 
     /// Who is to be woken now. The owner is scheduled at once, a foreign waker is the caller's to wake.
@@ -510,10 +523,12 @@ impl Occupied<'_> {
         if let Some(layout) = boxed {
             slots.deallocate(place_of(slot, boxed), layout);
         }
-        // A key is never used again; zero and the top bit stay free for other uses of `user_data`.
-        let generation = key.generation + 1;
-        slot.generation.set(if generation >= 1 << 31 { 1 } else { generation });
-        slot.next_free.set(slots.free.replace(key.index));
+        // A key is never used again: a slot that has given out all of its keys is retired. That costs 128 bytes in
+        // 2^31 operations.
+        if key.generation < slots.last_generation {
+            slot.generation.set(key.generation + 1);
+            slot.next_free.set(slots.free.replace(key.index));
+        }
         slots.live.set(slots.live.get() - 1);
         drop(slot.owner.take());
     }

@@ -13,6 +13,7 @@ use super::dispatch::{Admitted, Started};
 use super::slots::Key;
 use super::{Driver, current};
 use crate::op::{Completion, Op};
+use crate::sys::guarded::contain;
 use crate::task::no_runtime;
 
 pub(crate) struct Submission<O: Op> {
@@ -45,19 +46,19 @@ impl<O: Op> Submission<O> {
 
     /// Asks for the operation's end. The future goes on, and gives what became of it.
     pub(crate) fn request_cancel(&mut self) {
-        self.state = match std::mem::replace(&mut self.state, State::Over) {
-            State::Here(mut op) => {
+        match &mut self.state {
+            State::Here(op) => {
                 if let Some(pass) = op.pass() {
                     pass.withdraw(); // and whoever polls this future sees it end
                 }
-                State::Settled(op, Completion::CANCELED)
             }
-            State::Placed(key, driver) => {
-                driver.cancel(key);
-                State::Placed(key, driver)
-            }
-            other => other,
-        };
+            // It wakes, and a foreign waker may panic: the future keeps its key meanwhile.
+            State::Placed(key, driver) => return driver.cancel(*key),
+            State::Settled(..) | State::Over => return,
+        }
+        if let State::Here(op) = std::mem::replace(&mut self.state, State::Over) {
+            self.state = State::Settled(op, Completion::CANCELED);
+        }
     }
 }
 
@@ -66,11 +67,11 @@ impl<O: Op> Future for Submission<O> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O::Output> {
         if let State::Placed(key, driver) = &self.state {
-            let output = driver.poll::<O>(*key, cx);
-            if output.is_ready() {
-                self.state = State::Over;
-            }
-            return output;
+            let Some((op, completion, waker)) = driver.poll::<O>(*key, cx) else { return Poll::Pending };
+            // The key goes first: `complete` may panic, and what lies in the slot from now on is another's.
+            self.state = State::Over;
+            drop(waker);
+            return Poll::Ready(op.complete(completion));
         }
         if let State::Here(op) = &mut self.state {
             let driver = current().unwrap_or_else(|| no_runtime(O::NAME));
@@ -110,12 +111,15 @@ impl<O: Op> Drop for Submission<O> {
 impl<O: Op> Submission<O> {
     #[cold]
     fn give_up(&mut self) {
-        match std::mem::replace(&mut self.state, State::Over) {
+        let state = std::mem::replace(&mut self.state, State::Over);
+        let end = || match state {
             State::Placed(key, driver) => driver.abandon(key),
             State::Here(op) => op.abandoned(Completion::CANCELED),
             State::Settled(op, completion) => op.abandoned(completion),
             State::Over => {}
-        }
+        };
+        // A buffer may panic; a second panic would abort the process.
+        if std::thread::panicking() { contain(end) } else { end() }
     }
 }
 

@@ -179,11 +179,13 @@ impl Endpoint {
     /// Keeps the waker of who waits for an arrival, or for the standing operation's end.
     #[inline]
     pub(crate) fn wait(&self, cx: &Context<'_>) {
-        let before = self.waiter.take();
-        let keep = before.as_ref().is_some_and(|waiter| waiter.will_wake(cx));
-        let (waiter, replaced) = if keep { (before, None) } else { (Some(Waiter::new(cx)), before) };
+        let waiter = self.waiter.take();
+        let keep = waiter.as_ref().is_some_and(|waiter| waiter.will_wake(cx));
         self.waiter.set(waiter);
-        drop(replaced);
+        if !keep {
+            let waiter = Waiter::new(cx); // may panic: the one before stays until then
+            drop(self.waiter.replace(Some(waiter)));
+        }
     }
 
     /// Who waits for an arrival, to be woken.

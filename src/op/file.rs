@@ -18,7 +18,7 @@ use super::fd::{Opened, Vacancy, on_fd};
 use super::open_file::Use;
 use super::transfer::{Transfer, Window};
 use super::{Completion, Entry, Op, Wait};
-use crate::buf::{IoBuf, IoBufMut, IoVec, IoVecMut, IoVecs, Registration};
+use crate::buf::{IoBuf, IoBufMut, IoVec, IoVecMut, IoVecs, Registration, note_init, note_init_of_all};
 use crate::sys::call::Call;
 
 /// Bytes of one step: io_uring does cached file I/O inside the submitting call, and a larger one would hold up the loop.
@@ -137,7 +137,7 @@ impl<B: IoBufMut> Op for ReadAt<B> {
     }
 
     fn entry(&mut self) -> Entry {
-        let pointer = self.buf.write_ptr().wrapping_add(self.window.start);
+        let pointer = self.window.target(&mut self.buf);
         let offset = position(self.at.offset, self.window.start);
         let (descriptor, len) = (self.at.file.descriptor(), self.window.len32());
         match self.buf.registration() {
@@ -153,7 +153,7 @@ impl<B: IoBufMut> Op for ReadAt<B> {
     }
 
     fn call(&mut self) -> Call {
-        let pointer = self.buf.write_ptr().wrapping_add(self.window.start) as usize;
+        let pointer = self.window.target(&mut self.buf) as usize;
         let offset = position(self.at.offset, self.window.start) as usize;
         let fd = self.at.file.descriptor().raw() as usize;
         // SAFETY: the window lies within the buffer, which this operation owns.
@@ -165,7 +165,7 @@ impl<B: IoBufMut> Op for ReadAt<B> {
         if let Ok(count) = result {
             // SAFETY: the kernel has written `count` bytes from the window's start, and what lies before
             // the window was initialised by the steps before this one.
-            unsafe { self.buf.set_init(self.window.start + count) };
+            unsafe { note_init(&mut self.buf, self.window.start + count) };
         }
         (result, self.buf, self.at)
     }
@@ -215,7 +215,7 @@ impl<B: IoBuf> Op for WriteAt<B> {
     }
 
     fn entry(&mut self) -> Entry {
-        let pointer = self.buf.read_ptr().wrapping_add(self.window.start);
+        let pointer = self.window.source(&self.buf);
         let offset = position(self.at.offset, self.window.start);
         let (descriptor, len) = (self.at.file.descriptor(), self.window.len32());
         match self.buf.registration() {
@@ -231,7 +231,7 @@ impl<B: IoBuf> Op for WriteAt<B> {
     }
 
     fn call(&mut self) -> Call {
-        let pointer = self.buf.read_ptr().wrapping_add(self.window.start) as usize;
+        let pointer = self.window.source(&self.buf) as usize;
         let offset = position(self.at.offset, self.window.start) as usize;
         let fd = self.at.file.descriptor().raw() as usize;
         // SAFETY: the window lies within the buffer, which this operation owns.
@@ -314,7 +314,7 @@ impl<V: IoVecMut> Op for ReadVectoredAt<V> {
         let result = completion.count();
         if let Ok(count) = result {
             // SAFETY: the kernel has written `count` bytes from `start` on, across the buffers.
-            unsafe { self.bufs.set_init(self.start + count) };
+            unsafe { note_init_of_all(&mut self.bufs, self.start + count) };
         }
         (result, self.bufs, ReadVectoredFrom(self.at))
     }

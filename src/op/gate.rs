@@ -31,7 +31,8 @@ impl Endpoint {
 #[derive(Default)]
 pub(super) struct Gate {
     busy: Cell<bool>,
-    next_ticket: Cell<u32>,
+    /// More than 32 bits, so that it shows when tickets come round while somebody waits.
+    next_ticket: Cell<u64>,
     /// In a box, as most endpoints never have any.
     waiting: Cell<Option<Box<Queue>>>,
 }
@@ -53,6 +54,20 @@ impl Gate {
         let made = f(&mut waiting);
         self.waiting.set(Some(waiting));
         made
+    }
+
+    /// A number that nobody in the queue has.
+    #[cold]
+    fn ticket(&self) -> u32 {
+        let mut next = if self.nobody_waits() { 0 } else { self.next_ticket.get() };
+        if u32::try_from(next).is_err() {
+            let is_taken = |ticket| self.queue(|waiting| waiting.iter().any(|(other, _)| *other == ticket));
+            while is_taken(next as u32) {
+                next += 1;
+            }
+        }
+        self.next_ticket.set(next + 1);
+        next as u32
     }
 
     /// Who has to be told that the gate is open. It keeps its place in the queue, and is asked for its
@@ -122,9 +137,8 @@ impl Pass {
         match self.state {
             State::Through => Poll::Ready(()),
             State::Outside => {
-                let ticket = gate.next_ticket.get();
-                gate.next_ticket.set(ticket.wrapping_add(1));
                 let waiter = Waiter::new(cx); // may be code of the user: not while the queue is borrowed
+                let ticket = gate.ticket();
                 gate.queue(|waiting| waiting.push_back((ticket, Some(waiter))));
                 self.state = State::Waiting(ticket);
                 Poll::Pending
@@ -173,16 +187,18 @@ impl Pass {
                     place.and_then(|(_, waiter)| waiter.take())
                 });
                 let next = self.release();
-                own.into_iter().chain(next).for_each(Waiter::wake);
+                own.into_iter().chain(next).for_each(Waiter::wake_contained);
             }
-            State::Through => self.endpoint.nobody_waits(self.side).into_iter().for_each(Waiter::wake),
+            State::Through => {
+                self.endpoint.nobody_waits(self.side).into_iter().for_each(Waiter::wake_contained);
+            }
         }
     }
 
-    /// Gives the place up, and wakes who may go through now.
+    /// Gives the place up, and wakes who may go through now. The operation that had it may be half taken apart.
     pub(crate) fn leave(&mut self) {
         if let Some(next) = self.release() {
-            next.wake();
+            next.wake_contained();
         }
     }
 }
@@ -190,5 +206,63 @@ impl Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         self.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::num::NonZeroU64;
+    use std::os::fd::{OwnedFd, RawFd};
+    use std::rc::{Rc, Weak};
+    use std::task::Waker;
+
+    use super::super::fd::{Descriptor, Registry, Vacancy, ZeroCopy};
+    use super::super::standing::{Buffers, Standing};
+    use super::*;
+
+    /// The registry of a runtime that has gone.
+    enum Gone {}
+
+    impl Registry for Gone {
+        fn forget(&self, _: u64, _: RawFd) {}
+        fn closed(&self) {}
+        fn vacancy(&self) -> io::Result<Option<Vacancy>> {
+            match *self {}
+        }
+        fn vacate(&self, _: u32, _: bool) {}
+        fn end_standing(&self, _: NonZeroU64) {}
+        fn buffers(&self, _: Standing) -> Rc<dyn Buffers> {
+            match *self {}
+        }
+    }
+
+    fn endpoint() -> Share {
+        let (one, _) = std::os::unix::net::UnixStream::pair().unwrap();
+        let home: Weak<dyn Registry> = Weak::<Gone>::new();
+        Share::new(Descriptor::new(OwnedFd::from(one).into(), home, ZeroCopy::NEVER))
+    }
+
+    #[test]
+    fn t100_tickets_that_come_round_are_not_given_to_two() {
+        let endpoint = endpoint();
+        let cx = Context::from_waker(Waker::noop());
+        let mut passes: Vec<_> = (0..5).map(|_| Pass::new(&endpoint, Side::Receive)).collect();
+        assert!(passes[0].poll_enter(&cx).is_ready());
+        assert!(passes[1].poll_enter(&cx).is_pending());
+        // Four billion others have come and gone while that one waits.
+        endpoint.receiving.next_ticket.set(u32::MAX.into());
+        for pass in &mut passes[2..] {
+            assert!(pass.poll_enter(&cx).is_pending());
+        }
+        drop(passes.pop()); // gives its own place up, and nobody else's
+        passes[0].leave();
+        for place in 1..4 {
+            for later in place + 1..4 {
+                assert!(passes[later].poll_enter(&cx).is_pending(), "{later} overtook {place}");
+            }
+            assert!(passes[place].poll_enter(&cx).is_ready(), "{place} has lost its place");
+            passes[place].leave();
+        }
     }
 }

@@ -18,7 +18,10 @@ use super::socket::{LARGE, Sender, keep_error};
 use super::standing::Datagram;
 use super::transfer::Transfer;
 use super::{Completion, Direction, Entry, Kind, Op, Wait};
-use crate::buf::{BufError, BufResult, Chunk, IoBuf, IoBufMut, IoVec, IoVecMut, IoVecs, fill, initialised};
+use crate::buf::{
+    BufError, BufResult, Chunk, IoBuf, IoBufMut, IoVec, IoVecMut, IoVecs, fill, first, note_init,
+    note_init_of_all,
+};
 use crate::sys::call::Call;
 
 /// A `msghdr` of zeros: no address, no buffers, no control data.
@@ -66,7 +69,7 @@ impl<B: IoBufMut> RecvFrom<B> {
     fn finish(mut self, completion: Completion) -> (io::Result<(usize, Option<SockAddr>)>, B, Pass) {
         let result = completion.count().map(|count| {
             // SAFETY: the kernel, or `prepare`, has written `count` bytes from the start.
-            unsafe { self.buf.set_init(count) };
+            unsafe { note_init(&mut self.buf, count) };
             let early = self.early.take().map(|sender| sender.map(SockAddr::from));
             let sender = early.unwrap_or_else(|| {
                 let len = self.header.msg_namelen;
@@ -137,7 +140,7 @@ impl<B: IoBufMut> Op for RecvFrom<B> {
         let (result, buf, _pass) = self.finish(completion);
         match result {
             Ok((count, sender)) => {
-                let datagram = Datagram::copy(&initialised(&buf)[..count], sender.as_ref());
+                let datagram = Datagram::copy(first(&buf, count), sender.as_ref());
                 endpoint.arrived(Arrival::Datagram(datagram));
             }
             Err(error) => keep_error(&endpoint, &error),
@@ -248,7 +251,7 @@ impl<V: IoVecMut> Op for RecvVectored<V> {
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         ready!(self.pass.poll_enter(cx));
-        let room = self.bufs.total_capacity() - self.start;
+        let room = self.bufs.total_capacity().saturating_sub(self.start);
         if room == 0 {
             return Poll::Ready(Some(0));
         }
@@ -287,7 +290,7 @@ impl<V: IoVecMut> Op for RecvVectored<V> {
         let result = completion.count();
         if let Ok(count) = result {
             // SAFETY: the kernel, or `prepare`, has written `count` bytes from `start` on, across the buffers.
-            unsafe { self.bufs.set_init(self.start + count) };
+            unsafe { note_init_of_all(&mut self.bufs, self.start + count) };
         }
         (result, self.bufs, VectoredReceiver { pass: self.pass })
     }
@@ -372,7 +375,7 @@ pub(crate) struct SendVectored<V> {
 impl<V: IoVec> SendVectored<V> {
     /// Bytes that it is about.
     fn len(&self) -> usize {
-        self.bufs.total_init() - self.start
+        self.bufs.total_init().saturating_sub(self.start)
     }
 
     fn header(&mut self) -> *mut libc::msghdr {
@@ -394,7 +397,7 @@ impl<V: IoVec> Op for SendVectored<V> {
     }
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
-        let nothing = self.bufs.total_init() == self.start;
+        let nothing = self.len() == 0;
         self.sender.pass.poll_enter(cx).map(|()| nothing.then_some(0))
     }
 

@@ -38,9 +38,9 @@ impl OpenFile {
         Poll::Pending
     }
 
-    /// Wakes who waits, to look again.
+    /// Wakes who waits, to look again: all of them, whatever a waker does.
     pub(crate) fn wake(&self) {
-        self.waiting.take().into_iter().for_each(Waiter::wake);
+        self.waiting.take().into_iter().for_each(Waiter::wake_contained);
     }
 }
 

@@ -17,7 +17,7 @@ use super::gate::{Pass, Side};
 use super::standing::Standing;
 use super::transfer::{Transfer, Window};
 use super::{Completion, Direction, Entry, Kind, Op, Wait};
-use crate::buf::{Chunk, IoBuf, IoBufMut, fill, initialised};
+use crate::buf::{Chunk, IoBuf, IoBufMut, fill, first, note_init};
 use crate::sys::call::Call;
 
 /// A read of so many bytes is rather made by the kernel than copied from what a standing receive brings.
@@ -65,7 +65,7 @@ impl<B: IoBufMut> Op for Recv<B> {
     }
 
     fn entry(&mut self) -> Entry {
-        let pointer = self.buf.write_ptr().wrapping_add(self.window.start);
+        let pointer = self.window.target(&mut self.buf);
         let len = self.window.len32();
         let endpoint = self.pass.endpoint();
         on_fd!(endpoint.descriptor.fd(), |fd| match endpoint.medium {
@@ -79,7 +79,7 @@ impl<B: IoBufMut> Op for Recv<B> {
     }
 
     fn call(&mut self) -> Call {
-        let pointer = self.buf.write_ptr().wrapping_add(self.window.start);
+        let pointer = self.window.target(&mut self.buf);
         let number = receive_call(self.pass.endpoint());
         let fd = self.pass.endpoint().descriptor.raw();
         // SAFETY: the window lies within the buffer, which this operation owns. (read(2) takes three arguments.)
@@ -97,7 +97,7 @@ impl<B: IoBufMut> Op for Recv<B> {
         if let Ok(count) = result {
             // SAFETY: the kernel has written `count` bytes from the window's start, and what lies before
             // the window was initialised by the steps before this one.
-            unsafe { self.buf.set_init(self.window.start + count) };
+            unsafe { note_init(&mut self.buf, self.window.start + count) };
         }
         (result, self.buf, Receiver { pass: self.pass })
     }
@@ -113,7 +113,7 @@ impl<B: IoBufMut> Op for Recv<B> {
         }
         let received = start + result.unwrap_or(0);
         if received > 0 {
-            endpoint.put_back(Arrival::Bytes(Chunk::from(&initialised(&buf)[..received])));
+            endpoint.put_back(Arrival::Bytes(Chunk::from(first(&buf, received))));
         }
     }
 }
@@ -183,7 +183,7 @@ impl<B: IoBuf> Op for Send<B> {
     }
 
     fn entry(&mut self) -> Entry {
-        let pointer = self.buf.read_ptr().wrapping_add(self.window.start);
+        let pointer = self.window.source(&self.buf);
         let len = self.window.len32();
         let without_copy = self.sender.goes_without_copy(self.window.len);
         let place =
@@ -202,7 +202,7 @@ impl<B: IoBuf> Op for Send<B> {
     }
 
     fn call(&mut self) -> Call {
-        let pointer = self.buf.read_ptr().wrapping_add(self.window.start);
+        let pointer = self.window.source(&self.buf);
         let fd = self.sender.descriptor().raw();
         let (number, flags) = match self.sender.pass.endpoint().medium {
             Medium::Socket => (libc::SYS_sendto, libc::MSG_NOSIGNAL as usize),

@@ -337,6 +337,12 @@ impl Datagram {
         }
     }
 
+    /// The datagram that lies in a chunk, which begins with its header.
+    #[cfg(test)]
+    pub(crate) fn of_chunk(chunk: Chunk) -> Self {
+        Datagram(chunk)
+    }
+
     /// Its bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0[HEADER..]

@@ -5,6 +5,7 @@
 use std::io;
 
 use super::Op;
+use crate::buf::{IoBuf, IoBufMut};
 
 /// Where bytes come from or go to: makes one operation after the other over a buffer `B`.
 ///
@@ -25,7 +26,7 @@ pub(crate) trait Transfer<B>: Sized + 'static {
     /// Bytes that the step at byte `done` is about: fewer than a step may have when the buffer has no more, or consists
     /// of more parts than one call takes.
     fn covers(buf: &mut B, done: usize) -> usize {
-        (Self::total(buf) - done).min(Self::STEP)
+        Self::total(buf).saturating_sub(done).min(Self::STEP)
     }
 
     /// The step that begins at byte `done` of the buffer.
@@ -44,7 +45,27 @@ impl Window {
     const KERNEL_LIMIT: usize = 0x7fff_f000;
 
     pub(crate) fn new(total: usize, done: usize, limit: usize) -> Self {
-        Window { start: done, len: (total - done).min(limit).min(Self::KERNEL_LIMIT) }
+        Window { start: done, len: total.saturating_sub(done).min(limit).min(Self::KERNEL_LIMIT) }
+    }
+
+    /// Where the window begins in a buffer that is to be read. It is cut to what the buffer has where it lies now: the
+    /// window may have been made before the buffer moved.
+    #[inline]
+    pub(crate) fn source(&mut self, buf: &impl IoBuf) -> *const u8 {
+        self.cut(buf.init_len());
+        buf.read_ptr().wrapping_add(self.start)
+    }
+
+    /// The same of a buffer that is to be written into.
+    #[inline]
+    pub(crate) fn target(&mut self, buf: &mut impl IoBufMut) -> *mut u8 {
+        self.cut(buf.total_len());
+        buf.write_ptr().wrapping_add(self.start)
+    }
+
+    #[inline]
+    fn cut(&mut self, total: usize) {
+        self.len = self.len.min(total.saturating_sub(self.start));
     }
 
     /// The length for a field of the queue entry.

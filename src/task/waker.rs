@@ -15,6 +15,7 @@ use super::cell::{CLONE, Header, Phase, TaskRef, free};
 use super::inbox::{Delivery, Node};
 use super::ready::Link;
 use super::scheduler;
+use crate::sys::guarded::contain;
 use crate::sys::sync::Arc;
 use crate::sys::sync::atomic::Ordering;
 
@@ -22,9 +23,13 @@ use crate::sys::sync::atomic::Ordering;
 ///
 /// It is a waker by its looks, and no larger. Where it stands for a task, its functions are those of [`HOME`],
 /// which count home references and not wakers; so it never leaves its thread, nor is it ever shown to anybody.
+///
+/// Dropping a foreign waker is code of the user. A panic in it ends here: it concerns nobody who holds a waiter, and what
+/// held it may be half done or unwinding.
 #[derive(Debug)]
 pub(crate) struct Waiter {
-    waker: Waker,
+    /// Taken out once, by `wake` or by the drop.
+    waker: ManuallyDrop<Waker>,
     thread: PhantomData<*const ()>,
 }
 
@@ -63,17 +68,56 @@ impl Waiter {
         self.waker.will_wake(other)
     }
 
-    /// Wakes it. For a foreign waker this is arbitrary code: call it with nothing borrowed.
+    /// Wakes it. For a foreign waker this is arbitrary code: call it with nothing borrowed and nothing half done. It may
+    /// panic, unless the thread unwinds already: a second panic would abort the process.
     #[inline]
     pub(crate) fn wake(self) {
-        self.waker.wake();
+        let is_task = self.is_task();
+        let waker = self.into_waker();
+        if is_task || !std::thread::panicking() {
+            waker.wake();
+        } else {
+            contain(|| waker.wake());
+        }
+    }
+
+    /// Wakes it where something is half done. A panic of a foreign waker ends here; the panic hook has reported it.
+    #[inline]
+    pub(crate) fn wake_contained(self) {
+        let is_task = self.is_task();
+        let waker = self.into_waker();
+        if is_task {
+            waker.wake();
+        } else {
+            contain(|| waker.wake());
+        }
+    }
+
+    fn into_waker(self) -> Waker {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is neither used nor dropped after this.
+        unsafe { ManuallyDrop::take(&mut this.waker) }
+    }
+}
+
+impl Drop for Waiter {
+    #[inline]
+    fn drop(&mut self) {
+        let is_task = self.is_task();
+        // SAFETY: the waker is not used after this.
+        let waker = unsafe { ManuallyDrop::take(&mut self.waker) };
+        if is_task {
+            drop(waker);
+        } else {
+            contain(|| drop(waker));
+        }
     }
 }
 
 impl From<Waker> for Waiter {
     #[inline]
     fn from(waker: Waker) -> Self {
-        Waiter { waker, thread: PhantomData }
+        Waiter { waker: ManuallyDrop::new(waker), thread: PhantomData }
     }
 }
 

@@ -64,6 +64,7 @@ mod selector;
 mod sending;
 mod shutdown;
 mod signals;
+mod soundness;
 mod stacks;
 mod storm;
 mod tasks;
@@ -113,6 +114,7 @@ fn tests() -> Vec<Test> {
         registered::tests(),
         sending::tests(),
         storm::tests(),
+        soundness::tests(),
         descriptors::tests(),
         destructors::tests(),
         direct::tests(),

@@ -1,0 +1,269 @@
+//! Keys that are used up, futures whose operation panics, memory that the kernel leaves as it was.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr;
+use std::rc::Rc;
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+use io_uring::types::BufRingEntry;
+use proptest::prelude::*;
+
+use super::buffers::{BufferRing, Memory};
+use super::slot::Event;
+use super::slots::{Key, Slots};
+use super::submission::Submission;
+use super::table::{Filler, Full, Table};
+use crate::op::standing::{Buffers, Datagram};
+use crate::op::{Completion, Entry, Op, Wait};
+use crate::sys::call::Call;
+
+/// A call of the pool that takes nothing.
+fn nothing() -> Call {
+    // SAFETY: getppid(2) takes no argument.
+    unsafe { Call::new(libc::SYS_getppid, []) }
+}
+
+struct Plain(u64);
+
+impl Op for Plain {
+    type Output = u64;
+    const NAME: &'static str = "plain";
+    const OPCODE: u8 = io_uring::opcode::Nop::CODE;
+
+    fn entry(&mut self) -> Entry {
+        io_uring::opcode::Nop::new().build()
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Pool
+    }
+
+    fn call(&mut self) -> Call {
+        nothing()
+    }
+
+    fn complete(self, _: Completion) -> u64 {
+        self.0
+    }
+}
+
+/// Places an operation and has it claimed.
+fn there_and_back(slots: &Slots, value: u64) -> Key {
+    let placed = slots.place(Plain(value), None, None);
+    let key = placed.key();
+    placed.apply(Event::Push);
+    placed.apply(Event::Last);
+    // SAFETY: placed with this type.
+    let (op, completion, _) = unsafe { placed.claim::<Plain>() }.unwrap();
+    assert_eq!(op.complete(completion), value);
+    key
+}
+
+#[test]
+fn t100_a_slot_is_retired_when_its_keys_are_used_up() {
+    let slots = Slots::with_generations(7); // three bits
+    let mut keys = HashSet::new();
+    for round in 0..5_000 {
+        let key = there_and_back(&slots, round);
+        assert!(keys.insert(key.pack()), "a key was given twice");
+        assert!(slots.find(key).is_none());
+    }
+    // One that waits all the time is found by its own key alone.
+    let waits = slots.place(Plain(1), None, None);
+    let key = waits.key();
+    for round in 0..5_000 {
+        assert_ne!(there_and_back(&slots, round), key);
+    }
+    assert!(keys.iter().all(|old| slots.find(Key::unpack(*old)).is_none()));
+    let found = slots.find(key).unwrap();
+    found.apply(Event::Push);
+    found.apply(Event::Last);
+    // SAFETY: placed with this type.
+    drop(unsafe { found.claim::<Plain>() });
+    assert_eq!(slots.live(), 0);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Take(bool),
+    Leave(usize),
+    GiveBack(usize),
+    AllTaken,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => any::<bool>().prop_map(Step::Take),
+        2 => any::<prop::sample::Index>().prop_map(|index| Step::Leave(index.index(8))),
+        1 => any::<prop::sample::Index>().prop_map(|index| Step::GiveBack(index.index(8))),
+        1 => Just(Step::AllTaken),
+    ];
+    prop::collection::vec(step, 0..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: if cfg!(miri) { 8 } else { 256 }, ..ProptestConfig::default() })]
+
+    /// A place is nobody's when it is given out, and a call gets none that the kernel may still have to empty.
+    #[test]
+    fn t100_a_place_of_the_table_has_one_owner(steps in steps()) {
+        let table = Table::new(8);
+        let (mut taken, mut leaving) = (Vec::new(), HashSet::new());
+        for step in steps {
+            match step {
+                Step::Take(by_call) => {
+                    let by = if by_call { Filler::Call } else { Filler::Entry };
+                    match table.take(by, |_| Some(Ok(()))) {
+                        Ok(place) => {
+                            let place = place.unwrap();
+                            prop_assert!(place < 8 && !taken.contains(&place));
+                            prop_assert!(!by_call || !leaving.contains(&place));
+                            leaving.remove(&place);
+                            taken.push(place);
+                        }
+                        Err(Full { places }) => {
+                            let free = 8 - taken.len() - if by_call { leaving.len() } else { 0 };
+                            prop_assert_eq!((places, free), (8, 0));
+                        }
+                    }
+                }
+                Step::Leave(index) if index < taken.len() => {
+                    let place = taken.swap_remove(index);
+                    leaving.insert(place);
+                    table.leave(place);
+                }
+                Step::GiveBack(index) if index < taken.len() => table.give_back(taken.swap_remove(index)),
+                Step::Leave(_) | Step::GiveBack(_) => {}
+                Step::AllTaken => {
+                    leaving.clear();
+                    table.all_taken();
+                }
+            }
+            prop_assert_eq!(table.taken(), taken.len());
+        }
+    }
+}
+
+/// Panics when its result is taken apart, as code of the user may that runs there.
+struct PanicsAtItsEnd;
+
+impl Op for PanicsAtItsEnd {
+    type Output = ();
+    const NAME: &'static str = "panics";
+    const OPCODE: u8 = io_uring::opcode::Nop::CODE;
+
+    fn entry(&mut self) -> Entry {
+        io_uring::opcode::Nop::new().build()
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Pool
+    }
+
+    fn call(&mut self) -> Call {
+        nothing()
+    }
+
+    fn complete(self, completion: Completion) {
+        assert_eq!(completion.result, -1, "expected: at its end");
+    }
+}
+
+type Polled = std::thread::Result<Poll<()>>;
+
+fn poll_catching<O: Op<Output = ()>>(future: &mut Submission<O>, cx: &mut Context<'_>) -> Polled {
+    catch_unwind(AssertUnwindSafe(|| Pin::new(future).poll(cx)))
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "needs the blocking pool")]
+fn t95_a_future_whose_operation_panicked_has_no_key_any_more() {
+    let runtime = crate::Selector::new().unwrap();
+    runtime.block_on(async {
+        let mut future = Submission::new(PanicsAtItsEnd);
+        std::future::poll_fn(|cx| match poll_catching(&mut future, cx) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(())) => panic!("it gave a result"),
+            Err(_) => Poll::Ready(()),
+        })
+        .await;
+        let again = poll_catching(&mut future, &mut Context::from_waker(Waker::noop()));
+        let panic = again.expect_err("it looked for its operation again");
+        let message = panic.downcast::<String>().unwrap();
+        assert!(message.contains("polled after it had given its result"), "{message}");
+    });
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "needs the blocking pool")]
+fn t97_a_waker_that_can_not_be_cloned_takes_no_operation_from_its_task() {
+    static TABLE: RawWakerVTable =
+        RawWakerVTable::new(|_| panic!("expected: no clone"), |_| (), |_| (), |_| ());
+    // SAFETY: the functions use no data.
+    let waker = unsafe { Waker::from_raw(RawWaker::new(ptr::null(), &TABLE)) };
+    let runtime = crate::Selector::new().unwrap();
+    runtime.block_on(async {
+        // Begun by a task that ends meanwhile: it waits for the operation before it does.
+        let shared = Rc::new(RefCell::new(None));
+        let slot = shared.clone();
+        let listener = crate::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let task = crate::spawn(async move {
+            let stream = crate::net::TcpStream::connect(address).await.unwrap();
+            let mut read = stream.read(vec![0; 8]);
+            let first = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut read).poll(cx))).await;
+            assert!(first.is_pending());
+            *slot.borrow_mut() = Some((read, stream));
+        });
+        let accepted = listener.accept().await.unwrap();
+        while shared.borrow().is_none() {
+            crate::yield_now().await;
+        }
+        let (mut read, stream) = shared.take().unwrap();
+        let polled =
+            catch_unwind(AssertUnwindSafe(|| Pin::new(&mut read).poll(&mut Context::from_waker(&waker))));
+        assert!(polled.is_err(), "the waker was not cloned");
+        drop((read, stream));
+        task.await.unwrap();
+        drop(accepted);
+    });
+}
+
+/// What the kernel writes for a datagram of an IPv4 socket: its numbers, an address that is shorter than its room, the
+/// bytes behind the room.
+#[test]
+fn t98_a_datagram_is_initialised_although_its_address_is_short() {
+    let ring = BufferRing::new(1, false);
+    let entries = ring.address();
+    let memory = Memory::new(4_096, 16, false, Some(ring));
+    assert!(memory.top_up());
+    // SAFETY: the ring is alive, and its first entry is filled.
+    let entry = unsafe { &*ptr::with_exposed_provenance::<BufRingEntry>(entries as usize) };
+    let sender: SocketAddr = "127.0.0.1:4711".parse().unwrap();
+    let sender = socket2::SockAddr::from(sender);
+    let len = sender.len() as usize;
+    let room = size_of::<libc::sockaddr_in6>();
+    let target = ptr::with_exposed_provenance_mut::<u8>(entry.addr() as usize);
+    // SAFETY: the buffer has this room, and nobody else looks at it.
+    unsafe {
+        target.cast::<[u32; 4]>().write([len as u32, 0, 3, 0]);
+        target.add(16).copy_from_nonoverlapping(sender.as_ptr().cast(), len);
+        target.add(16 + room).copy_from_nonoverlapping(b"abc".as_ptr(), 3);
+    }
+    let flags = 1 | u32::from(entry.bid()) << 16;
+    let completion = Completion { result: (16 + room + 3) as i32, flags };
+    let mut came = Vec::new();
+    memory.received(completion, &mut |chunk| came.push(chunk));
+    let [chunk] = &came[..] else { panic!("{} chunks", came.len()) };
+    assert_eq!(chunk.len(), 16 + room + 3);
+    // Every byte is looked at: Miri finds those that nobody has written.
+    assert!(chunk.iter().map(|byte| u64::from(*byte)).sum::<u64>() > 0);
+    let datagram = Datagram::of_chunk(chunk.clone());
+    assert_eq!((datagram.bytes(), datagram.sender()), (&b"abc"[..], sender.as_socket()));
+    drop((came, datagram));
+    memory.withdraw();
+}
