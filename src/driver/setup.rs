@@ -149,6 +149,9 @@ impl fmt::Display for Refused {
             (libc::EMFILE | libc::ENFILE, _) => {
                 f.write_str("there is no free descriptor: raise RLIMIT_NOFILE (ulimit -n)")
             }
+            (libc::EOPNOTSUPP, _) => f.write_str(
+                "the kernel, or a sandbox that takes its place, does not support it: use a kernel of 6.1 or later",
+            ),
             (libc::EINVAL, _) => {
                 f.write_str("the kernel is too old: the proactor needs 5.11 and is made for 6.1 or later")
             }
@@ -221,7 +224,8 @@ mod tests {
     #[test]
     fn every_other_error_is_a_refusal_at_once() {
         let attempt = Attempt::first(256, FeatureSet::default(), false, false);
-        for errno in [libc::EPERM, libc::ENOSYS, libc::EMFILE, libc::EFAULT, libc::EACCES] {
+        let errnos = [libc::EPERM, libc::ENOSYS, libc::EOPNOTSUPP, libc::EMFILE, libc::EFAULT, libc::EACCES];
+        for errno in errnos {
             assert_eq!(attempt.failed(errno), Next::GiveUp);
         }
     }
@@ -256,6 +260,7 @@ mod tests {
         assert!(say(libc::ENOMEM, None).contains("RLIMIT_MEMLOCK"));
         assert!(say(libc::EMFILE, None).contains("RLIMIT_NOFILE"));
         assert!(say(libc::EINVAL, None).contains("too old"));
+        assert!(say(libc::EOPNOTSUPP, None).contains("does not support it"));
         for errno in [libc::EPERM, libc::ENOSYS, libc::ENOMEM, libc::EIO] {
             assert!(say(errno, None).contains("PROACTOR_BACKEND=selector"));
         }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::{Due, Timer, now};
+use super::{Due, Timer};
 
 /// Waits for a time; asyncio's `sleep`.
 ///
@@ -34,7 +34,8 @@ pub fn sleep(duration: Duration) -> Sleep {
     Sleep { state: State::New(Due::after(duration)) }
 }
 
-/// Waits until a point in time; one that has passed waits one turn of the loop.
+/// Waits until a point in time; one that has passed waits one turn of the loop. Sleeps that are due in one turn end in
+/// the order of their deadlines, and those of one deadline in the order in which they were first polled.
 ///
 /// Panics and cancellation are those of [`sleep`].
 ///
@@ -61,7 +62,7 @@ pub struct Sleep {
 #[derive(Debug)]
 enum State {
     New(Due),
-    /// The deadline had passed at the first poll: one turn, then ready.
+    /// A duration of zero: one turn, then ready.
     Yielded,
     /// The timer is set, or has fired.
     Armed(Timer),
@@ -80,18 +81,12 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.state = match &self.state {
-            State::New(due) => {
-                let passed = match *due {
-                    Due::After(duration) => duration == 0,
-                    Due::At(deadline) => deadline <= now(),
-                };
-                if passed {
-                    cx.waker().wake_by_ref();
-                    State::Yielded
-                } else {
-                    State::Armed(Timer::new(*due, cx, "sleep"))
-                }
+            State::New(Due::After(0)) => {
+                cx.waker().wake_by_ref();
+                State::Yielded
             }
+            // A deadline that has passed goes to the wheel as well: what is due fires in the order of the deadlines.
+            State::New(due) => State::Armed(Timer::new(*due, cx, "sleep")),
             State::Armed(timer) if timer.is_pending(cx) => return Poll::Pending,
             State::Armed(_) | State::Yielded | State::Over => State::Over,
         };

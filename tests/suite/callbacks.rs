@@ -19,6 +19,7 @@ tests! {
     what_is_added_in_a_turn_comes_in_the_next,
     callbacks_of_one_time_keep_their_order,
     a_callback_whose_time_has_passed_is_called_soon,
+    t120_callbacks_whose_times_have_passed_keep_the_order_of_their_times,
     a_time_beyond_the_clock_never_comes,
     a_callback_that_was_taken_back_is_not_called,
     a_callback_that_panics_ends_alone,
@@ -115,6 +116,23 @@ fn a_callback_whose_time_has_passed_is_called_soon<R: Runtime>() {
         log.expect(&[]);
         until(|| log.0.borrow().len() == 2).await;
         log.expect(&[1, 2]);
+    });
+}
+
+fn t120_callbacks_whose_times_have_passed_keep_the_order_of_their_times<R: Runtime>() {
+    run::<R>(async {
+        let (log, local) = (Log::default(), LocalHandle::current());
+        let earlier = local.now();
+        let later = earlier + Duration::from_nanos(1);
+        while local.now() <= later {
+            std::hint::spin_loop();
+        }
+        local.call_at(later, log.note(2));
+        local.call_at(earlier, log.note(0));
+        local.call_at(later, log.note(3));
+        local.call_at(earlier, log.note(1));
+        until(|| log.0.borrow().len() == 4).await;
+        log.expect(&[0, 1, 2, 3]);
     });
 }
 

@@ -375,10 +375,13 @@ fn t18_a_dropped_operation_never_means_the_next_owner_of_its_number<R: Runtime>(
                     turns(1).await;
                     let front = in_front().await;
                     let mut write = file.write_at(&b"for the first"[..], 0);
-                    let mut cut = file.set_len(7);
                     assert!(poll_once(&mut write).await.is_pending());
-                    assert!(poll_once(&mut cut).await.is_pending());
-                    drop((write, cut));
+                    // A job of the blocking pool would keep the number until it has reported back.
+                    let cut = uses(&runtime, Feature::Ftruncate).then(|| file.set_len(7));
+                    if let Some(mut cut) = cut {
+                        assert!(poll_once(&mut cut).await.is_pending());
+                    }
+                    drop(write);
                     if round % 2 == 0 {
                         drop(file);
                     } else {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use proactor::scope::using;
 use proactor::task::catch_cancel;
-use proactor::time::{Elapsed, sleep, timeout_scope, timeout_scope_at, wait_for};
+use proactor::time::{Elapsed, sleep, sleep_until, timeout_scope, timeout_scope_at, wait_for};
 use proactor::{Runtime, spawn, spawn_blocking, yield_now};
 
 use crate::kit::*;
@@ -165,7 +165,7 @@ fn a_limit_moves_forth_and_back<R: Runtime>() {
         assert_eq!(from_none.await, Err(Elapsed));
         // In the last poll, which comes when the time is up.
         let again = timeout_scope(SHORT, async |limit| {
-            sleep(SHORT).await;
+            sleep_until(limit.deadline().unwrap()).await;
             std::thread::sleep(SHORT);
             limit.reset(Instant::now() + LONG);
             sleep(SHORT).await;

@@ -16,6 +16,7 @@ tests! {
     the_watchdog_says_where_a_test_hangs,
     a_process_of_its_own_is_under_its_limits,
     every_case_has_its_tests,
+    every_need_is_that_of_a_test,
     every_name_of_asyncio_has_its_tests,
 }
 
@@ -72,6 +73,14 @@ fn a_process_of_its_own_is_under_its_limits<R: Runtime>() {
         assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EXDEV));
         assert!(!descriptors().is_empty());
     });
+}
+
+fn every_need_is_that_of_a_test<R: Runtime>() {
+    let names: BTreeSet<String> =
+        crate::tests().iter().flat_map(|test| test.each_backend()).map(|(name, ..)| name).collect();
+    for (name, need) in NEEDS {
+        assert!(names.contains(*name), "there is no test {name}, which needs {need:?}");
+    }
 }
 
 /// `tests/CASES.md` says which backends a case is about; there is a test of the case on each of them, and no

@@ -28,7 +28,9 @@ tests! {
     t55_a_filter_that_refuses_the_ring_is_named;
     proactor:
     t53_little_memory_for_rings_gives_small_rings_and_then_none,
-    t54_rings_are_made_right_after_many_were_closed,
+    t54_rings_are_made_right_after_many_were_closed;
+    selector:
+    t121_a_kernel_without_io_uring_is_named,
 }
 
 /// A listener with clients in its backlog, in a process that has no descriptor left.
@@ -164,7 +166,11 @@ fn t55_a_filter_that_refuses_the_ring_is_named<R: Runtime>() {
         (SYS_io_uring_enter, "io_uring_enter"),
         (SYS_io_uring_register, "io_uring_register"),
     ] {
-        for (errno, cause) in [(libc::EPERM, "seccomp filter"), (libc::ENOSYS, "seccomp filter hides it")] {
+        for (errno, cause) in [
+            (libc::EPERM, "seccomp filter"),
+            (libc::ENOSYS, "seccomp filter hides it"),
+            (libc::EOPNOTSUPP, "does not support it"),
+        ] {
             Alone::new().case(format!("{name} {errno}")).refuse(&[call], errno).run(|| {
                 let before = descriptors();
                 let reason = if is_proactor::<R>() {
@@ -189,6 +195,23 @@ fn t55_a_filter_that_refuses_the_ring_is_named<R: Runtime>() {
             });
         }
     }
+}
+
+/// `tests/kernels/run --refuse-uring` boots a kernel that forbids it by its sysctl.
+fn t121_a_kernel_without_io_uring_is_named<R: Runtime>() {
+    alone(|| {
+        let before = descriptors();
+        let named = Proactor::new().unwrap_err().to_string();
+        let runtime = Auto::new().unwrap();
+        assert_eq!(runtime.backend(), Backend::Selector);
+        runtime.block_on(everyday());
+        let reason = runtime.report().reason.unwrap();
+        end(runtime);
+        assert_eq!(descriptors(), before, "a refusal leaves nothing open");
+        for said in [named, reason] {
+            assert!(said.contains("kernel.io_uring_disabled is 2"), "{said}");
+        }
+    });
 }
 
 async fn everyday() {

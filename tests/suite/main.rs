@@ -5,7 +5,8 @@
 //! events and never for time to pass, and are ended by a watchdog if they hang.
 //!
 //! Where the kernel refuses io_uring, the proactor's tests are reported as ignored, with the reason; with
-//! `PROACTOR_REQUIRE_URING=1` they run, and fail with it.
+//! `PROACTOR_REQUIRE_URING=1` they run, and fail with it. A test that needs a feature which this kernel lacks is
+//! reported as ignored, with that feature's name (`kit/needs.rs`).
 
 #![allow(
     clippy::extra_unused_type_parameters,
@@ -160,7 +161,10 @@ fn main() -> ExitCode {
     let watchdog = kit::Watchdog::start();
     let trials = tests.iter().flat_map(|test| test.each_backend()).map(|(name, kind, body)| {
         let refused = refused.clone().filter(|_| kind == "proactor");
-        let ignored = refused.is_some() && !required;
+        let ignored = match &refused {
+            Some(_) => (!required).then(|| "io_uring refused".to_owned()),
+            None => kit::lacks(&name).map(|lack| format!("needs {lack}")),
+        };
         let watchdog = watchdog.clone();
         let trial = Trial::test(name.clone(), move || match refused {
             Some(reason) => Err(Failed::from(reason)),
@@ -169,7 +173,7 @@ fn main() -> ExitCode {
                 Ok(())
             }
         });
-        trial.with_kind(if ignored { "io_uring refused" } else { "" }).with_ignored_flag(ignored)
+        trial.with_ignored_flag(ignored.is_some()).with_kind(ignored.unwrap_or_default())
     });
     libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
 }

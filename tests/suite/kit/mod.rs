@@ -10,6 +10,7 @@
 //! | `buffers.rs` | tombstones, canaries, and buffers that act when they are dropped |
 //! | `closing.rs` | resources that are closed, and notes of the order of things |
 //! | `census.rs` | what a process has open, and what a runtime keeps alive |
+//! | `needs.rs` | tests that need more of the kernel than Linux 6.1 has |
 //! | `process.rs` | processes of their own: under limits, as another user, behind a filter of system calls |
 //! | `signals.rs` | signals that interrupt a thread all the time |
 //! | `watchdog.rs` | ends a test that hangs, and says what its loop was doing |
@@ -17,6 +18,7 @@
 mod buffers;
 mod census;
 mod closing;
+mod needs;
 mod peers;
 mod process;
 #[macro_use]
@@ -29,6 +31,7 @@ mod watchdog;
 pub(crate) use buffers::*;
 pub(crate) use census::*;
 pub(crate) use closing::*;
+pub(crate) use needs::{NEEDS, lacks};
 pub(crate) use peers::*;
 pub(crate) use process::*;
 pub(crate) use queued::*;

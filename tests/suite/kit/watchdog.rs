@@ -24,6 +24,14 @@ pub(crate) struct Watchdog {
 /// Milliseconds after which it barks, for its own test.
 pub(crate) const LIMIT_VARIABLE: &str = "SUITE_WATCHDOG_MS";
 
+/// Multiplies every limit: how many times slower this machine is than an ordinary one. `tests/kernels/run` sets it.
+const SLOWNESS_VARIABLE: &str = "SUITE_SLOWNESS";
+
+fn slowness() -> u32 {
+    let set = std::env::var(SLOWNESS_VARIABLE).ok();
+    set.map_or(1, |value| value.parse().expect("SUITE_SLOWNESS is a whole number"))
+}
+
 impl Watchdog {
     pub(crate) fn start() -> Self {
         Self::with_limit(Duration::from_secs(if is_long() { 7_200 } else { 120 }))
@@ -37,6 +45,7 @@ impl Watchdog {
     }
 
     fn with_limit(limit: Duration) -> Self {
+        let limit = limit.saturating_mul(slowness().max(1));
         print_stacks_when_asked();
         let watchdog = Watchdog { running: Arc::default() };
         let running = watchdog.running.clone();
