@@ -7,7 +7,8 @@
 //! Facts that shape this file: an edge comes only for what happens after the last look, so readiness is
 //! forgotten only when a call has answered EAGAIN, or moved less than it could have (what arrives after such
 //! a call makes a new edge, and no edge can be missed in between, since only this thread looks). Once the
-//! peer has closed there are no more edges, so then a short read proves nothing. A registration outlives
+//! peer has closed there are no more edges, so then a short read proves nothing. Nor does it on a stream with urgent
+//! data: recv(2) stops at the mark, with more behind it. EPOLLPRI reports such data. A registration outlives
 //! its number when the file has duplicates: it is removed before the close, and tokens carry a generation,
 //! so that a late event meets nobody. Timeouts of epoll_wait(2) are whole milliseconds and are rounded up.
 
@@ -48,8 +49,8 @@ struct Registration {
     generation: u32,
     readable: bool,
     writable: bool,
-    /// The peer has closed, or the socket has failed: a short read is not the last.
-    hung_up: bool,
+    /// The peer has closed, the socket has failed, or urgent data has come: a short read is not the last.
+    short_reads: bool,
     readers: Vec<Key>,
     writers: Vec<Key>,
 }
@@ -105,7 +106,7 @@ impl Poller {
     /// A call moved less than it could have: there is nothing left for now.
     pub(crate) fn drained(&mut self, descriptor: &Descriptor, direction: Direction) {
         if let Some(registration) = self.find(descriptor)
-            && !registration.hung_up
+            && !registration.short_reads
         {
             *registration.ready(direction) = false;
         }
@@ -127,12 +128,12 @@ impl Poller {
                 generation: self.generation,
                 readable: false,
                 writable: false,
-                hung_up: false,
+                short_reads: false,
                 readers: Vec::new(),
                 writers: Vec::new(),
             });
             let token = u64::from(self.generation) << 32 | index as u64;
-            let interest = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
+            let interest = libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
             stats.calls.add(1);
             if let Err(error) = self.control(libc::EPOLL_CTL_ADD, descriptor.raw(), interest as u32, token) {
                 self.registrations.remove(index);
@@ -208,7 +209,7 @@ impl Poller {
             stats.completions.add(1);
             let any = |mask: i32| what & mask as u32 != 0;
             let failed = any(libc::EPOLLHUP | libc::EPOLLERR);
-            registration.hung_up |= failed || any(libc::EPOLLRDHUP);
+            registration.short_reads |= failed || any(libc::EPOLLRDHUP | libc::EPOLLPRI);
             let ready = [
                 (Direction::Read, failed || any(libc::EPOLLIN | libc::EPOLLRDHUP)),
                 (Direction::Write, failed || any(libc::EPOLLOUT)),

@@ -97,7 +97,7 @@ impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if let Some(stream) = &self.stream {
             // The peer may have gone already: nobody is left to be told.
-            let _ = SockRef::from(stream).shutdown(std::net::Shutdown::Write);
+            let _ = SockRef::from(&stream.endpoint().descriptor).shutdown(std::net::Shutdown::Write);
         }
     }
 }

@@ -76,8 +76,9 @@ impl TcpListener {
     /// Outside a runtime.
     #[track_caller]
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
-        let fd = adopt(listener.into())?;
-        Ok(Self::from_fd(fd, "TcpListener::from_std"))
+        let listener = Self::from_fd(adopt(listener.into())?, "TcpListener::from_std");
+        listener.acceptor.endpoint.descriptor.lend();
+        Ok(listener)
     }
 
     #[track_caller]
@@ -150,7 +151,7 @@ impl TcpListener {
     /// # Errors
     /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        internet(SockRef::from(self).local_addr())
+        internet(SockRef::from(&self.acceptor.endpoint.descriptor).local_addr())
     }
 
     /// The time-to-live of its packets.
@@ -158,7 +159,7 @@ impl TcpListener {
     /// # Errors
     /// Those of getsockopt(2).
     pub fn ttl(&self) -> io::Result<u32> {
-        SockRef::from(self).ttl_v4()
+        SockRef::from(&self.acceptor.endpoint.descriptor).ttl_v4()
     }
 
     /// Sets the time-to-live of its packets.
@@ -166,7 +167,7 @@ impl TcpListener {
     /// # Errors
     /// Those of setsockopt(2).
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        SockRef::from(self).set_ttl_v4(ttl)
+        SockRef::from(&self.acceptor.endpoint.descriptor).set_ttl_v4(ttl)
     }
 
     /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
@@ -188,13 +189,13 @@ impl Drop for TcpListener {
 
 impl AsFd for TcpListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.acceptor.endpoint.descriptor.as_fd()
+        self.acceptor.endpoint.descriptor.lend()
     }
 }
 
 impl AsRawFd for TcpListener {
     fn as_raw_fd(&self) -> RawFd {
-        self.acceptor.endpoint.descriptor.raw()
+        self.acceptor.endpoint.descriptor.lend().as_raw_fd()
     }
 }
 

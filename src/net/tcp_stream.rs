@@ -75,8 +75,9 @@ impl TcpStream {
     /// Outside a runtime.
     #[track_caller]
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
-        let fd = adopt(stream.into())?;
-        Ok(Self::from_opened(fd.into(), "TcpStream::from_std"))
+        let stream = Self::from_opened(adopt(stream.into())?.into(), "TcpStream::from_std");
+        stream.endpoint.descriptor.lend();
+        Ok(stream)
     }
 
     #[track_caller]
@@ -255,7 +256,7 @@ impl TcpStream {
     /// # Errors
     /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        internet(SockRef::from(self).local_addr())
+        internet(SockRef::from(&self.endpoint.descriptor).local_addr())
     }
 
     /// The address of the other side.
@@ -263,7 +264,7 @@ impl TcpStream {
     /// # Errors
     /// Those of getpeername(2).
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        internet(SockRef::from(self).peer_addr())
+        internet(SockRef::from(&self.endpoint.descriptor).peer_addr())
     }
 
     /// Bytes that the kernel has taken for sending since this stream was made, those of dropped and
@@ -310,69 +311,69 @@ impl TcpStream {
 impl TcpStream {
     /// Whether small segments are sent at once (TCP_NODELAY).
     pub fn nodelay(&self) -> io::Result<bool> {
-        SockRef::from(self).tcp_nodelay()
+        SockRef::from(&self.endpoint.descriptor).tcp_nodelay()
     }
 
     /// Sends small segments at once, or gathers them (TCP_NODELAY).
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        SockRef::from(self).set_tcp_nodelay(nodelay)
+        SockRef::from(&self.endpoint.descriptor).set_tcp_nodelay(nodelay)
     }
 
     /// How long a close waits for unsent data (SO_LINGER).
     pub fn linger(&self) -> io::Result<Option<Duration>> {
-        SockRef::from(self).linger()
+        SockRef::from(&self.endpoint.descriptor).linger()
     }
 
     /// Sets how long a close waits for unsent data (SO_LINGER); zero resets the connection instead.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        SockRef::from(self).set_linger(linger)
+        SockRef::from(&self.endpoint.descriptor).set_linger(linger)
     }
 
     /// The time-to-live of its packets.
     pub fn ttl(&self) -> io::Result<u32> {
-        SockRef::from(self).ttl_v4()
+        SockRef::from(&self.endpoint.descriptor).ttl_v4()
     }
 
     /// Sets the time-to-live of its packets.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        SockRef::from(self).set_ttl_v4(ttl)
+        SockRef::from(&self.endpoint.descriptor).set_ttl_v4(ttl)
     }
 
     /// Bytes of the kernel's receive buffer (SO_RCVBUF).
     pub fn recv_buffer_size(&self) -> io::Result<usize> {
-        SockRef::from(self).recv_buffer_size()
+        SockRef::from(&self.endpoint.descriptor).recv_buffer_size()
     }
 
     /// Sets the bytes of the kernel's receive buffer (SO_RCVBUF); the kernel doubles the number.
     pub fn set_recv_buffer_size(&self, bytes: usize) -> io::Result<()> {
-        SockRef::from(self).set_recv_buffer_size(bytes)
+        SockRef::from(&self.endpoint.descriptor).set_recv_buffer_size(bytes)
     }
 
     /// Bytes of the kernel's send buffer (SO_SNDBUF).
     pub fn send_buffer_size(&self) -> io::Result<usize> {
-        SockRef::from(self).send_buffer_size()
+        SockRef::from(&self.endpoint.descriptor).send_buffer_size()
     }
 
     /// Sets the bytes of the kernel's send buffer (SO_SNDBUF); the kernel doubles the number.
     pub fn set_send_buffer_size(&self, bytes: usize) -> io::Result<()> {
-        SockRef::from(self).set_send_buffer_size(bytes)
+        SockRef::from(&self.endpoint.descriptor).set_send_buffer_size(bytes)
     }
 
     /// Takes the socket's pending error (SO_ERROR).
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        SockRef::from(self).take_error()
+        SockRef::from(&self.endpoint.descriptor).take_error()
     }
 }
 
 impl AsFd for TcpStream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.endpoint.descriptor.as_fd()
+        self.endpoint.descriptor.lend()
     }
 }
 
 impl AsRawFd for TcpStream {
     fn as_raw_fd(&self) -> RawFd {
-        self.endpoint.descriptor.raw()
+        self.endpoint.descriptor.lend().as_raw_fd()
     }
 }
 

@@ -69,8 +69,9 @@ impl UdpSocket {
     /// Outside a runtime.
     #[track_caller]
     pub fn from_std(socket: std::net::UdpSocket) -> io::Result<Self> {
-        let fd = adopt(socket.into())?;
-        Ok(Self::from_fd(fd, "UdpSocket::from_std"))
+        let socket = Self::from_fd(adopt(socket.into())?, "UdpSocket::from_std");
+        socket.endpoint.descriptor.lend();
+        Ok(socket)
     }
 
     #[track_caller]
@@ -185,7 +186,7 @@ impl UdpSocket {
     /// # Errors
     /// Those of getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        internet(SockRef::from(self).local_addr())
+        internet(SockRef::from(&self.endpoint.descriptor).local_addr())
     }
 
     /// The peer fixed by [`connect`](Self::connect).
@@ -193,7 +194,7 @@ impl UdpSocket {
     /// # Errors
     /// Those of getpeername(2).
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        internet(SockRef::from(self).peer_addr())
+        internet(SockRef::from(&self.endpoint.descriptor).peer_addr())
     }
 
     /// Whether it may send to broadcast addresses (SO_BROADCAST).
@@ -201,7 +202,7 @@ impl UdpSocket {
     /// # Errors
     /// Those of getsockopt(2).
     pub fn broadcast(&self) -> io::Result<bool> {
-        SockRef::from(self).broadcast()
+        SockRef::from(&self.endpoint.descriptor).broadcast()
     }
 
     /// Allows it to send to broadcast addresses, or not (SO_BROADCAST).
@@ -209,7 +210,7 @@ impl UdpSocket {
     /// # Errors
     /// Those of setsockopt(2).
     pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
-        SockRef::from(self).set_broadcast(broadcast)
+        SockRef::from(&self.endpoint.descriptor).set_broadcast(broadcast)
     }
 
     /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
@@ -231,13 +232,13 @@ impl Drop for UdpSocket {
 
 impl AsFd for UdpSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.endpoint.descriptor.as_fd()
+        self.endpoint.descriptor.lend()
     }
 }
 
 impl AsRawFd for UdpSocket {
     fn as_raw_fd(&self) -> RawFd {
-        self.endpoint.descriptor.raw()
+        self.endpoint.descriptor.lend().as_raw_fd()
     }
 }
 

@@ -177,6 +177,8 @@ pub(crate) struct Descriptor {
     /// The selector's registration, once there is one.
     token: Cell<Option<NonZeroU64>>,
     zero_copy: Cell<ZeroCopy>,
+    /// Code outside this crate has had its number: its options and flags may be any.
+    lent: Cell<bool>,
 }
 
 /// From how many bytes on a send does not copy.
@@ -205,7 +207,13 @@ impl Descriptor {
                 (Fd::Direct(fd.index()), unsafe { std::ptr::read(&raw const fd.0.home) })
             }
         };
-        Descriptor { fd, home, token: Cell::new(None), zero_copy: Cell::new(zero_copy) }
+        Descriptor {
+            fd,
+            home,
+            token: Cell::new(None),
+            zero_copy: Cell::new(zero_copy),
+            lent: Cell::new(false),
+        }
     }
 
     /// Whether a send of so many bytes does without a copy.
@@ -233,6 +241,17 @@ impl Descriptor {
                 unreachable!("only a ring that carries out every operation has direct descriptors")
             }
         }
+    }
+
+    /// Its number, for code outside this crate, which may set flags and options.
+    pub(crate) fn lend(&self) -> BorrowedFd<'_> {
+        self.lent.set(true);
+        self.as_fd()
+    }
+
+    /// Whether code outside this crate may have changed its flags and options.
+    pub(crate) fn is_lent(&self) -> bool {
+        self.lent.get()
     }
 
     pub(crate) fn is_direct(&self) -> bool {

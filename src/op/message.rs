@@ -14,7 +14,7 @@ use socket2::{SockAddr, SockAddrStorage};
 use super::endpoint::{Arrival, Share};
 use super::fd::on_fd;
 use super::gate::{Pass, Side};
-use super::socket::{LARGE, Sender, keep_error};
+use super::socket::{LARGE, SEND_FLAGS, Sender, keep_error};
 use super::standing::Datagram;
 use super::transfer::Transfer;
 use super::{Completion, Direction, Entry, Kind, Op, Wait};
@@ -117,7 +117,7 @@ impl<B: IoBufMut> Op for RecvFrom<B> {
     fn call(&mut self) -> Call {
         let (fd, header) = (self.pass.endpoint().descriptor.raw(), self.header());
         // SAFETY: the header and all that it points to are part of this operation.
-        unsafe { Call::new(libc::SYS_recvmsg, [fd as usize, header as usize, 0]) }
+        unsafe { Call::new(libc::SYS_recvmsg, [fd as usize, header as usize, libc::MSG_DONTWAIT as usize]) }
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
@@ -208,7 +208,7 @@ impl<B: IoBuf> Op for SendTo<B> {
     fn call(&mut self) -> Call {
         let (fd, header) = (self.pass.endpoint().descriptor.raw(), self.header());
         // SAFETY: the header and all that it points to are part of this operation.
-        unsafe { Call::new(libc::SYS_sendmsg, [fd as usize, header as usize, libc::MSG_NOSIGNAL as usize]) }
+        unsafe { Call::new(libc::SYS_sendmsg, [fd as usize, header as usize, SEND_FLAGS]) }
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
@@ -283,7 +283,7 @@ impl<V: IoVecMut> Op for RecvVectored<V> {
     fn call(&mut self) -> Call {
         let (fd, header) = (self.pass.endpoint().descriptor.raw(), self.header());
         // SAFETY: the header and all that it points to are part of this operation.
-        unsafe { Call::new(libc::SYS_recvmsg, [fd as usize, header as usize, 0]) }
+        unsafe { Call::new(libc::SYS_recvmsg, [fd as usize, header as usize, libc::MSG_DONTWAIT as usize]) }
     }
 
     fn complete(mut self, completion: Completion) -> Self::Output {
@@ -418,7 +418,7 @@ impl<V: IoVec> Op for SendVectored<V> {
     fn call(&mut self) -> Call {
         let (fd, header) = (self.sender.descriptor().raw(), self.header());
         // SAFETY: the header and all that it points to are part of this operation.
-        unsafe { Call::new(libc::SYS_sendmsg, [fd as usize, header as usize, libc::MSG_NOSIGNAL as usize]) }
+        unsafe { Call::new(libc::SYS_sendmsg, [fd as usize, header as usize, SEND_FLAGS]) }
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

@@ -26,6 +26,9 @@ pub(super) const LARGE: usize = 32 << 10;
 /// A pipe has no positions.
 pub(super) const NO_POSITION: u64 = u64::MAX;
 
+/// The flags of calls that send: no signal, and no wait although another process may have made the socket blocking.
+pub(super) const SEND_FLAGS: usize = (libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) as usize;
+
 /// Receives into part of a buffer.
 pub(crate) struct Recv<B> {
     pass: Pass,
@@ -81,9 +84,9 @@ impl<B: IoBufMut> Op for Recv<B> {
     fn call(&mut self) -> Call {
         let pointer = self.window.target(&mut self.buf);
         let number = receive_call(self.pass.endpoint());
-        let fd = self.pass.endpoint().descriptor.raw();
+        let (fd, flags) = (self.pass.endpoint().descriptor.raw(), libc::MSG_DONTWAIT as usize);
         // SAFETY: the window lies within the buffer, which this operation owns. (read(2) takes three arguments.)
-        unsafe { Call::new(number, [fd as usize, pointer as usize, self.window.len, 0, 0, 0]) }
+        unsafe { Call::new(number, [fd as usize, pointer as usize, self.window.len, flags, 0, 0]) }
     }
 
     /// Not of pipes: terminals and pipes of packets give less than there is.
@@ -205,7 +208,7 @@ impl<B: IoBuf> Op for Send<B> {
         let pointer = self.window.source(&self.buf);
         let fd = self.sender.descriptor().raw();
         let (number, flags) = match self.sender.pass.endpoint().medium {
-            Medium::Socket => (libc::SYS_sendto, libc::MSG_NOSIGNAL as usize),
+            Medium::Socket => (libc::SYS_sendto, SEND_FLAGS),
             Medium::Pipe => (libc::SYS_write, 0),
         };
         // SAFETY: the window lies within the buffer, which this operation owns. (write(2) takes three arguments.)
@@ -376,7 +379,9 @@ impl Op for Accept {
     fn call(&mut self) -> Call {
         let fd = self.pass.endpoint().descriptor.raw();
         // SAFETY: both pointers are null: no address is asked for.
-        unsafe { Call::new(libc::SYS_accept4, [fd as usize, 0, 0, ACCEPT_FLAGS as usize]) }
+        let call = unsafe { Call::new(libc::SYS_accept4, [fd as usize, 0, 0, ACCEPT_FLAGS as usize]) };
+        // No flag keeps accept4(2) from waiting on a listener that has been made blocking.
+        if self.pass.endpoint().descriptor.is_lent() { call.if_ready(libc::POLLIN) } else { call }
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

@@ -20,6 +20,8 @@ pub(crate) struct Call {
     repeatable: bool,
     /// Whether its answer is a descriptor, which then belongs to whoever made the call.
     opens: bool,
+    /// Events of poll(2), of which one must be there: otherwise the call is not made. Zero asks for none.
+    needs: i16,
 }
 
 // SAFETY: a call is only data. Making it elsewhere is sound when whoever made it keeps what its pointers
@@ -37,11 +39,28 @@ impl Call {
         const { assert!(N <= 6, "a system call takes six arguments at most") };
         let mut all = [0; 6];
         all[..N].copy_from_slice(&arguments);
-        Call { number, arguments: all, repeatable: true, opens: false }
+        Call { number, arguments: all, repeatable: true, opens: false, needs: 0 }
+    }
+
+    /// The same call, made only if poll(2) reports one of these events for the descriptor in its first argument. Else it
+    /// answers EAGAIN. For calls that no flag keeps from waiting on a blocking descriptor.
+    pub(crate) fn if_ready(self, events: i16) -> Self {
+        Call { needs: events, ..self }
+    }
+
+    /// Whether its descriptor has one of the events that it needs.
+    fn is_ready(self) -> bool {
+        let mut pollfd =
+            libc::pollfd { fd: self.arguments[0] as libc::c_int, events: self.needs, revents: 0 };
+        // SAFETY: the one structure lives until the call has returned, which does not wait.
+        unsafe { libc::syscall(libc::SYS_poll, &raw mut pollfd, 1, 0) > 0 }
     }
 
     /// Makes the call; a failure is the negated `errno`, as in a completion of io_uring.
     pub(crate) fn run(self) -> i32 {
+        if self.needs != 0 && !self.is_ready() {
+            return -libc::EAGAIN;
+        }
         let [a, b, c, d, e, f] = self.arguments;
         // SAFETY: `new`'s caller vouched for the arguments.
         let answer = unsafe { libc::syscall(self.number, a, b, c, d, e, f) };

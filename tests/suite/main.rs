@@ -63,6 +63,7 @@ mod runtime;
 mod scopes;
 mod selector;
 mod sending;
+mod shared_descriptors;
 mod shutdown;
 mod signals;
 mod soundness;
@@ -119,6 +120,7 @@ fn tests() -> Vec<Test> {
         descriptors::tests(),
         destructors::tests(),
         direct::tests(),
+        shared_descriptors::tests(),
         shutdown::tests(),
         signals::tests(),
         lifetimes::tests(),
