@@ -15,12 +15,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use proactor::Proactor;
+use proactor::buf::Chunk;
 use proactor::fs::File;
 use proactor::net::{TcpListener, TcpStream, UdpSocket};
 use proactor::sync::base::{Barrier, Condition, Event, Mutex, RwLock, Semaphore};
 use proactor::sync::{Flavor, Local, Threaded};
 use proactor::time::{sleep, timeout};
+use proactor::{Config, Feature, Proactor, Runtime, Selector};
 
 const WARM_UP: u32 = 1_000;
 const OPERATIONS: u32 = 10_000;
@@ -30,28 +31,31 @@ struct Counting;
 thread_local! {
     /// Allocations and frees of this thread.
     static COUNT: Cell<u64> = const { Cell::new(0) };
+    /// Bytes that this thread has allocated and not freed.
+    static BYTES: Cell<isize> = const { Cell::new(0) };
 }
 
-fn count() {
+fn count(bytes: isize) {
     COUNT.with(|count| count.set(count.get() + 1));
+    BYTES.with(|all| all.set(all.get() + bytes));
 }
 
 // SAFETY: everything is left to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size() as isize);
         // SAFETY: by the caller's word.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        count();
+        count(-(layout.size() as isize));
         // SAFETY: by the caller's word.
         unsafe { System.dealloc(memory, layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
+        count(size as isize - layout.size() as isize);
         // SAFETY: by the caller's word.
         unsafe { System.realloc(memory, layout, size) }
     }
@@ -468,6 +472,43 @@ fn made() -> Result<(), Failed> {
     Ok(())
 }
 
+/// Chunks that a program keeps beyond all buffers of the pool take their own size, and a little more.
+fn beyond_the_pool<R: Runtime>(mask: &[Feature]) -> Result<(), Failed> {
+    const CHUNKS: usize = 200;
+    const EACH: usize = 100;
+    /// The blocks of the pool (the smallest has 16 buffers of 64 KiB), the spare buffer, and all else that grows.
+    const BESIDE: usize = (16 + 1 + 3) * (64 << 10);
+    let runtime = R::with_config(&Config::new().stream_buffers(2).mask_all(mask.iter().copied()))?;
+    let (kept, taken) = runtime.block_on(async {
+        let ((kept, keeps), (passes, passed)) = (connection().await, connection().await);
+        let before = BYTES.get();
+        let mut chunks: Vec<Chunk> = Vec::new();
+        for number in 0..CHUNKS {
+            kept.write_all([number as u8; 1]).await.unwrap();
+            chunks.push(keeps.recv().await.unwrap().unwrap());
+            // As much of another stream as a buffer has; one of these pieces is kept as well.
+            for piece in 0..8 {
+                passes.write_all(vec![number as u8; 8 << 10]).await.unwrap();
+                let mut left = 8 << 10;
+                while left > 0 {
+                    let chunk = passed.recv().await.unwrap().unwrap();
+                    left -= chunk.len();
+                    if piece == 0 {
+                        chunks.push(chunk.slice(..EACH));
+                    }
+                }
+            }
+        }
+        (chunks, BYTES.get() - before)
+    });
+    // A part keeps all of its chunk: at most 8 KiB.
+    let allowed = BESIDE + CHUNKS * (1 + (8 << 10) + 200);
+    if taken > allowed as isize {
+        return Err(format!("{} chunks take {taken} bytes instead of {allowed} at most", kept.len()).into());
+    }
+    Ok(())
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let refused = Proactor::new().err().filter(|_| std::env::var_os("PROACTOR_REQUIRE_URING").is_none());
@@ -480,5 +521,9 @@ fn main() -> ExitCode {
     let mut trials: Vec<_> =
         KINDS.into_iter().map(|kind| trial(kind.0, Box::new(move || check(kind)))).collect();
     trials.push(trial("what_is_made", Box::new(made)));
+    trials.push(trial("beyond_the_pool", Box::new(|| beyond_the_pool::<Proactor>(&[]))));
+    let whole = || beyond_the_pool::<Proactor>(&[Feature::IncrementalBuffers]);
+    trials.push(trial("beyond_the_pool_of_whole_buffers", Box::new(whole)));
+    trials.push(trial("beyond_the_pool_of_the_selector", Box::new(|| beyond_the_pool::<Selector>(&[]))));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -8,6 +8,7 @@ use std::hash::{Hash, Hasher};
 use std::ops::{Deref, RangeBounds};
 use std::ptr::NonNull;
 
+use super::copying;
 use super::pool::Lease;
 use super::slice::bounds;
 use super::{IoBuf, initialised};
@@ -18,8 +19,14 @@ use super::{IoBuf, initialised};
 /// bytes, and it can be sent onward as it is: it is an [`IoBuf`]. The memory goes back to the runtime's pool when the
 /// last handle to it is dropped, on any thread, also after the runtime has gone.
 ///
-/// One pooled buffer holds the bytes of several chunks, so a small one that is kept for long keeps more memory than it
-/// shows: [`to_vec`](slice::to_vec) what is to be kept.
+/// # Memory
+/// A chunk keeps the whole buffer that its bytes lie in ([`Config::stream_buffer_size`](crate::Config::stream_buffer_size),
+/// 64 KiB by default; 68 KiB for a datagram). The runtime limits what this costs: when chunks keep more than 1/16 of its
+/// buffers (64 by default), it copies each further chunk below 1/16 of a buffer (4 KiB) into memory of the chunk's own
+/// size; when they keep more than half, each below half of a buffer; when they keep all, each.
+///
+/// A part of a chunk keeps the buffer as the whole does: to keep a small part for long,
+/// [copy](Chunk::copy_from_slice) it.
 ///
 /// # Examples
 /// ```
@@ -41,7 +48,6 @@ pub struct Chunk {
     start: NonNull<u8>,
     len: usize,
     /// None for the empty chunk that has no memory.
-    #[expect(dead_code, reason = "it is held for what its drop does")]
     lease: Option<Lease>,
 }
 
@@ -87,6 +93,29 @@ impl Chunk {
         debug_assert!(start + len <= lease.len(), "a chunk lies within its buffer");
         // SAFETY: by the caller's word, within the buffer.
         Chunk { start: unsafe { lease.memory().add(start) }, len, lease: Some(lease) }
+    }
+
+    /// The chunk itself, or a copy of its own size when it has less than `len` bytes.
+    #[inline]
+    pub(crate) fn copied_below(self, len: usize) -> Self {
+        if self.len < len { self.copied() } else { self }
+    }
+
+    /// The chunk itself, or a copy of its own size when it keeps more than twice as much of a pool's buffer.
+    pub(crate) fn compacted(self) -> Self {
+        let pooled = self.lease.as_ref().filter(|lease| lease.is_pooled());
+        let wastes = pooled.is_some_and(|lease| copying::wastes(self.len, lease.len()));
+        if wastes { self.copied() } else { self }
+    }
+
+    /// Whether its memory belongs to a pool.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.lease.as_ref().is_some_and(Lease::is_pooled)
+    }
+
+    #[cold]
+    fn copied(self) -> Self {
+        Chunk::copy_from_slice(&self)
     }
 
     /// The bytes.
@@ -349,6 +378,19 @@ mod tests {
         drop(bytes);
         assert_eq!((&part[..], pool.out()), (&b"23"[..], 1));
         drop(part);
+        assert_eq!(pool.out(), 0);
+    }
+
+    #[test]
+    fn a_small_part_of_a_buffer_is_copied_out() {
+        let pool = Pool::new(4_096, 1);
+        let small = pooled(&pool, b"0123").compacted();
+        assert_eq!((&small[..], small.is_pooled(), pool.out()), (&b"0123"[..], false, 0));
+        let small = small.compacted().copied_below(4);
+        assert_eq!((&small[..], small.is_pooled()), (&b"0123"[..], false));
+        let large = pooled(&pool, &[7; 2_048]).compacted().copied_below(2_048);
+        assert_eq!((&large[..], large.is_pooled(), pool.out()), (&[7; 2_048][..], true, 1));
+        assert!(!large.copied_below(2_049).is_pooled());
         assert_eq!(pool.out(), 0);
     }
 

@@ -5,6 +5,7 @@
 //! operations, drivers or the kernel beyond the layout of an I/O vector.
 
 mod chunk;
+pub(crate) mod copying;
 mod error;
 pub(crate) mod pool;
 mod registered;

@@ -9,13 +9,15 @@
 //! It grows block by block, on demand, up to a number of buffers; pages that were never written to cost nothing.
 //! It knows neither kernel nor operations.
 
-use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, alloc_zeroed, handle_alloc_error};
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+
+use crate::sys::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+use crate::sys::sync::{Mutex, MutexGuard, dealloc, thread_local};
 
 /// Buffers of a block.
 const BLOCK: usize = 16;
@@ -205,6 +207,20 @@ impl Pool {
         self.shared().buffer_len
     }
 
+    /// The most buffers that it has.
+    pub(crate) fn max(&self) -> usize {
+        self.shared().max
+    }
+
+    /// Buffers that are not free, counted without the lock: one that another thread gives back just now may still count.
+    #[inline]
+    pub(crate) fn in_use(&self) -> usize {
+        let shared = self.shared();
+        // SAFETY: on the pool's thread, and nothing else borrows the stack.
+        let free = unsafe { (*shared.local.free.get()).len() };
+        shared.local.len.get() - free - shared.returned.load(Ordering::Relaxed)
+    }
+
     /// Buffers that are not free: chunks have them, or the kernel.
     pub(crate) fn out(&self) -> usize {
         self.out_beside(&self.shared().away())
@@ -369,8 +385,8 @@ impl Shared {
     /// # Safety
     /// The pool has been closed, and nobody has a reference to a buffer. Once.
     unsafe fn free(this: NonNull<Shared>) {
-        // SAFETY: `Pool::new` leaked this box.
-        let mut shared = unsafe { Box::from_raw(this.as_ptr()) };
+        // SAFETY: by the caller's word, nobody else refers to it.
+        let shared = unsafe { &mut *this.as_ptr() };
         let layout = shared.block_layout();
         for block in shared.local.blocks.get_mut().drain(..) {
             // SAFETY: both were made by `grow`, with this layout, and are taken back once.
@@ -378,6 +394,11 @@ impl Shared {
                 drop(Box::from_raw(block.headers.as_ptr()));
                 dealloc(block.memory.as_ptr(), layout);
             }
+        }
+        // SAFETY: `Pool::new` leaked a box, which is taken back here; the models look at the release.
+        unsafe {
+            this.drop_in_place();
+            dealloc(this.as_ptr().cast(), Layout::new::<Shared>());
         }
     }
 }

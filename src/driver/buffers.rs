@@ -9,6 +9,9 @@
 //! takes its last bytes. Without it a buffer is one chunk, however small. Datagrams are never put together: the kernel
 //! would cut those that meet the end of a buffer.
 //!
+//! Chunks keep whole buffers. When they keep many, small ones are copied out (`buf/copying.rs`), and when they keep all,
+//! system calls receive into a spare buffer, out of which every chunk is copied.
+//!
 //! Facts that shape this file: F_BUF_MORE says that the kernel goes on with the buffer, and where is ours to
 //! remember. A completion that failed may carry a buffer all the same. The ring's memory is the process's, and what
 //! lies in the ring is the kernel's until the ring is closed and nothing is in flight.
@@ -23,6 +26,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use io_uring::types::BufRingEntry;
 
 use crate::buf::Chunk;
+use crate::buf::copying::copied_below;
 use crate::buf::pool::{Lease, Pool};
 use crate::op::Completion;
 use crate::op::fd::ZeroCopy;
@@ -69,7 +73,10 @@ pub(crate) struct Memory {
     provided: RefCell<Option<Provided>>,
     /// The kernel has used a buffer up, or has found none.
     thirsty: Cell<bool>,
-    /// Where the next system call receives, and how far the buffer is filled.
+    /// Chunks below this length are copied out of their buffer.
+    copy_below: Cell<usize>,
+    /// Where the next system call receives, and how far the buffer is filled. A buffer that is not the pool's is the spare
+    /// one, and no chunk keeps it.
     open: RefCell<Option<(Lease, usize)>>,
 }
 
@@ -179,6 +186,7 @@ impl Memory {
             shared,
             provided: RefCell::new(provided),
             thirsty: Cell::new(false),
+            copy_below: Cell::new(0),
             open: RefCell::default(),
         }
     }
@@ -216,6 +224,18 @@ impl Memory {
         });
         let open = self.open.borrow().as_ref().is_some_and(|(lease, _)| lease.is_only() && lease.is_pooled());
         self.pool.out() - provided - usize::from(open)
+    }
+
+    /// Notes how small chunks are copied from now on: buffers have gone to chunks, or may have come back.
+    fn assess(&self, inside: usize) {
+        let open = self.open.borrow().as_ref().is_some_and(|(lease, _)| lease.is_pooled());
+        let held = self.pool.in_use().saturating_sub(inside + usize::from(open));
+        self.copy_below.set(copied_below(held, self.pool.max(), self.pool.buffer_len()));
+    }
+
+    /// Buffers that the kernel has.
+    fn inside(&self) -> usize {
+        self.provided.borrow().as_ref().map_or(0, |provided| provided.inside)
     }
 
     /// The ring has been closed with nothing in flight: takes back what lay in it.
@@ -309,8 +329,13 @@ impl Buffers for Memory {
         if completion.flags & F_BUFFER != 0
             && let Some(provided) = &mut *self.provided.borrow_mut()
         {
-            self.thirsty.set(self.thirsty.get() || completion.flags & F_BUF_MORE == 0);
-            provided.received(&self.pool, completion, take);
+            let used_up = completion.flags & F_BUF_MORE == 0;
+            self.thirsty.set(self.thirsty.get() || used_up);
+            let below = self.copy_below.get();
+            provided.received(&self.pool, completion, |chunk| take(chunk.copied_below(below)));
+            if used_up || below > 0 {
+                self.assess(provided.inside);
+            }
         }
     }
 
@@ -329,27 +354,51 @@ impl Buffers for Memory {
         self.pool.take().unwrap_or_else(|| Lease::alone(self.pool.buffer_len()))
     }
 
+    fn kept(&self, chunk: Chunk) -> Chunk {
+        self.assess(self.inside());
+        let below = if chunk.is_pooled() { self.copy_below.get() } else { usize::MAX };
+        chunk.copied_below(below)
+    }
+
     fn room(&self) -> (NonNull<u8>, usize) {
         let mut open = self.open.borrow_mut();
+        let mut used_up = false;
         let (lease, filled) = match open.take() {
+            // The spare buffer, until the pool has one.
+            Some((lease, _)) if !lease.is_pooled() => (self.pool.take().unwrap_or(lease), 0),
             // All that it held has been given back: it begins anew, hot as it is.
             Some((lease, _)) if lease.is_only() => (lease, 0),
             Some((lease, filled)) if self.shared && lease.len() - filled >= WORTH_FILLING => (lease, filled),
-            _ => (self.lease(), 0),
+            _ => {
+                used_up = true;
+                (self.lease(), 0)
+            }
         };
         // SAFETY: at most the buffer's length.
         let room = (unsafe { lease.memory().add(filled) }, lease.len() - filled);
         *open = Some((lease, filled));
+        drop(open);
+        if used_up {
+            self.assess(self.inside());
+        }
         room
     }
 
     unsafe fn filled(&self, count: usize) -> Chunk {
         let mut open = self.open.borrow_mut();
-        let (lease, filled) = open.take().expect("`room` has just been asked for");
-        let chunk = lease.clone();
-        *open = Some((lease, filled + count));
-        // SAFETY: by the caller's word these bytes have been written, and the next go behind them.
-        unsafe { Chunk::of(chunk, filled, count) }
+        let (lease, filled) = open.as_mut().expect("`room` has just been asked for");
+        // SAFETY: by the caller's word these bytes have been written. The next go behind them, unless the chunk is gone
+        // by then.
+        let chunk = unsafe { Chunk::of(lease.clone(), *filled, count) };
+        let below = if lease.is_pooled() { self.copy_below.get() } else { usize::MAX };
+        if count >= below {
+            *filled += count;
+            return chunk;
+        }
+        let chunk = chunk.copied_below(below);
+        drop(open);
+        self.assess(self.inside());
+        chunk
     }
 }
 

@@ -109,8 +109,10 @@ impl TcpStream {
     /// Receives what is there, at least one byte, into memory of the runtime; `None` at the end of the stream.
     ///
     /// This is the cheapest way to receive. On the proactor one multishot operation, which belongs to the stream, fills
-    /// its queue from buffers that the kernel takes when bytes arrive: a connection that waits keeps no buffer. Who
-    /// does not come to take what has arrived is left to the kernel, after some 256 KiB, until the queue is empty.
+    /// its queue from buffers that the kernel takes when bytes arrive: a connection that waits keeps no buffer. When
+    /// the receiver does not come, the queue grows to some 256 KiB, and the rest stays with the kernel until the queue is
+    /// empty. Behind the first 17 pieces of the queue, a piece below half of a buffer is copied into memory of its own
+    /// size, so that few bytes don't keep many buffers. For what a chunk keeps see [its memory](Chunk#memory).
     ///
     /// `recv` and [`read`](Self::read) may be mixed; bytes come in order.
     ///

@@ -75,12 +75,26 @@ impl Arrival {
             Arrival::End | Arrival::Error(_) => 0,
         }
     }
+
+    /// The same, in memory of its own size when it keeps more than twice as much.
+    #[cold]
+    fn compacted(self) -> Self {
+        match self {
+            Arrival::Bytes(chunk) => Arrival::Bytes(chunk.compacted()),
+            Arrival::Datagram(datagram) => Arrival::Datagram(datagram.compacted()),
+            other => other,
+        }
+    }
 }
 
 /// Bytes from which on a piece is large, and up to which the next is small again.
 const LARGE_PIECE: usize = 16 << 10;
 const SMALL_PIECE: usize = 4 << 10;
 const SMALL_IN_A_ROW: u8 = 2;
+
+/// Pieces that keep the buffers that they were received into, whatever their size; those that come behind them are
+/// copied when they keep more than twice their size. A receiver who does not come so holds little beside the bytes.
+const PIECES_IN_PLACE: usize = 16;
 
 /// Places that an empty queue keeps.
 const KEPT_PLACES: usize = 32;
@@ -102,7 +116,10 @@ impl Arrivals {
         self.weight += arrival.weight();
         match &mut self.first {
             None => self.first = Some(arrival),
-            Some(_) => self.rest.get_or_insert_default().push_back(arrival),
+            Some(_) => {
+                let rest = self.rest.get_or_insert_default();
+                rest.push_back(if rest.len() < PIECES_IN_PLACE { arrival } else { arrival.compacted() });
+            }
         }
     }
 

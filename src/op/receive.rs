@@ -150,7 +150,8 @@ impl Op for RecvChunk {
                 // SAFETY: the kernel has written so many bytes from the start, and nobody else knows of the memory.
                 let chunk = (count > 0).then(|| unsafe { Chunk::of(lease, 0, count) });
                 // A few bytes don't keep a whole buffer.
-                chunk.map(|chunk| if count < WORTH_KEEPING { Chunk::copy_from_slice(&chunk) } else { chunk })
+                let buffers = self.pass.endpoint().descriptor.buffers(Standing::Bytes);
+                chunk.map(|chunk| buffers.kept(chunk.copied_below(WORTH_KEEPING)))
             }),
             // The events of a poll; without a call zero is the end that had arrived before.
             State::New if completion.result > 0 => return Received::Ready(RecvChunk::new(self.pass)),

@@ -63,6 +63,9 @@ pub(crate) trait Buffers {
     /// A buffer for one receive alone.
     fn lease(&self) -> Lease;
 
+    /// The chunk that such a receive has brought, or a copy of it when few buffers are left for others.
+    fn kept(&self, chunk: Chunk) -> Chunk;
+
     /// Where the next bytes may be received by a system call, and how many.
     fn room(&self) -> (NonNull<u8>, usize);
 
@@ -350,6 +353,11 @@ impl Datagram {
 
     pub(crate) fn len(&self) -> usize {
         self.0.len() - HEADER
+    }
+
+    /// The same, in memory of its own size when it keeps more than twice as much.
+    pub(super) fn compacted(self) -> Self {
+        Datagram(self.0.compacted())
     }
 
     /// Its bytes alone.

@@ -139,8 +139,14 @@ impl Config {
         self
     }
 
-    /// The most buffers that the runtime makes for chunks of streams; 1,024 by default, at most 32,768. They are made
-    /// when they are needed, 16 at a time. When chunks keep all of them, the runtime receives into memory of their own.
+    /// The most buffers that the runtime makes for chunks of streams; 1,024 by default (64 MiB), at most 32,768. They are
+    /// made when they are needed, 16 at a time.
+    ///
+    /// A chunk keeps the buffer that its bytes lie in. When chunks keep more than 1/16 of the buffers, chunks below 1/16 of
+    /// a buffer (4 KiB) are copied into memory of their own size; when they keep more than half, chunks below half of a
+    /// buffer. When they keep all, the runtime receives into one spare buffer and copies every chunk out of it, so that
+    /// what chunks keep beyond this limit is their bytes, and about 50 bytes more for each. The report counts the buffers
+    /// that chunks keep ([`Live::buffers`](crate::Live::buffers)).
     pub fn stream_buffers(mut self, buffers: u32) -> Self {
         self.resources.stream_buffers = buffers;
         self
@@ -154,7 +160,8 @@ impl Config {
     }
 
     /// The most buffers that the runtime makes for datagrams, each of which takes one of 68 KiB; 1,024 by default, at
-    /// most 32,768. Only the pages that are written to count as memory.
+    /// most 32,768. Only the pages that are written to count as memory. When chunks keep many of them, small datagrams are
+    /// copied out as [chunks of streams](Self::stream_buffers) are.
     pub fn datagram_buffers(mut self, buffers: u32) -> Self {
         self.resources.datagram_buffers = buffers;
         self

@@ -1,8 +1,8 @@
 //! Models of what threads do to each other here: the inbox, parking, wakers, results that cross threads, locks, channels
-//! and queues.
+//! and queues, and the pool of buffers behind chunks.
 //!
-//! Each model is a short program on the crate's own source: `src/task/` and `src/sync/` are compiled again here, word for
-//! word, on top of [loom](https://docs.rs/loom)'s atomics, locks and threads instead of the standard library's (the
+//! Each model is a short program on the crate's own source: `src/task/`, `src/sync/` and `src/buf/pool.rs` are compiled again
+//! here, word for word, on top of [loom](https://docs.rs/loom)'s atomics, locks and threads instead of the standard library's (the
 //! seam is `src/sys/sync.rs`). loom runs the program once for every order in which its threads can meet, with
 //! up to three preemptions, and for every value that a weakly ordered load may see. A model fails when an
 //! assertion does in one of these runs, when all threads wait (a lost wake-up), when something is left over, or
@@ -21,6 +21,9 @@
 )]
 #![allow(missing_docs, missing_debug_implementations, unreachable_pub, reason = "this is no library")]
 
+#[path = "../../src/buf/pool.rs"]
+mod buffer_pool;
+mod buffers;
 mod channels;
 mod inbox;
 mod join;
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         wake::models(),
         join::models(),
         pool::models(),
+        buffers::models(),
         locks::models(),
         channels::models(),
         queues::models(),

@@ -47,6 +47,7 @@ mod lifetimes;
 mod limits;
 mod locks;
 mod meetings;
+mod memory;
 mod misuse;
 mod outside;
 mod panics;
@@ -140,6 +141,7 @@ fn tests() -> Vec<Test> {
         locks::tests(),
         permits::tests(),
         meetings::tests(),
+        memory::tests(),
         channels::tests(),
         queues::tests(),
         harness::tests(),

@@ -30,9 +30,12 @@ pub(crate) struct Watched(Rc<UnsafeCell<()>>);
 
 impl Watched {
     pub(crate) fn behind(waker: &Waker) -> Self {
-        MEMORY.with_borrow_mut(|memory| {
-            Watched(memory.watched.entry(waker.data().cast_mut().cast()).or_default().clone())
-        })
+        Watched::at(waker.data().cast_mut().cast())
+    }
+
+    /// Memory whose release begins at this address.
+    pub(crate) fn at(address: *mut u8) -> Self {
+        MEMORY.with_borrow_mut(|memory| Watched(memory.watched.entry(address).or_default().clone()))
     }
 
     /// This thread uses the cell now, and later only to give back the reference that it holds.

@@ -1,0 +1,143 @@
+//! The pool of buffers behind chunks: a buffer is used by one owner at a time, and the memory goes once, after its last use.
+//!
+//! What threads do with a buffer's bytes is seen by way of a cell of loom's beside it: a write that is not ordered behind
+//! the last read, or is there beside it, fails the model.
+
+use loom::cell::UnsafeCell;
+use loom::thread;
+
+use crate::buffer_pool::{Lease, Pool};
+use crate::kit::{Model, join};
+use crate::sys::memory::Watched;
+use crate::sys::sync::Arc;
+
+pub(crate) fn models() -> Vec<Model> {
+    vec![
+        ("buffers_come_back_from_a_thread", come_back),
+        ("buffers_the_last_of_two_references", last_reference),
+        ("buffers_used_again_by_the_only_owner", only_owner),
+        ("buffers_from_two_threads", two_threads),
+        ("buffers_close_against_return", close_against_return),
+        ("buffers_close_against_two_returns", close_against_two_returns),
+    ]
+}
+
+/// Bytes of a buffer.
+const LEN: usize = 8;
+
+/// The bytes of one buffer, as loom sees them.
+#[derive(Clone, Default)]
+struct Bytes(Arc<UnsafeCell<u8>>);
+
+impl Bytes {
+    fn read(&self) {
+        self.0.with(|_| ());
+    }
+
+    fn write(&self) {
+        self.0.with_mut(|_| ());
+    }
+}
+
+/// Waits for a buffer of the pool.
+fn take(pool: &Pool) -> Lease {
+    loop {
+        match pool.take() {
+            Some(lease) => return lease,
+            None => thread::yield_now(),
+        }
+    }
+}
+
+/// A thread that reads the bytes, and lets go of its reference.
+fn reader(lease: Lease, bytes: &Bytes) -> thread::JoinHandle<()> {
+    let bytes = bytes.clone();
+    thread::spawn(move || {
+        bytes.read();
+        drop(lease);
+    })
+}
+
+/// The only reference goes on another thread; the pool's own takes the buffer again, and writes.
+fn come_back() {
+    let (pool, bytes) = (Pool::new(LEN, 1), Bytes::default());
+    let lease = pool.take().unwrap();
+    bytes.write();
+    let reading = reader(lease, &bytes);
+    let lease = take(&pool);
+    bytes.write();
+    drop(lease);
+    join([reading]);
+    assert_eq!((pool.out(), pool.in_use()), (0, 0));
+}
+
+/// Both threads have a reference: whoever is last gives the buffer back, once.
+fn last_reference() {
+    let (pool, bytes) = (Pool::new(LEN, 1), Bytes::default());
+    let lease = pool.take().unwrap();
+    let reading = reader(lease.clone(), &bytes);
+    bytes.read();
+    drop(lease);
+    let lease = take(&pool);
+    assert!(lease.is_only() && pool.take().is_none());
+    bytes.write();
+    drop(lease);
+    join([reading]);
+    assert_eq!(pool.out(), 0);
+}
+
+/// As the selector does, which receives into the same buffer again when all of its chunks have gone.
+fn only_owner() {
+    let (pool, bytes) = (Pool::new(LEN, 1), Bytes::default());
+    let lease = pool.take().unwrap();
+    let reading = reader(lease.clone(), &bytes);
+    if lease.is_only() {
+        bytes.write();
+    }
+    join([reading]);
+    assert!(lease.is_only());
+    bytes.write();
+}
+
+fn two_threads() {
+    let (pool, bytes) = (Pool::new(LEN, 2), [Bytes::default(), Bytes::default()]);
+    let leases = [pool.take().unwrap(), pool.take().unwrap()];
+    assert!(pool.take().is_none());
+    let mut readers = leases.into_iter().zip(&bytes).map(|(lease, bytes)| reader(lease, bytes));
+    let readers = [readers.next().unwrap(), readers.next().unwrap()];
+    let again = [take(&pool), take(&pool)];
+    assert_ne!(again[0].index(), again[1].index());
+    for lease in &again {
+        bytes[lease.index() as usize].write();
+    }
+    assert_eq!(pool.in_use(), 2);
+    join(readers);
+}
+
+/// A thread that uses the memory, which is watched, and lets go of its reference.
+fn user(lease: Lease, memory: &Watched) -> thread::JoinHandle<()> {
+    let memory = memory.clone();
+    thread::spawn(move || {
+        memory.touch();
+        drop(lease);
+    })
+}
+
+/// The memory is released by whoever is last, the pool or the buffer, after its last use.
+fn close_against_return() {
+    let pool = Pool::new(LEN, 1);
+    let lease = pool.take().unwrap();
+    let memory = Watched::at(lease.memory().as_ptr()); // the first buffer begins where its block does
+    let using = user(lease, &memory);
+    drop(pool);
+    join([using]);
+}
+
+fn close_against_two_returns() {
+    let pool = Pool::new(LEN, 2);
+    let (first, second) = (pool.take().unwrap(), pool.take().unwrap());
+    let memory = Watched::at(first.memory().as_ptr());
+    let threads = [user(first, &memory), user(second, &memory)];
+    drop(pool);
+    join(threads);
+}
