@@ -38,6 +38,8 @@ pub(crate) fn wastes(len: usize, buffer_len: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const BUFFER: usize = 64 << 10;
@@ -60,23 +62,29 @@ mod tests {
         assert_eq!(copied_below(2, 2, BUFFER), 32 << 10);
     }
 
-    /// Chunks of any sizes that are all kept, each in a buffer of its own: the worst case.
-    #[test]
-    fn the_memory_that_chunks_hold_is_bounded_by_their_bytes() {
-        proptest::proptest!(|(
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            cases: if cfg!(miri) { 8 } else { 256 },
+            ..ProptestConfig::default()
+        })]
+
+        /// Chunks of any sizes that are all kept, each in a buffer of its own: the worst case.
+        #[test]
+        fn the_memory_that_chunks_hold_is_bounded_by_their_bytes(
             max in 1_usize..200,
             lengths in proptest::collection::vec(1_usize..=BUFFER, 0..600),
-        )| {
+        ) {
             let (mut held, mut bytes) = (0, 0);
             for len in lengths {
                 if held < max && len >= copied_below(held, max, BUFFER) {
                     held += 1;
                     bytes += len;
                 }
-                proptest::prop_assert!(held <= max);
+                prop_assert!(held <= max);
                 let beyond = held.saturating_sub(max / FEW + 1) * BUFFER;
-                proptest::prop_assert!(beyond <= SMALL * bytes, "{held} buffers for {bytes} bytes");
+                prop_assert!(beyond <= SMALL * bytes, "{held} buffers for {bytes} bytes");
             }
-        });
+        }
     }
 }

@@ -52,6 +52,10 @@ pub enum Feature {
     /// `IORING_RECVSEND_BUNDLE` for receives (6.10): one may fill several buffers. Where buffers are consumed bit by bit
     /// ([`IncrementalBuffers`](Self::IncrementalBuffers)) there is no need of it.
     RecvBundle,
+    /// A limit for the bytes of a multishot `IORING_OP_RECV` in all (`optlen`, 6.17): the kernel ends the operation when it
+    /// has received 256 KiB, so that one visit brings no more for a receiver who does not come; else the loop ends it when
+    /// it sees them. Needs [`MultishotRecv`](Self::MultishotRecv).
+    RecvLimit,
     /// `IORING_OP_SEND_ZC` and `IORING_OP_SENDMSG_ZC` (6.0, 6.1): sends that do not copy, where they are asked for; else
     /// the ordinary ones.
     SendZeroCopy,
@@ -99,6 +103,7 @@ impl Feature {
         Feature::BufferRing,
         Feature::IncrementalBuffers,
         Feature::RecvBundle,
+        Feature::RecvLimit,
         Feature::SendZeroCopy,
         Feature::DirectDescriptors,
         Feature::RegisteredBuffers,
@@ -128,6 +133,7 @@ impl Feature {
             Feature::BufferRing => "REGISTER_PBUF_RING",
             Feature::IncrementalBuffers => "PBUF_RING_INC",
             Feature::RecvBundle => "RECVSEND_BUNDLE",
+            Feature::RecvLimit => "RECV_MULTISHOT_LIMIT",
             Feature::SendZeroCopy => "OP_SEND_ZC",
             Feature::DirectDescriptors => "REGISTER_FILES",
             Feature::RegisteredBuffers => "REGISTER_BUFFERS",

@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use io_uring::types::Napi;
+use io_uring::types::{Fd, Napi};
 use io_uring::{IoUring, Probe, opcode};
 
 use super::buffers::BufferRing;
@@ -17,6 +17,8 @@ use super::feature::{Feature, FeatureSet};
 use super::kernel::{CLOSED, Kernel, REGISTER_RING_FDS, RingConfig, STREAMS, Time, Uring};
 use super::resize::COMPLETIONS;
 use super::setup::{Attempt, Next, Refused, Stage};
+use crate::op::Entry;
+use crate::op::standing::limited;
 use crate::sys;
 
 /// What the kernel granted.
@@ -127,7 +129,7 @@ impl Uring {
         if uring.registered.is_some() {
             features = features.with(Feature::RegisteredRing);
         }
-        uring.round_trip().map_err(|error| refuse(Stage::Enter, error))?;
+        uring.round_trip(&opcode::Nop::new().build()).map_err(|error| refuse(Stage::Enter, error))?;
         // Multishot forms can't be probed; each came in one kernel with an operation that can. (sendmsg came last.)
         for (feature, contemporary) in [
             // Before 6.8 one that ends because its completions have overflowed may answer with something else than a
@@ -180,6 +182,13 @@ impl Uring {
                 }
             }
         }
+        if features.has(Feature::BufferRing)
+            && features.has(Feature::MultishotRecv)
+            && !masked.has(Feature::RecvLimit)
+            && uring.limits_receives().map_err(|error| refuse(Stage::Enter, error))?
+        {
+            features = features.with(Feature::RecvLimit);
+        }
         if !features.has(Feature::BufferRing) {
             // There is no use in one without the other.
             features = features.without(Feature::MultishotRecv).without(Feature::MultishotRead);
@@ -188,17 +197,24 @@ impl Uring {
         Ok((uring, Granted { features, opcodes, refused, buffers }))
     }
 
-    /// An empty operation there and back.
-    fn round_trip(&mut self) -> io::Result<()> {
-        // SAFETY: a NOP points to nothing.
-        let pushed = unsafe { self.push(&opcode::Nop::new().build().user_data(u64::MAX)) };
+    /// Whether a multishot receive can have a limit. A kernel that knows none refuses the entry before it looks at the
+    /// descriptor, which is none here.
+    fn limits_receives(&mut self) -> io::Result<bool> {
+        let receive = limited(opcode::RecvMulti::new(Fd(-1), STREAMS).build(), 1);
+        Ok(self.round_trip(&receive)? == -libc::EBADF)
+    }
+
+    /// An operation that points to nothing, there and back: its result.
+    fn round_trip(&mut self, entry: &Entry) -> io::Result<i32> {
+        // SAFETY: the callers' entries point to nothing.
+        let pushed = unsafe { self.push(&entry.clone().user_data(u64::MAX)) };
         debug_assert!(pushed, "a new ring has room");
-        let mut arrived = false;
+        let mut result = None;
         for _ in 0..1_000 {
             self.enter(1, Time::For(Duration::from_millis(10)))?;
-            self.reap(|_| arrived = true);
-            if arrived {
-                return Ok(());
+            self.reap(|reaped| result = Some(reaped.completion.result));
+            if let Some(result) = result {
+                return Ok(result);
             }
         }
         Err(io::Error::from_raw_os_error(libc::ETIME))

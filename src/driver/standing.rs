@@ -40,7 +40,8 @@ impl Driver {
             Standing::Connections => self.stand(Stand::new(shared, Connections)),
             Standing::Readiness(direction) => self.stand(Stand::new(shared, Readiness(direction))),
             Standing::Bytes | Standing::Read if self.streams.top_up() => {
-                let bytes = Bytes::new(self.streams.clone(), endpoint);
+                let limited = self.features.has(Feature::RecvLimit);
+                let bytes = Bytes::new(self.streams.clone(), endpoint, limited);
                 self.stand(Stand::new(shared, bytes))
             }
             Standing::Datagrams if self.datagrams().top_up() => {

@@ -5,7 +5,8 @@
 //! as good as any other. ENOBUFS says that the group had no buffer at that moment: it stands for neither data nor their
 //! absence, and hides the end of a stream, so the kernel is asked anew. A completion may carry a buffer although it
 //! failed. At the limit of descriptors a multishot accept ends with EMFILE, and clients stay in the backlog.
-//! recvmsg writes a header in front of each datagram: its own four numbers, then as many bytes of address as were asked
+//! `optlen` of a multishot recv (Linux 6.17) limits its bytes in all: the receive that reaches the limit is the last, and is
+//! not cut. recvmsg and read have no such limit. recvmsg writes a header in front of each datagram: its own four numbers, then as many bytes of address as were asked
 //! for.
 
 use std::mem::MaybeUninit;
@@ -146,11 +147,13 @@ impl<B: Brings> Op for Stand<B> {
 pub(crate) struct Bytes {
     buffers: Rc<dyn Buffers>,
     medium: Medium,
+    /// The kernel takes a limit for a socket's bytes.
+    limited: bool,
 }
 
 impl Bytes {
-    pub(crate) fn new(buffers: Rc<dyn Buffers>, endpoint: &Endpoint) -> Self {
-        Bytes { buffers, medium: endpoint.medium }
+    pub(crate) fn new(buffers: Rc<dyn Buffers>, endpoint: &Endpoint, limited: bool) -> Self {
+        Bytes { buffers, medium: endpoint.medium, limited }
     }
 }
 
@@ -161,7 +164,7 @@ impl Brings for Bytes {
 
     fn entry(&mut self, fd: Fd) -> Entry {
         let (group, direct) = (self.buffers.group(), matches!(fd, Fd::Direct(_)));
-        on_fd!(fd, |fd| match self.medium {
+        let entry = on_fd!(fd, |fd| match self.medium {
             Medium::Socket if self.buffers.bundles() => opcode::RecvMultiBundle::new(fd, group).build(),
             Medium::Socket => opcode::RecvMulti::new(fd, group).build(),
             Medium::Pipe => {
@@ -169,7 +172,12 @@ impl Brings for Bytes {
                 // The crate forgets it for this operation.
                 if direct { read.flags(squeue::Flags::FIXED_FILE) } else { read }
             }
-        })
+        });
+        if self.limited && self.medium == Medium::Socket {
+            limited(entry, ENOUGH_BYTES as u32)
+        } else {
+            entry
+        }
     }
 
     fn take(&mut self, endpoint: &Endpoint, completion: Completion) {
@@ -266,6 +274,17 @@ impl Brings for Readiness {
             endpoint.arrived(Arrival::Ready);
         }
     }
+}
+
+/// Has the kernel end a multishot receive of a socket when it has brought so many bytes, with those of its last receive
+/// on top. The io-uring crate has no name for this field.
+pub(crate) fn limited(mut entry: Entry, bytes: u32) -> Entry {
+    /// Where `optlen` lies in `struct io_uring_sqe`.
+    const OPTLEN: usize = 44;
+    const { assert!(size_of::<Entry>() == 64 && align_of::<Entry>() >= align_of::<u32>()) };
+    // SAFETY: an entry is the kernel's structure of 64 bytes; a receive uses these four for nothing else.
+    unsafe { (&raw mut entry).cast::<u8>().add(OPTLEN).cast::<u32>().write(bytes) };
+    entry
 }
 
 /// Whether a receive has ended for want of a buffer; then there are to be more of them.

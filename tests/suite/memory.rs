@@ -2,7 +2,7 @@
 //! socket whose receiver does not come. It is bounded by the bytes, not by the number of pieces that they came in, and
 //! the others go on receiving.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use proactor::buf::Chunk;
 use proactor::net::{TcpStream, UdpSocket};
@@ -15,7 +15,9 @@ tests! {
     t111_a_receiver_who_does_not_come_holds_few_buffers,
     t112_small_datagrams_that_are_kept_hold_few_buffers,
     t112_small_datagrams_that_nobody_takes_hold_few_buffers,
-    t113_a_pool_that_is_full_recovers,
+    t113_a_pool_that_is_full_recovers;
+    proactor:
+    t114_one_visit_brings_little_for_a_receiver_who_does_not_come,
 }
 
 /// Buffers of a pool in these tests.
@@ -186,5 +188,42 @@ fn t113_a_pool_that_is_full_recovers<R: Runtime>() {
             let multishot = usize::from(uses(runtime, Feature::MultishotRecv));
             assert!(runtime.report().live.standing >= multishot);
         }
+    });
+}
+
+fn t114_one_visit_brings_little_for_a_receiver_who_does_not_come<R: Runtime>() {
+    /// What a queue holds at most, and what one receive may bring on top.
+    const ENOUGH: usize = (256 + 64) << 10;
+    let masks: &[&[Feature]] = &[
+        &[],
+        &[Feature::IncrementalBuffers],
+        &[Feature::IncrementalBuffers, Feature::RecvBundle],
+        &[Feature::RecvLimit],
+    ];
+    with_masks(masks, async |runtime: &R| {
+        let (ours, mut peer) = half_pair();
+        ours.set_recv_buffer_size(2 << 20).unwrap();
+        assert!(poll_once(&mut ours.recv()).await.is_pending());
+        turns(2).await;
+        // All of it is there before the next visit.
+        peer.set_nonblocking(true).unwrap();
+        let all = pattern(1 << 20);
+        let mut sent = 0;
+        while sent < all.len()
+            && let Ok(count) = peer.write(&all[sent..])
+        {
+            sent += count;
+        }
+        turns(3).await;
+        let (fd, leftover) = ours.into_owned_fd().await.unwrap();
+        let mut received = leftover.chunks.concat();
+        if uses(runtime, Feature::RecvLimit) {
+            assert!(received.len() <= ENOUGH, "{} of {sent} bytes were received", received.len());
+        }
+        drop(peer);
+        let mut stream = std::net::TcpStream::from(fd);
+        stream.set_nonblocking(false).unwrap();
+        stream.read_to_end(&mut received).unwrap();
+        assert_bytes(&received, &all[..sent]);
     });
 }
