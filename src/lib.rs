@@ -203,6 +203,8 @@ pub mod stream;
 pub mod sync;
 mod sys;
 pub mod task;
+#[cfg(test)]
+mod tests;
 pub mod time;
 
 pub use combine::{as_completed, gather, shield, try_gather, wait};

@@ -48,6 +48,9 @@ impl Origin {
 /// A number, zero at first, that is zero again in a child.
 fn wiped_page() -> &'static AtomicU64 {
     static FALLBACK: AtomicU64 = AtomicU64::new(0);
+    if cfg!(miri) {
+        return &FALLBACK; // Miri has no fork(2), and does not know the mark
+    }
     let size = size_of::<AtomicU64>(); // the kernel rounds it up to a page
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     // SAFETY: a new mapping, wherever the kernel likes, that is never taken back. It begins with zeros,

@@ -28,7 +28,7 @@ use super::JoinError;
 use super::extra::Extra;
 pub(super) use super::header::{Birth, Flags, Identity, Joining, Polled, Ran};
 pub(crate) use super::header::{Header, Phase};
-use super::inbox::{Node, NodeKind, Shared};
+use super::inbox::{Node, Shared};
 use super::ready::Link;
 use super::scheduler;
 use super::spare::Spares;
@@ -61,14 +61,14 @@ impl TaskRef {
         // SAFETY: the caller is on the home thread, and the last home reference releases it.
         unsafe { Shared::retain(shared) };
         let vtable: *const Vtable = Judged::<F, V>::VTABLE;
-        // SAFETY: the kind is the first field of the table, and this pointer may reach all of it.
-        let kind: &'static NodeKind = unsafe { &*vtable.cast() };
+        // SAFETY: the kind is the first field of the table, which is a constant.
+        let node = unsafe { Node::of_table(vtable.cast()) };
         let memory = spares.allocate(Judged::<F, V>::VTABLE.layout).cast();
         // Written where it will lie: made elsewhere and moved, it would be copied in pieces other than those in
         // which it was made, for which the processor waits.
         let cell = TaskCell {
             header: Header {
-                node: Node::new(kind),
+                node,
                 shared: Arc::as_ptr(shared),
                 refs: AtomicU32::new(HOME),
                 posted: AtomicBool::new(false),

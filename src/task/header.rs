@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 use super::TaskId;
 use super::brood;
 use super::extra::Extra;
-use super::inbox::{Node, NodeKind, Shared};
+use super::inbox::{Node, Shared};
 use super::stage::Vtable;
 use super::waker::Waiter;
 use crate::sys::sync::atomic::{AtomicBool, AtomicU32};
@@ -141,9 +141,8 @@ pub(crate) struct Header {
 impl Header {
     #[inline]
     pub(super) fn vtable(&self) -> &'static Vtable {
-        let kind: *const NodeKind = self.node.kind();
-        // SAFETY: `TaskRef::new` made the node with the first field of a vtable, from a pointer to all of it.
-        unsafe { &*kind.cast::<Vtable>() }
+        // SAFETY: `TaskRef::new` made the node of a vtable, from a pointer to all of it.
+        unsafe { &*self.node.kind().cast::<Vtable>() }
     }
 
     #[inline]

@@ -15,6 +15,7 @@
 //! the process it counts as closed.
 
 use std::cell::Cell;
+use std::fmt;
 use std::io;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
@@ -39,11 +40,18 @@ pub(crate) struct Shared {
 
 /// Tasks whose cells the home thread still refers to. Together they hold one count of the [`Shared`], so that
 /// a task costs no atomic count of its own.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct HomeCount(Cell<usize>);
 
-// SAFETY: only `retain` and `release` touch it, whose callers are on the home thread.
+// SAFETY: only `retain` and `release` touch the number, whose callers are on the home thread.
 unsafe impl Sync for HomeCount {}
+
+impl fmt::Debug for HomeCount {
+    /// Without the number: any thread may print a handle.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HomeCount").finish_non_exhaustive()
+    }
+}
 
 const AWAKE: u8 = 0;
 const PARKED: u8 = 1;
@@ -53,7 +61,8 @@ const PARKED: u8 = 1;
 #[repr(C)]
 pub(crate) struct Node {
     next: AtomicPtr<Node>,
-    kind: &'static NodeKind,
+    /// Points to a static. No reference: it may reach further than the kind, to all of a task's table.
+    kind: *const NodeKind,
 }
 
 /// What is done with nodes of one kind. A task's is the beginning of its table of functions.
@@ -74,12 +83,28 @@ pub(crate) enum Delivery {
 
 impl Node {
     pub(crate) fn new(kind: &'static NodeKind) -> Self {
+        // SAFETY: a reference to a static can be read for ever.
+        unsafe { Node::of_table(kind) }
+    }
+
+    /// A node whose kind is the beginning of a table, which [`kind`](Self::kind) gives back.
+    ///
+    /// # Safety
+    /// `kind` can be read for ever.
+    #[inline]
+    pub(super) unsafe fn of_table(kind: *const NodeKind) -> Self {
         Node { next: AtomicPtr::new(ptr::null_mut()), kind }
     }
 
     #[inline]
-    pub(super) fn kind(&self) -> &'static NodeKind {
+    pub(super) fn kind(&self) -> *const NodeKind {
         self.kind
+    }
+
+    #[inline]
+    fn deliver(&self) -> unsafe fn(NonNull<Node>, Delivery) {
+        // SAFETY: whoever made the node promised that its kind can be read.
+        unsafe { (*self.kind).deliver }
     }
 }
 
@@ -286,7 +311,7 @@ fn drain(mut stack: *mut Node, delivery: Delivery) {
     while let Some(node) = NonNull::new(queue) {
         // SAFETY: as above; `deliver` may free the node, or push it again, so its link is read first.
         let (next, deliver) =
-            unsafe { (node.as_ref().next.load(Ordering::Relaxed), node.as_ref().kind.deliver) };
+            unsafe { (node.as_ref().next.load(Ordering::Relaxed), node.as_ref().deliver()) };
         queue = next;
         // SAFETY: each node is delivered once, by the function that it was made with.
         guarded.run(|| unsafe { deliver(node, delivery) });

@@ -1,6 +1,7 @@
 //! A result that crosses threads once: from the pool to a task, from a task to another thread.
 #![forbid(unsafe_code)]
 
+use std::fmt;
 use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
@@ -8,13 +9,11 @@ use super::JoinError;
 use crate::sys::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 /// The place that both sides share.
-#[derive(Debug)]
 pub(crate) struct Outcome<T> {
     state: Mutex<State<T>>,
     arrived: Condvar,
 }
 
-#[derive(Debug)]
 struct State<T> {
     result: Option<Result<T, JoinError>>,
     /// It was here.
@@ -68,6 +67,13 @@ impl<T> Outcome<T> {
 
     pub(crate) fn is_here(&self) -> bool {
         self.lock().result.is_some()
+    }
+}
+
+impl<T> fmt::Debug for Outcome<T> {
+    /// Without the result, whose `Debug` is code of the user: not under the lock.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outcome").field("is_here", &self.is_here()).finish_non_exhaustive()
     }
 }
 
