@@ -12,6 +12,7 @@ use slab::Slab;
 
 use super::flavor::Flavor;
 use super::waiters::Ticket;
+use super::waiting::let_go;
 use super::waking::{Line, Woken, still_waits, waking};
 
 /// A point that tasks pass together, when as many have come as were agreed; asyncio's `Barrier`.
@@ -221,7 +222,9 @@ impl<F: Flavor> Drop for BarrierWait<'_, F> {
                 line.queue.remove(ticket); // unless all have passed
                 line.state.seats.remove(seat)
             });
-            drop(seat); // may be code of the user
+            if let Seat::Waits(waiter) = seat {
+                let_go::<F>(Some(waiter));
+            }
         }
     }
 }

@@ -34,6 +34,7 @@ pub use super::channel_error::SendError;
 use super::flavor::{Flavor, Local};
 use super::waiters::{Ticket, Waiters};
 use super::waiting::{leave, poll_queue, wake_all};
+use crate::sys::guarded::in_drop;
 
 /// A channel that keeps so many values.
 ///
@@ -290,7 +291,7 @@ fn whole<T: Clone, F: Flavor>(taken: Taken<T, F>) -> T {
 
 impl<T, F: Flavor> Drop for Receiver<T, F> {
     fn drop(&mut self) {
-        let _unseen = F::with(&self.state, |state| {
+        let unseen = F::with(&self.state, |state| {
             state.receivers -= 1;
             let first = self.next.max(state.oldest());
             let mut unseen = Vec::new();
@@ -303,6 +304,7 @@ impl<T, F: Flavor> Drop for Receiver<T, F> {
             }
             unseen
         });
+        in_drop(|| drop(unseen)); // code of the user
     }
 }
 

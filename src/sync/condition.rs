@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use super::flavor::Flavor;
 use super::mutex::{Lock, Mutex, MutexGuard};
 use super::waiters::Ticket;
+use super::waiting::let_go;
 use super::waking::{Line, still_waits, waking};
 
 /// Tells those who wait with a [`Mutex`] that what it protects has changed; asyncio's `Condition`.
@@ -162,8 +163,10 @@ impl<F: Flavor, T: ?Sized> Drop for ConditionWait<'_, F, T> {
     fn drop(&mut self) {
         let notified = match self.state {
             State::Waits(ticket) => {
-                // Its drop may be code of the user.
-                F::with(&self.condition.line, |line| line.queue.remove(ticket)).is_none()
+                let waiter = F::with(&self.condition.line, |line| line.queue.remove(ticket));
+                let notified = waiter.is_none();
+                let_go::<F>(waiter);
+                notified
             }
             State::Locks(_) => true,
             State::Holds(_) | State::Over => false,

@@ -19,7 +19,8 @@ use std::task::{Context, Poll};
 use super::blocking::{block_on, no_loop_here};
 pub use super::channel_error::{RecvError, TryRecvError};
 use super::flavor::{Flavor, Local, Threaded};
-use super::waiting::{poll_slot, wake};
+use super::waiting::{let_go, poll_slot, wake};
+use crate::sys::guarded::in_drop;
 
 /// A channel for one value.
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
@@ -94,7 +95,7 @@ impl<T, F: Flavor> Sender<T, F> {
             Ok((state.receiver.take(), state.sender.take()))
         })?;
         wake::<F>(receiver);
-        drop(sender);
+        let_go::<F>(sender);
         Ok(())
     }
 
@@ -132,7 +133,7 @@ impl<T, F: Flavor> Drop for Sender<T, F> {
             (state.receiver.take(), state.sender.take())
         });
         wake::<F>(receiver);
-        drop(sender);
+        let_go::<F>(sender);
     }
 }
 
@@ -251,11 +252,13 @@ impl<T, F: Flavor> Drop for Receiver<T, F> {
             return;
         }
         // The value and the waiters are dropped without the lock: that is code of the user.
-        let (_value, _receiver, sender) = F::with(&self.state, |state| {
+        let (value, receiver, sender) = F::with(&self.state, |state| {
             state.closed = true;
             (state.value.take(), state.receiver.take(), state.sender.take())
         });
         wake::<F>(sender);
+        let_go::<F>(receiver);
+        in_drop(|| drop(value));
     }
 }
 

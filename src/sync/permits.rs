@@ -219,8 +219,9 @@ impl<F: Flavor> Permits<F> {
             }
             left
         });
-        if left.is_none() {
-            self.release(count);
+        match left {
+            Some(left) => let_go::<F>(left.waiter),
+            None => self.release(count),
         }
     }
 

@@ -130,7 +130,9 @@ pub(crate) fn leave<F: Flavor, S>(
 ) -> bool {
     let Some(place) = ticket.take() else { return false };
     let waiter = F::with(cell, |state| queue(state).remove(place));
-    waiter.is_none()
+    let served = waiter.is_none();
+    let_go::<F>(waiter);
+    served
 }
 
 /// How many are taken out of a queue under one lock.

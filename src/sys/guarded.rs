@@ -37,6 +37,16 @@ pub(crate) fn contain(work: impl FnOnce()) {
     }
 }
 
+/// Runs code of the user on behalf of a destructor. Its panic goes on, unless something unwinds already: then it ends
+/// here, since a second panic that leaves a destructor aborts the process.
+pub(crate) fn in_drop(work: impl FnOnce()) {
+    if std::thread::panicking() {
+        contain(work);
+    } else {
+        work();
+    }
+}
+
 /// Drops what somebody panicked with, which is code of the user as well. What that panics with is lost: its
 /// drop may panic for ever.
 fn discard(payload: Box<dyn Any + Send>) {

@@ -436,7 +436,9 @@ impl TaskRef {
         if !self.is_child() {
             self.clear();
         } // A child's output may borrow what is gone: its brood has dropped the future, and only a handle drops the output.
-        drop(header.joiner.take());
+        if let Some(joiner) = header.joiner.take() {
+            contain(|| drop(joiner)); // its waker may be foreign, and the cell is half released
+        }
         let shared = header.shared;
         // What is in there may be the user's, and refer to anything; it can't refer to this task any more.
         // SAFETY: nobody but home references reads it, and this was the last.
@@ -448,9 +450,11 @@ impl TaskRef {
         if header.refs.load(Ordering::Acquire) == HOME
             || header.refs.fetch_sub(HOME, Ordering::AcqRel) == HOME
         {
+            // No reference to the header goes along: it would have to be valid until the call has returned.
+            let (memory, layout) = (self.0.cast(), header.vtable().layout);
             let kept = scheduler::at_home(shared, |scheduler| {
                 // SAFETY: as below; the memory came from the spares of this loop, or could have.
-                unsafe { scheduler.spares.free(self.0.cast(), header.vtable().layout) };
+                unsafe { scheduler.spares.free(memory, layout) };
             });
             if kept.is_none() {
                 // SAFETY: no reference of either kind is left, and the stage has been cleared.

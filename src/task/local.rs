@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use super::{no_runtime, scheduler};
+use crate::sys::guarded::in_drop;
 
 /// The values of a task, by the addresses of their keys.
 #[derive(Clone, Default)]
@@ -131,7 +132,8 @@ impl<T: 'static> TaskLocal<T> {
         struct Reset<T: 'static>(&'static TaskLocal<T>, Option<Rc<dyn Any>>);
         impl<T> Drop for Reset<T> {
             fn drop(&mut self) {
-                drop(self.0.replace(self.1.take()));
+                let value = self.0.replace(self.1.take());
+                in_drop(|| drop(value)); // code of the user
             }
         }
         let _reset = Reset(self, self.replace(Some(Rc::new(value))));

@@ -14,6 +14,7 @@ use super::catch::{Cancelled, catch_cancel, pass_on};
 use super::cleanup::{Remains, dispose};
 use super::group_error::GroupError;
 use super::{JoinError, JoinHandle, Panic, yield_now};
+use crate::sys::guarded::contain;
 
 /// What has gone wrong in a group.
 #[derive(Debug)]
@@ -49,9 +50,11 @@ impl<E> Failures<E> {
 
     pub(super) fn resume_panic(&self) {
         let panic = self.panic.take();
-        if let Some(panic) = panic.filter(|_| !std::thread::panicking()) {
+        let Some(panic) = panic else { return };
+        if !std::thread::panicking() {
             resume_unwind(panic.into_payload());
         }
+        contain(|| drop(panic)); // its payload is the user's
     }
 
     /// What becomes of a group whose children have ended: a panic wins, then the errors, then cancellations, then the value.

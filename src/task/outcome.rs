@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
 use super::JoinError;
+use crate::sys::guarded::in_drop;
 use crate::sys::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 /// The place that both sides share.
@@ -106,7 +107,7 @@ impl<T> Giver<T> {
         drop(state);
         self.outcome.arrived.notify_all();
         if let Some(waiter) = waiter {
-            waiter.wake();
+            in_drop(|| waiter.wake());
         }
     }
 }

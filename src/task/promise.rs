@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use super::call_soon;
 use super::waker::Waiter;
+use crate::sys::guarded::in_drop;
 
 /// A future and the one who settles it, once; asyncio's `loop.create_future()`.
 ///
@@ -171,7 +172,7 @@ impl<T, E> Promise<T, E> {
 
 impl<T, E> Drop for Promise<T, E> {
     fn drop(&mut self) {
-        let _ = settle(&self.shared, Err(PromiseError::Cancelled));
+        in_drop(|| drop(settle(&self.shared, Err(PromiseError::Cancelled))));
     }
 }
 
@@ -225,7 +226,8 @@ impl<T, E> Drop for Promised<T, E> {
         let outcome =
             if state.is_open() { None } else { Some(std::mem::replace(&mut state.outcome, Outcome::Taken)) };
         drop(state);
-        drop((waiter, outcome)); // code of the user
+        drop(waiter);
+        in_drop(|| drop(outcome)); // code of the user
     }
 }
 

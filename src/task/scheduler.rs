@@ -227,11 +227,17 @@ impl Scheduler {
         if task.header().scheduled.get() {
             return;
         }
-        let heir = self.heir.take(); // what it leaves is its own affair
-        let inline_left = self.inline_left.get();
+        struct Restore<'a>(&'a Scheduler, Option<Heir>, u32);
+        impl Drop for Restore<'_> {
+            fn drop(&mut self) {
+                self.0.inline_left.set(self.2);
+                let left = self.0.heir.replace(self.1.take());
+                debug_assert!(left.is_none(), "what disposes of something takes its heir");
+            }
+        }
+        // What it leaves is its own affair.
+        let _restore = Restore(self, self.heir.take(), self.inline_left.get());
         self.run(task);
-        self.inline_left.set(inline_left);
-        self.heir.replace(heir);
     }
 
     /// A number for a task: never the same twice.
@@ -242,7 +248,7 @@ impl Scheduler {
     /// What a new task inherits.
     #[inline]
     fn locals(&self) -> Option<Rc<Values>> {
-        // SAFETY: `run` and `run_root` set the pointer for the time in which they hold a reference.
+        // SAFETY: the guard that set the pointer borrows a reference to the task.
         let current = unsafe { self.current.get().as_ref() }?;
         current.extra()?.locals.borrow().clone()
     }
@@ -280,6 +286,13 @@ impl Scheduler {
         Step::Task
     }
 
+    /// Makes `task` the current one until the guard is dropped, by a panic as well.
+    #[inline]
+    fn make_current<'a>(&'a self, task: &'a TaskRef) -> Current<'a> {
+        let previous = self.current.replace(task.address());
+        Current { scheduler: self, previous, _task: task }
+    }
+
     #[cold]
     fn run_watched(&self, task: &TaskRef, stopwatch: &Stopwatch) {
         let is_callback = task.header().is_callback();
@@ -289,9 +302,9 @@ impl Scheduler {
     #[inline]
     fn run(&self, task: &TaskRef) {
         self.inline_left.set(INLINE_OPERATIONS);
-        let previous = self.current.replace(task.address());
+        let current = self.make_current(task);
         let ran = task.run();
-        self.current.set(previous);
+        drop(current);
         if ran == Ran::Pending {
             return;
         }
@@ -307,15 +320,9 @@ impl Scheduler {
     /// Calls `poll` as the root: what it submits and waits for is the root's. It is told whether somebody has asked for
     /// the root's cancellation, and nobody in it catches that.
     pub(crate) fn run_root<T>(&self, poll: impl FnOnce(bool) -> T) -> T {
-        struct Restore<'a>(&'a Scheduler, *const Header);
-        impl Drop for Restore<'_> {
-            fn drop(&mut self) {
-                self.0.current.set(self.1);
-            }
-        }
         self.root.mark_polled();
         self.inline_left.set(INLINE_OPERATIONS);
-        let _restore = Restore(self, self.current.replace(self.root.address()));
+        let _current = self.make_current(&self.root);
         poll(self.root.take_request())
     }
 
@@ -447,7 +454,7 @@ impl Scheduler {
 
     /// The task that is being polled, or the root.
     pub(crate) fn current_task(&self) -> Option<TaskRef> {
-        // SAFETY: `run` and `run_root` set the pointer for the time in which they hold a reference.
+        // SAFETY: as for `locals`.
         unsafe { TaskRef::from_address(self.current.get()) }
     }
 
@@ -474,6 +481,20 @@ impl Scheduler {
     /// It completes one more.
     pub(crate) fn count_inline(&self) {
         self.inline_left.set(self.inline_left.get().saturating_sub(1));
+    }
+}
+
+/// While a task is the current one. It borrows the reference by which the task stays alive.
+struct Current<'a> {
+    scheduler: &'a Scheduler,
+    previous: *const Header,
+    _task: &'a TaskRef,
+}
+
+impl Drop for Current<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.scheduler.current.set(self.previous);
     }
 }
 

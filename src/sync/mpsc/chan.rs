@@ -328,12 +328,13 @@ impl<T, F: Flavor> Chan<T, F> {
 
     /// The receiver has gone. Gives what nobody will receive.
     pub(super) fn abandon(&self) -> VecDeque<T> {
-        let (left, _receiver) = F::with(&self.state, |state| {
+        let (left, receiver) = F::with(&self.state, |state| {
             state.closed = true;
             state.abandoned = true;
             state.granted = 0;
             (mem::take(&mut state.queue), state.receiver.take())
         });
+        waiting::let_go::<F>(receiver);
         self.wake_senders();
         left
     }

@@ -14,6 +14,7 @@ use super::TryRecvError;
 use super::chan::{Chan, Found};
 use crate::sync::blocking::{block_on, no_loop_here};
 use crate::sync::flavor::{Flavor, Local, Threaded};
+use crate::sys::guarded::in_drop;
 
 /// Receives from a channel. It is also a [`Stream`].
 ///
@@ -157,7 +158,8 @@ impl<T, F: Flavor> Stream for Receiver<T, F> {
 
 impl<T, F: Flavor> Drop for Receiver<T, F> {
     fn drop(&mut self) {
-        drop(self.chan.abandon()); // without the lock: that is code of the user
+        let left = self.chan.abandon();
+        in_drop(|| drop(left)); // without the lock: that is code of the user
     }
 }
 
