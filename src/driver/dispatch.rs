@@ -16,6 +16,7 @@ use crate::op::{Completion, Op, Wait};
 use crate::sys::call::Call;
 use crate::sys::guarded::contain;
 use crate::task::inbox::{Delivery, Shared};
+use crate::task::pool::{Lane, Launch};
 use crate::task::waker::Waiter;
 
 /// Whether an operation may begin.
@@ -266,15 +267,16 @@ impl Driver {
         self.stats.submissions.add(1);
         self.stats.calls.add(1);
         let pool = &self.scheduler.pool;
-        let report = Report { shared: self.scheduler.shared().clone(), key, call, result: -libc::ECANCELED };
-        pool.submit(key.pack(), move || report.carry_out());
+        let shared = self.scheduler.shared().clone();
+        let report = Report { shared, key, call, completion: Completion::CANCELED };
+        pool.submit(Lane::Call, key.pack(), move |launch| report.carry_out(launch));
     }
 
     /// A job has reported.
-    fn job_done(&self, key: Key, result: i32) {
+    fn job_done(&self, key: Key, completion: Completion) {
         self.stats.completions.add(1);
         if let Some(operation) = self.slots.find(key) {
-            self.deferred.borrow_mut().deliver(operation, Event::Last, Completion::new(result));
+            self.deferred.borrow_mut().deliver(operation, Event::Last, completion);
         }
         self.settle();
     }
@@ -310,6 +312,8 @@ impl Driver {
                 operation.take_apart();
             }
             Action::Reclaim => operation.take_apart(),
+            // It was asked to end before.
+            Action::Nothing if operation.is_left() => self.send_cancel(operation),
             _ => {}
         }
     }
@@ -318,6 +322,7 @@ impl Driver {
         let key = operation.key();
         match operation.holder() {
             // One that has not begun is dropped, and reports so; nothing can stop one that has.
+            Holder::Pool if operation.is_left() => self.scheduler.pool.abandon(Lane::Call, key.pack()),
             Holder::Pool => drop(self.scheduler.pool.withdraw(key.pack())),
             Holder::Kernel => {
                 let asked = self.with_ring(|ring| ring.cancel(key));
@@ -343,22 +348,25 @@ struct Report {
     shared: Arc<Shared>,
     key: Key,
     call: Call,
-    result: i32,
+    completion: Completion,
 }
 
 impl Report {
-    fn carry_out(mut self) {
-        self.result = self.call.run_through_signals();
+    fn carry_out(mut self, launch: Launch) {
+        self.completion = match launch {
+            Launch::Run => Completion::new(self.call.run_through_signals()),
+            Launch::NoThread(errno) => Completion::no_thread(errno),
+        };
     }
 }
 
 impl Drop for Report {
     fn drop(&mut self) {
-        let (key, call, result) = (self.key, self.call, self.result);
+        let (key, call, completion) = (self.key, self.call, self.completion);
         let report = move |delivery| match delivery {
-            Delivery::Run => drop(with(|driver| driver.map(|driver| driver.job_done(key, result)))),
+            Delivery::Run => drop(with(|driver| driver.map(|driver| driver.job_done(key, completion)))),
             // The slot has been given up as leaked.
-            Delivery::Discard => call.discard(result),
+            Delivery::Discard => call.discard(completion.result),
         };
         if let Err(report) = self.shared.post(report) {
             report(Delivery::Discard); // the inbox is closed

@@ -141,7 +141,7 @@ mod tests {
     use crate::op::endpoint::Share;
     use crate::op::fd::{Descriptor, ZeroCopy};
     use crate::op::file::{ReadFrom, WriteTo};
-    use crate::op::open_file::{OpenFile, Use};
+    use crate::op::open_file::{OpenFile, Traits, Use};
     use crate::op::socket::Sender;
     use crate::op::transfer::Transfer;
     use crate::op::{Entry, Op};
@@ -172,7 +172,7 @@ mod tests {
 
     /// The opcodes of read, write and send without a copy.
     fn opcodes(buf: impl Fn() -> RegisteredBuf, of: fn(RegisteredBuf) -> Slice) -> [u8; 2] {
-        let file = OpenFile::new(descriptor());
+        let file = OpenFile::new(descriptor(), Traits::default());
         let read = ReadFrom { file: Use::new(&file), offset: 0 };
         let write = WriteTo { file: Use::new(&file), offset: 0 };
         [opcode(read.step(of(buf()), 0).entry()), opcode(write.step(of(buf()), 0).entry())]

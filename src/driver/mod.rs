@@ -275,6 +275,11 @@ impl Driver {
         }
     }
 
+    /// Whether the ring carries this operation out.
+    pub(crate) fn carries_out<O: Op>(&self) -> bool {
+        self.native.get().has(O::OPCODE)
+    }
+
     /// What `f` makes of the ring, on the proactor.
     #[inline]
     fn with_ring<T>(&self, f: impl FnOnce(&mut Ring<Uring>) -> T) -> Option<T> {
@@ -440,6 +445,13 @@ impl Driver {
             .count()
     }
 
+    /// The same, less calls on the pool that nobody waits for.
+    pub(crate) fn awaited(&self) -> usize {
+        let keys = self.slots.keys().into_iter();
+        let left = keys.filter_map(|key| self.slots.find(key)).filter(|operation| operation.is_left());
+        self.in_flight() - left.count()
+    }
+
     /// Closes the backend. What is still in flight stays where it is for good.
     pub(crate) fn close(&self) {
         if let Backend::Ring(ring, _) = &mut *self.backend() {
@@ -450,7 +462,7 @@ impl Driver {
         let backend = std::mem::replace(&mut *self.backend(), Backend::Closed);
         drop(backend);
         // What is still in flight may yet take a buffer: then the kernel keeps them all.
-        if self.in_flight() == 0 {
+        if self.awaited() == 0 {
             self.streams.withdraw();
             self.datagrams.get().iter().for_each(|memory| memory.withdraw());
         }

@@ -193,6 +193,11 @@ impl Uring {
             // There is no use in one without the other.
             features = features.without(Feature::MultishotRecv).without(Feature::MultishotRead);
         }
+        if polled {
+            // The kernel's thread has the credentials with which the ring was made, for good; a system call has those of
+            // now.
+            AS_PROCESS.iter().for_each(|code| opcodes.set(*code, false));
+        }
         uring.fault = fault.map(|fault| (fault, 0));
         Ok((uring, Granted { features, opcodes, refused, buffers }))
     }
@@ -220,6 +225,9 @@ impl Uring {
         Err(io::Error::from_raw_os_error(libc::ETIME))
     }
 }
+
+/// Operations that depend on the credentials of who carries them out: those that look a path up, or make what has an owner.
+const AS_PROCESS: [u8; 3] = [opcode::OpenAt::CODE, opcode::Statx::CODE, opcode::Socket::CODE];
 
 fn build(attempt: Attempt, sqpoll_idle_ms: Option<u32>) -> io::Result<IoUring> {
     let mut builder = IoUring::builder();

@@ -8,18 +8,8 @@ use std::task::{Context, Poll, ready};
 
 use super::submission::Submission;
 use crate::buf::BufError;
+pub(crate) use crate::op::transfer::Goal;
 use crate::op::transfer::Transfer;
-
-/// When a transfer is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Goal {
-    /// After one step.
-    Once,
-    /// When the buffer is done, or a step moved less than it was asked for.
-    UntilShort,
-    /// When the buffer is done; an error if that can't be.
-    All,
-}
 
 pub(crate) struct Repeat<B, T: Transfer<B>> {
     step: Submission<T::Op>,
@@ -32,6 +22,7 @@ impl<B, T: Transfer<B>> Repeat<B, T> {
     pub(crate) fn new(transfer: T, buf: B, goal: Goal) -> Self {
         // All of nothing is there already: as in the standard library, the kernel is not asked.
         let nothing = goal == Goal::All && T::total(&buf) == 0;
+        let goal = transfer.goal(goal);
         let step = transfer.step(buf, 0);
         let step = if nothing { Submission::settled(step, 0) } else { Submission::new(step) };
         Repeat { step, done: 0, goal, cancelled: false }
@@ -43,13 +34,14 @@ impl<B, T: Transfer<B>> Repeat<B, T> {
     }
 
     /// Whether the transfer is over after a step that moved `count` bytes; the buffer has as much room as before it.
-    fn is_over(&mut self, buf: &mut B, count: usize) -> bool {
+    fn is_over(&mut self, transfer: &T, buf: &mut B, count: usize) -> bool {
         let before = self.done;
         self.done += count;
         match self.goal {
             Goal::Once => true,
             Goal::All => self.done >= T::total(buf),
-            Goal::UntilShort => self.done >= T::total(buf) || count < T::covers(buf, before),
+            Goal::UntilShort => self.done >= T::total(buf) || count < transfer.covers(buf, before),
+            Goal::UntilNone => self.done >= T::total(buf) || count == 0,
         }
     }
 }
@@ -66,7 +58,7 @@ impl<B, T: Transfer<B>> Future for Repeat<B, T> {
             let all = self.goal == Goal::All;
             let over = match result {
                 Ok(count) => {
-                    let over = self.is_over(&mut buf, count);
+                    let over = self.is_over(&transfer, &mut buf, count);
                     if all && !over && count == 0 {
                         return Poll::Ready(Err(BufError::new(exhausted(T::EXHAUSTED), buf)));
                     }

@@ -88,6 +88,8 @@ struct OpVtable {
     call: unsafe fn(NonNull<u8>) -> Call,
     each: unsafe fn(NonNull<u8>, Completion) -> Each,
     abandoned: unsafe fn(NonNull<u8>, Completion),
+    /// [`Op::MAY_BE_LEFT`].
+    may_be_left: bool,
     /// None when the operation lies in its slot.
     boxed: Option<Layout>,
 }
@@ -114,6 +116,7 @@ impl<O: Op> Erased<O> {
         // SAFETY: called with the place of a live `O` that nobody else has pointers into any more, and once: the slot is
         // vacated afterwards.
         abandoned: |op, completion| unsafe { op.cast::<O>().read() }.abandoned(completion),
+        may_be_left: O::MAY_BE_LEFT,
         boxed: Self::BOXED,
     };
 }
@@ -385,6 +388,11 @@ impl Occupied<'_> {
 
     pub(crate) fn holder(self) -> Holder {
         self.slot.holder.get()
+    }
+
+    /// Whether it is a call on the pool that nobody waits for: see [`Op::MAY_BE_LEFT`].
+    pub(crate) fn is_left(self) -> bool {
+        self.holder() == Holder::Pool && self.life() == Life::Orphan && self.vtable().may_be_left
     }
 
     #[inline]

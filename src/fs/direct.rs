@@ -11,7 +11,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::open_options::Opening;
+use super::opening::Opening;
 use super::{
     Metadata, OpenOptions, QuiesceFile, ReadAt, ReadExactAt, ReadVectoredAt, SetLen, SyncFile, WriteAllAt,
     WriteAt, WriteVectoredAt,
@@ -21,7 +21,7 @@ use crate::driver::submission::Submission;
 use crate::io::Close;
 use crate::op::direct::Install;
 use crate::op::file::{StatTarget, Statx};
-use crate::op::open_file::Use;
+use crate::op::open_file::{Traits, Use};
 
 /// An open file whose descriptor belongs to the ring: see the module.
 ///
@@ -53,7 +53,7 @@ impl File {
         Self::open_with(OpenOptions::new().write(true).create(true).truncate(true), path)
     }
 
-    /// Opens a file.
+    /// Opens a file. Where the ring does that, an open of a FIFO for reading may return before there is a writer.
     ///
     /// # Errors
     /// As [`OpenOptions::open`], and `QuotaExceeded` when the table is full.
@@ -133,7 +133,7 @@ impl File {
     /// # Cancellation
     /// Dropping it closes the file.
     pub fn install(self) -> InstallFile {
-        InstallFile(Installing(self.installing()))
+        InstallFile(Installing(self.installing(), self.0.shared().traits()))
     }
 
     fn installing(&self) -> Submission<Install<Use>> {
@@ -210,7 +210,7 @@ impl Future for Asking {
     }
 }
 
-pub(crate) struct Installing(Submission<Install<Use>>);
+pub(crate) struct Installing(Submission<Install<Use>>, Traits);
 
 impl Installing {
     fn request_cancel(&mut self) {
@@ -223,6 +223,6 @@ impl Future for Installing {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let installed = Pin::new(&mut self.0).poll(cx);
-        installed.map_ok(|fd| super::File::from_opened(fd.into(), "direct::File::install"))
+        installed.map_ok(|fd| super::File::from_opened(fd.into(), self.1, "direct::File::install"))
     }
 }

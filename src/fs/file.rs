@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::metadata::Asking;
+use super::opening::traits_of;
 use super::{Metadata, Open, OpenOptions};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVec, IoVecMut};
 use crate::driver::attach;
@@ -20,7 +21,7 @@ use crate::op::fd::Opened;
 use crate::op::file::{
     ReadFrom, ReadVectoredFrom, StatTarget, Statx, Sync, Truncate, WriteTo, WriteVectoredTo,
 };
-use crate::op::open_file::{OpenFile, Use};
+use crate::op::open_file::{OpenFile, Traits, Use};
 
 /// An open file.
 ///
@@ -57,16 +58,22 @@ impl File {
 
     /// Takes a file of the standard library over.
     ///
+    /// An open file that others may share is left as it is. So on the selector a write to a FIFO or terminal that was opened
+    /// elsewhere takes a thread of the blocking pool for as long as it waits, and a read may hold up the loop if another
+    /// program takes the bytes that were reported for it. One that is opened by its path waits for readiness alone, and so do
+    /// [`PipeReader`](crate::io::PipeReader) and [`PipeWriter`](crate::io::PipeWriter).
+    ///
     /// # Panics
     /// Outside a runtime.
     #[track_caller]
     pub fn from_std(file: std::fs::File) -> Self {
-        Self::from_opened(OwnedFd::from(file).into(), "File::from_std")
+        let traits = traits_of(&file);
+        Self::from_opened(OwnedFd::from(file).into(), traits, "File::from_std")
     }
 
     #[track_caller]
-    pub(super) fn from_opened(opened: Opened, what: &str) -> Self {
-        File { file: OpenFile::new(attach(opened, what)) }
+    pub(super) fn from_opened(opened: Opened, traits: Traits, what: &str) -> Self {
+        File { file: OpenFile::new(attach(opened, what), traits) }
     }
 
     pub(super) fn shared(&self) -> &Rc<OpenFile> {
@@ -86,14 +93,19 @@ impl File {
         WriteTo { file: self.used(), offset }
     }
 
-    /// Reads from a position: from the buffer's start up to its capacity, and sets its length. Less than
-    /// that only at the end of the file, or after an error that the next read will meet.
+    /// Reads from a position: from the buffer's start up to its capacity, and sets its length. As pread(2), it gives fewer
+    /// bytes at the end of the file, before an error that the next read will meet, and where the kernel gives
+    /// fewer at a time, as for files of /proc. Zero is the end. [`read_exact_at`](Self::read_exact_at) fills the buffer.
+    ///
+    /// A file without positions (a FIFO, a terminal) is read as by read(2): the position is ignored, and the read waits until
+    /// at least one byte is there.
     ///
     /// # Errors
     /// Those of pread(2); the buffer comes back.
     ///
     /// # Cancellation
-    /// The buffer of a dropped read is freed when the kernel has let go of it.
+    /// The buffer of a dropped read is freed when the kernel has let go of it. A dropped read of a FIFO or terminal may have
+    /// taken bytes out of it; [`PipeReader`](crate::io::PipeReader) loses none.
     pub fn read_at<B: IoBufMut>(&self, buf: B, offset: u64) -> ReadAt<B> {
         ReadAt(Repeat::new(self.from(offset), buf, Goal::UntilShort))
     }
@@ -116,6 +128,10 @@ impl File {
 
     /// Writes the buffer's bytes to a position. Less than all only when the disk is full or a limit is
     /// reached, which the next write will meet as an error.
+    ///
+    /// In a file that was opened for appending the bytes go to the end, whatever the position. They stay together, up to
+    /// 2 GiB (what one system call takes), whatever else is appended at the same time. A file without positions is
+    /// written as by write(2).
     ///
     /// # Errors
     /// Those of pwrite(2); the buffer comes back.

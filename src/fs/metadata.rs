@@ -50,6 +50,11 @@ impl Metadata {
         self.kind() == libc::S_IFDIR
     }
 
+    /// Whether it is a FIFO.
+    pub fn is_fifo(&self) -> bool {
+        self.kind() == libc::S_IFIFO
+    }
+
     /// Whether it is a symbolic link.
     pub fn is_symlink(&self) -> bool {
         self.kind() == libc::S_IFLNK

@@ -5,13 +5,17 @@
 //! used, and any number of operations on one file may be in flight.
 //!
 //! One transfer moves 1 MiB at most at a time and goes on by itself, so that a large one does not hold up
-//! the loop.
+//! the loop. An append is one piece.
+//!
+//! Files that have no positions (FIFOs, terminals, the `/dev/stdin` of a pipeline) are read and written as by read(2) and
+//! write(2). Operations on them wait for readiness and hold up neither the loop nor the pool.
 #![forbid(unsafe_code)]
 
 pub mod direct;
 mod file;
 mod metadata;
 mod open_options;
+mod opening;
 
 use std::ffi::CString;
 use std::io;
@@ -30,7 +34,7 @@ pub use open_options::{Open, OpenOptions};
 /// Reads a whole file.
 ///
 /// # Errors
-/// Those of openat(2), statx(2) and pread(2).
+/// Those of openat(2), statx(2) and pread(2); `OutOfMemory` when there is no memory for as many bytes.
 ///
 /// # Examples
 /// ```
@@ -41,9 +45,10 @@ pub use open_options::{Open, OpenOptions};
 /// ```
 pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     let file = File::open(path).await?;
-    let expected = usize::try_from(file.metadata().await?.len()).unwrap_or(0);
+    let expected = usize::try_from(file.metadata().await?.len()).unwrap_or(usize::MAX);
+    let mut contents = Vec::new();
     // One byte more, so that the end shows without another look at a larger buffer.
-    let mut contents = Vec::with_capacity(expected.max(4_095) + 1);
+    reserve(&mut contents, expected.max(4_095).saturating_add(1))?;
     loop {
         let done = contents.len();
         let (count, window) = file.read_at(IoBuf::slice(contents, done..), done as u64).await?;
@@ -52,7 +57,8 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
             return Ok(contents);
         }
         if contents.len() == contents.capacity() {
-            contents.reserve(contents.len());
+            let more = contents.len();
+            reserve(&mut contents, more)?;
         }
     }
 }
@@ -76,6 +82,17 @@ pub async fn write<B: IoBuf>(path: impl AsRef<Path>, buf: B) -> BufResult<usize,
         Ok(file) => file.write_all_at(buf, 0).await,
         Err(error) => Err(BufError::new(error, buf)),
     }
+}
+
+/// Makes room for `more` bytes. Their number comes from the file system, and may be any.
+fn reserve(contents: &mut Vec<u8>, more: usize) -> io::Result<()> {
+    contents.try_reserve_exact(more).map_err(|_| {
+        let bytes = contents.len().saturating_add(more);
+        io::Error::new(
+            io::ErrorKind::OutOfMemory,
+            format!("there is no memory for a file of {bytes} bytes: read it in parts, by File::read_at"),
+        )
+    })
 }
 
 fn c_path(path: &Path) -> io::Result<CString> {

@@ -1,17 +1,11 @@
 //! `OpenOptions`: see openat(2).
 #![forbid(unsafe_code)]
 
-use std::future::Future;
 use std::io;
 use std::path::Path;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 
+use super::opening::Opening;
 use super::{File, c_path};
-use crate::driver::current;
-use crate::driver::submission::Submission;
-use crate::op;
-use crate::task::no_runtime;
 
 /// How to open a file.
 ///
@@ -104,13 +98,18 @@ impl OpenOptions {
     /// More flags for openat(2), such as `O_DIRECT`; those of the access mode are ignored.
     ///
     /// With `O_DIRECT` the address, length and position of each transfer have to be multiples of the
-    /// device's block size.
+    /// device's block size. With `O_NONBLOCK`, opens, reads and writes of FIFOs and terminals fail with `WouldBlock` or
+    /// `ENXIO` instead of waiting.
     pub fn custom_flags(&mut self, flags: i32) -> &mut Self {
         self.custom = flags & !libc::O_ACCMODE;
         self
     }
 
     /// Opens the file.
+    ///
+    /// Opening a FIFO for reading waits for a writer, and opening it for writing for a reader, as open(2) does unless
+    /// `O_NONBLOCK` is among the [flags](Self::custom_flags). The kernel does not tell when one comes: the future looks
+    /// again after 1 to 32 ms.
     ///
     /// # Errors
     /// Those of openat(2); `InvalidInput` for options that contradict each other, or a path with a zero byte.
@@ -126,10 +125,7 @@ impl OpenOptions {
 
     pub(super) fn opening(&self, path: &Path, direct: bool) -> Opening {
         let prepared = self.flags().and_then(|flags| Ok((flags, c_path(path)?)));
-        Opening(match prepared {
-            Ok((flags, path)) => State::New(op::file::Open::new(path, flags, self.mode), direct),
-            Err(error) => State::Failed(error),
-        })
+        Opening::new(prepared, self.mode, direct)
     }
 
     fn flags(&self) -> io::Result<i32> {
@@ -164,52 +160,4 @@ impl OpenOptions {
 io_future! {
     /// The future of [`OpenOptions::open`], [`File::open`] and [`File::create`].
     Open<> = Opening => io::Result<File>
-}
-
-pub(crate) struct Opening(State);
-
-enum State {
-    /// Whether it goes into the ring's table.
-    New(op::file::Open, bool),
-    /// Not to be asked for.
-    Failed(io::Error),
-    Asking(Submission<op::file::Open>),
-    Over,
-}
-
-impl Opening {
-    pub(super) fn request_cancel(&mut self) {
-        match &mut self.0 {
-            State::New(..) => self.0 = State::Failed(io::Error::from_raw_os_error(libc::ECANCELED)),
-            State::Asking(step) => step.request_cancel(),
-            State::Failed(_) | State::Over => {}
-        }
-    }
-}
-
-impl Future for Opening {
-    type Output = io::Result<File>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            if let State::Asking(step) = &mut self.0 {
-                let opened = ready!(Pin::new(step).poll(cx))?;
-                return Poll::Ready(Ok(File::from_opened(opened, "File::open")));
-            }
-            self.0 = match std::mem::replace(&mut self.0, State::Over) {
-                State::New(open, direct) => {
-                    let into = match direct.then(|| current().unwrap_or_else(|| no_runtime("File::open"))) {
-                        Some(driver) => driver.vacancy()?,
-                        None => None,
-                    };
-                    State::Asking(Submission::new(match into {
-                        Some(vacancy) => open.into(vacancy),
-                        None => open,
-                    }))
-                }
-                State::Failed(error) => return Poll::Ready(Err(error)),
-                State::Asking(_) | State::Over => panic!("an Open was polled after its result"),
-            };
-        }
-    }
 }

@@ -7,7 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use crate::task::{JoinHandle, spawn_blocking};
+use crate::task::blocking::Blocking;
+use crate::task::pool::Lane;
 
 /// What can be turned into addresses: an address, a host and port, or a text of both.
 ///
@@ -124,7 +125,8 @@ impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {}
 /// Looks a host up; asyncio's `getaddrinfo`.
 ///
 /// # Errors
-/// The resolver's, naming what was looked up; it never gives an empty list.
+/// The resolver's, naming what was looked up; it never gives an empty list. When no thread can be started for the look-up,
+/// that of pthread_create(3).
 ///
 /// # Panics
 /// When polled outside a runtime, if a name has to be looked up.
@@ -147,7 +149,7 @@ pub fn lookup_host(host: impl ToSocketAddrs) -> LookupHost {
 /// The future of [`lookup_host`].
 ///
 /// # Cancellation
-/// Dropping it leaves a look-up that has begun to end by itself.
+/// Dropping it leaves a look-up that has begun to end by itself. The end of the runtime does not wait for it.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct LookupHost(State);
@@ -156,15 +158,14 @@ pub struct LookupHost(State);
 enum State {
     Known(Option<Vec<SocketAddr>>),
     Named(Option<Name>),
-    Asking(JoinHandle<io::Result<Vec<SocketAddr>>>),
+    Asking(Blocking<io::Result<Vec<SocketAddr>>>),
 }
 
 impl LookupHost {
     /// The next poll answers that it was cancelled.
     pub(super) fn request_cancel(&mut self) {
         match &mut self.0 {
-            State::Asking(task) => drop(task.request_cancel()),
-            State::Named(name) => *name = None,
+            State::Named(_) | State::Asking(_) => self.0 = State::Named(None),
             State::Known(_) => {}
         }
     }
@@ -188,12 +189,13 @@ impl Future for LookupHost {
                     let State::Named(Some(name)) = std::mem::replace(&mut self.0, State::Named(None)) else {
                         unreachable!("matched in the line above")
                     };
-                    self.0 = State::Asking(spawn_blocking(move || name.resolve()).cancel_on_drop());
+                    let ask = move || name.resolve();
+                    self.0 = State::Asking(Blocking::begin("lookup_host", Lane::Lookup, ask));
                 }
                 State::Named(None) => return Poll::Ready(Err(cancelled())),
-                State::Asking(task) => {
-                    let answer = ready!(Pin::new(task).poll(cx));
-                    return Poll::Ready(answer.unwrap_or_else(|_| Err(cancelled())));
+                State::Asking(answer) => {
+                    let answer = ready!(Pin::new(answer).poll(cx));
+                    return Poll::Ready(answer.and_then(|found| found));
                 }
             }
         }

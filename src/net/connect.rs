@@ -87,14 +87,21 @@ impl ConnectTo {
         if self.cancelled {
             return Err(super::addr::cancelled());
         }
-        if self.direct {
-            let vacancy = current().unwrap_or_else(|| no_runtime("direct::TcpStream::connect")).vacancy()?;
+        let driver =
+            self.direct.then(|| current().unwrap_or_else(|| no_runtime("direct::TcpStream::connect")));
+        if let Some(driver) = driver.as_ref().filter(|driver| driver.carries_out::<OpenSocket>()) {
+            let vacancy = driver.vacancy()?;
             let (domain, kind, protocol) = (Domain::for_address(*address), Type::STREAM, Protocol::TCP);
             let step = OpenSocket::new(domain.into(), kind.into(), protocol.into(), vacancy);
             return Ok(Attempt::Opening(Submission::new(step)));
         }
         let socket = socket(address, Type::STREAM, Protocol::TCP)?;
-        let endpoint = Share::new(attach(std::os::fd::OwnedFd::from(socket), "TcpStream::connect"));
+        let fd = std::os::fd::OwnedFd::from(socket);
+        let opened = match driver {
+            Some(driver) => driver.make_direct(fd)?,
+            None => fd.into(),
+        };
+        let endpoint = Share::new(attach(opened, "TcpStream::connect"));
         Ok(Attempt::connecting(endpoint, address))
     }
 }

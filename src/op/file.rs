@@ -1,10 +1,10 @@
-//! Files: openat(2), pread(2) and pwrite(2), their vectored forms, fsync(2), statx(2), ftruncate(2).
+//! Files: pread(2) and pwrite(2), their vectored forms, fsync(2), statx(2), ftruncate(2). `open.rs` has openat(2).
 //!
 //! Facts that shape this file: epoll knows no readiness for regular files (EPERM), so the selector runs all
 //! of these on the blocking pool. io_uring runs cached reads and buffered writes inside the submitting
 //! call, where a large one holds up the loop; `fs` therefore cuts transfers into steps. All positions are
-//! explicit: the file's own offset is never used. statx needs memory for its answer, ftruncate a kernel of
-//! 6.9, and opening one for which a descriptor that comes too late is closed.
+//! explicit: the file's own offset is never used, but for files that have none, which are read(2) and written
+//! as streams. statx needs memory for its answer, and ftruncate a kernel of 6.9.
 
 use std::ffi::CString;
 use std::io;
@@ -12,74 +12,17 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::task::{Context, Poll};
 
-use io_uring::{opcode, types};
+use io_uring::{opcode, squeue, types};
 
-use super::fd::{Opened, Vacancy, on_fd};
+use super::fd::on_fd;
 use super::open_file::Use;
-use super::transfer::{Transfer, Window};
-use super::{Completion, Entry, Op, Wait};
+use super::transfer::{Goal, Transfer, Window};
+use super::{Completion, Direction, Entry, Op, Wait};
 use crate::buf::{IoBuf, IoBufMut, IoVec, IoVecMut, IoVecs, Registration, note_init, note_init_of_all};
 use crate::sys::call::Call;
 
 /// Bytes of one step: io_uring does cached file I/O inside the submitting call, and a larger one would hold up the loop.
 const FILE_STEP: usize = 1 << 20;
-
-/// Opens a file by path, relative to the working directory.
-#[derive(Debug)]
-pub(crate) struct Open {
-    path: CString,
-    flags: i32,
-    mode: libc::mode_t,
-    into: Option<Vacancy>,
-}
-
-impl Open {
-    /// The descriptor is never inherited.
-    pub(crate) fn new(path: CString, flags: i32, mode: libc::mode_t) -> Self {
-        Open { path, flags: flags | libc::O_CLOEXEC, mode, into: None }
-    }
-
-    /// Opens it into a place of the ring's table.
-    pub(crate) fn into(self, into: Vacancy) -> Self {
-        // Nobody inherits a direct descriptor, and the kernel refuses to be told so.
-        Open { flags: self.flags & !libc::O_CLOEXEC, into: Some(into), ..self }
-    }
-}
-
-impl Op for Open {
-    type Output = io::Result<Opened>;
-    const NAME: &'static str = "openat";
-    const OPCODE: u8 = opcode::OpenAt::CODE;
-
-    fn entry(&mut self) -> Entry {
-        opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), self.path.as_ptr())
-            .flags(self.flags)
-            .mode(self.mode)
-            .file_index(self.into.as_ref().map(Vacancy::destination))
-            .build()
-    }
-
-    fn wait(&self) -> Wait<'_> {
-        Wait::Pool
-    }
-
-    fn call(&mut self) -> Call {
-        let path = self.path.as_ptr() as usize;
-        // SAFETY: the path is part of this operation.
-        unsafe {
-            Call::new(
-                libc::SYS_openat,
-                [libc::AT_FDCWD as usize, path, self.flags as usize, self.mode as usize],
-            )
-        }
-        .opening()
-    }
-
-    fn complete(self, completion: Completion) -> Self::Output {
-        // SAFETY: a successful openat answers with a new descriptor. Dropping it closes it.
-        unsafe { Opened::answer(completion, self.into) }
-    }
-}
 
 /// Reads into part of a buffer from a position of a file.
 pub(crate) struct ReadAt<B> {
@@ -95,22 +38,51 @@ pub(crate) struct ReadFrom {
     pub(crate) offset: u64,
 }
 
-/// The position of a step within a file.
-fn position(offset: u64, done: usize) -> u64 {
-    offset.saturating_add(done as u64)
+/// The position of a step within a file; zero in one that has none, where the kernel ignores it.
+fn position(file: &Use, offset: u64, done: usize) -> u64 {
+    if file.is_stream() { 0 } else { offset.saturating_add(done as u64) }
 }
 
 /// Answers a step beyond the largest file with EINVAL. It must not reach the kernel: io_uring takes an
 /// offset of -1 for the file's own position.
-fn check_position(offset: u64, done: usize) -> Poll<Option<i32>> {
-    let valid = i64::try_from(position(offset, done)).is_ok();
+fn check_position(file: &Use, offset: u64, done: usize) -> Poll<Option<i32>> {
+    let valid = i64::try_from(position(file, offset, done)).is_ok();
     Poll::Ready((!valid).then_some(-libc::EINVAL))
+}
+
+/// What a read of a stream is asked for is one read(2), as much as there is.
+fn goal_of_read(file: &Use, asked: Goal) -> Goal {
+    if asked == Goal::UntilShort && file.is_stream() { Goal::Once } else { asked }
+}
+
+/// What a write to a stream is asked for is what write(2) does that may wait: all of it.
+fn goal_of_write(file: &Use, asked: Goal) -> Goal {
+    if asked == Goal::UntilShort && file.is_stream() { Goal::UntilNone } else { asked }
+}
+
+/// Bytes of one step of a write. Each append is one piece, whatever others append at the same time: the kernel must get
+/// all of its bytes in one call.
+fn write_limit(file: &Use) -> usize {
+    if file.appends() { usize::MAX } else { FILE_STEP }
+}
+
+/// How the ring begins a write. An append goes to a worker at once: an attempt that must not wait may write a part, and
+/// what others append may get between that and the rest. The worker does not hold up the loop, however long it takes.
+fn write_flags(file: &Use) -> squeue::Flags {
+    if file.appends() && !file.is_stream() { squeue::Flags::ASYNC } else { squeue::Flags::empty() }
 }
 
 impl<B: IoBufMut> Transfer<B> for ReadFrom {
     type Op = ReadAt<B>;
     const EXHAUSTED: io::ErrorKind = io::ErrorKind::UnexpectedEof;
-    const STEP: usize = FILE_STEP;
+
+    fn limit(&self) -> usize {
+        FILE_STEP
+    }
+
+    fn goal(&self, asked: Goal) -> Goal {
+        goal_of_read(&self.file, asked)
+    }
 
     fn total(buf: &B) -> usize {
         buf.total_len()
@@ -133,12 +105,15 @@ impl<B: IoBufMut> Op for ReadAt<B> {
 
     fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
         self.at.file.begin();
-        check_position(self.at.offset, self.window.start)
+        if self.at.file.never_waits() {
+            return Poll::Ready(Some(self.call().run_through_signals()));
+        }
+        check_position(&self.at.file, self.at.offset, self.window.start)
     }
 
     fn entry(&mut self) -> Entry {
         let pointer = self.window.target(&mut self.buf);
-        let offset = position(self.at.offset, self.window.start);
+        let offset = position(&self.at.file, self.at.offset, self.window.start);
         let (descriptor, len) = (self.at.file.descriptor(), self.window.len32());
         match self.buf.registration() {
             None => on_fd!(descriptor.fd(), |fd| opcode::Read::new(fd, pointer, len).offset(offset).build()),
@@ -149,15 +124,21 @@ impl<B: IoBufMut> Op for ReadAt<B> {
     }
 
     fn wait(&self) -> Wait<'_> {
-        Wait::Pool
+        self.at.file.wait(Direction::Read)
     }
 
     fn call(&mut self) -> Call {
         let pointer = self.window.target(&mut self.buf) as usize;
-        let offset = position(self.at.offset, self.window.start) as usize;
+        let offset = position(&self.at.file, self.at.offset, self.window.start) as usize;
         let fd = self.at.file.descriptor().raw() as usize;
         // SAFETY: the window lies within the buffer, which this operation owns.
-        unsafe { Call::new(libc::SYS_pread64, [fd, pointer, self.window.len, offset]) }
+        unsafe {
+            if self.at.file.is_stream() {
+                self.at.file.reading(Call::new(libc::SYS_read, [fd, pointer, self.window.len]))
+            } else {
+                Call::new(libc::SYS_pread64, [fd, pointer, self.window.len, offset])
+            }
+        }
     }
 
     fn complete(mut self, completion: Completion) -> Self::Output {
@@ -188,14 +169,21 @@ pub(crate) struct WriteTo {
 impl<B: IoBuf> Transfer<B> for WriteTo {
     type Op = WriteAt<B>;
     const EXHAUSTED: io::ErrorKind = io::ErrorKind::WriteZero;
-    const STEP: usize = FILE_STEP;
+
+    fn limit(&self) -> usize {
+        write_limit(&self.file)
+    }
+
+    fn goal(&self, asked: Goal) -> Goal {
+        goal_of_write(&self.file, asked)
+    }
 
     fn total(buf: &B) -> usize {
         buf.init_len()
     }
 
     fn step(self, buf: B, done: usize) -> WriteAt<B> {
-        let window = Window::new(buf.init_len(), done, FILE_STEP);
+        let window = Window::new(buf.init_len(), done, write_limit(&self.file));
         WriteAt { at: self, buf, window }
     }
 }
@@ -211,31 +199,41 @@ impl<B: IoBuf> Op for WriteAt<B> {
 
     fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
         self.at.file.begin();
-        check_position(self.at.offset, self.window.start)
+        if self.at.file.never_waits() {
+            return Poll::Ready(Some(self.call().run_through_signals()));
+        }
+        check_position(&self.at.file, self.at.offset, self.window.start)
     }
 
     fn entry(&mut self) -> Entry {
         let pointer = self.window.source(&self.buf);
-        let offset = position(self.at.offset, self.window.start);
+        let offset = position(&self.at.file, self.at.offset, self.window.start);
         let (descriptor, len) = (self.at.file.descriptor(), self.window.len32());
-        match self.buf.registration() {
+        let entry = match self.buf.registration() {
             None => on_fd!(descriptor.fd(), |fd| opcode::Write::new(fd, pointer, len).offset(offset).build()),
             Some(Registration { place }) => on_fd!(descriptor.fd(), |fd| {
                 opcode::WriteFixed::new(fd, pointer, len, place).offset(offset).build()
             }),
-        }
+        };
+        entry.flags(write_flags(&self.at.file))
     }
 
     fn wait(&self) -> Wait<'_> {
-        Wait::Pool
+        self.at.file.wait(Direction::Write)
     }
 
     fn call(&mut self) -> Call {
         let pointer = self.window.source(&self.buf) as usize;
-        let offset = position(self.at.offset, self.window.start) as usize;
+        let offset = position(&self.at.file, self.at.offset, self.window.start) as usize;
         let fd = self.at.file.descriptor().raw() as usize;
         // SAFETY: the window lies within the buffer, which this operation owns.
-        unsafe { Call::new(libc::SYS_pwrite64, [fd, pointer, self.window.len, offset]) }
+        unsafe {
+            if self.at.file.is_stream() {
+                Call::new(libc::SYS_write, [fd, pointer, self.window.len])
+            } else {
+                Call::new(libc::SYS_pwrite64, [fd, pointer, self.window.len, offset])
+            }
+        }
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
@@ -258,13 +256,20 @@ pub(crate) struct ReadVectoredFrom(pub(crate) ReadFrom);
 impl<V: IoVecMut> Transfer<V> for ReadVectoredFrom {
     type Op = ReadVectoredAt<V>;
     const EXHAUSTED: io::ErrorKind = io::ErrorKind::UnexpectedEof;
-    const STEP: usize = FILE_STEP;
+
+    fn limit(&self) -> usize {
+        FILE_STEP
+    }
+
+    fn goal(&self, asked: Goal) -> Goal {
+        goal_of_read(&self.0.file, asked)
+    }
 
     fn total(bufs: &V) -> usize {
         bufs.total_capacity()
     }
 
-    fn covers(bufs: &mut V, done: usize) -> usize {
+    fn covers(&self, bufs: &mut V, done: usize) -> usize {
         IoVecs::new().fill_write(bufs, done, FILE_STEP)
     }
 
@@ -284,30 +289,41 @@ impl<V: IoVecMut> Op for ReadVectoredAt<V> {
 
     fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
         self.at.file.begin();
-        check_position(self.at.offset, self.start)
+        if self.at.file.never_waits() {
+            return Poll::Ready(Some(self.call().run_through_signals()));
+        }
+        check_position(&self.at.file, self.at.offset, self.start)
     }
 
     fn entry(&mut self) -> Entry {
         self.iovecs.fill_write(&mut self.bufs, self.start, FILE_STEP);
         let (pointer, len) = (self.iovecs.as_ptr(), self.iovecs.len() as u32);
-        let offset = position(self.at.offset, self.start);
+        let offset = position(&self.at.file, self.at.offset, self.start);
         on_fd!(self.at.file.descriptor().fd(), |fd| opcode::Readv::new(fd, pointer, len)
             .offset(offset)
             .build())
     }
 
     fn wait(&self) -> Wait<'_> {
-        Wait::Pool
+        self.at.file.wait(Direction::Read)
     }
 
     fn call(&mut self) -> Call {
         self.iovecs.fill_write(&mut self.bufs, self.start, FILE_STEP);
         let (pointer, len) = (self.iovecs.as_ptr() as usize, self.iovecs.len());
-        let (fd, offset) =
-            (self.at.file.descriptor().raw() as usize, position(self.at.offset, self.start) as usize);
+        let (fd, offset) = (
+            self.at.file.descriptor().raw() as usize,
+            position(&self.at.file, self.at.offset, self.start) as usize,
+        );
         // SAFETY: the list and the buffers in it are part of this operation. The last argument is the
         // offset's high half, which 64-bit machines ignore.
-        unsafe { Call::new(libc::SYS_preadv, [fd, pointer, len, offset, 0]) }
+        unsafe {
+            if self.at.file.is_stream() {
+                self.at.file.reading(Call::new(libc::SYS_readv, [fd, pointer, len]))
+            } else {
+                Call::new(libc::SYS_preadv, [fd, pointer, len, offset, 0])
+            }
+        }
     }
 
     fn complete(mut self, completion: Completion) -> Self::Output {
@@ -335,14 +351,21 @@ pub(crate) struct WriteVectoredTo(pub(crate) WriteTo);
 impl<V: IoVec> Transfer<V> for WriteVectoredTo {
     type Op = WriteVectoredAt<V>;
     const EXHAUSTED: io::ErrorKind = io::ErrorKind::WriteZero;
-    const STEP: usize = FILE_STEP;
+
+    fn limit(&self) -> usize {
+        write_limit(&self.0.file)
+    }
+
+    fn goal(&self, asked: Goal) -> Goal {
+        goal_of_write(&self.0.file, asked)
+    }
 
     fn total(bufs: &V) -> usize {
         bufs.total_init()
     }
 
-    fn covers(bufs: &mut V, done: usize) -> usize {
-        IoVecs::new().fill_read(bufs, done, FILE_STEP)
+    fn covers(&self, bufs: &mut V, done: usize) -> usize {
+        IoVecs::new().fill_read(bufs, done, write_limit(&self.0.file))
     }
 
     fn step(self, bufs: V, start: usize) -> WriteVectoredAt<V> {
@@ -361,29 +384,41 @@ impl<V: IoVec> Op for WriteVectoredAt<V> {
 
     fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
         self.at.file.begin();
-        check_position(self.at.offset, self.start)
+        if self.at.file.never_waits() {
+            return Poll::Ready(Some(self.call().run_through_signals()));
+        }
+        check_position(&self.at.file, self.at.offset, self.start)
     }
 
     fn entry(&mut self) -> Entry {
-        self.iovecs.fill_read(&self.bufs, self.start, FILE_STEP);
+        self.iovecs.fill_read(&self.bufs, self.start, write_limit(&self.at.file));
         let (pointer, len) = (self.iovecs.as_ptr(), self.iovecs.len() as u32);
-        let offset = position(self.at.offset, self.start);
-        on_fd!(self.at.file.descriptor().fd(), |fd| opcode::Writev::new(fd, pointer, len)
+        let offset = position(&self.at.file, self.at.offset, self.start);
+        let entry = on_fd!(self.at.file.descriptor().fd(), |fd| opcode::Writev::new(fd, pointer, len)
             .offset(offset)
-            .build())
+            .build());
+        entry.flags(write_flags(&self.at.file))
     }
 
     fn wait(&self) -> Wait<'_> {
-        Wait::Pool
+        self.at.file.wait(Direction::Write)
     }
 
     fn call(&mut self) -> Call {
-        self.iovecs.fill_read(&self.bufs, self.start, FILE_STEP);
+        self.iovecs.fill_read(&self.bufs, self.start, write_limit(&self.at.file));
         let (pointer, len) = (self.iovecs.as_ptr() as usize, self.iovecs.len());
-        let (fd, offset) =
-            (self.at.file.descriptor().raw() as usize, position(self.at.offset, self.start) as usize);
+        let (fd, offset) = (
+            self.at.file.descriptor().raw() as usize,
+            position(&self.at.file, self.at.offset, self.start) as usize,
+        );
         // SAFETY: as for preadv.
-        unsafe { Call::new(libc::SYS_pwritev, [fd, pointer, len, offset, 0]) }
+        unsafe {
+            if self.at.file.is_stream() {
+                Call::new(libc::SYS_writev, [fd, pointer, len])
+            } else {
+                Call::new(libc::SYS_pwritev, [fd, pointer, len, offset, 0])
+            }
+        }
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
@@ -468,6 +503,7 @@ impl Op for Statx {
     type Output = io::Result<libc::statx>;
     const NAME: &'static str = "statx";
     const OPCODE: u8 = opcode::Statx::CODE;
+    const MAY_BE_LEFT: bool = true;
 
     fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
         if let StatTarget::File(file) = &mut self.target {

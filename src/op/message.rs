@@ -354,7 +354,7 @@ impl<V: IoVecMut> Transfer<V> for VectoredReceiver {
         bufs.total_capacity()
     }
 
-    fn covers(bufs: &mut V, done: usize) -> usize {
+    fn covers(&self, bufs: &mut V, done: usize) -> usize {
         IoVecs::new().fill_write(bufs, done, usize::MAX)
     }
 
@@ -439,7 +439,7 @@ impl<V: IoVec> Transfer<V> for VectoredSender {
         bufs.total_init()
     }
 
-    fn covers(bufs: &mut V, done: usize) -> usize {
+    fn covers(&self, bufs: &mut V, done: usize) -> usize {
         IoVecs::new().fill_read(bufs, done, usize::MAX)
     }
 

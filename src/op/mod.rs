@@ -9,7 +9,8 @@
 //! |---|---|
 //! | `socket.rs` | recv, send (and read, write of pipes), socket, accept, connect, shutdown |
 //! | `message.rs` | recvmsg, sendmsg: datagrams with addresses, vectored socket I/O |
-//! | `file.rs` | openat, pread, pwrite, vectored, fsync, statx, ftruncate |
+//! | `file.rs` | pread, pwrite, vectored, fsync, statx, ftruncate |
+//! | `open.rs` | openat |
 //! | `close.rs` | close |
 //! | `nop.rs` | the empty round trip |
 //! | `wake.rs` | the loop's own read of its event descriptor |
@@ -34,6 +35,7 @@ pub(crate) mod file;
 pub(crate) mod gate;
 pub(crate) mod message;
 pub(crate) mod nop;
+pub(crate) mod open;
 pub(crate) mod open_file;
 pub(crate) mod poll;
 pub(crate) mod receive;
@@ -48,6 +50,7 @@ use std::task::{Context, Poll};
 pub(crate) use io_uring::squeue::Entry;
 
 use crate::sys::call::Call;
+use crate::task::pool::no_thread;
 use crate::task::waker::Waiter;
 use endpoint::Share;
 use fd::Descriptor;
@@ -100,6 +103,10 @@ pub(crate) trait Op: Sized + 'static {
 
     /// The selector's reading, second half. Pointers into `self` are valid until the call has been made.
     fn call(&mut self) -> Call;
+
+    /// Whether a call on the pool may be left running when its future has gone: the end of the runtime does not wait for
+    /// it, and the pool starts another thread in its place. For calls that may wait for ever and transfer nothing.
+    const MAY_BE_LEFT: bool = false;
 
     /// Whether the selector is not to try before an event has come: somebody has tried in vain.
     fn waits_first(&self) -> bool {
@@ -187,9 +194,18 @@ impl Completion {
 
     pub(crate) const CANCELED: Completion = Completion::new(-libc::ECANCELED);
 
+    /// The flags of [`no_thread`](Self::no_thread): the kernel never sets all of them.
+    const NO_THREAD: u32 = u32::MAX;
+
+    /// The result of an operation for whose call no thread of the pool could be started.
+    pub(crate) const fn no_thread(errno: i32) -> Self {
+        Completion { result: -errno, flags: Self::NO_THREAD }
+    }
+
     pub(crate) fn into_result(self) -> io::Result<u32> {
         match u32::try_from(self.result) {
             Ok(value) => Ok(value),
+            Err(_) if self.flags == Self::NO_THREAD => Err(no_thread(-self.result)),
             Err(_) => Err(io::Error::from_raw_os_error(-self.result)),
         }
     }

@@ -10,10 +10,42 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::fd::Descriptor;
+use super::{Direction, Wait};
+use crate::sys::call::Call;
 use crate::task::waker::Waiter;
+
+/// How the bytes of a file are reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// At positions: a regular file, a directory, a disk.
+    #[default]
+    Positions,
+    /// One after the other, by a description of its own with O_NONBLOCK. The selector waits until it is ready.
+    Stream,
+    /// One after the other, by a description without O_NONBLOCK that others may share. The selector reads when there is
+    /// something, and writes on the pool.
+    BlockingStream,
+    /// One after the other, and the program has asked for O_NONBLOCK: an operation that would have to wait fails.
+    NonblockingStream,
+}
+
+impl Access {
+    pub(crate) fn is_stream(self) -> bool {
+        self != Access::Positions
+    }
+}
+
+/// What operations have to know of a file.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Traits {
+    pub(crate) access: Access,
+    /// O_APPEND: writes go to the end, each of them in one piece.
+    pub(crate) appends: bool,
+}
 
 pub(crate) struct OpenFile {
     pub(crate) descriptor: Descriptor,
+    traits: Traits,
     /// Operations that have begun and are not over.
     busy: Cell<usize>,
     /// Who waits until there are none.
@@ -21,8 +53,12 @@ pub(crate) struct OpenFile {
 }
 
 impl OpenFile {
-    pub(crate) fn new(descriptor: Descriptor) -> Rc<Self> {
-        Rc::new(OpenFile { descriptor, busy: Cell::new(0), waiting: RefCell::default() })
+    pub(crate) fn new(descriptor: Descriptor, traits: Traits) -> Rc<Self> {
+        Rc::new(OpenFile { descriptor, traits, busy: Cell::new(0), waiting: RefCell::default() })
+    }
+
+    pub(crate) fn traits(&self) -> Traits {
+        self.traits
     }
 
     /// Ready when no operation on the file is with the kernel or the pool.
@@ -67,6 +103,36 @@ impl Use {
 
     pub(crate) fn descriptor(&self) -> &Descriptor {
         &self.file.descriptor
+    }
+
+    pub(crate) fn is_stream(&self) -> bool {
+        self.file.traits.access.is_stream()
+    }
+
+    pub(crate) fn appends(&self) -> bool {
+        self.file.traits.appends
+    }
+
+    /// Whether a call on it is made at once, by the ring's loop as well: on a non-blocking description the kernel's rings
+    /// differ in whether they wait.
+    pub(crate) fn never_waits(&self) -> bool {
+        self.file.traits.access == Access::NonblockingStream && !self.file.descriptor.is_direct()
+    }
+
+    /// A call that reads from it, as the selector makes it.
+    pub(crate) fn reading(&self, call: Call) -> Call {
+        if self.file.traits.access == Access::BlockingStream { call.if_ready(libc::POLLIN) } else { call }
+    }
+
+    /// When the selector may make a call that transfers bytes.
+    pub(crate) fn wait(&self, direction: Direction) -> Wait<'_> {
+        match self.file.traits.access {
+            Access::Positions => Wait::Pool,
+            // However little room there is, write(2) does not return before it has written everything.
+            Access::BlockingStream if direction == Direction::Write => Wait::Pool,
+            Access::Stream | Access::BlockingStream => Wait::Ready(&self.file.descriptor, direction),
+            Access::NonblockingStream => Wait::Now,
+        }
     }
 
     /// From now on it counts, until it is dropped.

@@ -7,6 +7,19 @@ use std::io;
 use super::Op;
 use crate::buf::{IoBuf, IoBufMut};
 
+/// When a transfer is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// After one step.
+    Once,
+    /// When the buffer is done, or a step moved less than it was asked for.
+    UntilShort,
+    /// When the buffer is done, or a step moved nothing.
+    UntilNone,
+    /// When the buffer is done; an error if that can't be.
+    All,
+}
+
 /// Where bytes come from or go to: makes one operation after the other over a buffer `B`.
 ///
 /// It moves into each operation and comes back with its result, and whatever it holds (a place at a gate)
@@ -18,15 +31,22 @@ pub(crate) trait Transfer<B>: Sized + 'static {
     const EXHAUSTED: io::ErrorKind;
 
     /// Bytes of a step, at most.
-    const STEP: usize = usize::MAX;
+    fn limit(&self) -> usize {
+        usize::MAX
+    }
+
+    /// When the transfer is over, if it was asked for with this goal.
+    fn goal(&self, asked: Goal) -> Goal {
+        asked
+    }
 
     /// Bytes that the buffer has to move, those that were moved included.
     fn total(buf: &B) -> usize;
 
     /// Bytes that the step at byte `done` is about: fewer than a step may have when the buffer has no more, or consists
     /// of more parts than one call takes.
-    fn covers(buf: &mut B, done: usize) -> usize {
-        Self::total(buf).saturating_sub(done).min(Self::STEP)
+    fn covers(&self, buf: &mut B, done: usize) -> usize {
+        Self::total(buf).saturating_sub(done).min(self.limit())
     }
 
     /// The step that begins at byte `done` of the buffer.

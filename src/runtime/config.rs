@@ -113,14 +113,17 @@ impl Config {
         self
     }
 
-    /// The most threads that the blocking pool starts; 64 by default. None is started before the first job.
+    /// The most threads of the blocking pool, 64 by default, for each kind of job: closures of
+    /// [`spawn_blocking`](crate::spawn_blocking), look-ups of names, and calls that operate on files. No kind waits for
+    /// another. None is started before the first job. Calls and look-ups whose futures were dropped while they ran, up to
+    /// 256, do not count.
     pub fn pool_threads(mut self, threads: usize) -> Self {
         self.pool_threads = threads;
         self
     }
 
     /// Has [`spawn_blocking`](crate::spawn_blocking) use a pool of one's own, which the end of the runtime leaves alone;
-    /// asyncio's `set_default_executor`. Operations on files stay with the runtime's.
+    /// asyncio's `set_default_executor`. Operations on files and look-ups of names stay with the runtime's.
     pub fn blocking_pool(mut self, pool: &BlockingPool) -> Self {
         self.blocking_pool = Some(pool.clone());
         self
@@ -203,6 +206,10 @@ impl Config {
     /// Has a thread of the kernel take what is submitted, without a system call ([`Feature::SqPoll`]); it sleeps when there
     /// was nothing for `idle`, in whole milliseconds. It excludes DEFER_TASKRUN and needs a core of its own: with two cores
     /// it only costs. Off by default.
+    ///
+    /// That thread keeps the credentials that the process has when it makes the runtime. What depends on them (opening
+    /// files, metadata by path, new sockets) is done by system calls instead, with the credentials of the moment; sockets
+    /// that are accepted belong to the old ones. Give privileges up before making the runtime where that matters.
     pub fn sqpoll(mut self, idle: Duration) -> Self {
         self.sqpoll = Some(idle);
         self

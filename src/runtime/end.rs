@@ -9,6 +9,7 @@ use super::leak::Leak;
 use super::report::Shutdown;
 use crate::driver::Park;
 use crate::sys::guarded::Guarded;
+use crate::task::pool::GRACE;
 use crate::time::now;
 
 impl Core {
@@ -70,6 +71,7 @@ impl Core {
         guarded.run(|| self.scheduler.pool.close());
         let mut progress = true;
         let mut cancelled = None;
+        let mut grace = None;
         loop {
             guarded.run(|| self.scheduler.shared().deliver());
             guarded.run(|| self.scheduler.run_cancelled());
@@ -89,8 +91,13 @@ impl Core {
             let idle = !self.scheduler.is_ready()
                 && !self.driver.is_behind()
                 && cancelled == Some(self.driver.begun());
-            if idle && self.driver.in_flight() == 0 {
-                break; // a task that is left waits for a result that nobody takes: its future was given away
+            if idle && self.driver.awaited() == 0 {
+                // A task that is left waits for a result that nobody takes: its future was given away. An abandoned call
+                // on the pool may never end.
+                let patience = grace.get_or_insert_with(|| now() + GRACE);
+                if self.driver.in_flight() == 0 || now() >= *patience {
+                    break;
+                }
             }
             let time = left();
             if time.is_zero() && !progress {

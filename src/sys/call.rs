@@ -7,6 +7,7 @@
 //!
 //! It does not know what its arguments mean: whoever builds one vouches for its pointers.
 
+use std::ffi::CStr;
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use libc::{c_int, c_long};
@@ -22,6 +23,8 @@ pub(crate) struct Call {
     opens: bool,
     /// Events of poll(2), of which one must be there: otherwise the call is not made. Zero asks for none.
     needs: i16,
+    /// It is openat(2), and is made with O_NONBLOCK if it finds a FIFO.
+    looks_for_fifo: bool,
 }
 
 // SAFETY: a call is only data. Making it elsewhere is sound when whoever made it keeps what its pointers
@@ -39,7 +42,7 @@ impl Call {
         const { assert!(N <= 6, "a system call takes six arguments at most") };
         let mut all = [0; 6];
         all[..N].copy_from_slice(&arguments);
-        Call { number, arguments: all, repeatable: true, opens: false, needs: 0 }
+        Call { number, arguments: all, repeatable: true, opens: false, needs: 0, looks_for_fifo: false }
     }
 
     /// The same call, made only if poll(2) reports one of these events for the descriptor in its first argument. Else it
@@ -56,12 +59,42 @@ impl Call {
         unsafe { libc::syscall(libc::SYS_poll, &raw mut pollfd, 1, 0) > 0 }
     }
 
+    /// openat(2), relative to the working directory.
+    ///
+    /// # Safety
+    /// The path is valid from now until the call has been made or discarded.
+    pub(crate) unsafe fn open(path: &CStr, flags: c_int, mode: libc::mode_t) -> Self {
+        let arguments = [libc::AT_FDCWD as usize, path.as_ptr() as usize, flags as usize, mode as usize];
+        // SAFETY: the one pointer is the path, for which the caller vouches.
+        unsafe { Call::new(libc::SYS_openat, arguments) }.opening()
+    }
+
+    /// An [`open`](Self::open) that does not wait for the other side of a FIFO: that is opened with O_NONBLOCK.
+    pub(crate) fn without_waiting_for_fifos(self) -> Self {
+        debug_assert_eq!(self.number, libc::SYS_openat);
+        Call { looks_for_fifo: true, ..self }
+    }
+
+    /// Whether an openat(2) finds a FIFO at its path.
+    fn finds_fifo(&self) -> bool {
+        let path = self.arguments[1] as *const libc::c_char;
+        // SAFETY: `open`'s caller vouched for the path; the answer lives until the call has returned, and is plain numbers.
+        unsafe {
+            let mut answer: libc::stat = std::mem::zeroed();
+            libc::fstatat(libc::AT_FDCWD, path, &raw mut answer, 0) == 0
+                && answer.st_mode & libc::S_IFMT == libc::S_IFIFO
+        }
+    }
+
     /// Makes the call; a failure is the negated `errno`, as in a completion of io_uring.
     pub(crate) fn run(self) -> i32 {
         if self.needs != 0 && !self.is_ready() {
             return -libc::EAGAIN;
         }
-        let [a, b, c, d, e, f] = self.arguments;
+        let [a, b, mut c, d, e, f] = self.arguments;
+        if self.looks_for_fifo && self.finds_fifo() {
+            c |= libc::O_NONBLOCK as usize;
+        }
         // SAFETY: `new`'s caller vouched for the arguments.
         let answer = unsafe { libc::syscall(self.number, a, b, c, d, e, f) };
         if answer < 0 {

@@ -1,5 +1,5 @@
 //! What the crate needs of the operating system below the drivers: one system call as a value, an
-//! event counter, a pause, telling a process from its fork, signals, the kernel's version, the slot in which a thread
+//! event counter, the kind of a file, a pause, telling a process from its fork, signals, the kernel's version, the slot in which a thread
 //! keeps its current loop, a way to run code of the user to its end although some of it panics, the cell of what a lock
 //! protects, and the seam at which models replace atomics and locks.
 //!
@@ -8,6 +8,7 @@
 pub(crate) mod call;
 pub(crate) mod context;
 pub(crate) mod eventfd;
+pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod guarded;
 pub(crate) mod lock_cell;

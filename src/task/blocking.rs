@@ -1,23 +1,30 @@
 //! `spawn_blocking`: a closure on a pool of threads, as a task; pools of one's own.
 #![forbid(unsafe_code)]
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::outcome::{Giver, Outcome};
-use super::pool::Pool;
+use super::pool::{Lane, Launch, Pool, no_thread};
 use super::scheduler::{self, Start};
 use super::unhandled::Opaque;
 use super::{JoinError, JoinHandle, Panic, start};
+use crate::sys::sync::Arc;
 
 /// Runs `work` on the blocking pool; asyncio's `to_thread`.
 ///
 /// For calls that would hold up the loop: long computations, libraries that block. A panic of `work` is the
 /// task's. Cancelling the task withdraws the closure if no thread has begun it; once begun it runs to its
-/// end, and its result is dropped. [Task-locals](crate::task_local) do not follow to the other thread.
+/// end, and its result is dropped; the end of the runtime waits for it. [Task-locals](crate::task_local) do not follow to the other thread.
 ///
-/// The pool is the runtime's own, or that of [`Config::blocking_pool`](crate::Config::blocking_pool).
+/// The pool is the runtime's own, or that of [`Config::blocking_pool`](crate::Config::blocking_pool). Closures have threads
+/// of their own there: however many of them wait, files and look-ups of names go on.
+///
+/// The task panics if no thread can be started for the closure; the message names the cause.
 ///
 /// # Panics
 /// Outside a runtime.
@@ -75,22 +82,72 @@ where
     scheduler::expect("spawn_blocking", |_| ()); // before the pool has the work
     let outcome = Outcome::new();
     let giver = Giver::new(outcome.clone(), JoinError::Cancelled);
-    let tag = pool.submit_closure(move || {
-        giver.give(catch_unwind(AssertUnwindSafe(work)).map_err(|p| JoinError::Panicked(Panic::new(p))));
-    });
+    let tag = pool.submit_closure(Lane::Closure, |launch| run(work, launch, giver));
     let withdraw = Withdraw { pool, tag }; // made here, so that a task that never runs takes the job back as well
     let waits = async move {
         let _withdraw = withdraw;
         match poll_fn(|cx| outcome.poll(cx)).await {
-            Ok(value) => value,
+            Ok(Ok(value)) => value,
+            Ok(Err(errno)) => panic!("spawn_blocking: {}", no_thread(errno)),
             Err(JoinError::Panicked(panic)) => resume_unwind(panic.into_payload()),
-            // The pool was closed before the job began, or no thread could be started for it.
-            Err(_) => panic!(
-                "the blocking pool could not run the closure: it is closed, or no thread could be started"
-            ),
+            Err(_) => panic!("spawn_blocking: the pool has not begun the closure: it is closed"),
         }
     };
     start::<_, Opaque>(waits, here)
+}
+
+/// Runs a job on its thread; gives the `errno` for which there is none.
+fn run<T>(work: impl FnOnce() -> T, launch: Launch, giver: Giver<Result<T, i32>>) {
+    giver.give(match launch {
+        Launch::Run => {
+            catch_unwind(AssertUnwindSafe(|| Ok(work()))).map_err(|p| JoinError::Panicked(Panic::new(p)))
+        }
+        Launch::NoThread(errno) => Ok(Err(errno)),
+    });
+}
+
+/// A blocking call of the crate's own, on the pool of the runtime. Dropping it abandons the call: it ends by itself, and
+/// its result is dropped.
+#[derive(Debug)]
+pub(crate) struct Blocking<T> {
+    outcome: Arc<Outcome<Result<T, i32>>>,
+    pool: Pool,
+    lane: Lane,
+    tag: u64,
+}
+
+impl<T: Send + 'static> Blocking<T> {
+    /// Begins it.
+    ///
+    /// # Panics
+    /// Outside a runtime; `what` names the method in the message.
+    #[track_caller]
+    pub(crate) fn begin(what: &str, lane: Lane, work: impl FnOnce() -> T + Send + 'static) -> Self {
+        let pool = scheduler::expect(what, |scheduler| scheduler.pool.clone());
+        let outcome = Outcome::new();
+        let giver = Giver::new(outcome.clone(), JoinError::Cancelled);
+        let tag = pool.submit_closure(lane, |launch| run(work, launch, giver));
+        Blocking { outcome, pool, lane, tag }
+    }
+}
+
+impl<T> Future for Blocking<T> {
+    /// `ECANCELED` when the runtime ends before the call has begun.
+    type Output = io::Result<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        Poll::Ready(match ready!(self.outcome.poll(cx)) {
+            Ok(done) => done.map_err(no_thread),
+            Err(JoinError::Panicked(panic)) => resume_unwind(panic.into_payload()),
+            Err(_) => Err(io::Error::from_raw_os_error(libc::ECANCELED)),
+        })
+    }
+}
+
+impl<T> Drop for Blocking<T> {
+    fn drop(&mut self) {
+        self.pool.abandon(self.lane, self.tag);
+    }
 }
 
 /// Takes the job back, if it has not begun, when its task is dropped.

@@ -32,7 +32,7 @@
 //! | `pool.rs`, `blocking.rs` | the blocking pool and `spawn_blocking` |
 //! | `yielding.rs` | `yield_now` |
 
-mod blocking;
+pub(crate) mod blocking;
 pub(crate) mod brood;
 pub(crate) mod callback;
 pub(crate) mod catch;

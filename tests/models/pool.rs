@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::kit::Model;
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
 use crate::sys::sync::{Arc, Condvar, Mutex};
-use crate::task::pool::Pool;
+use crate::task::pool::{Lane, Pool};
 
 pub(crate) fn models() -> Vec<Model> {
     vec![
@@ -15,6 +15,7 @@ pub(crate) fn models() -> Vec<Model> {
         ("pool_jobs_in_a_row", jobs_in_a_row),
         ("pool_jobs_that_need_each_other", jobs_that_need_each_other),
         ("pool_close_against_jobs", close_against_jobs),
+        ("pool_abandon_against_jobs", abandon_against_jobs),
     ]
 }
 
@@ -26,7 +27,9 @@ fn withdraw_against_begin() {
     let pool = pool(1);
     let begun: [Arc<AtomicBool>; 2] = Default::default();
     for (tag, begun) in begun.iter().cloned().enumerate() {
-        pool.submit(tag as u64, move || assert!(!begun.swap(true, Ordering::Relaxed), "begun twice"));
+        pool.submit(Lane::Call, tag as u64, move |_| {
+            assert!(!begun.swap(true, Ordering::Relaxed), "begun twice")
+        });
     }
     let withdrawn = [0, 1].map(|tag| pool.withdraw(tag));
     for (withdrawn, begun) in withdrawn.into_iter().zip(&begun) {
@@ -67,13 +70,13 @@ fn jobs_in_a_row() {
     let done = Arc::new(Done::default());
     for job in 1..=2 {
         let done_here = done.clone();
-        pool.submit(job, move || done_here.one());
+        pool.submit(Lane::Call, job, move |_| done_here.one());
         done.wait_for(job as usize);
     }
     let done_here = done.clone();
-    pool.submit(3, move || done_here.one());
+    pool.submit(Lane::Call, 3, move |_| done_here.one());
     let done_here = done.clone();
-    pool.submit(4, move || done_here.one());
+    pool.submit(Lane::Call, 4, move |_| done_here.one());
     done.wait_for(4);
     pool.close();
 }
@@ -84,7 +87,7 @@ fn jobs_that_need_each_other() {
     let done = Arc::new(Done::default());
     for job in 1..=3 {
         let done = done.clone();
-        pool.submit(job, move || {
+        pool.submit(Lane::Call, job, move |_| {
             if job == 2 {
                 done.wait_for(2); // by the first and the third
             }
@@ -101,8 +104,22 @@ fn close_against_jobs() {
     let done = Arc::new(Done::default());
     for job in 0..2 {
         let done = done.clone();
-        pool.submit(job, move || done.one());
+        pool.submit(Lane::Call, job, move |_| done.one());
     }
     pool.close();
-    pool.submit(2, || unreachable!("the pool is closed"));
+    pool.submit(Lane::Call, 2, |_| unreachable!("the pool is closed"));
+}
+
+/// A job that is abandoned, before it begins or while it runs, does not keep the next one from a thread.
+fn abandon_against_jobs() {
+    let pool = pool(1);
+    let done = Arc::new(Done::default());
+    let first = done.clone();
+    // If it has begun, it waits for the second.
+    pool.submit(Lane::Call, 1, move |_| first.wait_for(1));
+    let second = done.clone();
+    pool.submit(Lane::Call, 2, move |_| second.one());
+    pool.abandon(Lane::Call, 1);
+    done.wait_for(1);
+    pool.close();
 }

@@ -28,6 +28,7 @@ mod combine;
 mod completions;
 mod contexts;
 mod counters;
+mod credentials;
 mod data;
 mod descriptors;
 mod destructors;
@@ -68,6 +69,7 @@ mod shared_descriptors;
 mod shutdown;
 mod signals;
 mod soundness;
+mod special_files;
 mod stacks;
 mod storm;
 mod tasks;
@@ -99,6 +101,8 @@ fn tests() -> Vec<Test> {
         tcp::tests(),
         udp::tests(),
         files::tests(),
+        special_files::tests(),
+        credentials::tests(),
         buffers::tests(),
         pipes::tests(),
         pool::tests(),

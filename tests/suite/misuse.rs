@@ -70,7 +70,7 @@ fn futures_polled_outside_a_runtime_name_the_cure<R: Runtime>() {
     names_run("", &polled(TcpStream::connect("localhost:9")));
     names_run("", &polled(TcpListener::bind("127.0.0.1:0")));
     names_run("", &polled(UdpSocket::bind("127.0.0.1:0")));
-    names_run("openat", &polled(File::open("/dev/null")));
+    names_run("File::open", &polled(File::open("/dev/null")));
     names_run("", &polled(proactor::fs::metadata("/dev/null")));
     names_run("", &polled(proactor::io::nop()));
     let (stream, _peer) = runtime.block_on(async { half_pair() });

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, mpsc};
 use std::time::Duration;
 
+use proactor::net::lookup_host;
 use proactor::task::JoinError;
 use proactor::{Config, Runtime, spawn, spawn_blocking, yield_now};
 
@@ -24,6 +25,8 @@ tests! {
     shutdown_waits_for_jobs,
     shutdown_tells_of_a_job_that_never_ends,
     shutdown_drops_jobs_that_have_not_begun,
+    t183_closures_that_wait_hold_up_neither_names_nor_files,
+    t186_a_thread_that_cannot_be_started_is_named,
 }
 
 const NAME: &str = "proactor-pool";
@@ -275,4 +278,57 @@ fn shutdown_drops_jobs_that_have_not_begun<R: Runtime>() {
     assert_eq!(Arc::strong_count(&ran), 1);
     drop(held);
     assert!(!ran.load(Ordering::SeqCst));
+}
+
+fn t183_closures_that_wait_hold_up_neither_names_nor_files<R: Runtime>() {
+    for threads in [1, 64] {
+        let runtime = with_threads::<R>(threads);
+        runtime.block_on(async {
+            let mut all = Vec::new();
+            for _ in 0..threads {
+                all.push(held().await);
+            }
+            let further = spawn_blocking(|| 5);
+            assert_eq!(lookup_host("localhost:80").await.unwrap()[0].port(), 80);
+            let folder = TempDir::new();
+            let path = folder.path("file");
+            proactor::fs::write(&path, "text").await.unwrap();
+            assert_eq!(proactor::fs::read(&path).await.unwrap(), b"text");
+            assert_eq!(proactor::fs::metadata(&path).await.unwrap().len(), 4);
+            assert!(!further.is_finished(), "the limit holds for closures");
+            for held in all {
+                drop(held.open);
+                held.job.await.unwrap();
+            }
+            assert_eq!(further.await.unwrap(), 5);
+        });
+        end(runtime);
+    }
+}
+
+fn t186_a_thread_that_cannot_be_started_is_named<R: Runtime>() {
+    Alone::new().refuse(&[libc::SYS_clone, libc::SYS_clone3], libc::EAGAIN).run(|| {
+        run::<R>(async {
+            let names_cause_and_cure = |said: &str| {
+                for part in ["no thread could be started", "os error 11", "ulimit -u"] {
+                    assert!(said.contains(part), "without {part}: {said}");
+                }
+            };
+            let error = spawn_blocking(|| ()).await.unwrap_err();
+            let JoinError::Panicked(panic) = error else { panic!("{error}") };
+            names_cause_and_cure(panic.message());
+            names_cause_and_cure(&lookup_host("localhost:80").await.unwrap_err().to_string());
+            let folder = TempDir::new();
+            let path = folder.file("file", b"text");
+            match proactor::fs::read(&path).await {
+                Ok(content) => assert_eq!(content, b"text", "the ring needs no thread of this process"),
+                Err(error) => names_cause_and_cure(&error.to_string()),
+            }
+            let file = proactor::fs::File::from_std(std::fs::File::open(&path).unwrap());
+            match file.read_at(vec![0; 4], 0).await {
+                Ok((_, content)) => assert_eq!(content, b"text"),
+                Err(error) => names_cause_and_cure(&error.error().to_string()),
+            }
+        });
+    });
 }

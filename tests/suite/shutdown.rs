@@ -216,7 +216,7 @@ fn t21_shutdown_goes_on_under_a_storm_of_signals<R: Runtime>() {
                     sleep(Duration::from_secs(3_600)).await;
                 }));
                 // What ends only after more of the storm, so that the shutdown waits in the middle of it: a
-                // job, and on the selector an operation.
+                // job.
                 let (begun, waits) = (Signal::default(), in_the_middle.clone());
                 let begins = begun.clone();
                 drop(spawn_blocking(move || {
@@ -339,12 +339,13 @@ fn memory_file() -> std::fs::File {
 fn t22_a_call_that_nothing_stops_is_leaked<R: Runtime>() {
     Alone::new().leaks().run(|| {
         let folder = TempDir::new();
-        let fifo = folder.fifo();
+        let path = folder.file("leased", b"");
         for by_drop in [false, true] {
+            let leased = Leased::new(path.clone());
             let config = Config::new().shutdown_deadline(Duration::ZERO);
             let runtime = R::with_config(&config).unwrap();
-            // The thread waits in open(2) until the other side comes, however long that takes.
-            let open = File::open(&fifo);
+            // The thread waits in open(2) until the lease is given back.
+            let open = leased.open();
             let task = runtime.spawn(async move { open.await.map(drop) });
             runtime.block_on(async {
                 turns(1).await;
@@ -359,7 +360,7 @@ fn t22_a_call_that_nothing_stops_is_leaked<R: Runtime>() {
             assert!(task.is_finished());
             assert!(waits_in_open(), "it goes on, with a path that is still there");
             // Now it ends, and reports to nobody.
-            drop(std::fs::File::options().read(true).write(true).open(&fifo).unwrap());
+            drop(leased);
             while threads_named("proactor-pool") > 0 {
                 std::thread::yield_now();
             }

@@ -157,3 +157,28 @@ pub(crate) fn silent_socket() -> UdpSocket {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
     UdpSocket::from_std(socket.into()).unwrap()
 }
+
+/// A file that this process has a lease on: whoever opens it for writing waits in open(2) until this is dropped.
+pub(crate) struct Leased {
+    path: PathBuf,
+    _holder: std::fs::File,
+}
+
+impl Leased {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        let holder = std::fs::File::open(&path).unwrap();
+        // SAFETY: both calls take plain numbers. The signal tells that somebody wants to open the file, and ends a
+        // process that does not ignore it.
+        unsafe {
+            libc::signal(libc::SIGIO, libc::SIG_IGN);
+            let leased = libc::fcntl(holder.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK);
+            assert_eq!(leased, 0, "{}", std::io::Error::last_os_error());
+        }
+        Leased { path, _holder: holder }
+    }
+
+    /// Opens the file for writing.
+    pub(crate) fn open(&self) -> proactor::fs::Open {
+        proactor::fs::OpenOptions::new().write(true).open(&self.path)
+    }
+}

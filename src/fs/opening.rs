@@ -1,0 +1,218 @@
+//! The future of an open.
+//!
+//! open(2) of a FIFO waits until somebody has opened its other side. Nothing in the kernel can be waited for in its place:
+//! it tells a reader of bytes, not of a writer, and gives a writer no descriptor before there is a reader. A thread that waits in
+//! open(2) can't be stopped. So an open that has to wait is tried again after a pause, which grows to [`LONGEST`]:
+//! - for reading, the FIFO is opened without waiting, which lets writers in, and looked at until one has come;
+//! - for writing, the open fails with ENXIO while there is no reader, and is repeated.
+#![forbid(unsafe_code)]
+
+use std::ffi::CString;
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use super::{File, Metadata};
+use crate::driver::submission::Submission;
+use crate::driver::{Driver, current};
+use crate::op::fd::Opened;
+use crate::op::file::{ReadAt, StatTarget, Statx};
+use crate::op::open::{Open, OpenOnPool};
+use crate::op::open_file::{Access, Traits};
+use crate::sys::file::{FileKind, has_had_writer, set_status_flags, status_flags};
+use crate::task::no_runtime;
+use crate::time::{Sleep, sleep};
+
+/// The first pause before a FIFO is looked at again.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// The longest one.
+const LONGEST: Duration = Duration::from_millis(32);
+
+pub(crate) struct Opening {
+    flags: i32,
+    mode: libc::mode_t,
+    /// It goes into the ring's table.
+    direct: bool,
+    pause: Duration,
+    state: State,
+}
+
+enum State {
+    New(CString),
+    /// Not to be asked for.
+    Failed(io::Error),
+    Asking(Submission<Open>),
+    /// The same in a call that may wait: another process has a lease on the file.
+    AskingPool(Submission<OpenOnPool>),
+    /// There may be a FIFO without a reader at the path.
+    Looking(CString, Box<Submission<Statx>>),
+    /// Before the next attempt.
+    Pausing(CString, Sleep),
+    /// A FIFO is open for reading, and has no writer.
+    Meeting(OwnedFd, Sleep),
+    Over,
+}
+
+impl Opening {
+    pub(super) fn new(prepared: io::Result<(i32, CString)>, mode: libc::mode_t, direct: bool) -> Self {
+        let (flags, state) = match prepared {
+            Ok((flags, path)) => (flags, State::New(path)),
+            Err(error) => (0, State::Failed(error)),
+        };
+        Opening { flags, mode, direct, pause: SHORTEST, state }
+    }
+
+    pub(super) fn request_cancel(&mut self) {
+        match &mut self.state {
+            State::Asking(step) => step.request_cancel(),
+            State::AskingPool(step) => step.request_cancel(),
+            State::Failed(_) | State::Over => {}
+            State::New(_) | State::Looking(..) | State::Pausing(..) | State::Meeting(..) => {
+                self.state = State::Failed(io::Error::from_raw_os_error(libc::ECANCELED));
+            }
+        }
+    }
+
+    fn driver(&self) -> Rc<Driver> {
+        current().unwrap_or_else(|| no_runtime("File::open"))
+    }
+
+    /// A pause, longer than the one before.
+    fn pause(&mut self) -> Sleep {
+        let pause = sleep(self.pause);
+        self.pause = (self.pause * 2).min(LONGEST);
+        pause
+    }
+
+    fn ask(&self, path: CString) -> io::Result<State> {
+        let driver = self.driver();
+        let open = Open::new(path, self.flags, self.mode);
+        let vacancy = if self.direct && driver.carries_out::<Open>() { driver.vacancy()? } else { None };
+        Ok(State::Asking(Submission::new(match vacancy {
+            Some(vacancy) => open.into(vacancy),
+            None => open,
+        })))
+    }
+
+    /// What follows from the answer of an open.
+    fn answered(&mut self, answer: io::Result<Opened>, path: CString, on_pool: bool) -> io::Result<Step> {
+        let may_wait = Open::may_wait(self.flags);
+        let access = self.flags & libc::O_ACCMODE;
+        let fd = match answer {
+            Ok(Opened::Raw(fd)) => fd,
+            Ok(direct) => {
+                return Ok(Step::File(File::from_opened(
+                    direct,
+                    self.traits(Access::Positions),
+                    "File::open",
+                )));
+            }
+            Err(error) if !may_wait => return Err(error),
+            Err(error) => {
+                return match error.raw_os_error() {
+                    Some(libc::ENXIO) if access == libc::O_WRONLY => {
+                        let look = Statx::new(StatTarget::Path(path.clone()));
+                        Ok(Step::Next(State::Looking(path, Box::new(Submission::new(look)))))
+                    }
+                    Some(libc::EAGAIN) if !on_pool => {
+                        let open = OpenOnPool(Open::new(path, self.flags, self.mode));
+                        Ok(Step::Next(State::AskingPool(Submission::new(open))))
+                    }
+                    _ => Err(error),
+                };
+            }
+        };
+        let kind = FileKind::of(fd.as_fd());
+        if may_wait && access == libc::O_RDONLY && kind == FileKind::Fifo && !has_had_writer(fd.as_fd()) {
+            return Ok(Step::Next(State::Meeting(fd, self.pause())));
+        }
+        self.opened(fd, kind, on_pool).map(Step::File)
+    }
+
+    fn traits(&self, access: Access) -> Traits {
+        Traits { access, appends: self.flags & libc::O_APPEND != 0 }
+    }
+
+    /// Takes O_NONBLOCK away where it was only for the open, and sets it where the selector needs it.
+    fn opened(&self, fd: OwnedFd, kind: FileKind, on_pool: bool) -> io::Result<File> {
+        /// What F_SETFL sets.
+        const STATUS: i32 =
+            libc::O_APPEND | libc::O_ASYNC | libc::O_DIRECT | libc::O_NOATIME | libc::O_NONBLOCK;
+        let driver = self.driver();
+        let access = match kind {
+            FileKind::Positioned => Access::Positions,
+            _ if self.flags & libc::O_NONBLOCK != 0 => Access::NonblockingStream,
+            _ if driver.carries_out::<ReadAt<Vec<u8>>>() => Access::BlockingStream,
+            _ => Access::Stream,
+        };
+        let by_ring = !on_pool && driver.carries_out::<Open>() && Open::may_wait(self.flags);
+        let by_pool = access.is_stream() && self.flags & libc::O_NONBLOCK == 0;
+        if by_ring || by_pool {
+            let nonblocking = if access == Access::Stream { libc::O_NONBLOCK } else { 0 };
+            set_status_flags(fd.as_fd(), self.flags & STATUS | nonblocking)?;
+        }
+        let opened = if self.direct { driver.make_direct(fd)? } else { fd.into() };
+        Ok(File::from_opened(opened, self.traits(access), "File::open"))
+    }
+}
+
+/// What becomes of an open.
+enum Step {
+    Next(State),
+    File(File),
+}
+
+impl Future for Opening {
+    type Output = io::Result<File>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            // What has to be waited for.
+            let (mut answer, mut found) = (None, None);
+            match &mut self.state {
+                State::Asking(step) => answer = Some((ready!(Pin::new(step).poll(cx)), false)),
+                State::AskingPool(step) => answer = Some((ready!(Pin::new(step).poll(cx)), true)),
+                State::Looking(_, step) => found = Some(ready!(Pin::new(&mut **step).poll(cx))),
+                State::Pausing(_, pause) | State::Meeting(_, pause) => ready!(Pin::new(pause).poll(cx)),
+                State::New(_) | State::Failed(_) | State::Over => {}
+            }
+            let step = match std::mem::replace(&mut self.state, State::Over) {
+                State::New(path) | State::Pausing(path, _) => Step::Next(self.ask(path)?),
+                State::Failed(error) => return Poll::Ready(Err(error)),
+                State::Asking(_) | State::AskingPool(_) => {
+                    let ((answer, path), on_pool) = answer.expect("it was polled above");
+                    self.answered(answer, path, on_pool)?
+                }
+                State::Looking(path, _) => match found.expect("it was polled above").map(Metadata::new) {
+                    Ok(metadata) if metadata.is_fifo() => Step::Next(State::Pausing(path, self.pause())),
+                    Ok(_) => return Poll::Ready(Err(io::Error::from_raw_os_error(libc::ENXIO))),
+                    Err(error) => return Poll::Ready(Err(error)),
+                },
+                State::Meeting(fd, _) if has_had_writer(fd.as_fd()) => {
+                    Step::File(self.opened(fd, FileKind::Fifo, false)?)
+                }
+                State::Meeting(fd, _) => Step::Next(State::Meeting(fd, self.pause())),
+                State::Over => panic!("an Open was polled after its result"),
+            };
+            match step {
+                Step::Next(state) => self.state = state,
+                Step::File(file) => return Poll::Ready(Ok(file)),
+            }
+        }
+    }
+}
+
+/// The traits of a file that was opened elsewhere: its description may be shared, and is left as it is.
+pub(super) fn traits_of(fd: &impl AsFd) -> Traits {
+    let flags = status_flags(fd.as_fd()).unwrap_or_default();
+    let access = match FileKind::of(fd.as_fd()) {
+        FileKind::Positioned => Access::Positions,
+        FileKind::Fifo | FileKind::Stream if flags & libc::O_NONBLOCK != 0 => Access::NonblockingStream,
+        FileKind::Fifo | FileKind::Stream => Access::BlockingStream,
+    };
+    Traits { access, appends: flags & libc::O_APPEND != 0 }
+}
