@@ -10,6 +10,8 @@ pub(crate) enum Need {
     Uses(Feature),
     /// A behaviour that came with a version of Linux.
     Since(u32, u32, &'static str),
+    /// io_uring is allowed.
+    Uring,
     /// The sysctl `kernel.io_uring_disabled` is 2, as `tests/kernels/run --refuse-uring` sets it.
     UringDisabled,
 }
@@ -42,6 +44,7 @@ pub(crate) const NEEDS: &[(&str, Need)] = &[
         "proactor::limits::t53_little_memory_for_rings_gives_small_rings_and_then_none",
         Need::Since(6, 14, "memory of rings that counts against RLIMIT_MEMLOCK"),
     ),
+    ("selector::limits::t55_a_filter_that_refuses_the_ring_is_named", Need::Uring),
     ("selector::limits::t121_a_kernel_without_io_uring_is_named", Need::UringDisabled),
 ];
 
@@ -57,6 +60,7 @@ pub(crate) fn lacks(test: &str) -> Option<String> {
         Need::Since(major, minor, what) => {
             (release() < (major, minor)).then(|| format!("Linux {major}.{minor}: {what}"))
         }
+        Need::Uring => Proactor::new().is_err().then(|| "io_uring".to_owned()),
         Need::UringDisabled => {
             let value = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or_default();
             (value.trim() != "2").then(|| "kernel.io_uring_disabled=2".to_owned())

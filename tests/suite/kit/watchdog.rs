@@ -27,7 +27,8 @@ pub(crate) const LIMIT_VARIABLE: &str = "SUITE_WATCHDOG_MS";
 /// Multiplies every limit: how many times slower this machine is than an ordinary one. `tests/kernels/run` sets it.
 const SLOWNESS_VARIABLE: &str = "SUITE_SLOWNESS";
 
-fn slowness() -> u32 {
+/// 1 on an ordinary machine.
+pub(crate) fn slowness() -> u32 {
     let set = std::env::var(SLOWNESS_VARIABLE).ok();
     set.map_or(1, |value| value.parse().expect("SUITE_SLOWNESS is a whole number"))
 }
