@@ -697,6 +697,7 @@ impl Drop for Real {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "the real io_uring")]
 fn t50_bad_entries_in_a_batch_strand_nothing() {
     for masked in [FeatureSet::default(), FeatureSet::default().with(Feature::SubmitAll)] {
         let Some(mut real) = Real::new(masked) else { return };
@@ -727,6 +728,7 @@ fn t50_bad_entries_in_a_batch_strand_nothing() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "the real io_uring")]
 fn t40_a_wake_arrives_after_the_read_of_it_was_cancelled() {
     let Some(mut real) = Real::new(FeatureSet::default()) else { return };
     for _ in 0..20 {

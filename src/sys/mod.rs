@@ -72,6 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "signals")]
     fn t21_a_pause_ends_under_a_storm_of_signals() {
         extern "C" fn nothing(_: i32) {}
         // SAFETY: a handler that lives for ever and does nothing, for a signal that nobody else uses here.

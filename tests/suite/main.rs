@@ -76,6 +76,7 @@ mod tasks;
 mod tcp;
 mod time;
 mod udp;
+mod unwinding;
 mod waiting;
 mod wakes;
 mod winding;
@@ -115,6 +116,7 @@ fn tests() -> Vec<Test> {
         generators::tests(),
         expiry::tests(),
         winding::tests(),
+        unwinding::tests(),
         drops::tests(),
         completions::tests(),
         received::tests(),
