@@ -467,7 +467,7 @@ mod tests {
     #[test]
     fn buffers_come_back_from_other_threads() {
         let pool = Pool::new(4_096, 64);
-        for _ in 0..100 {
+        for _ in 0..if cfg!(miri) { 2 } else { 100 } {
             let out: Vec<Lease> = std::iter::from_fn(|| pool.take()).collect();
             assert_eq!(out.len(), 64);
             std::thread::scope(|scope| {
@@ -502,7 +502,7 @@ mod tests {
 
     #[test]
     fn the_last_one_frees_whichever_thread_it_is() {
-        for _ in 0..200 {
+        for _ in 0..if cfg!(miri) { 5 } else { 200 } {
             let pool = Pool::new(4_096, 16);
             let out: Vec<Lease> = std::iter::from_fn(|| pool.take()).collect();
             std::thread::scope(|scope| {

@@ -6,8 +6,8 @@
 //! absence, and hides the end of a stream, so the kernel is asked anew. A completion may carry a buffer although it
 //! failed. At the limit of descriptors a multishot accept ends with EMFILE, and clients stay in the backlog.
 //! `optlen` of a multishot recv (Linux 6.17) limits its bytes in all: the receive that reaches the limit is the last, and is
-//! not cut. recvmsg and read have no such limit. recvmsg writes a header in front of each datagram: its own four numbers, then as many bytes of address as were asked
-//! for.
+//! not cut. recvmsg and read have no such limit. recvmsg writes a header in front of each datagram: its own four numbers,
+//! then as many bytes of address as were asked for.
 
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;

@@ -14,8 +14,10 @@ use crate::sys::sync::Arc;
 pub(crate) fn models() -> Vec<Model> {
     vec![
         ("buffers_come_back_from_a_thread", come_back),
-        ("buffers_the_last_of_two_references", last_reference),
-        ("buffers_used_again_by_the_only_owner", only_owner),
+        ("buffers_the_last_of_two_references", || last_reference(false)),
+        ("buffers_the_last_of_two_references_late", || last_reference(true)),
+        ("buffers_used_again_by_the_only_owner", || only_owner(false)),
+        ("buffers_used_again_by_the_only_owner_late", || only_owner(true)),
         ("buffers_from_two_threads", two_threads),
         ("buffers_close_against_return", close_against_return),
         ("buffers_close_against_two_returns", close_against_two_returns),
@@ -71,12 +73,21 @@ fn come_back() {
     assert_eq!((pool.out(), pool.in_use()), (0, 0));
 }
 
+/// Lets the other thread go first. Loom does not put a load behind another thread's change by itself when that thread has
+/// looked at the value right before.
+fn give_way(late: bool) {
+    if late {
+        thread::yield_now();
+    }
+}
+
 /// Both threads have a reference: whoever is last gives the buffer back, once.
-fn last_reference() {
+fn last_reference(late: bool) {
     let (pool, bytes) = (Pool::new(LEN, 1), Bytes::default());
     let lease = pool.take().unwrap();
     let reading = reader(lease.clone(), &bytes);
     bytes.read();
+    give_way(late);
     drop(lease);
     let lease = take(&pool);
     assert!(lease.is_only() && pool.take().is_none());
@@ -87,10 +98,11 @@ fn last_reference() {
 }
 
 /// As the selector does, which receives into the same buffer again when all of its chunks have gone.
-fn only_owner() {
+fn only_owner(late: bool) {
     let (pool, bytes) = (Pool::new(LEN, 1), Bytes::default());
     let lease = pool.take().unwrap();
     let reading = reader(lease.clone(), &bytes);
+    give_way(late);
     if lease.is_only() {
         bytes.write();
     }
