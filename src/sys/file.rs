@@ -92,18 +92,23 @@ mod tests {
 
     #[test]
     fn a_writer_is_seen_and_no_byte_is_taken() {
-        let (reader, writer) = std::io::pipe().unwrap();
-        let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
-        let nonblocking = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-        let mut fifo = nonblocking.unwrap();
+        let path = std::env::temp_dir().join(format!("proactor-fifo-{}", std::process::id()));
+        let name = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
+        // SAFETY: the path is a string that ends.
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        let read = || std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
+        let mut fifo = read();
+        assert!(!has_had_writer(fifo.as_fd()));
+        let mut writer = std::fs::File::options().write(true).open(&path).unwrap();
         assert!(has_had_writer(fifo.as_fd()), "one that writes nothing");
-        (&writer).write_all(b"ab").unwrap();
+        writer.write_all(b"ab").unwrap();
         assert!(has_had_writer(fifo.as_fd()));
         let mut bytes = [0; 8];
         assert_eq!(fifo.read(&mut bytes).unwrap(), 2);
         drop(writer);
-        let path = format!("/proc/self/fd/{}", fifo.as_raw_fd());
-        let later = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).unwrap();
+        assert!(has_had_writer(fifo.as_fd()), "one that has gone");
+        let later = read();
+        std::fs::remove_file(&path).unwrap();
         assert!(!has_had_writer(later.as_fd()), "nobody since it was opened");
     }
 }
