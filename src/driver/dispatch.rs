@@ -314,6 +314,7 @@ impl Driver {
             Action::Reclaim => operation.take_apart(),
             // It was asked to end before.
             Action::Nothing if operation.is_left() => self.send_cancel(operation),
+            Action::Release => operation.release(),
             _ => {}
         }
     }

@@ -146,6 +146,8 @@ pub(crate) struct Machinery {
 #[derive(Debug, Default)]
 pub(crate) struct Deferred {
     wake: Vec<Waiter>,
+    /// Operations without a future that keep their buffers alone from now on.
+    release: Vec<Key>,
     reclaim: Vec<Key>,
     /// Standing operations that have brought enough.
     end: Vec<Key>,
@@ -153,7 +155,7 @@ pub(crate) struct Deferred {
 
 impl Deferred {
     fn is_empty(&self) -> bool {
-        self.wake.is_empty() && self.reclaim.is_empty() && self.end.is_empty()
+        self.wake.is_empty() && self.release.is_empty() && self.reclaim.is_empty() && self.end.is_empty()
     }
 }
 
@@ -382,15 +384,18 @@ impl Driver {
         let mut guarded = Guarded::default();
         while !self.deferred.borrow().is_empty() {
             // What runs here may leave more.
-            let Deferred { mut wake, mut reclaim, mut end } = self.deferred.take();
+            let Deferred { mut wake, mut release, mut reclaim, mut end } = self.deferred.take();
             end.drain(..).for_each(|key| guarded.run(|| self.end_standing_operation(key)));
             wake.drain(..).for_each(|waiter| guarded.run(|| waiter.wake()));
+            release
+                .drain(..)
+                .for_each(|key| guarded.run(|| self.slots.find(key).map_or((), Occupied::release)));
             reclaim
                 .drain(..)
                 .for_each(|key| guarded.run(|| self.slots.find(key).map_or((), Occupied::take_apart)));
             let mut deferred = self.deferred.borrow_mut();
             if deferred.is_empty() {
-                *deferred = Deferred { wake, reclaim, end }; // keeps their memory
+                *deferred = Deferred { wake, release, reclaim, end }; // keeps their memory
             }
         }
         guarded.finish();
@@ -438,11 +443,18 @@ impl Driver {
 
     /// Operations into which somebody else still has pointers, less the driver's own.
     pub(crate) fn in_flight(&self) -> usize {
+        self.count(Life::is_in_flight)
+    }
+
+    /// Those of them whose result has come: the kernel only reads their buffers, until a peer has taken the bytes.
+    pub(crate) fn notifying(&self) -> usize {
+        self.count(Life::is_notifying)
+    }
+
+    fn count(&self, is_counted: impl Fn(Life) -> bool) -> usize {
         let own = self.own();
         let keys = self.slots.keys().into_iter().filter(|key| own != Some(*key));
-        keys.filter_map(|key| self.slots.find(key))
-            .filter(|operation| operation.life().is_in_flight())
-            .count()
+        keys.filter_map(|key| self.slots.find(key)).filter(|operation| is_counted(operation.life())).count()
     }
 
     /// The same, less calls on the pool that nobody waits for.
@@ -458,11 +470,12 @@ impl Driver {
             ring.disarm_wake(&self.slots, &self.stats, &mut self.deferred.borrow_mut());
         }
         self.settle();
+        self.release_notifying();
         self.native.set(Opcodes::default());
         let backend = std::mem::replace(&mut *self.backend(), Backend::Closed);
         drop(backend);
-        // What is still in flight may yet take a buffer: then the kernel keeps them all.
-        if self.awaited() == 0 {
+        // What is still in flight may yet take a buffer: then the kernel keeps them all. What is notifying takes none.
+        if self.awaited() == self.notifying() {
             self.streams.withdraw();
             self.datagrams.get().iter().for_each(|memory| memory.withdraw());
         }

@@ -67,24 +67,39 @@ impl Driver {
     /// Takes apart what was dropped outside of the loop, and what belongs to endpoints, which runs no code of users. The
     /// rest waits for the loop.
     fn settle_released(&self, guarded: &mut Guarded) {
+        let is_released = |key: &Key| self.slots.find(*key).is_none_or(Occupied::is_released_at_once);
         loop {
-            let Deferred { wake, reclaim, end } = self.deferred.take();
-            let (now, later): (Vec<Key>, Vec<Key>) = reclaim.into_iter().partition(|key| {
-                self.slots.find(*key).is_none_or(|operation| operation.is_released_at_once())
-            });
-            let nothing = now.is_empty() && end.is_empty();
+            let Deferred { wake, release, reclaim, end } = self.deferred.take();
+            let (release, release_later): (Vec<_>, Vec<_>) = release.into_iter().partition(is_released);
+            let (reclaim, reclaim_later): (Vec<_>, Vec<_>) = reclaim.into_iter().partition(is_released);
+            let nothing = release.is_empty() && reclaim.is_empty() && end.is_empty();
             {
                 let mut deferred = self.deferred.borrow_mut();
                 deferred.wake.extend(wake);
-                deferred.reclaim.extend(later);
+                deferred.release.extend(release_later);
+                deferred.reclaim.extend(reclaim_later);
             }
             if nothing {
                 return;
             }
             end.into_iter().for_each(|key| guarded.run(|| self.end_standing_operation(key)));
-            now.into_iter()
-                .for_each(|key| guarded.run(|| self.slots.find(key).map_or((), Occupied::take_apart)));
+            for key in release {
+                guarded.run(|| self.slots.find(key).map_or((), Occupied::release));
+            }
+            for key in reclaim {
+                guarded.run(|| self.slots.find(key).map_or((), Occupied::take_apart));
+            }
         }
+    }
+
+    /// The backend is about to be closed: no notification will come, and the buffers are left to the kernel. All else is
+    /// let go of, so that the descriptors close.
+    pub(super) fn release_notifying(&self) {
+        let mut guarded = Guarded::default();
+        for key in self.slots.keys() {
+            guarded.run(|| self.slots.find(key).map_or((), Occupied::release));
+        }
+        guarded.finish();
     }
 
     /// A foreign loop that waits for this one's descriptor has to turn it, if there is something for it.

@@ -386,7 +386,15 @@ impl Deferred {
                 self.reclaim.push(operation.key());
             }
             Action::Reclaim => self.reclaim.push(operation.key()),
-            Action::Nothing | Action::SendCancel | Action::CancelledAndWake | Action::ReclaimCancelled => {}
+            Action::KeepAndRelease => {
+                operation.keep(completion);
+                self.release.push(operation.key());
+            }
+            Action::Release
+            | Action::Nothing
+            | Action::SendCancel
+            | Action::CancelledAndWake
+            | Action::ReclaimCancelled => {}
         }
     }
 

@@ -15,6 +15,8 @@
 //!
 //! *Queued*: written into its slot, unknown to the kernel (the selector's operations that wait for readiness
 //! are so all the time). *InFlight*: the kernel, or a thread of the pool, has pointers into the slot.
+//! *Notifying*: the kernel has given the result of a send without a copy, and still uses the buffer. Without a future
+//! the operation then lets go of all but the buffer, so that its descriptor can close and later writes go on.
 //! *Orphan*: in flight, and the future that would take the result has gone. Only the last completion, one
 //! without `F_MORE`, ends the time in flight: not a drop, not a cancel, not the cancel's own completion.
 //!
@@ -40,7 +42,7 @@ pub(crate) enum Life {
     Done,
     /// In flight without a future; a cancel is on its way.
     Orphan,
-    /// `Notifying` without a future.
+    /// `Notifying` without a future: the slot keeps the buffer alone.
     OrphanNotifying,
     /// Over without a future: its operation is being taken apart.
     Reclaiming,
@@ -91,6 +93,10 @@ pub(crate) enum Action {
     KeepAndReclaim,
     /// Take the operation apart with the result that was kept.
     Reclaim,
+    /// Let go of everything but the buffer.
+    Release,
+    /// Keep the completion, and let go of everything but the buffer.
+    KeepAndRelease,
 }
 
 /// An event that can't happen in a state: a defect of the driver.
@@ -115,12 +121,12 @@ impl Life {
             (L::InFlight, E::Abandon) => (L::Orphan, A::SendCancel),
             (L::Cancelling, E::Abandon) => (L::Orphan, A::Nothing),
             (L::Cancelling | L::Notifying | L::Done, E::Cancel) => (self, A::Nothing),
-            (L::Notifying, E::Abandon) => (L::OrphanNotifying, A::Nothing),
+            (L::Notifying, E::Abandon) => (L::OrphanNotifying, A::Release),
 
             (L::InFlight | L::Cancelling, E::More) if multishot => (self, A::Item),
             (L::Orphan, E::More) if multishot => (self, A::OrphanItem),
             (L::InFlight | L::Cancelling, E::More) if zero_copy => (L::Notifying, A::Keep),
-            (L::Orphan, E::More) if zero_copy => (L::OrphanNotifying, A::Keep),
+            (L::Orphan, E::More) if zero_copy => (L::OrphanNotifying, A::KeepAndRelease),
 
             (L::InFlight | L::Cancelling, E::Last) => (L::Done, A::KeepAndWake),
             (L::Notifying, E::Last) => (L::Done, A::Wake),
@@ -132,6 +138,11 @@ impl Life {
             (L::Reclaiming, E::Reclaimed) => (L::Vacant, A::Nothing),
             (life, event) => return Err(Impossible(life, event)),
         })
+    }
+
+    /// Whether the result has come, and the kernel only keeps the buffer.
+    pub(crate) fn is_notifying(self) -> bool {
+        matches!(self, Life::Notifying | Life::OrphanNotifying)
     }
 
     /// Whether somebody else has pointers into the slot.
@@ -181,7 +192,7 @@ mod tests {
             [impossible, Some((L::InFlight, A::Nothing)), impossible, impossible, Some((L::Done, A::CancelledAndWake)), Some((L::Reclaiming, A::ReclaimCancelled)), impossible, impossible],
             [impossible, impossible, impossible, Some((L::Done, A::KeepAndWake)), Some((L::Cancelling, A::SendCancel)), Some((L::Orphan, A::SendCancel)), impossible, impossible],
             [impossible, impossible, impossible, Some((L::Done, A::KeepAndWake)), Some((L::Cancelling, A::Nothing)), Some((L::Orphan, A::Nothing)), impossible, impossible],
-            [impossible, impossible, impossible, Some((L::Done, A::Wake)), Some((L::Notifying, A::Nothing)), Some((L::OrphanNotifying, A::Nothing)), impossible, impossible],
+            [impossible, impossible, impossible, Some((L::Done, A::Wake)), Some((L::Notifying, A::Nothing)), Some((L::OrphanNotifying, A::Release)), impossible, impossible],
             [impossible, impossible, impossible, impossible, Some((L::Done, A::Nothing)), Some((L::Reclaiming, A::Reclaim)), Some((L::Vacant, A::Nothing)), impossible],
             [impossible, impossible, impossible, Some((L::Reclaiming, A::KeepAndReclaim)), impossible, impossible, impossible, impossible],
             [impossible, impossible, impossible, Some((L::Reclaiming, A::Reclaim)), impossible, impossible, impossible, impossible],
@@ -209,7 +220,7 @@ mod tests {
             };
             let zero_copy = match life {
                 Life::InFlight | Life::Cancelling => Some((Life::Notifying, Action::Keep)),
-                Life::Orphan => Some((Life::OrphanNotifying, Action::Keep)),
+                Life::Orphan => Some((Life::OrphanNotifying, Action::KeepAndRelease)),
                 _ => None,
             };
             assert_eq!(life.on(Event::More, Kind::Multishot).ok(), multishot, "{life:?}");

@@ -87,6 +87,7 @@ struct OpVtable {
     name: &'static str,
     call: unsafe fn(NonNull<u8>) -> Call,
     each: unsafe fn(NonNull<u8>, Completion) -> Each,
+    release: unsafe fn(NonNull<u8>, Completion),
     abandoned: unsafe fn(NonNull<u8>, Completion),
     /// [`Op::MAY_BE_LEFT`].
     may_be_left: bool,
@@ -113,6 +114,9 @@ impl<O: Op> Erased<O> {
         // SAFETY: called with the place of a live `O`. The kernel may have pointers to parts that it reads, such as a
         // message header, which `each` does not touch; no other reference is there.
         each: |op, completion| unsafe { op.cast::<O>().as_mut() }.each(completion),
+        // SAFETY: called with the place of a live `O`. The kernel may read its buffer, which `release` does not touch; no
+        // other reference is there.
+        release: |op, completion| unsafe { op.cast::<O>().as_mut() }.release(completion),
         // SAFETY: called with the place of a live `O` that nobody else has pointers into any more, and once: the slot is
         // vacated afterwards.
         abandoned: |op, completion| unsafe { op.cast::<O>().read() }.abandoned(completion),
@@ -498,6 +502,18 @@ impl Occupied<'_> {
         self.apply(Event::Claim);
         self.vacate(Erased::<O>::BOXED);
         Some((op, result, waker))
+    }
+
+    /// Has an operation that is notifying let go of everything but its buffer; its task does not wait for the
+    /// notification. Runs code of the user: the waker of the next send.
+    pub(crate) fn release(self) {
+        if !self.life().is_notifying() {
+            return;
+        }
+        self.discount();
+        let vtable = self.vtable();
+        // SAFETY: as in `call`: the kernel uses the buffer, and nobody refers to the rest.
+        unsafe { (vtable.release)(place_of(self.slot, vtable.boxed), self.slot.result.get()) };
     }
 
     /// Takes an operation that is [`Life::Reclaiming`] apart. Runs code of the user: destructors of buffers.

@@ -185,14 +185,16 @@ impl TcpStream {
     /// ([`Feature::SendZeroCopy`](crate::Feature::SendZeroCopy)), and else as [`write`](Self::write) does.
     ///
     /// The future is ready, and the buffer comes back, when the kernel reads it no more: with TCP when the peer has
-    /// acknowledged the bytes. Later writes wait until then. It is worth its price for large buffers (64 KiB and more)
-    /// and real network cards; on loopback the kernel copies all the same.
+    /// acknowledged the bytes. Later writes wait until then, unless the future is dropped. It is worth its price for large
+    /// buffers (64 KiB and more) and real network cards; on loopback the kernel copies all the same.
     ///
     /// # Errors
     /// As for [`write`](Self::write).
     ///
     /// # Cancellation
-    /// As for [`write`](Self::write); the buffer of a dropped one is kept until the kernel reads it no more.
+    /// As for [`write`](Self::write). The kernel keeps the buffer of a dropped one until the peer has acknowledged the
+    /// bytes; nothing else waits for that: later writes go on, and the stream can be closed. The end of the runtime waits a
+    /// second for such buffers, then leaks them and counts each in [`Shutdown::ops_leaked`](crate::Shutdown::ops_leaked).
     pub fn write_zerocopy<B: IoBuf>(&self, buf: B) -> Write<B> {
         Write(Repeat::new(Sender::without_copy(&self.endpoint), buf, Goal::Once))
     }

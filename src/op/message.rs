@@ -14,7 +14,7 @@ use socket2::{SockAddr, SockAddrStorage};
 use super::endpoint::{Arrival, Share};
 use super::fd::on_fd;
 use super::gate::{Pass, Side};
-use super::socket::{LARGE, SEND_FLAGS, Sender, keep_error};
+use super::socket::{LARGE, NOT_RELEASED, SEND_FLAGS, Sender, keep_error, release};
 use super::standing::Datagram;
 use super::transfer::Transfer;
 use super::{Completion, Direction, Entry, Kind, Op, Wait};
@@ -365,7 +365,8 @@ impl<V: IoVecMut> Transfer<V> for VectoredReceiver {
 
 /// Sends several buffers on a stream.
 pub(crate) struct SendVectored<V> {
-    sender: Sender,
+    /// None once the operation keeps the buffers alone.
+    sender: Option<Sender>,
     bufs: V,
     start: usize,
     header: libc::msghdr,
@@ -373,6 +374,10 @@ pub(crate) struct SendVectored<V> {
 }
 
 impl<V: IoVec> SendVectored<V> {
+    fn sender(&self) -> &Sender {
+        self.sender.as_ref().expect(NOT_RELEASED)
+    }
+
     /// Bytes that it is about.
     fn len(&self) -> usize {
         self.bufs.total_init().saturating_sub(self.start)
@@ -393,18 +398,18 @@ impl<V: IoVec> Op for SendVectored<V> {
     const OPCODE: u8 = opcode::SendMsg::CODE;
 
     fn pass(&mut self) -> Option<&mut Pass> {
-        Some(&mut self.sender.pass)
+        self.sender.as_mut().map(|sender| &mut sender.pass)
     }
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         let nothing = self.len() == 0;
-        self.sender.pass.poll_enter(cx).map(|()| nothing.then_some(0))
+        self.sender.as_mut().expect(NOT_RELEASED).pass.poll_enter(cx).map(|()| nothing.then_some(0))
     }
 
     fn entry(&mut self) -> Entry {
         let (header, flags) = (self.header(), libc::MSG_NOSIGNAL as u32);
-        let without_copy = self.sender.goes_without_copy(self.len());
-        on_fd!(self.sender.descriptor().fd(), |fd| if without_copy {
+        let without_copy = self.sender().goes_without_copy(self.len());
+        on_fd!(self.sender().descriptor().fd(), |fd| if without_copy {
             opcode::SendMsgZc::new(fd, header).flags(flags).build()
         } else {
             opcode::SendMsg::new(fd, header).flags(flags).build()
@@ -412,18 +417,29 @@ impl<V: IoVec> Op for SendVectored<V> {
     }
 
     fn wait(&self) -> Wait<'_> {
-        Wait::Ready(self.sender.descriptor(), Direction::Write)
+        Wait::Ready(self.sender().descriptor(), Direction::Write)
     }
 
     fn call(&mut self) -> Call {
-        let (fd, header) = (self.sender.descriptor().raw(), self.header());
+        let (fd, header) = (self.sender().descriptor().raw(), self.header());
         // SAFETY: the header and all that it points to are part of this operation.
         unsafe { Call::new(libc::SYS_sendmsg, [fd as usize, header as usize, SEND_FLAGS]) }
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
-        let result = self.sender.sent(completion, self.len());
-        (result, self.bufs, VectoredSender(self.sender))
+        let len = self.len();
+        let sender = self.sender.expect(NOT_RELEASED);
+        let result = sender.sent(completion, len);
+        (result, self.bufs, VectoredSender(sender))
+    }
+
+    fn release(&mut self, completion: Completion) {
+        let len = self.len();
+        release(&mut self.sender, completion, len);
+    }
+
+    fn abandoned(mut self, completion: Completion) {
+        self.release(completion);
     }
 }
 
@@ -444,6 +460,6 @@ impl<V: IoVec> Transfer<V> for VectoredSender {
     }
 
     fn step(self, bufs: V, start: usize) -> SendVectored<V> {
-        SendVectored { sender: self.0, bufs, start, header: empty_header(), iovecs: IoVecs::new() }
+        SendVectored { sender: Some(self.0), bufs, start, header: empty_header(), iovecs: IoVecs::new() }
     }
 }

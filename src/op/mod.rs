@@ -134,6 +134,12 @@ pub(crate) trait Op: Sized + 'static {
         drop(self.complete(completion));
     }
 
+    /// Lets go of everything but the buffer, which the kernel still uses ([`Kind::ZeroCopy`]): the result has come, and
+    /// the future has gone. `abandoned` follows at the notification.
+    fn release(&mut self, completion: Completion) {
+        let _ = completion;
+    }
+
     /// One completion of many ([`Kind::Multishot`]), the last included. It runs while the driver is busy: it may only store what came, and must not run code of the user.
     fn each(&mut self, completion: Completion) -> Each {
         debug_assert!(false, "{} is no multishot operation, but got {completion:?} of many", Self::NAME);

@@ -166,9 +166,32 @@ impl<B: IoBufMut> Transfer<B> for Receiver {
 /// Sends part of a buffer, and keeps that until the kernel has let go of it: with the result, or, where the send does
 /// without a copy, with the notification.
 pub(crate) struct Send<B> {
-    sender: Sender,
+    /// None once the operation keeps the buffer alone.
+    sender: Option<Sender>,
     buf: B,
     window: Window,
+}
+
+impl<B> Send<B> {
+    #[inline]
+    fn sender(&self) -> &Sender {
+        self.sender.as_ref().expect(NOT_RELEASED)
+    }
+
+    #[inline]
+    fn sender_mut(&mut self) -> &mut Sender {
+        self.sender.as_mut().expect(NOT_RELEASED)
+    }
+}
+
+/// A send's sender is there until the operation is released.
+pub(super) const NOT_RELEASED: &str = "a send that was released is not carried out";
+
+/// A send of `len` bytes has ended without its future: accounts for the result, and lets the next send go.
+pub(super) fn release(sender: &mut Option<Sender>, completion: Completion, len: usize) {
+    if let Some(sender) = sender.take() {
+        let _ = sender.sent(completion, len);
+    }
 }
 
 impl<B: IoBuf> Op for Send<B> {
@@ -178,22 +201,22 @@ impl<B: IoBuf> Op for Send<B> {
     const OPCODE: u8 = opcode::Send::CODE;
 
     fn pass(&mut self) -> Option<&mut Pass> {
-        Some(&mut self.sender.pass)
+        self.sender.as_mut().map(|sender| &mut sender.pass)
     }
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
-        self.sender.pass.poll_enter(cx).map(|()| (self.window.len == 0).then_some(0))
+        self.sender_mut().pass.poll_enter(cx).map(|()| (self.window.len == 0).then_some(0))
     }
 
     fn entry(&mut self) -> Entry {
         let pointer = self.window.source(&self.buf);
         let len = self.window.len32();
-        let without_copy = self.sender.goes_without_copy(self.window.len);
+        let without_copy = self.sender().goes_without_copy(self.window.len);
         let place =
             if without_copy { self.buf.registration().map(|registration| registration.place) } else { None };
-        on_fd!(self.sender.descriptor().fd(), |fd| if without_copy {
+        on_fd!(self.sender().descriptor().fd(), |fd| if without_copy {
             opcode::SendZc::new(fd, pointer, len).buf_index(place).flags(libc::MSG_NOSIGNAL).build()
-        } else if self.sender.pass.endpoint().medium == Medium::Pipe {
+        } else if self.sender().pass.endpoint().medium == Medium::Pipe {
             opcode::Write::new(fd, pointer, len).offset(NO_POSITION).build()
         } else {
             opcode::Send::new(fd, pointer, len).flags(libc::MSG_NOSIGNAL).build()
@@ -201,13 +224,13 @@ impl<B: IoBuf> Op for Send<B> {
     }
 
     fn wait(&self) -> Wait<'_> {
-        Wait::Ready(self.sender.descriptor(), Direction::Write)
+        Wait::Ready(self.sender().descriptor(), Direction::Write)
     }
 
     fn call(&mut self) -> Call {
         let pointer = self.window.source(&self.buf);
-        let fd = self.sender.descriptor().raw();
-        let (number, flags) = match self.sender.pass.endpoint().medium {
+        let fd = self.sender().descriptor().raw();
+        let (number, flags) = match self.sender().pass.endpoint().medium {
             Medium::Socket => (libc::SYS_sendto, SEND_FLAGS),
             Medium::Pipe => (libc::SYS_write, 0),
         };
@@ -220,8 +243,17 @@ impl<B: IoBuf> Op for Send<B> {
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
-        let result = self.sender.sent(completion, self.window.len);
-        (result, self.buf, self.sender)
+        let sender = self.sender.expect(NOT_RELEASED);
+        let result = sender.sent(completion, self.window.len);
+        (result, self.buf, sender)
+    }
+
+    fn release(&mut self, completion: Completion) {
+        release(&mut self.sender, completion, self.window.len);
+    }
+
+    fn abandoned(mut self, completion: Completion) {
+        self.release(completion);
     }
 }
 
@@ -274,7 +306,7 @@ impl<B: IoBuf> Transfer<B> for Sender {
 
     fn step(self, buf: B, done: usize) -> Send<B> {
         let window = Window::new(buf.init_len(), done, usize::MAX);
-        Send { sender: self, buf, window }
+        Send { sender: Some(self), buf, window }
     }
 }
 

@@ -12,6 +12,10 @@ use crate::sys::guarded::Guarded;
 use crate::task::pool::GRACE;
 use crate::time::now;
 
+/// How long a runtime's end waits for buffers of sends without a copy whose results have come: as long as the peer's
+/// acknowledgement may take, but not for a peer that reads nothing.
+const BUFFER_PATIENCE: Duration = Duration::from_secs(1);
+
 impl Core {
     /// Cancels all tasks, and runs the loop until they have cleaned up; asyncio's `_cancel_all_tasks`. What they start
     /// meanwhile is cancelled when they have ended. Until the deadline.
@@ -72,6 +76,7 @@ impl Core {
         let mut progress = true;
         let mut cancelled = None;
         let mut grace = None;
+        let mut buffers_until = None;
         loop {
             guarded.run(|| self.scheduler.shared().deliver());
             guarded.run(|| self.scheduler.run_cancelled());
@@ -99,7 +104,11 @@ impl Core {
                     break;
                 }
             }
-            let time = left();
+            let mut time = left();
+            if idle && self.driver.awaited() == self.driver.notifying() && self.driver.awaited() > 0 {
+                let until = *buffers_until.get_or_insert_with(|| now() + BUFFER_PATIENCE);
+                time = time.min(until.saturating_duration_since(now()));
+            }
             if time.is_zero() && !progress {
                 break; // what the kernel gives up at once is still taken
             }

@@ -136,7 +136,8 @@ pub struct Live {
 pub struct Shutdown {
     /// Tasks that were still there and have been cancelled.
     pub tasks: usize,
-    /// Operations that the kernel or the pool still had at the deadline. Their memory is leaked, never freed.
+    /// Operations that the kernel or the pool still had at the deadline, or, of zero-copy writes whose result had come, one
+    /// second after everything else was over. Their memory is leaked, never freed.
     pub ops_leaked: usize,
     /// Jobs of the blocking pool that were still running at the deadline.
     pub jobs_leaked: usize,

@@ -80,6 +80,7 @@ mod unwinding;
 mod waiting;
 mod wakes;
 mod winding;
+mod zerocopy;
 
 use std::process::ExitCode;
 
@@ -122,6 +123,7 @@ fn tests() -> Vec<Test> {
         received::tests(),
         registered::tests(),
         sending::tests(),
+        zerocopy::tests(),
         storm::tests(),
         soundness::tests(),
         descriptors::tests(),

@@ -303,7 +303,7 @@ fn t150_what_wakers_and_destructors_drop_is_closed_at_once<R: Runtime>() {
 fn t151_a_drop_outside_its_loop_wakes_nobody<R: Runtime>() {
     let runtime = R::new().unwrap();
     let noted = Arc::new(Noted::default());
-    let (object, mut read, mut peer) = runtime.block_on(async {
+    let (object, read, mut peer) = runtime.block_on(async {
         let object = sockets().await.remove(1);
         let (ours, peer) = half_pair();
         let mut read = ours.read(vec![0; 100_000]);
