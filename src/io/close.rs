@@ -37,6 +37,11 @@ pub(crate) trait Closable: 'static {
         Poll::Ready(())
     }
 
+    /// Whether close(2) would wait for the peer.
+    fn lingers(&self) -> bool {
+        false
+    }
+
     /// The descriptor, if nobody shares the object any more.
     fn take(self: Box<Self>) -> Option<Opened>;
 }
@@ -55,6 +60,10 @@ impl Closable for Share {
             return Poll::Pending;
         }
         Poll::Ready(())
+    }
+
+    fn lingers(&self) -> bool {
+        self.descriptor.lingers()
     }
 
     fn take(self: Box<Self>) -> Option<Opened> {
@@ -87,13 +96,18 @@ pub(crate) struct Closing(State);
 
 enum State {
     Shared(Option<Box<dyn Closable>>),
-    Alone(Submission<op::close::Close>),
+    Alone(Submission<op::close::Close<false>>),
+    /// The close waits for the peer, on the pool.
+    Lingering(Submission<op::close::Close<true>>),
 }
 
 impl Closing {
     fn request_cancel(&mut self) {
-        if let State::Alone(step) = &mut self.0 {
-            step.request_cancel(); // the descriptor is closed all the same, by its owner's drop
+        // The descriptor is closed all the same, by its owner's drop.
+        match &mut self.0 {
+            State::Shared(_) => {}
+            State::Alone(step) => step.request_cancel(),
+            State::Lingering(step) => step.request_cancel(),
         }
     }
 }
@@ -109,14 +123,24 @@ impl Future for Closing {
                     descriptor_closed();
                     return Poll::Ready(closed);
                 }
+                State::Lingering(step) => {
+                    let closed = ready!(Pin::new(step).poll(cx));
+                    descriptor_closed();
+                    return Poll::Ready(closed);
+                }
                 State::Shared(object) => {
                     let shared = object.as_ref().expect("a Close was polled after its result");
                     shared.flush();
                     ready!(shared.poll_alone(cx));
+                    let lingers = object.as_ref().is_some_and(|object| object.lingers());
                     let Some(fd) = object.take().and_then(Closable::take) else {
                         return Poll::Ready(Err(busy()));
                     };
-                    self.0 = State::Alone(Submission::new(op::close::Close::new(fd)));
+                    self.0 = if lingers {
+                        State::Lingering(Submission::new(op::close::Close::new(fd)))
+                    } else {
+                        State::Alone(Submission::new(op::close::Close::new(fd)))
+                    };
                 }
             }
         }

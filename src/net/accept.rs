@@ -120,6 +120,11 @@ impl Accepting {
         }
     }
 
+    /// Whose connections it takes.
+    pub(super) fn listener(&self) -> &Share {
+        &self.acceptor.endpoint
+    }
+
     /// Takes the next one.
     pub(super) fn again(&mut self) {
         self.state = State::New;

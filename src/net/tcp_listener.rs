@@ -229,7 +229,8 @@ impl Future for AcceptFrom {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             let accepted = ready!(Pin::new(&mut self.step).poll(cx)).and_then(|opened| {
-                let stream = TcpStream::from_opened(opened, "TcpListener::accept");
+                let stream =
+                    TcpStream::from_opened(opened, "TcpListener::accept").inherit(self.step.listener());
                 stream.peer_addr().map(|peer| (stream, peer))
             });
             match accepted {

@@ -89,6 +89,14 @@ impl TcpStream {
         TcpStream { endpoint, polled: Unfinished::default() }
     }
 
+    /// It was accepted by this listener, whose options it has.
+    pub(super) fn inherit(self, listener: &Share) -> Self {
+        if listener.descriptor.is_lent() {
+            self.endpoint.descriptor.lend();
+        }
+        self
+    }
+
     pub(super) fn endpoint(&self) -> &Share {
         &self.endpoint
     }
@@ -328,8 +336,14 @@ impl TcpStream {
         SockRef::from(&self.endpoint.descriptor).linger()
     }
 
-    /// Sets how long a close waits for unsent data (SO_LINGER); zero resets the connection instead.
+    /// Sets how long [`close`](Self::close) waits for the peer to acknowledge what was sent (SO_LINGER); zero resets the
+    /// connection instead.
+    ///
+    /// The wait is one of close(2), so a thread of the blocking pool makes it, and the loop goes on; the runtime's end waits
+    /// for it until its deadline. A drop does not wait: it turns the option off, for duplicates of the descriptor as well,
+    /// and the kernel sends the rest in the background, as it does after the time.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        self.endpoint.descriptor.lend();
         SockRef::from(&self.endpoint.descriptor).set_linger(linger)
     }
 

@@ -3,29 +3,34 @@
 //! Dropping an object closes its descriptor as well, at once, but tells nobody what became of it.
 
 use std::io;
-use std::os::fd::{AsRawFd, IntoRawFd};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
 
 use io_uring::{opcode, types};
 
-use super::fd::Opened;
+use super::fd::{Opened, stop_lingering};
 use super::{Completion, Entry, Op, Wait};
 use crate::sys::call::Call;
 
+/// `LINGERS` says that the close waits for the peer: then a thread of the pool makes the call. (A ring makes it on the
+/// thread of the loop.)
 #[derive(Debug)]
-pub(crate) struct Close {
+pub(crate) struct Close<const LINGERS: bool> {
     fd: Opened,
 }
 
-impl Close {
+impl<const LINGERS: bool> Close<LINGERS> {
     pub(crate) fn new(fd: Opened) -> Self {
         Close { fd }
     }
 }
 
-impl Op for Close {
+/// No ring has this one.
+const NO_OPCODE: u8 = u8::MAX;
+
+impl<const LINGERS: bool> Op for Close<LINGERS> {
     type Output = io::Result<()>;
     const NAME: &'static str = "close";
-    const OPCODE: u8 = opcode::Close::CODE;
+    const OPCODE: u8 = if LINGERS { NO_OPCODE } else { opcode::Close::CODE };
 
     fn bound_to(&self) -> Option<*const ()> {
         match &self.fd {
@@ -42,7 +47,7 @@ impl Op for Close {
     }
 
     fn wait(&self) -> Wait<'_> {
-        Wait::Now
+        if LINGERS { Wait::Pool } else { Wait::Now }
     }
 
     fn call(&mut self) -> Call {
@@ -58,11 +63,15 @@ impl Op for Close {
             _ => completion.unit(),
         };
         // Linux frees the number whatever it answers, unless the operation never ran.
-        if completion != Completion::CANCELED {
-            match self.fd {
-                Opened::Raw(fd) => drop(fd.into_raw_fd()),
-                Opened::Direct(fd) => fd.closed(),
+        match self.fd {
+            Opened::Raw(fd) if completion == Completion::CANCELED => {
+                if LINGERS {
+                    stop_lingering(fd.as_fd());
+                }
             }
+            Opened::Direct(_) if completion == Completion::CANCELED => {}
+            Opened::Raw(fd) => drop(fd.into_raw_fd()),
+            Opened::Direct(fd) => fd.closed(),
         }
         result
     }

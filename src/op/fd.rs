@@ -20,6 +20,7 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::{Rc, Weak};
 
 use io_uring::types::DestinationSlot;
+use socket2::SockRef;
 
 use super::Completion;
 use super::standing::{Buffers, Standing};
@@ -254,6 +255,11 @@ impl Descriptor {
         self.lent.get()
     }
 
+    /// Whether close(2) would wait for the peer (SO_LINGER with a time). Only one that was lent can: others cost no call.
+    pub(crate) fn lingers(&self) -> bool {
+        !self.is_direct() && self.lent.get() && lingers(self.as_fd())
+    }
+
     pub(crate) fn is_direct(&self) -> bool {
         matches!(self.fd, Fd::Direct(_))
     }
@@ -331,6 +337,9 @@ impl Drop for Descriptor {
         let home = self.home.upgrade();
         match (self.fd, home) {
             (Fd::Raw(number), home) => {
+                if self.lent.get() {
+                    stop_lingering(self.as_fd());
+                }
                 // SAFETY: `new` took it from its owner, and `self` ends.
                 drop(unsafe { OwnedFd::from_raw_fd(number) });
                 if let Some(home) = home {
@@ -340,6 +349,19 @@ impl Drop for Descriptor {
             (Fd::Direct(index), Some(home)) => home.vacate(index, true),
             (Fd::Direct(_), None) => {} // the whole table is gone
         }
+    }
+}
+
+/// Whether close(2) of this socket waits until the peer has everything, for some time at most.
+fn lingers(fd: BorrowedFd<'_>) -> bool {
+    matches!(SockRef::from(&fd).linger(), Ok(Some(time)) if !time.is_zero())
+}
+
+/// Nobody is to wait for the close: turns the wait off. That changes nothing else, since Linux goes on sending in the
+/// background after the time as well. (Zero, which means a reset, stays.)
+pub(super) fn stop_lingering(fd: BorrowedFd<'_>) {
+    if lingers(fd) {
+        let _ = SockRef::from(&fd).set_linger(None);
     }
 }
 

@@ -46,6 +46,7 @@ mod harness;
 mod hooks;
 mod lifetimes;
 mod limits;
+mod lingering;
 mod locks;
 mod meetings;
 mod memory;
@@ -139,6 +140,7 @@ fn tests() -> Vec<Test> {
         endurance::tests(),
         misuse::tests(),
         limits::tests(),
+        lingering::tests(),
         data::tests(),
         differential::tests(),
         wakes::tests(),

@@ -1,0 +1,148 @@
+//! SO_LINGER with a time: close(2) waits so long for the peer, and the loop does not. Here the time is a day, and a peer
+//! reads nothing until it is told to.
+
+use std::io::Write;
+use std::net::TcpListener as StdListener;
+use std::time::Duration;
+
+use proactor::net::{TcpListener, TcpStream};
+use proactor::{Runtime, spawn};
+use socket2::SockRef;
+
+use crate::kit::*;
+
+tests! {
+    t154_a_drop_of_a_stream_that_lingers_does_not_wait,
+    t154_a_cancelled_task_drops_a_stream_that_lingers,
+    t155_close_waits_for_the_peer_beside_the_loop,
+    t155_a_dropped_close_does_not_wait,
+    t155_a_runtime_does_not_wait_for_a_close_that_lingers,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// In which way a stream comes to linger.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Method,
+    AsFd,
+    FromStd,
+    Listener,
+}
+
+const WAYS: [Way; 4] = [Way::Method, Way::AsFd, Way::FromStd, Way::Listener];
+
+impl Way {
+    /// A stream that lingers, and its peer.
+    async fn pair(self) -> (TcpStream, std::net::TcpStream) {
+        match self {
+            Way::Method => {
+                let (ours, peer) = half_pair();
+                ours.set_linger(Some(DAY)).unwrap();
+                (ours, peer)
+            }
+            Way::AsFd => {
+                let listener = StdListener::bind("127.0.0.1:0").unwrap();
+                let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+                SockRef::from(&ours).set_linger(Some(DAY)).unwrap();
+                (ours, listener.accept().unwrap().0)
+            }
+            Way::FromStd => {
+                let (ours, peer) = std_pair();
+                SockRef::from(&ours).set_linger(Some(DAY)).unwrap();
+                (TcpStream::from_std(ours).unwrap(), peer)
+            }
+            Way::Listener => {
+                let listener = StdListener::bind("127.0.0.1:0").unwrap();
+                SockRef::from(&listener).set_linger(Some(DAY)).unwrap();
+                let listener = TcpListener::from_std(listener).unwrap();
+                let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                (listener.accept().await.unwrap().0, peer)
+            }
+        }
+    }
+
+    /// The same with more bytes on their way than the peer's kernel takes; gives how many.
+    async fn full_pair(self) -> (TcpStream, std::net::TcpStream, usize) {
+        let (ours, peer) = self.pair().await;
+        assert_eq!(SockRef::from(&ours).linger().unwrap(), Some(DAY));
+        let mut write = ours.write_all(pattern(32 << 20));
+        assert!(poll_once(&mut write).await.is_pending());
+        turns(3).await;
+        let _ = write.cancel().await;
+        let sent = ours.bytes_sent() as usize;
+        (ours, peer, sent)
+    }
+}
+
+fn t154_a_drop_of_a_stream_that_lingers_does_not_wait<R: Runtime>() {
+    run::<R>(async {
+        for way in WAYS {
+            let (ours, peer, sent) = way.full_pair().await;
+            drop(ours);
+            // The kernel goes on sending, as after the time.
+            assert_eq!(read_to_end(peer).len(), sent, "{way:?}");
+        }
+        // Zero means a reset, and goes on meaning that.
+        let (ours, mut peer) = half_pair();
+        ours.set_linger(Some(Duration::ZERO)).unwrap();
+        drop(ours);
+        while peer.write_all(b"x").is_ok() {}
+    });
+}
+
+fn t154_a_cancelled_task_drops_a_stream_that_lingers<R: Runtime>() {
+    run::<R>(async {
+        let (ours, peer, sent) = Way::Method.full_pair().await;
+        let task = spawn(async move { ours.recv().await.map(drop) });
+        turns(2).await;
+        assert!(task.cancel().await.unwrap_err().is_cancelled());
+        assert_eq!(read_to_end(peer).len(), sent);
+    });
+}
+
+fn t155_close_waits_for_the_peer_beside_the_loop<R: Runtime>() {
+    run::<R>(async {
+        for way in WAYS {
+            let (ours, peer, sent) = way.full_pair().await;
+            let mut close = ours.close();
+            assert!(poll_once(&mut close).await.is_pending(), "{way:?}");
+            turns(5).await;
+            assert!(poll_once(&mut close).await.is_pending(), "{way:?}");
+            let reading = thread(move || read_to_end(peer).len());
+            close.await.unwrap();
+            assert_eq!(reading.ended().await, sent, "{way:?}");
+        }
+    });
+}
+
+fn t155_a_dropped_close_does_not_wait<R: Runtime>() {
+    run::<R>(async {
+        for begins in [false, true] {
+            let (ours, peer, sent) = Way::Method.full_pair().await;
+            let mut close = ours.close();
+            if begins {
+                assert!(poll_once(&mut close).await.is_pending());
+                turns(2).await;
+            }
+            drop(close);
+            turns(2).await;
+            assert_eq!(read_to_end(peer).len(), sent);
+        }
+    });
+}
+
+fn t155_a_runtime_does_not_wait_for_a_close_that_lingers<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let (peer, sent) = runtime.block_on(async {
+        let (ours, peer, sent) = Way::Method.full_pair().await;
+        let mut close = ours.close();
+        assert!(poll_once(&mut close).await.is_pending());
+        until(|| is_in_call("proactor-pool", libc::SYS_close)).await;
+        drop(spawn(close));
+        (peer, sent)
+    });
+    let left = runtime.shutdown(Duration::from_millis(1));
+    assert_eq!((left.ops_leaked, left.jobs_leaked), (1, 1));
+    assert_eq!(read_to_end(peer).len(), sent);
+}
