@@ -31,6 +31,7 @@ use crate::buf::pool::{Lease, Pool};
 use crate::op::Completion;
 use crate::op::fd::ZeroCopy;
 use crate::op::standing::Buffers;
+use crate::sys::lent;
 
 const F_BUFFER: u32 = 1 << 0;
 const F_BUF_MORE: u32 = 1 << 4;
@@ -243,7 +244,8 @@ impl Memory {
         if let Some(provided) = self.provided.take() {
             for (index, _) in provided.filled.iter().enumerate().filter(|(_, filled)| filled.is_some()) {
                 // SAFETY: the reference was forgotten when the buffer was put into the ring, and it still lay there.
-                drop(unsafe { self.pool.adopt(index as u32) });
+                let lease = unsafe { self.pool.adopt(index as u32) };
+                lent::take_back(lease.memory().as_ptr(), lease.len());
             }
         }
     }
@@ -274,6 +276,7 @@ impl Provided {
                 self.inside += 1;
                 // The number is less than the pool's limit, which 16 bits hold.
                 self.ring.push(lease.memory(), lease.len(), index as u16);
+                lent::lend(lease.memory().as_ptr(), lease.len());
                 forget(lease); // the kernel's, until `received` or `withdraw`
             }
             self.ring.publish();
@@ -306,10 +309,14 @@ impl Provided {
             *filled = None;
             self.inside -= 1;
             // SAFETY: the reference was forgotten when the buffer was put into the ring, and it lies there no more.
-            unsafe { pool.adopt(index) }
+            let lease = unsafe { pool.adopt(index) };
+            lent::take_back(lease.memory().as_ptr(), lease.len());
+            lease
         } else {
             *filled = Some(start + count);
-            pool.share(index)
+            let lease = pool.share(index);
+            lent::take_back(lease.memory().as_ptr().wrapping_add(start), count);
+            lease
         };
         if count == 0 {
             return Chunk::new();

@@ -264,6 +264,7 @@ impl Driver {
         let (key, call) = (placed.key(), self.unplacing(placed, || placed.call()));
         placed.give_to_pool();
         placed.apply(Event::Push);
+        placed.lend_to_pool(call);
         self.stats.submissions.add(1);
         self.stats.calls.add(1);
         let pool = &self.scheduler.pool;

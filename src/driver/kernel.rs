@@ -126,6 +126,8 @@ pub(crate) struct Uring {
     pub(super) polled: bool,
     /// Its queues may become larger.
     pub(super) grows: bool,
+    /// Forks inherit the mapping of its queues: see `resize.rs`.
+    pub(super) inherited: bool,
 }
 
 /// No relative wait is longer, lest a kernel add it to the present time without a look at the sum.
@@ -378,9 +380,14 @@ impl Kernel for Uring {
     }
 
     fn disown(self) {
-        // The queues' memory was not inherited, and something else may lie at their addresses: what the ring's
-        // destructor would unmap is not its own. Nor is the registration of the parent's thread.
+        // The registration is that of the parent's thread, so the destructor is not to take it back.
         let this = ManuallyDrop::new(self);
+        if this.inherited {
+            // SAFETY: `this` is never dropped and not used again. Descriptor and mapping are this process's copies.
+            return drop(unsafe { std::ptr::read(&raw const this.ring) });
+        }
+        // The queues' memory was not inherited, and something else may lie at their addresses: what the ring's
+        // destructor would unmap is not its own.
         // SAFETY: the descriptor is this process's copy, and its owner is forgotten.
         drop(unsafe { OwnedFd::from_raw_fd(this.as_raw_fd()) });
     }

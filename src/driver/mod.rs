@@ -22,6 +22,7 @@
 //! | `release.rs` | what a drop does so that a descriptor closes at once |
 //! | `submission.rs` | the future of an operation |
 //! | `repeat.rs` | the future of several: read_exact, write_all |
+//! | `lent.rs` | builds for the address sanitizer: the memory that the kernel writes into |
 //! | `feature.rs`, `stats.rs` | what a report says |
 //!
 //! No code of the user (wakers, destructors, `complete`) runs while the backend is borrowed: machines leave
@@ -32,6 +33,8 @@ mod dispatch;
 pub(crate) mod feature;
 mod fixed;
 pub(crate) mod kernel;
+#[cfg(proactor_asan)]
+mod lent;
 mod open;
 #[macro_use]
 pub(crate) mod repeat;

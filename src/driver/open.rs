@@ -115,7 +115,8 @@ impl Uring {
             }
         }
         let batch = config.batch.filter(|_| features.has(Feature::MinWait));
-        let mut uring = Uring { ring, registered: None, fault: None, batch, polled, grows: false };
+        let mut uring =
+            Uring { ring, registered: None, fault: None, batch, polled, grows: false, inherited: false };
         let wanted = config.grows && !masked.has(Feature::ResizeRings);
         if wanted && features.has(Feature::NoSqarray) && uring.can_resize() {
             uring.grows = true;

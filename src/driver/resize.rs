@@ -2,12 +2,13 @@
 //! in flight, registrations and the descriptor's file stay; the queues move, with what lies in them, and are mapped anew.
 //!
 //! The io-uring crate has no such call. It maps the queues of a descriptor and its parameters, though, so the ring gets a
-//! second descriptor, from which the new queues are mapped, and the old one is closed with the old mapping. Two things it
-//! does not do for a mapping from a descriptor are done here: to keep it out of forks, and (so only rings without one grow)
-//! to fill the array of the submission queue.
+//! second descriptor, from which the new queues are mapped, and the old one is closed with the old mapping. Two things the
+//! crate does not do for a mapping from a descriptor. It does not fill the array of the submission queue: only rings without
+//! one grow. It does not keep the mapping out of forks, and does not tell its address, which nobody else can know: other
+//! threads map and unmap meanwhile. So a fork inherits the mapping of a ring that has grown, as it inherits the
+//! descriptor, and gives both back when it lets go of the ring (`Uring::disown`).
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::mem::transmute_copy;
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd};
 
@@ -54,7 +55,6 @@ impl Uring {
         }
         // Everything that could fail afterwards, beforehand: when the queues have moved there is no way back.
         let twin = self.ring_fd().try_clone_to_owned()?;
-        let maps = File::open("/proc/self/maps")?;
         let room = Room::reserve(entries)?;
         let mut wanted = Params {
             sq_entries: entries,
@@ -73,7 +73,7 @@ impl Uring {
         // SAFETY: the descriptor is this ring's and nobody else's, the parameters those of its new queues.
         self.ring = unsafe { IoUring::from_fd(twin.into_raw_fd(), transmute_copy(&now)) }
             .expect("there was room for the queues of a ring that has grown a moment ago");
-        keep_out_of_forks(maps);
+        self.inherited = true;
         Ok(())
     }
 
@@ -124,22 +124,6 @@ impl Drop for Room {
         for (address, len) in self.0.into_iter().filter(|(address, _)| *address != libc::MAP_FAILED) {
             // SAFETY: `reserve` mapped it, and nobody knows of it.
             unsafe { libc::munmap(address, len) };
-        }
-    }
-}
-
-/// Has children of fork(2) not inherit the mappings of rings, as the io-uring crate has for those that it makes itself.
-fn keep_out_of_forks(maps: File) {
-    for line in BufReader::new(maps).lines().map_while(Result::ok) {
-        let range = line.ends_with("anon_inode:[io_uring]").then(|| line.split_whitespace().next()).flatten();
-        let address = |text: &str| usize::from_str_radix(text, 16).ok();
-        if let Some((begin, end)) = range.and_then(|range| range.split_once('-'))
-            && let (Some(begin), Some(end)) = (address(begin), address(end))
-        {
-            // SAFETY: it changes nothing for this process.
-            unsafe {
-                libc::madvise(std::ptr::without_provenance_mut(begin), end - begin, libc::MADV_DONTFORK)
-            };
         }
     }
 }

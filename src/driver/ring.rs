@@ -120,6 +120,7 @@ impl<K: Kernel> Ring<K> {
         let entry = entry.user_data(placed.key().pack());
         if self.backlog.is_empty() && self.push_making_room(&entry, stats) {
             placed.apply(Event::Push);
+            placed.lend_to_ring(&entry);
         } else {
             self.backlog.push_back((Some(placed.key()), entry));
         }
@@ -179,6 +180,7 @@ impl<K: Kernel> Ring<K> {
             self.backlog.pop_front();
             if let Some(queued) = waits {
                 queued.apply(Event::Push);
+                queued.lend_to_ring(&entry);
             }
         }
         while let Some(key) = self.cancels.front().copied() {

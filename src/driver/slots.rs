@@ -23,7 +23,7 @@ use std::ptr::NonNull;
 use std::task::Context;
 
 use super::slot::{Action, Event, Impossible, Life};
-use crate::op::{Completion, Each, Kind, Op};
+use crate::op::{Completion, Each, Entry, Kind, Op};
 use crate::sys::call::Call;
 use crate::task::cell::TaskRef;
 use crate::task::waker::{Waiter, local_task};
@@ -144,6 +144,8 @@ pub(crate) struct Slots {
     spare: RefCell<Vec<NonNull<u8>>>,
     /// A slot whose generation has come to this is not used again.
     last_generation: u32,
+    #[cfg(proactor_asan)]
+    lent: super::lent::Lent,
 }
 
 /// Zero names nothing, and the top bit of `user_data` stays free for other uses.
@@ -160,6 +162,8 @@ impl Slots {
     pub(super) fn with_generations(last_generation: u32) -> Self {
         Slots {
             last_generation,
+            #[cfg(proactor_asan)]
+            lent: super::lent::Lent::default(),
             chunks: UnsafeCell::default(),
             free: Cell::new(NONE),
             live: Cell::new(0),
@@ -340,6 +344,10 @@ impl Occupied<'_> {
         match self.slot.life.get().on(event, self.slot.kind.get()) {
             Ok((life, action)) => {
                 self.slot.life.set(life);
+                #[cfg(proactor_asan)]
+                if event == Event::Last {
+                    self.slots.lent.take_back(self.key);
+                }
                 if life == Life::Done {
                     // Nobody has pointers into it any more. Who holds its future takes the result when it
                     // likes, and need not be the task that began it.
@@ -388,6 +396,21 @@ impl Occupied<'_> {
     pub(crate) fn give_to_pool(self) {
         self.slot.holder.set(Holder::Pool);
         self.discount();
+    }
+
+    /// The kernel has its entry, and writes into its buffers from now on.
+    #[inline]
+    pub(crate) fn lend_to_ring(self, entry: &Entry) {
+        #[cfg(proactor_asan)]
+        self.slots.lent.lend_to_ring(self.key, entry);
+        let _ = entry;
+    }
+
+    /// The same for a call that is with the pool.
+    pub(crate) fn lend_to_pool(self, call: Call) {
+        #[cfg(proactor_asan)]
+        self.slots.lent.lend_to_pool(self.key, call);
+        let _ = call;
     }
 
     pub(crate) fn holder(self) -> Holder {

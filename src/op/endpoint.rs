@@ -168,6 +168,39 @@ impl Endpoint {
         self.arrivals.borrow_mut().put_back(arrival);
     }
 
+    /// Has bytes taken out of a chunk that has arrived, and gives how many. The rest is put back: all of it when `take`
+    /// panics, as a buffer of the user may.
+    pub(super) fn take_bytes(&self, chunk: Chunk, take: impl FnOnce(&[u8]) -> usize) -> usize {
+        struct Rest<'a>(&'a Endpoint, Chunk);
+        impl Drop for Rest<'_> {
+            fn drop(&mut self) {
+                let rest = std::mem::take(&mut self.1);
+                if !rest.is_empty() {
+                    self.0.put_back(Arrival::Bytes(rest));
+                }
+            }
+        }
+        let mut rest = Rest(self, chunk);
+        let taken = take(&rest.1);
+        rest.1.advance(taken);
+        taken
+    }
+
+    /// The same of a datagram, of which nothing is put back unless `take` panics.
+    pub(super) fn take_datagram(&self, datagram: Datagram, take: impl FnOnce(&Datagram) -> usize) -> usize {
+        struct Whole<'a>(&'a Endpoint, Option<Datagram>);
+        impl Drop for Whole<'_> {
+            fn drop(&mut self) {
+                let whole = self.1.take();
+                whole.into_iter().for_each(|datagram| self.0.put_back(Arrival::Datagram(datagram)));
+            }
+        }
+        let mut whole = Whole(self, Some(datagram));
+        let taken = whole.1.as_ref().map_or(0, take);
+        whole.1 = None;
+        taken
+    }
+
     /// How much has arrived and was not taken: bytes, with a surcharge for each chunk, or connections.
     pub(crate) fn holds(&self) -> usize {
         self.arrivals.borrow().weight

@@ -98,7 +98,9 @@ impl<B: IoBufMut> Op for RecvFrom<B> {
         Poll::Ready(arrival.map(|arrival| match arrival {
             Arrival::Datagram(datagram) => {
                 self.early = Some(datagram.sender());
-                fill(&mut self.buf, 0, datagram.bytes()) as i32 // a datagram has at most 64 KiB
+                let take = |datagram: &Datagram| fill(&mut self.buf, 0, datagram.bytes());
+                // A datagram has at most 64 KiB.
+                self.pass.endpoint().take_datagram(datagram, take) as i32
             }
             Arrival::Error(errno) => -errno,
             other => unreachable!("a datagram socket received {other:?}"),
@@ -257,13 +259,10 @@ impl<V: IoVecMut> Op for RecvVectored<V> {
         }
         let arrival = ready!(self.pass.endpoint().poll_arrival(cx, room >= LARGE));
         Poll::Ready(arrival.map(|arrival| match arrival {
-            Arrival::Bytes(mut chunk) => {
-                let taken = scatter(&mut self.bufs, self.start, &chunk[..chunk.len().min(room)]);
-                chunk.advance(taken);
-                if !chunk.is_empty() {
-                    self.pass.endpoint().put_back(Arrival::Bytes(chunk));
-                }
-                taken as i32 // what once came as one completion
+            Arrival::Bytes(chunk) => {
+                let (bufs, start) = (&mut self.bufs, self.start);
+                let take = |bytes: &[u8]| scatter(bufs, start, &bytes[..bytes.len().min(room)]);
+                self.pass.endpoint().take_bytes(chunk, take) as i32 // what once came as one completion
             }
             Arrival::End => 0,
             Arrival::Error(errno) => -errno,

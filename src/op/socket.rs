@@ -52,14 +52,11 @@ impl<B: IoBufMut> Op for Recv<B> {
         }
         let arrival = ready!(self.pass.endpoint().poll_arrival(cx, self.window.len >= LARGE));
         Poll::Ready(arrival.map(|arrival| match arrival {
-            Arrival::Bytes(mut chunk) => {
-                let taken =
-                    fill(&mut self.buf, self.window.start, &chunk[..chunk.len().min(self.window.len)]);
-                chunk.advance(taken);
-                if !chunk.is_empty() {
-                    self.pass.endpoint().put_back(Arrival::Bytes(chunk));
-                }
-                taken as i32 // at most the window, which a 32-bit count holds
+            Arrival::Bytes(chunk) => {
+                let (buf, window) = (&mut self.buf, self.window);
+                let take = |bytes: &[u8]| fill(buf, window.start, &bytes[..bytes.len().min(window.len)]);
+                // At most the window, which a 32-bit count holds.
+                self.pass.endpoint().take_bytes(chunk, take) as i32
             }
             Arrival::End => 0,
             Arrival::Error(errno) => -errno,

@@ -86,6 +86,12 @@ impl Call {
         }
     }
 
+    /// Its number and arguments.
+    #[cfg(proactor_asan)]
+    pub(crate) fn parts(self) -> (c_long, [usize; 6]) {
+        (self.number, self.arguments)
+    }
+
     /// Makes the call; a failure is the negated `errno`, as in a completion of io_uring.
     pub(crate) fn run(self) -> i32 {
         if self.needs != 0 && !self.is_ready() {

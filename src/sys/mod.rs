@@ -1,6 +1,7 @@
 //! What the crate needs of the operating system below the drivers: one system call as a value, an
-//! event counter, the kind of a file, a pause, telling a process from its fork, signals, the kernel's version, the slot in which a thread
-//! keeps its current loop, a way to run code of the user to its end although some of it panics, the cell of what a lock
+//! event counter, the kind of a file, a pause, telling a process from its fork, signals, the kernel's version, the slot
+//! in which a thread keeps its current loop, a way to run code of the user to its end although some of it panics, marks
+//! on memory that the kernel has, the cell of what a lock
 //! protects, and the seam at which models replace atomics and locks.
 //!
 //! Nothing here knows of operations, tasks or buffers.
@@ -11,6 +12,7 @@ pub(crate) mod eventfd;
 pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod guarded;
+pub(crate) mod lent;
 pub(crate) mod lock_cell;
 pub(crate) mod signal;
 pub(crate) mod sync;

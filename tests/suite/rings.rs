@@ -1,6 +1,7 @@
 //! Rings that are full, and kernels that fail.
 
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use proactor::fs::File;
@@ -21,6 +22,7 @@ tests! {
     t44_lost_completions_are_told_loudly,
     t49_two_hundred_that_are_ready_at_once_all_come,
     a_ring_whose_queues_keep_overflowing_grows,
+    t101_a_ring_that_grows_touches_no_mapping_of_others,
 }
 
 fn t41_completions_that_overflow_all_arrive<R: Runtime>() {
@@ -208,7 +210,6 @@ fn t49_two_hundred_that_are_ready_at_once_all_come<R: Runtime>() {
 }
 
 fn a_ring_whose_queues_keep_overflowing_grows<R: Runtime>() {
-    // Elsewhere in this process others might be making rings, whose mappings are looked at.
     alone(|| grow::<R>());
 }
 
@@ -261,7 +262,6 @@ fn grow<R: Runtime>() {
             assert_eq!(standing.await.unwrap().unwrap(), *b"efgh");
             let task = spawn(async { 42 });
             assert_eq!(task.await.unwrap(), 42);
-            assert!(every_ring_stays_out_of_forks());
         });
         // Other threads still wake it.
         let handle = runtime.handle();
@@ -272,18 +272,68 @@ fn grow<R: Runtime>() {
     }
 }
 
-/// Whether each mapping of a ring has the flag `dc`: see proc_pid_smaps(5), MADV_DONTFORK.
-fn every_ring_stays_out_of_forks() -> bool {
+fn t101_a_ring_that_grows_touches_no_mapping_of_others<R: Runtime>() {
+    // A fork has one thread, so the process is to have no other test.
+    alone(|| {
+        let runtime = R::with_config(&Config::new().ring_entries(2).grow_ring(true)).unwrap();
+        if !uses(&runtime, Feature::ResizeRings) {
+            return;
+        }
+        // Somebody else's mapping of a ring, which forks are to inherit.
+        let others: io_uring::IoUring = io_uring::IoUring::builder().dontfork().build(2).unwrap();
+        let (size, protection) = (4096, libc::PROT_READ | libc::PROT_WRITE);
+        // SAFETY: a new mapping of the ring's queues, wherever the kernel likes.
+        let theirs = unsafe {
+            libc::mmap(std::ptr::null_mut(), size, protection, libc::MAP_SHARED, others.as_raw_fd(), 0)
+        };
+        assert_ne!(theirs, libc::MAP_FAILED);
+        runtime.block_on(async {
+            let folder = TempDir::new();
+            let file = File::open(folder.file("file", &[7; 64])).await.unwrap();
+            let mut rounds = 0;
+            while runtime.report().ring_entries < 16 {
+                let reads = (0..60).map(|_| file.read_exact_at([0; 64], 0));
+                assert!(join_all(reads).await.into_iter().all(|read| read.unwrap().1 == [7; 64]));
+                rounds += 1;
+                assert!(rounds < 1_000, "the ring does not grow");
+            }
+            assert!(is_inherited(theirs.addr()), "a mapping of others is kept out of forks");
+            // SAFETY: the child makes a few calls and ends, without destructors, which are the parent's to run.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                end_with_parent();
+                let refused = nop().await.is_err();
+                let left = rings();
+                let lets_go = left.iter().all(|(begin, _)| *begin == theirs.addr());
+                // SAFETY: it ends the child.
+                unsafe { libc::_exit(i32::from(!(refused && lets_go))) }
+            }
+            let status = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child), None).unwrap();
+            assert_eq!(status, nix::sys::wait::WaitStatus::Exited(nix::unistd::Pid::from_raw(child), 0));
+            // The parent's goes on.
+            nop().await.unwrap();
+            assert_eq!(file.read_exact_at([0; 64], 0).await.unwrap().1, [7; 64]);
+        });
+        end(runtime);
+    });
+}
+
+/// Where rings are mapped in this process, and with which flags: see proc_pid_smaps(5).
+fn rings() -> Vec<(usize, String)> {
     let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-    let (mut is_ring, mut rings) = (false, 0);
-    maps.lines().all(|line| {
+    let (mut rings, mut begin) = (Vec::new(), None);
+    for line in maps.lines() {
         if let Some(flags) = line.strip_prefix("VmFlags:") {
-            rings += u32::from(is_ring);
-            return !is_ring || flags.contains(" dc");
+            rings.extend(begin.take().map(|begin| (begin, flags.to_owned())));
+        } else if line.ends_with("anon_inode:[io_uring]") {
+            let address = line.split('-').next().unwrap();
+            begin = Some(usize::from_str_radix(address, 16).unwrap());
         }
-        if line.contains("-") && !line.contains(": ") {
-            is_ring = line.ends_with("anon_inode:[io_uring]");
-        }
-        true
-    }) && rings > 0
+    }
+    rings
+}
+
+/// Whether the ring that is mapped there lacks the flag `dc` of MADV_DONTFORK.
+fn is_inherited(address: usize) -> bool {
+    rings().iter().any(|(begin, flags)| *begin == address && !flags.contains(" dc"))
 }

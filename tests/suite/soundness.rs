@@ -26,7 +26,10 @@ tests! {
     t96_a_buffer_whose_length_changes_with_a_move_is_not_read_beyond_its_end,
     t97_a_buffer_that_panics_when_it_is_read_into_leaves_nothing,
     t97_a_buffer_that_panics_when_it_is_written_from_leaves_nothing,
+    t97_a_buffer_that_panics_loses_nothing_that_had_arrived,
     t97_a_waker_that_panics_when_it_is_cloned_leaves_nothing,
+    ; proactor:
+    t99_a_touch_of_a_buffer_that_the_kernel_has_is_seen,
 }
 
 struct Panics;
@@ -332,6 +335,33 @@ fn t97_a_buffer_that_panics_when_it_is_read_into_leaves_nothing<R: Runtime>() {
     });
 }
 
+fn t97_a_buffer_that_panics_loses_nothing_that_had_arrived<R: Runtime>() {
+    leaving_nothing::<R>(async {
+        // A proactor's standing receive goes on after the first future was dropped, and brings what comes next.
+        let (stream, mut peer) = half_pair();
+        let stream = std::rc::Rc::new(stream);
+        assert!(poll_once(&mut stream.recv()).await.is_pending());
+        turns(2).await;
+        peer.write_all(b"bytes").unwrap();
+        turns(4).await;
+        let shared = stream.clone();
+        ends_with_panic(async move { shared.read(NoAddress).await }).await;
+        let shared = stream.clone();
+        ends_with_panic(async move { shared.read_vectored([NoAddress]).await }).await;
+        assert_eq!(stream.read_exact([0; 5]).await.unwrap().1, *b"bytes");
+
+        let socket = std::rc::Rc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
+        let sender = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        assert!(poll_once(&mut socket.recv_chunk()).await.is_pending());
+        turns(2).await;
+        sender.send_to(b"datagram", socket.local_addr().unwrap()).unwrap();
+        turns(4).await;
+        let shared = socket.clone();
+        ends_with_panic(async move { shared.recv_from(NoAddress).await }).await;
+        assert_eq!(socket.recv_from(vec![0; 16]).await.unwrap().1, b"datagram");
+    });
+}
+
 fn t97_a_buffer_that_panics_when_it_is_written_from_leaves_nothing<R: Runtime>() {
     leaving_nothing::<R>(async {
         let folder = TempDir::new();
@@ -390,4 +420,33 @@ fn t97_a_waker_that_panics_when_it_is_cloned_leaves_nothing<R: Runtime>() {
         assert_eq!(received, 5);
         file.close().await.unwrap();
     });
+}
+
+fn t99_a_touch_of_a_buffer_that_the_kernel_has_is_seen<R: Runtime>() {
+    // Only builds for the address sanitizer see it.
+    let said = |case: &str, is_touched: bool| {
+        let child = Alone::new().case(case).env("ASAN_OPTIONS", "detect_leaks=0:abort_on_error=1");
+        let child = if cfg!(proactor_asan) && is_touched { child.killed_by(libc::SIGABRT) } else { child };
+        child.run(|| {
+            R::new().unwrap().block_on(async {
+                let (stream, mut peer) = half_pair();
+                let (buffer, watch) = Canary::new(64);
+                assert_eq!(watch.touch(40), 0, "nobody has it yet");
+                let mut read = stream.read(buffer);
+                assert!(poll_once(&mut read).await.is_pending());
+                // A standing receive has the stream, so that this one is begun by its end.
+                turns(4).await;
+                if is_touched {
+                    watch.touch(40);
+                }
+                peer.write_all(&[7; 64]).unwrap();
+                let (count, buffer) = read.await.unwrap();
+                assert_eq!((count, watch.touch(40), buffer.init_len()), (64, 7, 64));
+            });
+        })
+    };
+    let said = [said("touched", true), said("left alone", false)];
+    if let (true, [Some(touched), _]) = (cfg!(proactor_asan), &said) {
+        assert!(touched.contains("use-after-poison"), "{touched}");
+    }
 }
