@@ -168,7 +168,7 @@ pub(super) unsafe fn clone(data: *const ()) -> RawWaker {
         std::process::abort(); // a leak in a loop: the count would overflow, as in `Arc`
     }
     if before < CLONE {
-        // SAFETY: the first clone is made on the home thread, where a home reference keeps `shared`.
+        // SAFETY: nobody holds a counted waker, so the caller has a home reference, which keeps `shared`.
         unsafe { Arc::increment_strong_count(header.shared) };
     }
     RawWaker::new(data, &WAKER)
@@ -222,7 +222,7 @@ pub(super) unsafe fn wake_ref(task: NonNull<Header>) {
         }
     });
     if at_home.is_none() {
-        // SAFETY: by the caller's word.
+        // SAFETY: the caller's promise is the same.
         unsafe { wake_from_elsewhere(task) };
     }
 }
@@ -230,7 +230,7 @@ pub(super) unsafe fn wake_ref(task: NonNull<Header>) {
 /// Puts the task into the inbox: once, however often it is woken until the loop looks there.
 ///
 /// # Safety
-/// The caller holds a counted waker.
+/// The caller holds a counted waker, or a home reference on the home thread, where no loop or another one may run now.
 #[cold]
 unsafe fn wake_from_elsewhere(task: NonNull<Header>) {
     // SAFETY: by the caller's word.
@@ -238,7 +238,8 @@ unsafe fn wake_from_elsewhere(task: NonNull<Header>) {
     if header.posted.swap(true, Ordering::AcqRel) {
         return;
     }
-    // SAFETY: the cell is alive, and the reference made here is given back by `deliver`, or below.
+    // SAFETY: the cell is alive, and the count taken here, the first one perhaps, is given back by `deliver`, or below.
+    // What the caller holds keeps `shared` meanwhile: a home reference counts for it as a waker does.
     unsafe {
         let data = task.as_ptr().cast_const().cast::<()>();
         let _ = clone(data); // counted for the time in the inbox
@@ -252,7 +253,7 @@ unsafe fn wake_from_elsewhere(task: NonNull<Header>) {
 /// The inbox hands the task to the loop (or, at the end, back).
 pub(super) unsafe fn deliver(node: NonNull<Node>, delivery: Delivery) {
     let task = node.cast::<Header>();
-    // SAFETY: `wake_ref` took a counted reference for the time in the inbox. The exchange acquires what
+    // SAFETY: `wake_from_elsewhere` took a counted reference for the time in the inbox. The exchange acquires what
     // every waker wrote that found the flag set.
     unsafe {
         task.as_ref().posted.swap(false, Ordering::AcqRel);

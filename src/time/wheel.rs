@@ -816,7 +816,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(128))]
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 128 }))]
 
         #[test]
         fn agrees_with_an_ordered_map(ops in prop::collection::vec(op(), 1..200)) {
