@@ -34,9 +34,6 @@ pub enum Feature {
     CqeSkip,
     /// `IORING_OP_FTRUNCATE` (6.9); else ftruncate(2) on the blocking pool.
     Ftruncate,
-    /// Multishot `IORING_OP_ACCEPT` (5.19, used from 6.8 on, where it is sound): one operation accepts until it is ended;
-    /// else one for each connection.
-    MultishotAccept,
     /// Multishot `IORING_OP_RECV` and `IORING_OP_RECVMSG` (6.0): one operation receives until it is ended. Needs
     /// [`BufferRing`](Self::BufferRing); else the loop polls, and receives when there is something.
     MultishotRecv,
@@ -59,9 +56,9 @@ pub enum Feature {
     /// `IORING_OP_SEND_ZC` and `IORING_OP_SENDMSG_ZC` (6.0, 6.1): sends that do not copy, where they are asked for; else
     /// the ordinary ones.
     SendZeroCopy,
-    /// Direct descriptors, in a table of the ring (`IORING_REGISTER_FILES2`, `IORING_OP_FIXED_FD_INSTALL`; used from 6.9
-    /// on, where the ring has all operations on them): see [`net::direct`](crate::net::direct). Needs
-    /// [`Ftruncate`](Self::Ftruncate); else ordinary ones take their place.
+    /// Direct descriptors, in a table of the ring (`IORING_REGISTER_FILES2`, `IORING_OP_FIXED_FD_INSTALL`; used from 6.10
+    /// on, where the ring has all operations on them, and accepts without waiting): see
+    /// [`net::direct`](crate::net::direct). Needs [`Ftruncate`](Self::Ftruncate); else ordinary ones take their place.
     DirectDescriptors,
     /// `IORING_REGISTER_BUFFERS2` (5.19, with places that are filled later): see
     /// [`RegisteredBuf`](crate::buf::RegisteredBuf); else it is an ordinary buffer.
@@ -96,7 +93,6 @@ impl Feature {
         Feature::RegisteredRing,
         Feature::CqeSkip,
         Feature::Ftruncate,
-        Feature::MultishotAccept,
         Feature::MultishotRecv,
         Feature::MultishotRead,
         Feature::MultishotPoll,
@@ -126,7 +122,6 @@ impl Feature {
             Feature::RegisteredRing => "REGISTER_RING_FDS",
             Feature::CqeSkip => "CQE_SKIP_SUCCESS",
             Feature::Ftruncate => "OP_FTRUNCATE",
-            Feature::MultishotAccept => "ACCEPT_MULTISHOT",
             Feature::MultishotRecv => "RECV_MULTISHOT",
             Feature::MultishotRead => "OP_READ_MULTISHOT",
             Feature::MultishotPoll => "POLL_ADD_MULTI",

@@ -15,6 +15,7 @@
 //! | `poller.rs` | the selector; the only file that calls epoll |
 //! | `buffers.rs` | memory for chunks, and how the kernel takes buffers of it |
 //! | `table.rs`, `fixed.rs` | the ring's own tables: direct descriptors, registered buffers |
+//! | `listening.rs` | how the ring waits for the clients of a listener |
 //! | `shortage.rs` | waiting for a descriptor to become free |
 //! | `readiness.rs` | the proactor's descriptor for a foreign loop |
 //! | `dispatch.rs` | how an operation begins, goes on and is given up: on the ring, by a call, on the pool |
@@ -35,6 +36,7 @@ mod fixed;
 pub(crate) mod kernel;
 #[cfg(proactor_asan)]
 mod lent;
+mod listening;
 mod open;
 #[macro_use]
 pub(crate) mod repeat;
@@ -417,7 +419,7 @@ impl Driver {
         self.slots.live() - self.slots.standing() - usize::from(self.own().is_some())
     }
 
-    /// Operations of endpoints: multishot receives and accepts.
+    /// Operations of endpoints: multishot receives and polls.
     pub(crate) fn standing_operations(&self) -> usize {
         self.slots.standing()
     }

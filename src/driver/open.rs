@@ -133,9 +133,6 @@ impl Uring {
         uring.round_trip(&opcode::Nop::new().build()).map_err(|error| refuse(Stage::Enter, error))?;
         // Multishot forms can't be probed; each came in one kernel with an operation that can. (sendmsg came last.)
         for (feature, contemporary) in [
-            // Before 6.8 one that ends because its completions have overflowed may answer with something else than a
-            // descriptor.
-            (Feature::MultishotAccept, opcode::FixedFdInstall::CODE),
             (Feature::BufferRing, opcode::Socket::CODE),
             (Feature::MultishotRecv, opcode::SendZc::CODE),
             (Feature::MultishotRead, opcode::ReadMulti::CODE),
@@ -149,6 +146,10 @@ impl Uring {
             if opcodes.has(contemporary) && !masked.has(feature) {
                 features = features.with(feature);
             }
+        }
+        // An accept that does not wait came together with bundles, in Linux 6.10.
+        if !uring.ring.params().is_feature_recvsend_bundle() {
+            features = features.without(Feature::DirectDescriptors);
         }
         let (mut refused, mut buffers) = (Vec::new(), None);
         if let Some(microseconds) = config.napi_busy_poll

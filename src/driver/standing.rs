@@ -14,7 +14,7 @@ use super::slot::Life;
 use super::slots::{Key, Occupied};
 use crate::op::Op;
 use crate::op::endpoint::Share;
-use crate::op::standing::{Bytes, Connections, Datagram, Datagrams, Readiness, Stand, Standing};
+use crate::op::standing::{Bytes, Datagram, Datagrams, Readiness, Stand, Standing};
 
 /// Bytes of a buffer for a datagram, which has one of its own. Pages that are not written to cost nothing.
 const DATAGRAM_BUFFER: usize = Datagram::LARGEST.next_multiple_of(4_096);
@@ -23,9 +23,8 @@ impl Driver {
     /// Has an operation fill the endpoint's arrivals, if this machine can: then somebody who waits for an arrival is
     /// woken, or for its end. False where it can't, or not now.
     pub(super) fn arm(&self, endpoint: &Share, what: Standing) -> bool {
-        self.check_home(endpoint.descriptor.home(), "a receive or accept");
+        self.check_home(endpoint.descriptor.home(), "a receive");
         let feature = match what {
-            Standing::Connections => Feature::MultishotAccept,
             Standing::Bytes | Standing::Datagrams => Feature::MultishotRecv,
             Standing::Read => Feature::MultishotRead,
             Standing::Readiness(_) => Feature::MultishotPoll,
@@ -37,7 +36,6 @@ impl Driver {
         }
         let shared = endpoint.endpoint().clone();
         let key = match what {
-            Standing::Connections => self.stand(Stand::new(shared, Connections)),
             Standing::Readiness(direction) => self.stand(Stand::new(shared, Readiness(direction))),
             Standing::Bytes | Standing::Read if self.streams.top_up() => {
                 let limited = self.features.has(Feature::RecvLimit);

@@ -9,17 +9,22 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use crate::driver::current;
+use super::addr::cancelled;
 use crate::driver::shortage::Relief;
 use crate::driver::submission::Submission;
-use crate::op;
+use crate::driver::{Driver, current};
+use crate::op::Op;
 use crate::op::endpoint::Share;
-use crate::op::fd::Opened;
+use crate::op::gate::{Pass, Side};
+use crate::op::poll::PollListener;
+use crate::op::socket::{Accept, Accepted};
+use crate::task::no_runtime;
 use crate::time::{Sleep, now, sleep_until};
 
 /// The first pause after a failure, and the longest.
@@ -32,20 +37,31 @@ pub(super) struct Acceptor {
     pub(super) endpoint: Share,
     /// Until when the kernel need not be asked, and the pause that led to this; after a failure.
     exhausted: Cell<Option<(Instant, Duration)>>,
+    /// What the ring polls in the listener's place; none on the selector.
+    set: Option<Rc<OwnedFd>>,
 }
 
 impl Acceptor {
-    pub(super) fn new(endpoint: Share) -> Rc<Self> {
-        Rc::new(Acceptor { endpoint, exhausted: Cell::new(None) })
+    /// The acceptor of a listener that belongs to the runtime of this thread. On the ring it has an epoll set, made now
+    /// so that a later lack of descriptors does not concern it.
+    pub(super) fn new(endpoint: Share) -> io::Result<Rc<Self>> {
+        let set = current().map_or(Ok(None), |driver| driver.set_of_listener(&endpoint.descriptor))?;
+        Ok(Rc::new(Acceptor { endpoint, exhausted: Cell::new(None), set: set.map(Rc::new) }))
+    }
+
+    /// What the ring is to poll before an accept is tried; none where the operation waits by itself, or need not wait.
+    fn polled(&self, driver: &Driver) -> Option<Rc<OwnedFd>> {
+        let polls = driver.check_origin().is_ok() && !self.endpoint.has_arrivals();
+        self.set.clone().filter(|_| polls)
     }
 
     /// The kernel has answered: notes whether it lacked a descriptor, or memory for one.
-    fn note(&self, answer: &io::Result<Opened>) {
+    fn note<T>(&self, answer: &io::Result<T>) {
         let error = answer.as_ref().err();
         match error.and_then(io::Error::raw_os_error) {
             _ if error.is_some_and(|error| error.kind() == io::ErrorKind::QuotaExceeded) => self.lacks_room(),
             Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => self.lacks_room(),
-            Some(libc::ECANCELED) => {} // it says nothing about descriptors
+            Some(libc::ECANCELED | libc::EAGAIN | libc::EINTR) => {} // they say nothing about descriptors
             _ => self.exhausted.set(None),
         }
     }
@@ -80,7 +96,12 @@ impl Future for Pause {
     }
 }
 
-/// One connection, without its address.
+/// The accept of one connection.
+///
+/// Nothing is accepted before this is polled and there is a connection: a loop that does something else, or nothing at
+/// all, takes neither a client nor the kernel's wake-up for one, so another loop or process with the same listener
+/// serves it. On the ring that takes two steps. An operation waits until the listener has a connection
+/// ([`PollListener`]); then accept4(2) is called, or the ring accepts into its table, and neither waits.
 pub(super) struct Accepting {
     acceptor: Rc<Acceptor>,
     /// Into the ring's table.
@@ -93,7 +114,13 @@ enum State {
     /// Not polled yet.
     New,
     Pausing(Pause),
-    Asking(Submission<op::socket::Accept>),
+    /// Before the gate, or through it and about to ask.
+    Entering(Pass),
+    /// The ring waits for a connection.
+    Waiting(Pass, Submission<PollListener>),
+    Asking(Submission<Accept>),
+    /// It has given its result.
+    Over,
 }
 
 impl Accepting {
@@ -109,7 +136,9 @@ impl Accepting {
     pub(super) fn request_cancel(&mut self) {
         self.cancelled = true;
         match &mut self.state {
-            State::New => {}
+            State::New | State::Over => {}
+            State::Entering(pass) => pass.withdraw(),
+            State::Waiting(_, step) => step.request_cancel(),
             State::Asking(step) => step.request_cancel(),
             State::Pausing(_) => {
                 let before = std::mem::replace(&mut self.state, State::New);
@@ -120,46 +149,87 @@ impl Accepting {
         }
     }
 
-    /// Whose connections it takes.
+    /// The listener whose connections it takes.
     pub(super) fn listener(&self) -> &Share {
         &self.acceptor.endpoint
     }
 
-    /// Takes the next one.
-    pub(super) fn again(&mut self) {
-        self.state = State::New;
+    fn enter(&self) -> State {
+        State::Entering(Pass::new(&self.acceptor.endpoint, Side::Receive))
     }
 
-    fn ask(&self) -> State {
-        let mut step = Submission::new(op::socket::Accept::new(&self.acceptor.endpoint, self.direct));
-        if self.cancelled {
-            step.request_cancel();
+    /// Begins, through the gate: has the ring wait for a connection, or submits the operation, which does so itself.
+    fn begin(&self, pass: Pass, driver: &Driver) -> State {
+        match self.acceptor.polled(driver) {
+            Some(set) => {
+                let wait = PollListener::new(set, &self.acceptor.endpoint.descriptor);
+                State::Waiting(pass, Submission::new(wait))
+            }
+            None => State::Asking(Submission::new(Accept::new(pass, self.direct))),
         }
-        State::Asking(step)
+    }
+
+    /// Accepts what the ring has reported: gives the next state, or the result.
+    fn take(&self, pass: Pass, driver: &Driver) -> Result<State, io::Result<Accepted>> {
+        if self.direct && driver.has_direct_descriptors() {
+            return Ok(State::Asking(Submission::new(Accept::new(pass, true))));
+        }
+        let (answer, pass) = driver.call_now(Accept::reported(pass));
+        self.answered(answer, pass)
+    }
+
+    /// An accept has ended with this: gives the next state if there is to be another, or the result.
+    fn answered(&self, answer: io::Result<Accepted>, pass: Pass) -> Result<State, io::Result<Accepted>> {
+        self.acceptor.note(&answer);
+        match answer.as_ref().map_err(io::Error::kind) {
+            // Another loop was faster.
+            Err(io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(State::Entering(pass)),
+            _ => Err(answer),
+        }
     }
 }
 
 impl Future for Accepting {
-    type Output = io::Result<Opened>;
+    type Output = io::Result<Accepted>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
         loop {
-            self.state = match &mut self.state {
-                State::New => match self.acceptor.pause().filter(|_| !self.cancelled) {
-                    Some(pause) => State::Pausing(pause),
-                    None => self.ask(),
+            let next = match &mut this.state {
+                State::New => match this.acceptor.pause().filter(|_| !this.cancelled) {
+                    Some(pause) => Ok(State::Pausing(pause)),
+                    None => Ok(this.enter()),
                 },
                 State::Pausing(pause) => {
                     ready!(Pin::new(pause).poll(cx));
-                    self.ask()
+                    Ok(this.enter())
+                }
+                State::Entering(_) if this.cancelled => Err(Err(cancelled())),
+                State::Entering(pass) => {
+                    ready!(pass.poll_enter(cx));
+                    let driver = current().unwrap_or_else(|| no_runtime(Accept::NAME));
+                    let before = std::mem::replace(&mut this.state, State::Over);
+                    let State::Entering(pass) = before else { unreachable!("matched above") };
+                    Ok(this.begin(pass, &driver))
+                }
+                State::Waiting(_, step) => {
+                    let ended = ready!(Pin::new(step).poll(cx));
+                    let driver = current().unwrap_or_else(|| no_runtime(Accept::NAME));
+                    let before = std::mem::replace(&mut this.state, State::Over);
+                    let State::Waiting(pass, _) = before else { unreachable!("matched above") };
+                    ended.map_err(Err).and_then(|()| this.take(pass, &driver))
                 }
                 State::Asking(step) => {
-                    let answer = ready!(Pin::new(step).poll(cx));
-                    self.acceptor.note(&answer);
-                    match answer {
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => self.ask(),
-                        answer => return Poll::Ready(answer),
-                    }
+                    let (answer, pass) = ready!(Pin::new(step).poll(cx));
+                    this.answered(answer, pass)
+                }
+                State::Over => panic!("an accept was polled after it had given its result"),
+            };
+            match next {
+                Ok(state) => this.state = state,
+                Err(answer) => {
+                    this.state = State::Over;
+                    return Poll::Ready(answer);
                 }
             }
         }

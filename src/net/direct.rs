@@ -250,7 +250,7 @@ impl TcpListener {
     /// Takes a listener of the standard library over.
     ///
     /// # Errors
-    /// Those of fcntl(2).
+    /// Those of fcntl(2), and on the proactor of epoll_create1(2).
     ///
     /// # Panics
     /// Outside a runtime.
@@ -261,7 +261,8 @@ impl TcpListener {
 
     /// Waits for a connection. (Its address costs a system call more: [`TcpStream::peer_addr`].)
     ///
-    /// One operation accepts one connection: a multishot accept would lose those for which the table has no place.
+    /// A connection is accepted when the future is polled and there is one, as by
+    /// [`TcpListener::accept`](super::TcpListener::accept).
     ///
     /// # Errors
     /// Those of accept(2), and `QuotaExceeded` when the table is full. Simply try again: as after `EMFILE`
@@ -386,8 +387,9 @@ impl Future for AcceptFrom {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let accepted = Pin::new(&mut self.0).poll(cx);
-        accepted
-            .map_ok(|opened| TcpStream(super::TcpStream::from_opened(opened, "direct::TcpListener::accept")))
+        accepted.map_ok(|accepted| {
+            TcpStream(super::TcpStream::from_opened(accepted.connection, "direct::TcpListener::accept"))
+        })
     }
 }
 

@@ -10,9 +10,11 @@
 //! Dropping a future, as `select!` and timeouts do, loses nothing: what the kernel delivers belongs to the stream, the
 //! socket or the listener, and waits there for whoever asks next, in order, however it asks.
 //!
-//! - *Standing operations*: on the proactor `recv`, `recv_chunk` and `accept` stand on one multishot operation of their
-//!   object, which fills its queue. It is ended when the queue holds enough and nobody comes (256 KiB of bytes, 64
-//!   connections; what is under way by then comes on top), and begun again when it is empty.
+//! - *Standing operations*: on the proactor `recv` and `recv_chunk` stand on one multishot operation of their object, which
+//!   fills its queue. It is ended when the queue holds enough and nobody comes (256 KiB of bytes; what is under way by
+//!   then comes on top), and begun again when it is empty.
+//! - *Accepts* take a connection when their future is polled, and not before. Until then it stays in the kernel's backlog,
+//!   takes no descriptor, and may be accepted by another loop or process that has the same listener.
 //! - *Reads into the caller's buffer* that are dropped with the operation in flight give what it still receives to the
 //!   same queue; a `read_exact` gives back what it had.
 //! - *Writes* that are dropped may have been sent, whole or in part: [`bytes_sent`](TcpStream::bytes_sent) tells, when a
@@ -119,9 +121,11 @@ fn socket(address: &SocketAddr, kind: Type, protocol: Protocol) -> io::Result<So
 
 /// An Internet address, or an error for a socket of another family.
 fn internet(address: io::Result<SockAddr>) -> io::Result<SocketAddr> {
-    address?.as_socket().ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidInput, "the socket's address is neither IPv4 nor IPv6")
-    })
+    address?.as_socket().ok_or_else(not_internet)
+}
+
+fn not_internet() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "the socket's address is neither IPv4 nor IPv6")
 }
 
 /// What a method with `poll_` in its name goes on with: a future that has not given its result. Its memory is kept for

@@ -16,7 +16,7 @@ use super::addr::ToSocketAddrs;
 use super::incoming::Incoming;
 use super::quiesce::{ListenerIntoOwnedFd, Quiesce, Surrender};
 use super::tcp_stream::TcpStream;
-use super::{Binding, Unfinished, adopt, internet, socket};
+use super::{Binding, Unfinished, adopt, internet, not_internet, socket};
 use crate::driver::{attach, let_go};
 use crate::io::Close;
 use crate::op::endpoint::{Arrival, Share};
@@ -24,8 +24,21 @@ use crate::op::fd::Opened;
 
 /// A socket that accepts connections.
 ///
-/// Dropping it closes it, and every connection that it had received and not handed out. The backlog is 1,024;
-/// the kernel limits it to `net.core.somaxconn`.
+/// Dropping it closes it, and the kernel resets the connections that wait in its backlog. The backlog is 1,024; the
+/// kernel limits it to `net.core.somaxconn`.
+///
+/// # Several loops with one listener
+/// A connection is accepted when the future of an accept is polled, never ahead of that: so a program that serves one
+/// client after the other holds the descriptor of one. Several loops, threads or processes may have the same listener
+/// (`try_clone` of the standard library's, then [`from_std`](Self::from_std); or descriptors kept across a fork). Each new
+/// client wakes all loops that wait in an accept, and the first one takes it; a loop that is busy, sleeps, or does not run
+/// leaves its clients to the others. With many loops it is cheaper to give each a listener of its own on the same port, by
+/// `SO_REUSEPORT`; then the kernel distributes the clients, and those of a loop that does not run wait for it.
+///
+/// On the proactor a listener has a second descriptor: an epoll set, which the ring polls in its place. So nothing in the
+/// ring keeps the listener open, and its port is free as soon as the process has ended, also by `SIGKILL` or `exit`.
+/// (Streams, UDP sockets and files of operations that were in flight then are closed some milliseconds later, when the
+/// kernel takes the ring apart.)
 ///
 /// # Examples
 /// ```
@@ -53,7 +66,8 @@ impl TcpListener {
     /// Port 0 lets the kernel choose; [`local_addr`](Self::local_addr) tells.
     ///
     /// # Errors
-    /// Those of the look-up, socket(2), bind(2) and listen(2); of several addresses, the last one's.
+    /// Those of the look-up, socket(2), bind(2) and listen(2), and on the proactor of epoll_create1(2); of several
+    /// addresses, the last one's.
     ///
     /// # Panics
     /// When polled outside a runtime.
@@ -63,27 +77,28 @@ impl TcpListener {
             socket.set_reuse_address(true)?;
             socket.bind(&SockAddr::from(*address))?;
             socket.listen(BACKLOG)?;
-            Ok(TcpListener::from_fd(socket.into(), "TcpListener::bind"))
+            TcpListener::from_fd(socket.into(), "TcpListener::bind")
         }))
     }
 
     /// Takes a listener of the standard library over.
     ///
     /// # Errors
-    /// Those of fcntl(2).
+    /// Those of fcntl(2), and on the proactor of epoll_create1(2).
     ///
     /// # Panics
     /// Outside a runtime.
     #[track_caller]
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
-        let listener = Self::from_fd(adopt(listener.into())?, "TcpListener::from_std");
+        let listener = Self::from_fd(adopt(listener.into())?, "TcpListener::from_std")?;
         listener.acceptor.endpoint.descriptor.lend();
         Ok(listener)
     }
 
     #[track_caller]
-    fn from_fd(fd: OwnedFd, what: &str) -> Self {
-        TcpListener { acceptor: Acceptor::new(Share::new(attach(fd, what))), polled: Unfinished::default() }
+    fn from_fd(fd: OwnedFd, what: &str) -> io::Result<Self> {
+        let acceptor = Acceptor::new(Share::new(attach(fd, what)))?;
+        Ok(TcpListener { acceptor, polled: Unfinished::default() })
     }
 
     pub(super) fn acceptor(&self) -> &Rc<Acceptor> {
@@ -92,6 +107,9 @@ impl TcpListener {
 
     /// Waits for a connection; gives the stream and its peer's address.
     ///
+    /// A connection that its peer has reset while it was in the backlog is given as well: its bytes can be received, and
+    /// then `ECONNRESET`.
+    ///
     /// # Errors
     /// Those of accept(2). Some concern only the one connection (ECONNABORTED, and errors of the network);
     /// on EMFILE, ENFILE, ENOBUFS and ENOMEM connections stay in the backlog. Simply try again: after such
@@ -99,8 +117,7 @@ impl TcpListener {
     /// with each failure in a row, up to 1 s), so that a loop around it does not spin.
     ///
     /// # Cancellation
-    /// Dropping it loses no connection: one that was accepted all the same goes to the next accept, or is
-    /// closed with the listener.
+    /// Dropping it loses no connection: none is accepted before the future is polled.
     pub fn accept(&self) -> Accept {
         Accept(AcceptFrom::new(&self.acceptor))
     }
@@ -119,8 +136,7 @@ impl TcpListener {
         self.polled.poll(cx, || self.accept())
     }
 
-    /// Ends the listener's own operation, and waits until the kernel holds nothing of it any more. Connections that had
-    /// been accepted stay in its queue, for the next accept.
+    /// Waits for its turn among the accepts, so that no accept of the listener is under way.
     ///
     /// # Errors
     /// None but `ECANCELED`.
@@ -131,14 +147,18 @@ impl TcpListener {
         Quiesce::of(&self.acceptor.endpoint)
     }
 
-    /// Gives the descriptor away, together with the connections that had been accepted and not handed out.
+    /// Gives the descriptor away, together with connections that had been accepted and not handed out: none, as nothing is
+    /// accepted ahead.
     ///
     /// # Errors
     /// `ResourceBusy` while futures of this listener are still there; it is closed then.
     pub fn into_owned_fd(self) -> ListenerIntoOwnedFd {
         let connections = |arrivals: Vec<Arrival>| {
             let connection = |arrival| match arrival {
-                Arrival::Connection(Opened::Raw(fd)) => Some(fd),
+                Arrival::Connection(accepted) => match accepted.connection {
+                    Opened::Raw(fd) => Some(fd),
+                    Opened::Direct(_) => None,
+                },
                 _ => None,
             };
             arrivals.into_iter().filter_map(connection).collect()
@@ -227,17 +247,9 @@ impl Future for AcceptFrom {
     type Output = io::Result<(TcpStream, SocketAddr)>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            let accepted = ready!(Pin::new(&mut self.step).poll(cx)).and_then(|opened| {
-                let stream =
-                    TcpStream::from_opened(opened, "TcpListener::accept").inherit(self.step.listener());
-                stream.peer_addr().map(|peer| (stream, peer))
-            });
-            match accepted {
-                // It was reset while it waited in the backlog, and nobody can tell whose it was.
-                Err(error) if error.kind() == io::ErrorKind::NotConnected => self.step.again(),
-                accepted => return Poll::Ready(accepted),
-            }
-        }
+        let accepted = ready!(Pin::new(&mut self.step).poll(cx))?;
+        let stream = TcpStream::from_opened(accepted.connection, "TcpListener::accept");
+        let stream = stream.inherit(self.step.listener());
+        Poll::Ready(accepted.peer.ok_or_else(not_internet).map(|peer| (stream, peer)))
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! *Gates* (`gate.rs`) let one receive and one send through at a time.
 //!
-//! *Arrivals* are what the kernel delivered and nobody has taken yet: what a *standing operation* (a multishot receive
-//! or accept, which belongs to the endpoint and not to a future) has brought, and what came for futures that had gone.
+//! *Arrivals* are what the kernel delivered and nobody has taken yet: what a *standing operation* (a multishot receive,
+//! which belongs to the endpoint and not to a future) has brought, and what came for futures that had gone.
 //! The next receive or accept is answered from here first, so that dropping a future loses nothing.
 //!
 //! Who uses the endpoint holds a [`Share`] of it. When the last one goes, the standing operation is ended; it keeps the
@@ -18,8 +18,9 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::fd::{Descriptor, Opened};
+use super::fd::Descriptor;
 use super::gate::{Gate, Side};
+use super::socket::Accepted;
 use super::standing::Datagram;
 use crate::buf::Chunk;
 use crate::task::waker::Waiter;
@@ -57,7 +58,8 @@ pub(crate) enum Arrival {
     /// The end of a stream.
     End,
     Datagram(Datagram),
-    Connection(Opened),
+    /// An accept was dropped while it was in flight.
+    Connection(Box<Accepted>),
     /// Something happened: see `poll.rs`.
     Ready,
     /// An error that the kernel reports only once, such as ECONNRESET.
@@ -201,7 +203,7 @@ impl Endpoint {
         taken
     }
 
-    /// How much has arrived and was not taken: bytes, with a surcharge for each chunk, or connections.
+    /// How much has arrived and was not taken: bytes, with a surcharge for each chunk.
     pub(crate) fn holds(&self) -> usize {
         self.arrivals.borrow().weight
     }

@@ -19,7 +19,7 @@
 //! | `open_file.rs` | `OpenFile`: a file's descriptor, with what operations on it share |
 //! | `endpoint.rs` | `Endpoint`: a socket with what its operations share, and what has arrived and was not taken |
 //! | `gate.rs` | `Pass`: one receive and one send of an endpoint at a time |
-//! | `standing.rs` | multishot receive, read, recvmsg, accept and poll: operations of an endpoint, not of a future |
+//! | `standing.rs` | multishot receive, read, recvmsg and poll: operations of an endpoint, not of a future |
 //! | `receive.rs` | receiving into the loop's memory once bytes are there |
 //! | `poll.rs` | waiting until a descriptor is ready, for I/O of others |
 //! | `transfer.rs` | `Transfer`: operations that move part of a buffer, one step at a time |

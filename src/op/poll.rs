@@ -6,12 +6,14 @@
 //! to give, such as a socket with something in its queue of errors. A ring without standing polls asks for the level.
 
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use io_uring::opcode;
 
 use super::endpoint::{Arrival, Share};
-use super::fd::on_fd;
+use super::fd::{Descriptor, on_fd};
 use super::gate::{Pass, Side};
 use super::standing::Standing;
 use super::{Completion, Direction, Entry, Op, Wait};
@@ -111,5 +113,49 @@ impl Op for PollReady {
 
     fn complete(self, completion: Completion) -> Self::Output {
         (completion.unit(), self.pass)
+    }
+}
+
+/// Waits until a listener has a connection, by way of an epoll set that contains the listener: for the ring.
+///
+/// A ring keeps the files open that its operations name, until it is taken apart, and the kernel does that some time
+/// after the process has ended. A set does not keep its members open. So a listener closes with its last descriptor,
+/// and its port is free, while this operation is still with the kernel.
+pub(crate) struct PollListener {
+    set: Rc<OwnedFd>,
+    home: *const (),
+}
+
+impl PollListener {
+    /// The set contains this descriptor.
+    pub(crate) fn new(set: Rc<OwnedFd>, listener: &Descriptor) -> Self {
+        PollListener { set, home: listener.home() }
+    }
+}
+
+impl Op for PollListener {
+    type Output = io::Result<()>;
+    /// The operation that waits.
+    const NAME: &'static str = "accept";
+    const OPCODE: u8 = opcode::PollAdd::CODE;
+
+    fn bound_to(&self) -> Option<*const ()> {
+        Some(self.home)
+    }
+
+    fn entry(&mut self) -> Entry {
+        opcode::PollAdd::new(io_uring::types::Fd(self.set.as_raw_fd()), libc::POLLIN as u32).build()
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Now
+    }
+
+    fn call(&mut self) -> Call {
+        unreachable!("only a ring waits for listeners this way")
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        completion.unit()
     }
 }

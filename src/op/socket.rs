@@ -2,19 +2,21 @@
 //! recv(2), send(2), socket(2), accept4(2), connect(2), shutdown(2), read(2), write(2).
 //!
 //! Facts that shape this file: sends carry MSG_NOSIGNAL, so that a closed peer is EPIPE and never SIGPIPE.
-//! Accept asks for no address: multishot accept can't give one, and getpeername(2) does as well. A receive
-//! of zero bytes is answered here, since the kernel would wait for data in some protocols.
+//! Accept asks for the peer's address: getpeername(2) has none of a connection that was reset in the backlog. An accept
+//! never waits: one that does takes the kernel's wake-up for a client, and the client, although its loop may be away. A
+//! receive of zero bytes is answered here, since the kernel would wait for data in some protocols.
 
 use std::io;
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
 use io_uring::opcode;
-use socket2::SockAddr;
+use socket2::{SockAddr, SockAddrStorage};
 
 use super::endpoint::{Arrival, Endpoint, Medium, Share};
 use super::fd::{Descriptor, Opened, Vacancy, on_fd};
 use super::gate::{Pass, Side};
-use super::standing::Standing;
 use super::transfer::{Transfer, Window};
 use super::{Completion, Direction, Entry, Kind, Op, Wait};
 use crate::buf::{Chunk, IoBuf, IoBufMut, fill, first, note_init};
@@ -307,42 +309,84 @@ impl<B: IoBuf> Transfer<B> for Sender {
     }
 }
 
-/// Takes one connection off a listener's queue.
+/// A connection that was accepted, and the address of its peer: none for a direct descriptor, and where it is no
+/// Internet address.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) connection: Opened,
+    pub(crate) peer: Option<SocketAddr>,
+}
+
+/// Takes one connection off a listener's queue, and does not wait for one: on the ring it completes at once.
 pub(crate) struct Accept {
     pass: Pass,
-    connection: Connection,
+    source: Source,
 }
 
 /// Where the connection goes, or comes from.
-enum Connection {
-    /// Among the process's descriptors.
-    Raw,
+enum Source {
+    /// Among the process's descriptors. True if the listener has just been reported to have a connection.
+    Process(Address, bool),
     /// Into the ring's table, in which no place has been set aside yet.
     Direct,
-    Into(Vacancy),
-    /// It had arrived before.
-    Early(Opened),
-    /// There was no place.
+    Table(Vacancy),
+    /// It was accepted before, for a future that was dropped.
+    Early(Box<Accepted>),
+    /// The table had no place.
     Failed(io::Error),
 }
 
 impl Accept {
-    pub(crate) fn new(endpoint: &Share, direct: bool) -> Self {
-        let connection = if direct { Connection::Direct } else { Connection::Raw };
-        Accept { pass: Pass::new(endpoint, Side::Receive), connection }
+    /// The pass is one of the receiving side; `direct` asks for a direct descriptor.
+    pub(crate) fn new(pass: Pass, direct: bool) -> Self {
+        let source = if direct { Source::Direct } else { Source::Process(Address::default(), false) };
+        Accept { pass, source }
+    }
+
+    /// One of a listener that has just been reported to have a connection.
+    pub(crate) fn reported(pass: Pass) -> Self {
+        Accept { pass, source: Source::Process(Address::default(), true) }
+    }
+
+    fn finish(source: Source, completion: Completion) -> io::Result<Accepted> {
+        let (into, address) = match source {
+            Source::Early(accepted) => return Ok(*accepted),
+            Source::Failed(error) => return Err(error),
+            Source::Process(address, _) => (None, Some(address)),
+            Source::Table(vacancy) => (Some(vacancy), None),
+            Source::Direct => (None, None),
+        };
+        // SAFETY: a successful accept answers with a new descriptor; it is taken apart once.
+        let connection = unsafe { Opened::answer(completion, into) }?;
+        Ok(Accepted { connection, peer: address.and_then(Address::get) })
     }
 }
 
-impl Connection {
-    fn finish(self, completion: Completion) -> io::Result<Opened> {
-        let into = match self {
-            Connection::Early(opened) => return Ok(opened),
-            Connection::Failed(error) => return Err(error),
-            Connection::Raw | Connection::Direct => None,
-            Connection::Into(vacancy) => Some(vacancy),
+/// Room for an Internet address, which accept(2) fills.
+struct Address {
+    bytes: MaybeUninit<libc::sockaddr_in6>,
+    len: libc::socklen_t,
+}
+
+impl Default for Address {
+    fn default() -> Self {
+        Address { bytes: MaybeUninit::zeroed(), len: size_of::<libc::sockaddr_in6>() as libc::socklen_t }
+    }
+}
+
+impl Address {
+    /// None if it is no Internet address.
+    fn get(self) -> Option<SocketAddr> {
+        let len = (self.len as usize).min(size_of::<libc::sockaddr_in6>());
+        let mut storage = MaybeUninit::<SockAddrStorage>::zeroed();
+        // SAFETY: the storage is larger than any address, and zeros are one; the bytes are those of an address, or the
+        // zeros from which this one was made.
+        let address = unsafe {
+            let bytes = self.bytes.as_ptr().cast::<u8>();
+            storage.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(bytes, len);
+            SockAddr::new(storage.assume_init(), len as libc::socklen_t)
         };
-        // SAFETY: a successful accept answers with a new descriptor; it is taken apart once.
-        unsafe { Opened::answer(completion, into) }
+        address.as_socket()
     }
 }
 
@@ -352,7 +396,8 @@ pub(super) const ACCEPT_FLAGS: i32 = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
 const DIRECT_FLAGS: i32 = libc::SOCK_NONBLOCK;
 
 impl Op for Accept {
-    type Output = io::Result<Opened>;
+    /// The place at the gate comes back.
+    type Output = (io::Result<Accepted>, Pass);
     const NAME: &'static str = "accept";
     const OPCODE: u8 = opcode::Accept::CODE;
 
@@ -363,42 +408,39 @@ impl Op for Accept {
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         ready!(self.pass.poll_enter(cx));
         if let Some(arrival) = ready!(self.pass.endpoint().poll_arrival(cx, false)) {
-            return Poll::Ready(Some(match arrival {
-                Arrival::Connection(connection) => {
-                    self.connection = Connection::Early(connection);
-                    0
-                }
-                Arrival::Error(errno) => -errno,
-                other => unreachable!("a listener received {other:?}"),
-            }));
+            let Arrival::Connection(accepted) = arrival else {
+                unreachable!("a listener received {arrival:?}")
+            };
+            self.source = Source::Early(accepted);
+            return Poll::Ready(Some(0));
         }
-        // Not before: what has arrived has a place, and who waits for its turn needs none.
-        if let Connection::Direct = self.connection {
-            self.connection = match self.pass.endpoint().descriptor.vacancy() {
-                Ok(Some(vacancy)) => Connection::Into(vacancy),
-                Ok(None) => Connection::Raw,
-                Err(error) => Connection::Failed(error),
+        // Not before: what was accepted before has a place, and an accept that waits for its turn needs none.
+        if let Source::Direct = self.source {
+            self.source = match self.pass.endpoint().descriptor.vacancy() {
+                Ok(Some(vacancy)) => Source::Table(vacancy),
+                Ok(None) => Source::Process(Address::default(), false),
+                Err(error) => Source::Failed(error),
             };
         }
-        Poll::Ready(matches!(self.connection, Connection::Failed(_)).then_some(-libc::ENFILE))
-    }
-
-    /// A connection for which the ring's table has no place would be lost, so only one is accepted for each place.
-    fn standing(&self) -> Option<(&Share, Standing)> {
-        matches!(self.connection, Connection::Raw).then(|| (self.pass.endpoint(), Standing::Connections))
+        Poll::Ready(matches!(self.source, Source::Failed(_)).then_some(-libc::ENFILE))
     }
 
     fn entry(&mut self) -> Entry {
-        let (into, flags) = match &self.connection {
-            Connection::Into(vacancy) => (Some(vacancy.destination()), DIRECT_FLAGS),
-            _ => (None, ACCEPT_FLAGS),
+        let fd = self.pass.endpoint().descriptor.fd();
+        let null = std::ptr::null_mut::<libc::sockaddr>();
+        let (address, len, into, flags) = match &mut self.source {
+            Source::Process(address, _) => (
+                address.bytes.as_mut_ptr().cast::<libc::sockaddr>(),
+                &raw mut address.len,
+                None,
+                ACCEPT_FLAGS,
+            ),
+            Source::Table(vacancy) => (null, null.cast(), Some(vacancy.destination()), DIRECT_FLAGS),
+            _ => (null, null.cast(), None, ACCEPT_FLAGS),
         };
-        on_fd!(self.pass.endpoint().descriptor.fd(), |fd| {
-            opcode::Accept::new(fd, std::ptr::null_mut(), std::ptr::null_mut())
-                .flags(flags)
-                .file_index(into)
-                .build()
-        })
+        let entry =
+            on_fd!(fd, |fd| opcode::Accept::new(fd, address, len).flags(flags).file_index(into).build());
+        without_waiting(entry)
     }
 
     fn wait(&self) -> Wait<'_> {
@@ -407,23 +449,45 @@ impl Op for Accept {
 
     fn call(&mut self) -> Call {
         let fd = self.pass.endpoint().descriptor.raw();
-        // SAFETY: both pointers are null: no address is asked for.
-        let call = unsafe { Call::new(libc::SYS_accept4, [fd as usize, 0, 0, ACCEPT_FLAGS as usize]) };
+        let reported = matches!(self.source, Source::Process(_, true));
+        let (address, len) = match &mut self.source {
+            Source::Process(address, _) => {
+                (address.bytes.as_mut_ptr() as usize, &raw mut address.len as usize)
+            }
+            _ => (0, 0),
+        };
+        // SAFETY: the address and its length are part of this operation; or both pointers are null, and none is
+        // asked for.
+        let call =
+            unsafe { Call::new(libc::SYS_accept4, [fd as usize, address, len, ACCEPT_FLAGS as usize]) };
         // No flag keeps accept4(2) from waiting on a listener that has been made blocking.
-        if self.pass.endpoint().descriptor.is_lent() { call.if_ready(libc::POLLIN) } else { call }
+        let ask_first = self.pass.endpoint().descriptor.is_lent() && !reported;
+        if ask_first { call.if_ready(libc::POLLIN) } else { call }
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
-        self.connection.finish(completion)
+        (Self::finish(self.source, completion), self.pass)
     }
 
     fn abandoned(self, completion: Completion) {
         // The connection waits for the next accept, or is closed with the listener. The place at the gate is given up
         // after it has been stored.
-        if let Ok(connection) = self.connection.finish(completion) {
-            self.pass.endpoint().arrived(Arrival::Connection(connection));
+        let (accepted, pass) = self.complete(completion);
+        if let Ok(accepted) = accepted {
+            pass.endpoint().arrived(Arrival::Connection(Box::new(accepted)));
         }
     }
+}
+
+/// `IORING_ACCEPT_DONTWAIT`, among the flags of an accept in an entry's `ioprio`.
+const ACCEPT_DONTWAIT: u16 = 1 << 1;
+
+/// Has an accept answer EAGAIN where it would wait for a connection.
+fn without_waiting(mut entry: Entry) -> Entry {
+    const IOPRIO: usize = 2; // behind the opcode and the flags, a byte each
+    // SAFETY: an entry is `struct io_uring_sqe` and nothing else, whose third and fourth byte are this field.
+    unsafe { (&raw mut entry).cast::<u8>().add(IOPRIO).cast::<u16>().write(ACCEPT_DONTWAIT) };
+    entry
 }
 
 /// Makes a socket.

@@ -1,10 +1,10 @@
-//! Standing operations: multishot receive, read, recvmsg, accept and poll. Each belongs to its endpoint, not to a future, and fills
+//! Standing operations: multishot receive, read, recvmsg and poll. Each belongs to its endpoint, not to a future, and fills
 //! the endpoint's arrivals until it ends; nobody claims it. io_uring only: the selector asks when somebody waits.
 //!
 //! Facts that shape this file: any completion without F_MORE ends a multishot operation, whatever its result, which is
 //! as good as any other. ENOBUFS says that the group had no buffer at that moment: it stands for neither data nor their
 //! absence, and hides the end of a stream, so the kernel is asked anew. A completion may carry a buffer although it
-//! failed. At the limit of descriptors a multishot accept ends with EMFILE, and clients stay in the backlog.
+//! failed.
 //! `optlen` of a multishot recv (Linux 6.17) limits its bytes in all: the receive that reaches the limit is the last, and is
 //! not cut. recvmsg and read have no such limit. recvmsg writes a header in front of each datagram: its own four numbers,
 //! then as many bytes of address as were asked for.
@@ -18,9 +18,9 @@ use io_uring::{opcode, squeue};
 use socket2::{SockAddr, SockAddrStorage};
 
 use super::endpoint::{Arrival, Endpoint, Medium};
-use super::fd::{Fd, Opened, on_fd};
+use super::fd::{Fd, on_fd};
 use super::poll::events;
-use super::socket::{ACCEPT_FLAGS, NO_POSITION};
+use super::socket::NO_POSITION;
 use super::{Completion, Direction, Each, Entry, Kind, Op, Wait};
 use crate::buf::Chunk;
 use crate::buf::pool::Lease;
@@ -29,15 +29,12 @@ use crate::sys::call::Call;
 /// Bytes (of streams and datagrams) that are kept for a receiver who does not come, before its stream is left to the
 /// kernel: each chunk counts for 256 bytes more than it has. What is under way by then comes on top.
 const ENOUGH_BYTES: usize = 256 << 10;
-/// Connections, in the same way.
-const ENOUGH_CONNECTIONS: usize = 64;
 /// Reports of readiness that nobody has come for.
 const ENOUGH_REPORTS: usize = 8;
 
 /// What a standing operation brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
-    Connections,
     /// Bytes of a socket.
     Bytes,
     /// Bytes of a pipe.
@@ -233,26 +230,6 @@ impl Brings for Datagrams {
 
     fn ended(&self, _: &Endpoint, completion: Completion) -> bool {
         is_starved(&*self.buffers, completion)
-    }
-}
-
-/// Connections of a listener.
-pub(crate) struct Connections;
-
-impl Brings for Connections {
-    const NAME: &'static str = "accept";
-    const OPCODE: u8 = opcode::AcceptMulti::CODE;
-    const ENOUGH: usize = ENOUGH_CONNECTIONS;
-
-    fn entry(&mut self, fd: Fd) -> Entry {
-        on_fd!(fd, |fd| opcode::AcceptMulti::new(fd).flags(ACCEPT_FLAGS).build())
-    }
-
-    fn take(&mut self, endpoint: &Endpoint, completion: Completion) {
-        // SAFETY: a successful accept answers with a new descriptor, each time.
-        if let Ok(connection) = unsafe { Opened::answer(completion, None) } {
-            endpoint.arrived(Arrival::Connection(connection));
-        }
     }
 }
 

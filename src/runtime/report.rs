@@ -111,7 +111,7 @@ pub struct Live {
     pub tasks: usize,
     /// Operations that have not been taken apart, those of dropped futures included.
     pub ops: usize,
-    /// Operations that belong to listeners, streams and sockets: multishot receives and accepts.
+    /// Operations that belong to streams, sockets and other descriptors: multishot receives and polls.
     pub standing: usize,
     /// Places of the ring's table of direct descriptors that are taken.
     pub direct: usize,

@@ -215,7 +215,7 @@ fn a_dropped_accept_loses_no_direct_connection<R: Runtime>() {
             let mut peer = std::net::TcpStream::connect(address).unwrap();
             peer.write_all(&[round]).unwrap();
             if round % 2 == 0 {
-                turns(1).await; // it is accepted, and the future not polled
+                turns(1).await; // the client is reported, and the future not polled
             }
             drop(accept);
             let server = listener.accept().await.unwrap();
@@ -584,13 +584,15 @@ fn what_has_arrived_is_taken_although_the_table_is_full<R: Runtime>() {
     }
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let connect = || std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let mut accept = listener.accept();
-        assert!(poll_once(&mut accept).await.is_pending());
-        // Who waits for its turn takes no place.
+        assert!(poll_once(&mut accept).await.is_pending(), "it waits for a client");
+        let mut peer = connect();
+        turns(2).await;
+        assert!(poll_once(&mut accept).await.is_pending(), "the ring is asked for it");
+        // One that waits for its turn takes no place.
         let mut second = listener.accept();
         assert!(poll_once(&mut second).await.is_pending());
-        let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        turns(2).await;
         drop((accept, second));
         turns(2).await;
         assert_eq!(runtime.report().live.direct, 1);

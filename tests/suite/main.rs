@@ -47,6 +47,7 @@ mod hooks;
 mod lifetimes;
 mod limits;
 mod lingering;
+mod listeners;
 mod locks;
 mod meetings;
 mod memory;
@@ -141,6 +142,7 @@ fn tests() -> Vec<Test> {
         misuse::tests(),
         limits::tests(),
         lingering::tests(),
+        listeners::tests(),
         data::tests(),
         differential::tests(),
         wakes::tests(),

@@ -181,8 +181,7 @@ async fn sockets() -> Vec<Held> {
 
 /// With multishot operations, and with an operation for each future.
 fn configs<R: Runtime>() -> Vec<Config> {
-    let single =
-        [Feature::MultishotAccept, Feature::MultishotRecv, Feature::MultishotRead, Feature::MultishotPoll];
+    let single = [Feature::MultishotRecv, Feature::MultishotRead, Feature::MultishotPoll];
     let masked = Config::new().mask_all(single);
     if is_proactor::<R>() { vec![Config::new(), masked] } else { vec![Config::new()] }
 }

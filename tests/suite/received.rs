@@ -39,7 +39,6 @@ tests! {
     a_stream_has_one_operation_for_all_chunks,
     a_stream_of_large_pieces_has_none,
     one_receive_fills_several_buffers,
-    t13_the_queue_of_connections_is_bounded,
 }
 
 /// The backend with each feature in use, and with each of those masked that receiving stands on.
@@ -50,7 +49,6 @@ fn machines<R: Runtime>() -> Vec<Config> {
         &[Feature::IncrementalBuffers, Feature::RecvBundle],
         &[Feature::MultishotRecv],
         &[Feature::BufferRing],
-        &[Feature::MultishotAccept],
         &[Feature::DeferTaskrun, Feature::CoopTaskrun],
     ];
     let count = if is_proactor::<R>() { masks.len() } else { 1 };
@@ -271,7 +269,7 @@ fn t05_a_dropped_accept_loses_no_connection<R: Runtime>() {
             if round % 3 == 1 {
                 turns(2).await;
             }
-            let clients: Vec<_> = (0..3).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+            let clients = connect_in_order(&listener, address, 3).await;
             if round % 2 == 0 {
                 turns(2).await;
             }
@@ -299,32 +297,6 @@ fn t13_a_dropped_listener_closes_what_it_had_accepted<R: Runtime>() {
             assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
         }
     });
-}
-
-fn t13_the_queue_of_connections_is_bounded<R: Runtime>() {
-    let runtime = R::new().unwrap();
-    if !uses(&runtime, Feature::MultishotAccept) {
-        return;
-    }
-    runtime.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut clients = vec![std::net::TcpStream::connect(address).unwrap()];
-        drop(listener.accept().await.unwrap());
-        assert_eq!(runtime.report().live.standing, 1);
-        for _ in 0..200 {
-            clients.push(std::net::TcpStream::connect(address).unwrap());
-            turns(1).await;
-        }
-        assert_eq!(runtime.report().live.standing, 0, "it is not armed while nobody comes");
-        for client in &clients[1..] {
-            let (_, peer) = listener.accept().await.unwrap();
-            assert_eq!(peer, client.local_addr().unwrap());
-        }
-        let last = std::net::TcpStream::connect(address).unwrap();
-        assert_eq!(listener.accept().await.unwrap().1, last.local_addr().unwrap());
-    });
-    end(runtime);
 }
 
 fn t45_a_thousand_streams_share_few_buffers<R: Runtime>() {

@@ -131,7 +131,7 @@ fn t16_a_dropped_stream_ends_although_a_receive_was_pending<R: Runtime>() {
 
 fn t17_a_dropped_listener_frees_its_port_although_an_accept_was_pending<R: Runtime>() {
     let own = own_host();
-    for mask in [None, Some(Feature::MultishotAccept)] {
+    for mask in [None, Some(Feature::DeferTaskrun)] {
         let runtime = R::with_config(&Config::new().mask_all(mask)).unwrap();
         runtime.block_on(async {
             for pending in [false, true] {

@@ -32,7 +32,6 @@ pub(crate) const NEEDS: &[(&str, Need)] = &[
         Need::Uses(Feature::DirectDescriptors),
     ),
     ("proactor::pipes::a_pipe_has_one_operation_for_all_chunks", Need::Uses(Feature::MultishotRead)),
-    ("proactor::received::t13_the_queue_of_connections_is_bounded", Need::Uses(Feature::MultishotAccept)),
     // 6.1 reads such a file while the operation is submitted. (Whether a file can be read without waiting was
     // decided by its kind until 6.5.)
     (

@@ -1,7 +1,7 @@
 //! What tests talk to: sockets, bytes and files.
 
 use std::io::{Read, Write};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::unistd::gettid;
 use proactor::net::{TcpListener, TcpStream, UdpSocket};
 
-use super::running::{Thread, thread};
+use super::running::{Thread, thread, until};
 
 /// Two connected streams.
 pub(crate) async fn pair() -> (TcpStream, TcpStream) {
@@ -181,4 +181,31 @@ impl Leased {
     pub(crate) fn open(&self) -> proactor::fs::Open {
         proactor::fs::OpenOptions::new().write(true).open(&self.path)
     }
+}
+
+/// Connections in a listener's backlog: see tcp(7), TCP_INFO, of a socket that listens.
+pub(crate) fn backlog(listener: &impl AsRawFd) -> u32 {
+    let (mut info, mut len) = ([0u32; 26], 104);
+    // SAFETY: the option's bytes are written into memory that has as many.
+    let answer = unsafe {
+        let place = info.as_mut_ptr().cast();
+        libc::getsockopt(listener.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, place, &raw mut len)
+    };
+    assert_eq!(answer, 0);
+    info[6] // tcpi_unacked, behind eight bytes and four other numbers
+}
+
+/// Clients of a listener whose backlog is empty, in the order in which they lie in it. A client may have connected some
+/// time before the kernel puts its connection there, and kernels before 6.4 then put a later one in front.
+pub(crate) async fn connect_in_order(
+    listener: &impl AsRawFd,
+    address: SocketAddr,
+    count: u32,
+) -> Vec<std::net::TcpStream> {
+    let mut clients = Vec::new();
+    for count in 1..=count {
+        clients.push(std::net::TcpStream::connect(address).unwrap());
+        until(|| backlog(listener) == count).await;
+    }
+    clients
 }
