@@ -383,7 +383,9 @@ fn t26_objects_are_closed_after_their_runtime<R: Runtime>() {
             let (mut kept, peers) = runtime.block_on(objects(&folder));
             end(runtime);
             let all = descriptors().len();
-            assert_eq!(all, before.len() + OBJECTS + 1 + peers.len(), "they are still open");
+            // A pipe has two ends, and the ring polls a set in the listener's place.
+            let own = OBJECTS + 1 + usize::from(is_proactor::<R>());
+            assert_eq!(all, before.len() + own + peers.len(), "they are still open");
             if reversed {
                 kept.reverse();
             }
@@ -391,7 +393,7 @@ fn t26_objects_are_closed_after_their_runtime<R: Runtime>() {
             let rest = kept.split_off(4);
             run::<R>(async move { drop(kept) });
             drop(rest);
-            assert_eq!(descriptors().len(), all - OBJECTS - 1);
+            assert_eq!(descriptors().len(), all - own);
             peers.into_iter().for_each(|peer| assert!(read_to_end(peer).is_empty()));
             assert_eq!(descriptors(), before);
         }
