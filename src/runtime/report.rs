@@ -138,8 +138,11 @@ pub struct Shutdown {
     pub tasks: usize,
     /// Operations that the kernel or the pool still had at the deadline, or, of zero-copy writes whose result had come, one
     /// second after everything else was over. Their memory is leaked, never freed.
+    /// An open or a look at metadata whose future was dropped while a thread of the pool made the call is waited for
+    /// 100 ms only.
     pub ops_leaked: usize,
-    /// Jobs of the blocking pool that were still running at the deadline.
+    /// Jobs of the blocking pool that were still running at the deadline; of such calls, and of look-ups of names that were
+    /// dropped, those still running after 100 ms.
     pub jobs_leaked: usize,
     /// What the runtime has done in all, its end included.
     pub stats: Stats,

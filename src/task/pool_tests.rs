@@ -113,6 +113,7 @@ fn t184_an_abandoned_job_that_is_queued_never_runs() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it starts hundreds of threads")]
 fn t184_abandoned_jobs_are_limited() {
     let pool = pool(1);
     let gates: Vec<_> = (0..MOST_ABANDONED as u64)
