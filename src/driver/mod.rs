@@ -462,7 +462,7 @@ impl Driver {
         keys.filter_map(|key| self.slots.find(key)).filter(|operation| is_counted(operation.life())).count()
     }
 
-    /// The same, less calls on the pool that nobody waits for.
+    /// Operations in flight, less calls on the pool that nobody waits for.
     pub(crate) fn awaited(&self) -> usize {
         let keys = self.slots.keys().into_iter();
         let left = keys.filter_map(|key| self.slots.find(key)).filter(|operation| operation.is_left());
