@@ -65,7 +65,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig {
             failure_persistence: None,
-            cases: if cfg!(miri) { 8 } else { 256 },
+            cases: if cfg!(miri) { 4 } else { 256 },
             ..ProptestConfig::default()
         })]
 
@@ -73,7 +73,7 @@ mod tests {
         #[test]
         fn the_memory_that_chunks_hold_is_bounded_by_their_bytes(
             max in 1_usize..200,
-            lengths in proptest::collection::vec(1_usize..=BUFFER, 0..600),
+            lengths in proptest::collection::vec(1_usize..=BUFFER, 0..if cfg!(miri) { 60 } else { 600 }),
         ) {
             let (mut held, mut bytes) = (0, 0);
             for len in lengths {
