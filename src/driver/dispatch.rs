@@ -80,16 +80,24 @@ impl Driver {
         } else if let Some(home) = op.bound_to() {
             self.check_home(home, O::NAME);
         }
-        match (self.machine(O::OPCODE), op.wait()) {
+        let machine = self.machine(O::OPCODE);
+        let on_ring = matches!(machine, Machine::Ring);
+        let over = on_ring && op.pass().is_some_and(|pass| self.needs_edges(&pass.endpoint().descriptor));
+        match (machine, op.wait()) {
             (Machine::None, _) => Started::Done(op.complete(Completion::CANCELED)),
-            (Machine::Ring, _) => self.submit(op, cx),
+            (Machine::Ring, Wait::Ready(..)) if over => match self.open_edges() {
+                Ok(()) => self.call_or_watch(op, cx),
+                Err(error) => Started::Done(op.complete(Completion::new(-errno_of(&error)))),
+            },
+            (Machine::Ring, Wait::Now | Wait::Ready(..)) => self.submit(op, cx),
+            (Machine::Ring, Wait::Pool) if !over => self.submit(op, cx),
             // The selector, or an operation that this kernel's ring does not know.
             (Machine::Calls, Wait::Now) => {
                 self.scheduler.count_inline();
                 let result = self.call(&mut op);
                 Started::Done(op.complete(Completion::new(result)))
             }
-            (Machine::Calls, Wait::Pool) => {
+            (Machine::Calls | Machine::Ring, Wait::Pool) => {
                 let placed = self.place(op, cx);
                 self.submit_job(placed);
                 Started::Pending(placed.key())
@@ -181,7 +189,7 @@ impl Driver {
         let watched = self.watch(unsafe { placed.get::<O>().as_ref() }, placed.key());
         match watched {
             Ok(()) => Started::Pending(placed.key()),
-            Err(error) => self.end(placed, -error.raw_os_error().unwrap_or(libc::EIO)),
+            Err(error) => self.end(placed, -errno_of(&error)),
         }
     }
 
@@ -205,6 +213,10 @@ impl Driver {
         let watched = self.with_poller(op, |poller, descriptor, direction| {
             poller.watch(descriptor, direction, key, &self.slots, &self.stats)
         });
+        if self.edges.with(|_| ()).is_some() {
+            self.slots.find(key).into_iter().for_each(Occupied::leave_to_edges);
+            self.poll_edges();
+        }
         watched.unwrap_or(Ok(()))
     }
 
@@ -230,7 +242,7 @@ impl Driver {
 
     /// It waits in the ring's backlog, or for readiness: then this makes the call if there may be some.
     fn poll_queued<O: Op>(&self, operation: Occupied<'_>, cx: &mut Context<'_>) {
-        if self.native.get().has(O::OPCODE) {
+        if self.native.get().has(O::OPCODE) && operation.holder() != Holder::Edges {
             return; // an entry in the backlog points into it
         }
         // SAFETY: the future knows with which type it was placed. It waits for readiness, so neither the kernel nor the pool
@@ -250,13 +262,18 @@ impl Driver {
         } else if let Some(result) = self.try_call(op) {
             finish_queued(operation, result);
         } else if let Err(error) = self.watch(op, operation.key()) {
-            finish_queued(operation, -error.raw_os_error().unwrap_or(libc::EIO));
+            finish_queued(operation, -errno_of(&error));
         }
     }
 
     fn call<O: Op>(&self, op: &mut O) -> i32 {
-        self.stats.calls.add(1);
-        op.call().run_through_signals()
+        loop {
+            self.stats.calls.add(1);
+            let result = op.call().run_through_signals();
+            if result != -libc::EOPNOTSUPP || !op.otherwise() {
+                return result;
+            }
+        }
     }
 
     /// Hands an operation's call to the pool; the report comes home through the inbox.
@@ -285,6 +302,9 @@ impl Driver {
     /// Asks for an operation's end; its future goes on waiting for the result.
     pub(super) fn cancel(&self, key: Key) {
         let Some(operation) = self.slots.find(key) else { return };
+        if operation.life() == Life::Done && operation.kept().result == -libc::EAGAIN {
+            operation.keep(Completion::CANCELED); // it would begin again: see `edges.rs`
+        }
         match operation.apply(Event::Cancel) {
             Action::SendCancel => self.send_cancel(operation),
             Action::CancelledAndWake => {
@@ -326,7 +346,8 @@ impl Driver {
             // One that has not begun is dropped, and reports so; nothing can stop one that has.
             Holder::Pool if operation.is_left() => self.scheduler.pool.abandon(Lane::Call, key.pack()),
             Holder::Pool => drop(self.scheduler.pool.withdraw(key.pack())),
-            Holder::Kernel => {
+            // One that waits for an edge is never in flight.
+            Holder::Kernel | Holder::Edges => {
                 let asked = self.with_ring(|ring| ring.cancel(key));
                 if asked.is_none() && operation.is_standing() && !self.origin.is_here() {
                     // In a fork of the process: its copy of the descriptor is closed, which nobody else can do.
@@ -336,6 +357,10 @@ impl Driver {
             }
         }
     }
+}
+
+fn errno_of(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
 }
 
 /// An operation that waited for readiness has its result.

@@ -18,6 +18,7 @@
 //! | `listening.rs` | how the ring waits for the clients of a listener |
 //! | `shortage.rs` | waiting for a descriptor to become free |
 //! | `readiness.rs` | the proactor's descriptor for a foreign loop |
+//! | `edges.rs` | descriptors for which the ring cannot wait: an epoll set beside it |
 //! | `dispatch.rs` | how an operation begins, goes on and is given up: on the ring, by a call, on the pool |
 //! | `standing.rs` | how an endpoint's own operation begins and ends |
 //! | `release.rs` | what a drop does so that a descriptor closes at once |
@@ -31,6 +32,7 @@
 
 mod buffers;
 mod dispatch;
+mod edges;
 pub(crate) mod feature;
 mod fixed;
 pub(crate) mod kernel;
@@ -79,9 +81,11 @@ use crate::task::inbox::Shared;
 use crate::task::scheduler::Scheduler;
 use crate::task::waker::Waiter;
 pub(crate) use buffers::{MAX_BUFFERS, Resources};
+pub(crate) use edges::attach_shared;
 pub(crate) use release::{flush_for, let_go};
 
 use buffers::Memory;
+use edges::Edges;
 use feature::{Feature, FeatureSet};
 use fixed::REGISTERED_BUFFERS;
 use kernel::{RingConfig, Uring};
@@ -172,6 +176,8 @@ pub(crate) struct Driver {
     deferred: RefCell<Deferred>,
     /// A drop outside of the loop is at work: see `release.rs`.
     releasing: Cell<bool>,
+    /// On the proactor, for descriptors for which the ring cannot wait.
+    edges: Edges,
     /// For a foreign loop on the proactor, once it has asked.
     readiness: OnceCell<Readiness>,
     shortage: Shortage,
@@ -215,6 +221,7 @@ impl Driver {
             slots: Slots::new(),
             deferred: RefCell::default(),
             releasing: Cell::new(false),
+            edges: Edges::default(),
             readiness: OnceCell::new(),
             shortage: Shortage::default(),
             streams,
@@ -254,6 +261,7 @@ impl Driver {
     #[cold]
     fn disown(&self, backend: &mut Backend) {
         self.native.set(Opcodes::default());
+        self.edges.close();
         if let Backend::Ring(ring, _) = std::mem::replace(backend, Backend::Closed) {
             ring.disown(); // the selector's own copy of the epoll set has just been closed
         }
@@ -296,17 +304,19 @@ impl Driver {
         }
     }
 
-    /// What `f` makes of the poller and what the operation waits for, on the selector.
+    /// What `f` makes of the poller and what the operation waits for: on the selector, and where the ring cannot wait.
     fn with_poller<O: Op, T>(
         &self,
         op: &O,
         f: impl FnOnce(&mut Poller, &Descriptor, Direction) -> T,
     ) -> Option<T> {
-        match (&mut *self.backend(), op.wait()) {
-            (Backend::Poller(poller), Wait::Ready(descriptor, direction)) => {
-                Some(f(poller, descriptor, direction))
+        let Wait::Ready(descriptor, direction) = op.wait() else { return None };
+        match &mut *self.backend() {
+            Backend::Poller(poller) => Some(f(poller, descriptor, direction)),
+            Backend::Ring(..) if descriptor.needs_edges() => {
+                self.edges.with(|poller| f(poller, descriptor, direction))
             }
-            _ => None,
+            Backend::Ring(..) | Backend::Closed => None,
         }
     }
 
@@ -335,7 +345,7 @@ impl Driver {
             }
         };
         self.settle_places();
-        visited
+        visited.and_then(|()| self.visit_edges())
     }
 
     /// Hands over what is queued, and takes what comes of it at once: the ends of cancelled operations, so
@@ -421,7 +431,7 @@ impl Driver {
 
     /// Operations of endpoints: multishot receives and polls.
     pub(crate) fn standing_operations(&self) -> usize {
-        self.slots.standing()
+        self.slots.standing() - usize::from(self.edges.is_polled())
     }
 
     /// Operations that have begun since the runtime was made, the driver's own included.
@@ -479,6 +489,7 @@ impl Driver {
         self.native.set(Opcodes::default());
         let backend = std::mem::replace(&mut *self.backend(), Backend::Closed);
         drop(backend);
+        self.edges.close();
         // What is still in flight may yet take a buffer: then the kernel keeps them all. What is notifying takes none.
         if self.awaited() == self.notifying() {
             self.streams.withdraw();
@@ -536,8 +547,10 @@ impl Driver {
 
 impl Registry for Driver {
     fn forget(&self, token: u64, fd: RawFd) {
-        if let Backend::Poller(poller) = &mut *self.backend() {
-            poller.forget(token, fd, &self.stats);
+        match &mut *self.backend() {
+            Backend::Poller(poller) => poller.forget(token, fd, &self.stats),
+            Backend::Ring(..) => self.forget_edges(token, fd),
+            Backend::Closed => {}
         }
     }
 

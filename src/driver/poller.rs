@@ -73,19 +73,24 @@ impl Registration {
 
 impl Poller {
     pub(crate) fn new(shared: Arc<Shared>, masked: FeatureSet) -> io::Result<Self> {
-        let mut poller = Poller {
+        let mut poller = Self::beside_a_ring(shared)?;
+        poller.control(libc::EPOLL_CTL_ADD, poller.shared.eventfd.as_raw_fd(), libc::EPOLLIN as u32, WAKE)?;
+        if !masked.has(Feature::EpollPwait2) && poller.wait_nanoseconds(Some(Duration::ZERO)).is_ok() {
+            poller.features = poller.features.with(Feature::EpollPwait2);
+        }
+        Ok(poller)
+    }
+
+    /// One for a few descriptors of a proactor, whose ring takes the wake-ups.
+    pub(crate) fn beside_a_ring(shared: Arc<Shared>) -> io::Result<Self> {
+        Ok(Poller {
             epoll: create()?,
             registrations: Slab::new(),
             generation: 0,
             events: Vec::with_capacity(BATCH),
             shared,
             features: FeatureSet::default(),
-        };
-        poller.control(libc::EPOLL_CTL_ADD, poller.shared.eventfd.as_raw_fd(), libc::EPOLLIN as u32, WAKE)?;
-        if !masked.has(Feature::EpollPwait2) && poller.wait_nanoseconds(Some(Duration::ZERO)).is_ok() {
-            poller.features = poller.features.with(Feature::EpollPwait2);
-        }
-        Ok(poller)
+        })
     }
 
     fn control(&self, operation: i32, fd: RawFd, events: u32, token: u64) -> io::Result<()> {

@@ -359,6 +359,10 @@ impl Deferred {
     /// What a completion means for its operation; what needs code of the user is left for later.
     #[inline]
     pub(super) fn deliver(&mut self, operation: Occupied<'_>, event: Event, completion: Completion) {
+        let completion = match -completion.result {
+            libc::EAGAIN | libc::ECANCELED => meaning(operation, completion),
+            _ => completion,
+        };
         if event == Event::Last && operation.is_standing() {
             // What the last one brings is accounted for in the order of arrival, as what the others brought.
             self.wake.extend(operation.each(completion).wake);
@@ -405,5 +409,17 @@ impl Deferred {
         if let Some(waiter) = operation.wake() {
             self.wake.push(waiter);
         }
+    }
+}
+
+/// What an answer means, by whether the operation was asked to end. A multishot operation that nobody asked ends with
+/// ECANCELED when the kernel gives up waiting, which it calls EAGAIN for others. One that was asked to end does not begin
+/// again.
+#[cold]
+fn meaning(operation: Occupied<'_>, completion: Completion) -> Completion {
+    match (operation.life(), -completion.result) {
+        (Life::InFlight, libc::ECANCELED) if operation.is_standing() => Completion::new(-libc::EAGAIN),
+        (Life::Cancelling, libc::EAGAIN) if !operation.is_standing() => Completion::CANCELED,
+        _ => completion,
     }
 }

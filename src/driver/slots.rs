@@ -61,6 +61,8 @@ impl Key {
 pub(crate) enum Holder {
     Kernel,
     Pool,
+    /// None on a ring: it waits for an edge of its descriptor. See `edges.rs`.
+    Edges,
 }
 
 #[repr(C, align(64))]
@@ -413,6 +415,11 @@ impl Occupied<'_> {
         let _ = call;
     }
 
+    /// It waits for an edge of its descriptor, beside the ring.
+    pub(crate) fn leave_to_edges(self) {
+        self.slot.holder.set(Holder::Edges);
+    }
+
     pub(crate) fn holder(self) -> Holder {
         self.slot.holder.get()
     }
@@ -425,6 +432,11 @@ impl Occupied<'_> {
     #[inline]
     pub(crate) fn keep(self, completion: Completion) {
         self.slot.result.set(completion);
+    }
+
+    /// The completion that was kept.
+    pub(crate) fn kept(self) -> Completion {
+        self.slot.result.get()
     }
 
     fn vtable(self) -> &'static OpVtable {

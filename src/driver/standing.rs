@@ -31,7 +31,7 @@ impl Driver {
         };
         let streams = matches!(what, Standing::Bytes | Standing::Read);
         let polls = endpoint.was_starved() || (streams && endpoint.is_large());
-        if !self.features.has(feature) || polls {
+        if !self.features.has(feature) || polls || self.needs_edges(&endpoint.descriptor) {
             return false;
         }
         let shared = endpoint.endpoint().clone();
@@ -55,7 +55,7 @@ impl Driver {
     }
 
     /// Begins an operation that belongs to no future. None when the ring has gone.
-    fn stand<O: Op<Output = ()>>(&self, op: O) -> Option<Key> {
+    pub(super) fn stand<O: Op<Output = ()>>(&self, op: O) -> Option<Key> {
         let placed = self.slots.place(op, None, None);
         // SAFETY: it was placed with this type in the line above, and nobody else refers to it.
         let entry = unsafe { placed.get::<O>().as_mut() }.entry();

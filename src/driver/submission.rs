@@ -67,10 +67,15 @@ impl<O: Op> Future for Submission<O> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O::Output> {
         if let State::Placed(key, driver) = &self.state {
-            let Some((op, completion, waker)) = driver.poll::<O>(*key, cx) else { return Poll::Pending };
+            let Some((mut op, completion, waker)) = driver.poll::<O>(*key, cx) else { return Poll::Pending };
             // The key goes first: `complete` may panic, and what lies in the slot from now on is another's.
-            self.state = State::Over;
+            let before = std::mem::replace(&mut self.state, State::Over);
             drop(waker);
+            if let State::Placed(_, driver) = before
+                && driver.goes_over(&mut op, completion)
+            {
+                return self.begin(op, driver, cx);
+            }
             return Poll::Ready(op.complete(completion));
         }
         if let State::Here(op) = &mut self.state {
@@ -83,13 +88,7 @@ impl<O: Op> Future for Submission<O> {
             if let Admitted::Settled(result) = admitted {
                 return Poll::Ready(op.complete(Completion::new(result)));
             }
-            return match driver.start(op, cx) {
-                Started::Done(output) => Poll::Ready(output),
-                Started::Pending(key) => {
-                    self.state = State::Placed(key, driver);
-                    Poll::Pending
-                }
-            };
+            return self.begin(op, driver, cx);
         }
         match std::mem::replace(&mut self.state, State::Over) {
             State::Settled(op, completion) => Poll::Ready(op.complete(completion)),
@@ -109,6 +108,18 @@ impl<O: Op> Drop for Submission<O> {
 }
 
 impl<O: Op> Submission<O> {
+    /// Begins an operation that has been admitted.
+    #[inline(always)] // an operation is large
+    fn begin(&mut self, op: O, driver: Rc<Driver>, cx: &mut Context<'_>) -> Poll<O::Output> {
+        match driver.start(op, cx) {
+            Started::Done(output) => Poll::Ready(output),
+            Started::Pending(key) => {
+                self.state = State::Placed(key, driver);
+                Poll::Pending
+            }
+        }
+    }
+
     #[cold]
     fn give_up(&mut self) {
         let state = std::mem::replace(&mut self.state, State::Over);

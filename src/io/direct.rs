@@ -11,6 +11,7 @@ use crate::driver::current;
 use crate::net::direct::Installing;
 use crate::net::{Chunks, Quiesce, Read, ReadExact, Recv, Write, WriteAll};
 use crate::op::endpoint::Share;
+use crate::op::medium::Medium;
 use crate::task::no_runtime;
 
 /// Makes a pipe whose ends belong to the ring, where it has such descriptors.
@@ -39,7 +40,7 @@ pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = std::io::pipe()?;
     let share = |fd: OwnedFd| -> io::Result<Share> {
         let opened = driver.make_direct(crate::net::adopt(fd)?)?;
-        Ok(Share::of_pipe(driver.attach(opened)))
+        Ok(Share::of_pipe(driver.attach(opened), Medium::Pipe))
     };
     let (reader, writer) = (share(reader.into())?, share(writer.into())?);
     Ok((PipeReader(super::PipeReader::of(reader)), PipeWriter(super::PipeWriter::of(writer))))

@@ -11,6 +11,7 @@ use crate::driver::attach;
 use crate::driver::repeat::{Goal, Repeat};
 use crate::net::{Chunks, Quiesce, Read, ReadExact, Recv, Unfinished, Write, WriteAll, adopt};
 use crate::op::endpoint::Share;
+use crate::op::medium::Medium;
 use crate::op::socket::{Receiver, Sender};
 
 /// Makes a pipe: what is written to one end comes out of the other.
@@ -35,7 +36,10 @@ use crate::op::socket::{Receiver, Sender};
 #[track_caller]
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = std::io::pipe()?;
-    Ok((PipeReader::from_fd(reader.into())?, PipeWriter::from_fd(writer.into())?))
+    let share = |fd: OwnedFd| -> io::Result<Share> {
+        Ok(Share::of_pipe(attach(adopt(fd)?, "io::pipe"), Medium::Pipe))
+    };
+    Ok((PipeReader::of(share(reader.into())?), PipeWriter::of(share(writer.into())?)))
 }
 
 /// The reading end of a pipe.
@@ -68,14 +72,21 @@ pub struct PipeWriter {
 
 #[track_caller]
 fn share(fd: OwnedFd, what: &str) -> io::Result<Share> {
-    Ok(Share::of_pipe(attach(adopt(fd)?, what)))
+    let (fd, medium) = Medium::of(fd)?;
+    Ok(Share::of_pipe(attach(fd, what), medium))
 }
 
 impl PipeReader {
-    /// Takes the reading end of a pipe (or FIFO, or terminal) over.
+    /// Takes over the reading end of a pipe, or what a program has in its place as standard input: a FIFO, a terminal, a
+    /// socket, a device, a file, which is read from its position on.
+    ///
+    /// Other processes may share its open file description, so O_NONBLOCK is neither set nor needed. Where the kernel cannot
+    /// read such a file without waiting (pipes before Linux 6.4, terminals), the selector asks poll(2) before each read.
+    /// Another process that takes the bytes in between then stops its loop until more come. It reads files on the loop's
+    /// thread.
     ///
     /// # Errors
-    /// Those of fcntl(2).
+    /// Those of fstat(2).
     ///
     /// # Panics
     /// Outside a runtime.
@@ -163,10 +174,16 @@ impl PipeReader {
 }
 
 impl PipeWriter {
-    /// Takes the writing end of a pipe (or FIFO, or terminal) over.
+    /// Takes over the writing end of a pipe, or what a program has in its place as standard output: a FIFO, a terminal, a
+    /// socket, a device, a file, which is written from its position on.
+    ///
+    /// Other processes may share its open file description, so O_NONBLOCK is neither set nor needed. The selector writes to a
+    /// terminal on the blocking pool: such a write waits for as long as somebody holds the output up, and cannot be
+    /// cancelled meanwhile. To a pipe that the kernel cannot write to without waiting (before Linux 6.4) it writes 4096
+    /// bytes at a time. It writes files on the loop's thread.
     ///
     /// # Errors
-    /// Those of fcntl(2).
+    /// Those of fstat(2).
     ///
     /// # Panics
     /// Outside a runtime.

@@ -75,12 +75,18 @@ impl<O: Receive> Future for Receiving<O> {
                 },
             };
             match result {
-                // Somebody else was faster, or nothing was there after all.
+                // Somebody else was faster, or nothing was there after all: the ring's next poll may say the same again.
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
                         && !self.cancelled =>
                 {
+                    if error.kind() == io::ErrorKind::WouldBlock {
+                        pass.endpoint().descriptor.needs_edges_from_now_on();
+                    }
                     *self = Self::through(pass);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Poll::Ready(Err(io::Error::from_raw_os_error(libc::ECANCELED)));
                 }
                 result => return Poll::Ready(result),
             }

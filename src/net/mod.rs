@@ -161,7 +161,7 @@ impl<T> fmt::Debug for Unfinished<T> {
     }
 }
 
-/// Prepares a descriptor from elsewhere: both backends want it not to block.
+/// Prepares a descriptor that nobody else uses, or a listener: accept4(2) has no flag to keep it from waiting.
 pub(crate) fn adopt(fd: OwnedFd) -> io::Result<OwnedFd> {
     let socket = Socket::from(fd);
     socket.set_nonblocking(true)?;

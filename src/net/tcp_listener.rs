@@ -83,6 +83,10 @@ impl TcpListener {
 
     /// Takes a listener of the standard library over.
     ///
+    /// O_NONBLOCK is set, and stays so: accept4(2) has no flag of its own to keep it from waiting, and other loops may share
+    /// the listener. Where another process clears it, the selector asks poll(2) before each accept; if a third one then
+    /// takes the client, the loop waits for the next.
+    ///
     /// # Errors
     /// Those of fcntl(2), and on the proactor of epoll_create1(2).
     ///

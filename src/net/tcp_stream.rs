@@ -14,11 +14,11 @@ use super::chunks::{Chunks, Recv};
 use super::connect::{Connect, ConnectTo};
 use super::quiesce::{IntoOwnedFd, Leftover, Quiesce, Surrender};
 use super::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
-use super::{Unfinished, adopt, internet};
+use super::{Unfinished, internet};
 use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut, IoVec, IoVecMut};
-use crate::driver::attach;
 use crate::driver::repeat::{Goal, Repeat};
 use crate::driver::submission::Submission;
+use crate::driver::{attach, attach_shared};
 use crate::io::Close;
 use crate::op;
 use crate::op::endpoint::Share;
@@ -68,6 +68,10 @@ impl TcpStream {
 
     /// Takes a stream of the standard library over.
     ///
+    /// On the proactor O_NONBLOCK is set while the runtime has it, and cleared at its end if it was clear before: at the
+    /// drop, and by `into_owned_fd`. The flag belongs to the open file description, which clones of the descriptor share.
+    /// The selector leaves the flag as it is.
+    ///
     /// # Errors
     /// Those of fcntl(2).
     ///
@@ -75,9 +79,8 @@ impl TcpStream {
     /// Outside a runtime.
     #[track_caller]
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
-        let stream = Self::from_opened(adopt(stream.into())?.into(), "TcpStream::from_std");
-        stream.endpoint.descriptor.lend();
-        Ok(stream)
+        let descriptor = attach_shared(stream.into(), "TcpStream::from_std")?;
+        Ok(Self::from_endpoint(Share::new(descriptor)))
     }
 
     #[track_caller]
@@ -92,7 +95,7 @@ impl TcpStream {
     /// It was accepted by this listener, whose options it has.
     pub(super) fn inherit(self, listener: &Share) -> Self {
         if listener.descriptor.is_lent() {
-            self.endpoint.descriptor.lend();
+            self.endpoint.descriptor.note_lent();
         }
         self
     }
@@ -343,7 +346,7 @@ impl TcpStream {
     /// for it until its deadline. A drop does not wait: it turns the option off, for duplicates of the descriptor as well,
     /// and the kernel sends the rest in the background, as it does after the time.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        self.endpoint.descriptor.lend();
+        self.endpoint.descriptor.note_lent();
         SockRef::from(&self.endpoint.descriptor).set_linger(linger)
     }
 

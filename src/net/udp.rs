@@ -13,10 +13,10 @@ use socket2::{Protocol, SockAddr, SockRef, Type};
 use super::addr::{LookupHost, ToSocketAddrs, lookup_host};
 use super::chunks::{Datagrams, ReceivingDatagram, RecvChunkFrom};
 use super::quiesce::{Quiesce, Surrender, UdpIntoOwnedFd};
-use super::{Binding, Unfinished, adopt, first_that_works, internet, socket};
+use super::{Binding, Unfinished, first_that_works, internet, socket};
 use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut};
 use crate::driver::submission::Submission;
-use crate::driver::{attach, let_go};
+use crate::driver::{attach, attach_shared, let_go};
 use crate::io::Close;
 use crate::op::endpoint::{Arrival, Share};
 use crate::op::message;
@@ -62,6 +62,10 @@ impl UdpSocket {
 
     /// Takes a socket of the standard library over.
     ///
+    /// On the proactor O_NONBLOCK is set while the runtime has it, and cleared at its end if it was clear before: at the
+    /// drop, and by `into_owned_fd`. The flag belongs to the open file description, which clones of the descriptor share.
+    /// The selector leaves the flag as it is.
+    ///
     /// # Errors
     /// Those of fcntl(2).
     ///
@@ -69,9 +73,8 @@ impl UdpSocket {
     /// Outside a runtime.
     #[track_caller]
     pub fn from_std(socket: std::net::UdpSocket) -> io::Result<Self> {
-        let socket = Self::from_fd(adopt(socket.into())?, "UdpSocket::from_std");
-        socket.endpoint.descriptor.lend();
-        Ok(socket)
+        let descriptor = attach_shared(socket.into(), "UdpSocket::from_std")?;
+        Ok(UdpSocket { endpoint: Share::new(descriptor), polled: Unfinished::default() })
     }
 
     #[track_caller]

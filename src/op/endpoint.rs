@@ -10,7 +10,7 @@
 //! endpoint itself, and so the descriptor, until the kernel has let go of it.
 #![forbid(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroU64;
@@ -20,22 +20,19 @@ use std::task::{Context, Poll};
 
 use super::fd::Descriptor;
 use super::gate::{Gate, Side};
+use super::medium::{Medium, SendHeader};
 use super::socket::Accepted;
 use super::standing::Datagram;
 use crate::buf::Chunk;
 use crate::task::waker::Waiter;
 
-/// What an endpoint's descriptor is, where entries and calls differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Medium {
-    Socket,
-    /// Read and written, and not received from and sent to.
-    Pipe,
-}
-
 pub(crate) struct Endpoint {
     pub(crate) descriptor: Descriptor,
-    pub(super) medium: Medium,
+    medium: Cell<Medium>,
+    /// The kernel has no RWF_NOWAIT for it: see `medium.rs`.
+    lacks_nowait: Cell<bool>,
+    /// For sends as messages, once there was one.
+    send_header: OnceCell<Box<SendHeader>>,
     pub(super) receiving: Gate,
     pub(super) sending: Gate,
     arrivals: RefCell<Arrivals>,
@@ -147,6 +144,30 @@ impl Endpoint {
     /// Bytes that the kernel took for sending so far.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.get()
+    }
+
+    #[inline]
+    pub(crate) fn medium(&self) -> Medium {
+        self.medium.get()
+    }
+
+    /// The header for the one send that is in flight.
+    pub(super) fn send_header(&self) -> &SendHeader {
+        self.send_header.get_or_init(Box::default)
+    }
+
+    /// The kernel has no readiness for it.
+    pub(super) fn never_waits(&self) {
+        self.medium.set(Medium::File);
+    }
+
+    pub(super) fn lacks_nowait(&self) -> bool {
+        self.lacks_nowait.get()
+    }
+
+    /// A call was answered with EOPNOTSUPP. True if calls are made in another way from now on.
+    pub(super) fn go_without_nowait(&self) -> bool {
+        matches!(self.medium(), Medium::Pipe | Medium::Terminal) && !self.lacks_nowait.replace(true)
     }
 
     pub(crate) fn add_sent(&self, count: usize) {
@@ -319,18 +340,21 @@ impl Share {
         Self::of(descriptor, Medium::Socket)
     }
 
-    /// The first share of a new endpoint on one end of a pipe.
-    pub(crate) fn of_pipe(descriptor: Descriptor) -> Self {
-        Self::of(descriptor, Medium::Pipe)
+    /// The first share of a new endpoint on one end of a pipe, or on what was given as one.
+    pub(crate) fn of_pipe(descriptor: Descriptor, medium: Medium) -> Self {
+        descriptor.note_lent();
+        Self::of(descriptor, medium)
     }
 
     fn of(descriptor: Descriptor, medium: Medium) -> Self {
-        if medium == Medium::Pipe {
+        if medium != Medium::Socket {
             descriptor.always_copy(); // only sockets can do without
         }
         Share(Rc::new(Endpoint {
             descriptor,
-            medium,
+            medium: Cell::new(medium),
+            lacks_nowait: Cell::new(false),
+            send_header: OnceCell::new(),
             receiving: Gate::default(),
             sending: Gate::default(),
             arrivals: RefCell::default(),
@@ -359,7 +383,7 @@ impl Share {
 
     /// The first share of an endpoint that goes on where this one has ended, with another descriptor of the same file.
     pub(crate) fn continued(&self, descriptor: Descriptor) -> Self {
-        let share = Self::of(descriptor, self.medium);
+        let share = Self::of(descriptor, self.medium());
         std::iter::from_fn(|| self.next_arrival()).for_each(|arrival| share.arrived(arrival));
         share.sent.set(self.sent.get());
         share

@@ -24,6 +24,7 @@ use socket2::SockRef;
 
 use super::Completion;
 use super::standing::{Buffers, Standing};
+use crate::sys::{set_status_flags, status_flags};
 
 /// What an entry names: a descriptor of the process, or a slot in the ring's own table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +181,12 @@ pub(crate) struct Descriptor {
     zero_copy: Cell<ZeroCopy>,
     /// Code outside this crate has had its number: its options and flags may be any.
     lent: Cell<bool>,
+    /// The ring cannot wait for it.
+    edges: Cell<bool>,
+    /// Nobody has looked for errors since it was lent.
+    unseen: Cell<bool>,
+    /// O_NONBLOCK was set when the runtime took it over, and is cleared when it goes.
+    made_nonblocking: Cell<bool>,
 }
 
 /// From how many bytes on a send does not copy.
@@ -214,6 +221,9 @@ impl Descriptor {
             token: Cell::new(None),
             zero_copy: Cell::new(zero_copy),
             lent: Cell::new(false),
+            edges: Cell::new(false),
+            unseen: Cell::new(false),
+            made_nonblocking: Cell::new(false),
         }
     }
 
@@ -246,8 +256,14 @@ impl Descriptor {
 
     /// Its number, for code outside this crate, which may set flags and options.
     pub(crate) fn lend(&self) -> BorrowedFd<'_> {
-        self.lent.set(true);
+        self.note_lent();
         self.as_fd()
+    }
+
+    /// Code outside this crate has or had its number.
+    pub(crate) fn note_lent(&self) {
+        self.lent.set(true);
+        self.unseen.set(true);
     }
 
     /// Whether code outside this crate may have changed its flags and options.
@@ -258,6 +274,44 @@ impl Descriptor {
     /// Whether close(2) would wait for the peer (SO_LINGER with a time). Only one that was lent can: others cost no call.
     pub(crate) fn lingers(&self) -> bool {
         !self.is_direct() && self.lent.get() && lingers(self.as_fd())
+    }
+
+    /// Whether the ring cannot wait for it: see `driver/edges.rs`.
+    #[inline]
+    pub(crate) fn needs_edges(&self) -> bool {
+        self.edges.get()
+    }
+
+    /// Whether it was lent since this was asked.
+    #[inline]
+    pub(crate) fn is_unseen(&self) -> bool {
+        self.unseen.take()
+    }
+
+    /// The ring has given up waiting for it. False where nothing else can wait: for a direct one.
+    pub(crate) fn needs_edges_from_now_on(&self) -> bool {
+        self.edges.set(!self.is_direct());
+        self.edges.get()
+    }
+
+    /// Sets O_NONBLOCK for as long as the runtime has it. The flag belongs to the open file description, which other
+    /// descriptors may share, of this process and of others.
+    pub(crate) fn make_nonblocking(&self) -> io::Result<()> {
+        let flags = status_flags(self.raw())?;
+        if flags & libc::O_NONBLOCK == 0 {
+            set_status_flags(self.raw(), flags | libc::O_NONBLOCK)?;
+            self.made_nonblocking.set(true);
+        }
+        Ok(())
+    }
+
+    /// Clears O_NONBLOCK if it was set for the runtime.
+    fn put_flags_back(&self) {
+        if self.made_nonblocking.take()
+            && let Ok(flags) = status_flags(self.raw())
+        {
+            let _ = set_status_flags(self.raw(), flags & !libc::O_NONBLOCK);
+        }
     }
 
     pub(crate) fn is_direct(&self) -> bool {
@@ -313,6 +367,7 @@ impl Descriptor {
     pub(crate) fn into_opened(self) -> Opened {
         let this = ManuallyDrop::new(self);
         this.unwatch();
+        this.put_flags_back();
         // SAFETY: `this` is never dropped and not used again: the weak reference is taken out once.
         let home = unsafe { std::ptr::read(&raw const this.home) };
         match this.fd {
@@ -334,6 +389,7 @@ impl Descriptor {
 impl Drop for Descriptor {
     fn drop(&mut self) {
         self.unwatch();
+        self.put_flags_back();
         let home = self.home.upgrade();
         match (self.fd, home) {
             (Fd::Raw(number), home) => {

@@ -14,7 +14,8 @@ use socket2::{SockAddr, SockAddrStorage};
 use super::endpoint::{Arrival, Share};
 use super::fd::on_fd;
 use super::gate::{Pass, Side};
-use super::socket::{LARGE, NOT_RELEASED, SEND_FLAGS, Sender, keep_error, release};
+use super::medium::SEND_FLAGS;
+use super::socket::{LARGE, NOT_RELEASED, Sender, keep_error, release};
 use super::standing::Datagram;
 use super::transfer::Transfer;
 use super::{Completion, Direction, Entry, Kind, Op, Wait};
@@ -86,6 +87,7 @@ impl<B: IoBufMut> Op for RecvFrom<B> {
     /// The datagram's length and its sender; a longer one than the buffer was cut to it.
     type Output = BufResult<(usize, SocketAddr), B>;
     const NAME: &'static str = "recvmsg";
+    const WAITS: bool = true;
     const OPCODE: u8 = opcode::RecvMsg::CODE;
 
     fn pass(&mut self) -> Option<&mut Pass> {
@@ -186,6 +188,7 @@ impl<B: IoBuf> SendTo<B> {
 impl<B: IoBuf> Op for SendTo<B> {
     type Output = BufResult<usize, B>;
     const NAME: &'static str = "sendmsg";
+    const WAITS: bool = true;
     const OPCODE: u8 = opcode::SendMsg::CODE;
 
     fn pass(&mut self) -> Option<&mut Pass> {
@@ -245,6 +248,7 @@ impl<V: IoVecMut> RecvVectored<V> {
 impl<V: IoVecMut> Op for RecvVectored<V> {
     type Output = (io::Result<usize>, V, VectoredReceiver);
     const NAME: &'static str = "recvmsg";
+    const WAITS: bool = true;
     const OPCODE: u8 = opcode::RecvMsg::CODE;
 
     fn pass(&mut self) -> Option<&mut Pass> {
@@ -394,6 +398,7 @@ impl<V: IoVec> Op for SendVectored<V> {
     type Output = (io::Result<usize>, V, VectoredSender);
     const NAME: &'static str = "sendmsg";
     const KIND: Kind = Kind::ZeroCopy; // a plain one has a single completion
+    const WAITS: bool = true;
     const OPCODE: u8 = opcode::SendMsg::CODE;
 
     fn pass(&mut self) -> Option<&mut Pass> {

@@ -18,6 +18,7 @@
 //! | `fd.rs` | `Fd`, `Descriptor`: what operations name and keep open; places in the ring's table |
 //! | `open_file.rs` | `OpenFile`: a file's descriptor, with what operations on it share |
 //! | `endpoint.rs` | `Endpoint`: a socket with what its operations share, and what has arrived and was not taken |
+//! | `medium.rs` | what a descriptor is, and the calls that receive and send without waiting |
 //! | `gate.rs` | `Pass`: one receive and one send of an endpoint at a time |
 //! | `standing.rs` | multishot receive, read, recvmsg and poll: operations of an endpoint, not of a future |
 //! | `receive.rs` | receiving into the loop's memory once bytes are there |
@@ -33,6 +34,7 @@ pub(crate) mod endpoint;
 pub(crate) mod fd;
 pub(crate) mod file;
 pub(crate) mod gate;
+pub(crate) mod medium;
 pub(crate) mod message;
 pub(crate) mod nop;
 pub(crate) mod open;
@@ -67,6 +69,10 @@ pub(crate) trait Op: Sized + 'static {
 
     /// How its completions come.
     const KIND: Kind = Kind::Single;
+
+    /// Whether it waits until its descriptor is ready. The ring ends such an operation with EAGAIN only when it cannot wait
+    /// for the descriptor; then the operation begins again, as calls: see `driver/edges.rs`.
+    const WAITS: bool = false;
 
     /// The opcode of [`entry`](Self::entry), so that a kernel without it is found out beforehand.
     const OPCODE: u8;
@@ -110,6 +116,11 @@ pub(crate) trait Op: Sized + 'static {
 
     /// Whether the selector is not to try before an event has come: somebody has tried in vain.
     fn waits_first(&self) -> bool {
+        false
+    }
+
+    /// Its call was answered with EOPNOTSUPP. True if [`call`](Self::call) gives another one from now on.
+    fn otherwise(&mut self) -> bool {
         false
     }
 

@@ -5,18 +5,19 @@
 //! next report. The selector waits for its next event, whatever the level says: a descriptor may be ready and have nothing
 //! to give, such as a socket with something in its queue of errors. A ring without standing polls asks for the level.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use io_uring::opcode;
+use io_uring::{opcode, types};
 
 use super::endpoint::{Arrival, Share};
 use super::fd::{Descriptor, on_fd};
 use super::gate::{Pass, Side};
 use super::standing::Standing;
-use super::{Completion, Direction, Entry, Op, Wait};
+use super::{Completion, Direction, Each, Entry, Kind, Op, Wait};
 use crate::sys::call::Call;
 
 /// The events of a direction; errors and the other side's end are always reported, out-of-band data is not.
@@ -144,7 +145,7 @@ impl Op for PollListener {
     }
 
     fn entry(&mut self) -> Entry {
-        opcode::PollAdd::new(io_uring::types::Fd(self.set.as_raw_fd()), libc::POLLIN as u32).build()
+        opcode::PollAdd::new(types::Fd(self.set.as_raw_fd()), libc::POLLIN as u32).build()
     }
 
     fn wait(&self) -> Wait<'_> {
@@ -158,4 +159,53 @@ impl Op for PollListener {
     fn complete(self, completion: Completion) -> Self::Output {
         completion.unit()
     }
+}
+
+/// What the ring's poll of an epoll set has told.
+#[derive(Debug, Default)]
+pub(crate) struct SetState {
+    /// A poll is with the kernel, or on its way there.
+    pub(crate) armed: Cell<bool>,
+    /// The set has events.
+    pub(crate) fired: Cell<bool>,
+}
+
+/// The ring's poll of an epoll set. It belongs to the driver and has no future, so it is of the multishot kind, but it ends
+/// with its first completion: the set stays readable until its events have been taken.
+pub(crate) struct PollSet {
+    set: Rc<OwnedFd>,
+    state: Rc<SetState>,
+}
+
+impl PollSet {
+    pub(crate) fn new(set: Rc<OwnedFd>, state: Rc<SetState>) -> Self {
+        PollSet { set, state }
+    }
+}
+
+impl Op for PollSet {
+    type Output = ();
+    const NAME: &'static str = "poll";
+    const KIND: Kind = Kind::Multishot;
+    const OPCODE: u8 = opcode::PollAdd::CODE;
+
+    fn entry(&mut self) -> Entry {
+        opcode::PollAdd::new(types::Fd(self.set.as_raw_fd()), libc::POLLIN as u32).build()
+    }
+
+    fn wait(&self) -> Wait<'_> {
+        Wait::Now
+    }
+
+    fn call(&mut self) -> Call {
+        unreachable!("only a ring polls an epoll set")
+    }
+
+    fn each(&mut self, completion: Completion) -> Each {
+        self.state.armed.set(false);
+        self.state.fired.set(completion.result > 0);
+        Each::default()
+    }
+
+    fn complete(self, _: Completion) {}
 }

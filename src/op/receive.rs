@@ -11,11 +11,12 @@ use std::task::{Context, Poll, ready};
 
 use io_uring::opcode;
 
-use super::endpoint::{Arrival, Medium, Share};
+use super::endpoint::{Arrival, Share};
 use super::fd::on_fd;
 use super::gate::Pass;
+use super::medium::Medium;
 use super::message::empty_header;
-use super::socket::{NO_POSITION, keep_error, receive_call};
+use super::socket::{NO_POSITION, keep_error};
 use super::standing::{Buffers, Datagram, Standing};
 use super::{Completion, Direction, Entry, Op, Wait};
 use crate::buf::Chunk;
@@ -67,7 +68,8 @@ impl Receive for RecvChunk {
 
     fn asking(self) -> Result<Self, Self> {
         let descriptor = &self.pass.endpoint().descriptor;
-        if !descriptor.is_direct() || descriptor.is_orphaned() {
+        let by_ring = descriptor.is_direct() || self.pass.endpoint().medium() == Medium::File;
+        if !by_ring || descriptor.is_orphaned() {
             return Err(self);
         }
         let lease = descriptor.buffers(Standing::Bytes).lease();
@@ -101,7 +103,11 @@ impl Op for RecvChunk {
 
     fn standing(&self) -> Option<(&Share, Standing)> {
         let endpoint = self.pass.endpoint();
-        let what = if endpoint.medium == Medium::Pipe { Standing::Read } else { Standing::Bytes };
+        let what = match endpoint.medium() {
+            Medium::Socket => Standing::Bytes,
+            Medium::Pipe => Standing::Read,
+            Medium::Terminal | Medium::File => return None,
+        };
         matches!(self.state, State::New).then_some((endpoint, what))
     }
 
@@ -109,9 +115,9 @@ impl Op for RecvChunk {
         let State::Asked(lease) = &self.state else { return poll(&self.pass) };
         let (memory, len) = (lease.memory().as_ptr(), lease.len() as u32); // smaller than 4 GiB: see Config
         let endpoint = self.pass.endpoint();
-        on_fd!(endpoint.descriptor.fd(), |fd| match endpoint.medium {
+        on_fd!(endpoint.descriptor.fd(), |fd| match endpoint.medium() {
             Medium::Socket => opcode::Recv::new(fd, memory, len).flags(libc::MSG_DONTWAIT).build(),
-            Medium::Pipe => opcode::Read::new(fd, memory, len).offset(NO_POSITION).build(),
+            _ => opcode::Read::new(fd, memory, len).offset(NO_POSITION).build(),
         })
     }
 
@@ -123,18 +129,19 @@ impl Op for RecvChunk {
         let descriptor = &self.pass.endpoint().descriptor;
         let buffers = descriptor.buffers(Standing::Bytes);
         let (memory, len) = buffers.room();
-        let (fd, flags) = (descriptor.raw(), libc::MSG_DONTWAIT as usize);
-        let number = receive_call(self.pass.endpoint());
         self.state = State::Called(buffers, len as u32); // buffers are smaller than 4 GiB: see Config
         // SAFETY: the room is the loop's memory, and nobody else's before the next call of `room`: the answer is
-        // dealt with before that. (read(2) takes three arguments; pipes don't block.)
-        unsafe { Call::new(number, [fd as usize, memory.as_ptr() as usize, len, flags, 0, 0]) }
+        // dealt with before that.
+        unsafe { self.pass.endpoint().receive_call(memory.as_ptr(), len) }
+    }
+
+    fn otherwise(&mut self) -> bool {
+        self.pass.endpoint().go_without_nowait()
     }
 
     fn drained(&self, result: i32) -> bool {
-        // Not of pipes: terminals and pipes of packets give less than there is.
-        let is_socket = self.pass.endpoint().medium == Medium::Socket;
-        is_socket && matches!(self.state, State::Called(_, room) if result > 0 && (result as u32) < room)
+        let short = matches!(self.state, State::Called(_, room) if result > 0 && (result as u32) < room);
+        short && self.pass.endpoint().is_drained_by_short_receives()
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

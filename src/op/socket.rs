@@ -14,9 +14,10 @@ use std::task::{Context, Poll, ready};
 use io_uring::opcode;
 use socket2::{SockAddr, SockAddrStorage};
 
-use super::endpoint::{Arrival, Endpoint, Medium, Share};
+use super::endpoint::{Arrival, Endpoint, Share};
 use super::fd::{Descriptor, Opened, Vacancy, on_fd};
 use super::gate::{Pass, Side};
+use super::medium::Medium;
 use super::transfer::{Transfer, Window};
 use super::{Completion, Direction, Entry, Kind, Op, Wait};
 use crate::buf::{Chunk, IoBuf, IoBufMut, fill, first, note_init};
@@ -28,9 +29,6 @@ pub(super) const LARGE: usize = 32 << 10;
 /// A pipe has no positions.
 pub(super) const NO_POSITION: u64 = u64::MAX;
 
-/// The flags of calls that send: no signal, and no wait although another process may have made the socket blocking.
-pub(super) const SEND_FLAGS: usize = (libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) as usize;
-
 /// Receives into part of a buffer.
 pub(crate) struct Recv<B> {
     pass: Pass,
@@ -41,6 +39,7 @@ pub(crate) struct Recv<B> {
 impl<B: IoBufMut> Op for Recv<B> {
     type Output = (io::Result<usize>, B, Receiver);
     const NAME: &'static str = "recv";
+    const WAITS: bool = true;
     const OPCODE: u8 = opcode::Recv::CODE;
 
     fn pass(&mut self) -> Option<&mut Pass> {
@@ -70,9 +69,13 @@ impl<B: IoBufMut> Op for Recv<B> {
         let pointer = self.window.target(&mut self.buf);
         let len = self.window.len32();
         let endpoint = self.pass.endpoint();
-        on_fd!(endpoint.descriptor.fd(), |fd| match endpoint.medium {
-            Medium::Socket => opcode::Recv::new(fd, pointer, len).build(),
-            Medium::Pipe => opcode::Read::new(fd, pointer, len).offset(NO_POSITION).build(),
+        // A read ends with EAGAIN where the kernel cannot wait, since O_NONBLOCK is set. A recv would block in a thread of
+        // the kernel. The runtime's own sockets have no queue of errors before other code sets options.
+        let reads = endpoint.medium() != Medium::Socket || endpoint.descriptor.is_lent();
+        on_fd!(endpoint.descriptor.fd(), |fd| if reads {
+            opcode::Read::new(fd, pointer, len).offset(NO_POSITION).build()
+        } else {
+            opcode::Recv::new(fd, pointer, len).build()
         })
     }
 
@@ -82,16 +85,17 @@ impl<B: IoBufMut> Op for Recv<B> {
 
     fn call(&mut self) -> Call {
         let pointer = self.window.target(&mut self.buf);
-        let number = receive_call(self.pass.endpoint());
-        let (fd, flags) = (self.pass.endpoint().descriptor.raw(), libc::MSG_DONTWAIT as usize);
-        // SAFETY: the window lies within the buffer, which this operation owns. (read(2) takes three arguments.)
-        unsafe { Call::new(number, [fd as usize, pointer as usize, self.window.len, flags, 0, 0]) }
+        // SAFETY: the window lies within the buffer, which this operation owns.
+        unsafe { self.pass.endpoint().receive_call(pointer, self.window.len) }
     }
 
-    /// Not of pipes: terminals and pipes of packets give less than there is.
+    fn otherwise(&mut self) -> bool {
+        self.pass.endpoint().go_without_nowait()
+    }
+
     fn drained(&self, result: i32) -> bool {
-        let is_socket = self.pass.endpoint().medium == Medium::Socket;
-        is_socket && result > 0 && (result as usize) < self.window.len
+        let short = result > 0 && (result as usize) < self.window.len;
+        short && self.pass.endpoint().is_drained_by_short_receives()
     }
 
     fn complete(mut self, completion: Completion) -> Self::Output {
@@ -117,14 +121,6 @@ impl<B: IoBufMut> Op for Recv<B> {
         if received > 0 {
             endpoint.put_back(Arrival::Bytes(Chunk::from(first(&buf, received))));
         }
-    }
-}
-
-/// The call that receives into one buffer.
-pub(super) fn receive_call(endpoint: &Endpoint) -> libc::c_long {
-    match endpoint.medium {
-        Medium::Socket => libc::SYS_recvfrom,
-        Medium::Pipe => libc::SYS_read,
     }
 }
 
@@ -197,6 +193,7 @@ impl<B: IoBuf> Op for Send<B> {
     type Output = (io::Result<usize>, B, Sender);
     const NAME: &'static str = "send";
     const KIND: Kind = Kind::ZeroCopy; // a plain one has a single completion
+    const WAITS: bool = true;
     const OPCODE: u8 = opcode::Send::CODE;
 
     fn pass(&mut self) -> Option<&mut Pass> {
@@ -213,32 +210,41 @@ impl<B: IoBuf> Op for Send<B> {
         let without_copy = self.sender().goes_without_copy(self.window.len);
         let place =
             if without_copy { self.buf.registration().map(|registration| registration.place) } else { None };
-        on_fd!(self.sender().descriptor().fd(), |fd| if without_copy {
+        let endpoint = self.sender().pass.endpoint();
+        on_fd!(endpoint.descriptor.fd(), |fd| if without_copy {
             opcode::SendZc::new(fd, pointer, len).buf_index(place).flags(libc::MSG_NOSIGNAL).build()
-        } else if self.sender().pass.endpoint().medium == Medium::Pipe {
+        } else if endpoint.medium() != Medium::Socket {
             opcode::Write::new(fd, pointer, len).offset(NO_POSITION).build()
+        } else if endpoint.descriptor.is_lent() {
+            // As a read in the place of a recv: where the kernel cannot wait, this one ends with EAGAIN.
+            let header = endpoint.send_header().describe(pointer, self.window.len);
+            opcode::SendMsg::new(fd, header).flags(libc::MSG_NOSIGNAL as u32).build()
         } else {
             opcode::Send::new(fd, pointer, len).flags(libc::MSG_NOSIGNAL).build()
         })
     }
 
     fn wait(&self) -> Wait<'_> {
-        Wait::Ready(self.sender().descriptor(), Direction::Write)
+        match self.sender().pass.endpoint().medium() {
+            Medium::Terminal => Wait::Pool,
+            _ => Wait::Ready(self.sender().descriptor(), Direction::Write),
+        }
     }
 
     fn call(&mut self) -> Call {
         let pointer = self.window.source(&self.buf);
-        let fd = self.sender().descriptor().raw();
-        let (number, flags) = match self.sender().pass.endpoint().medium {
-            Medium::Socket => (libc::SYS_sendto, SEND_FLAGS),
-            Medium::Pipe => (libc::SYS_write, 0),
-        };
-        // SAFETY: the window lies within the buffer, which this operation owns. (write(2) takes three arguments.)
-        unsafe { Call::new(number, [fd as usize, pointer as usize, self.window.len, flags, 0, 0]) }
+        // SAFETY: the window lies within the buffer, which this operation owns.
+        unsafe { self.sender().pass.endpoint().send_call(pointer, self.window.len) }
     }
 
+    fn otherwise(&mut self) -> bool {
+        self.sender().pass.endpoint().go_without_nowait()
+    }
+
+    /// Not of pipes, to which less may be written than there is room for.
     fn drained(&self, result: i32) -> bool {
-        result > 0 && (result as usize) < self.window.len
+        let is_socket = self.sender().pass.endpoint().medium() == Medium::Socket;
+        is_socket && result > 0 && (result as usize) < self.window.len
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

@@ -17,8 +17,9 @@ use std::rc::Rc;
 use io_uring::{opcode, squeue};
 use socket2::{SockAddr, SockAddrStorage};
 
-use super::endpoint::{Arrival, Endpoint, Medium};
+use super::endpoint::{Arrival, Endpoint};
 use super::fd::{Fd, on_fd};
+use super::medium::Medium;
 use super::poll::events;
 use super::socket::NO_POSITION;
 use super::{Completion, Direction, Each, Entry, Kind, Op, Wait};
@@ -92,6 +93,13 @@ pub(crate) trait Brings: 'static {
     /// What a completion has brought goes to the endpoint.
     fn take(&mut self, endpoint: &Endpoint, completion: Completion);
 
+    /// The operation has ended with this. True when the kernel cannot do such operations on this descriptor: from now on it
+    /// is used in another way.
+    fn unable(&self, endpoint: &Endpoint, completion: Completion) -> bool {
+        let _ = (endpoint, completion);
+        false
+    }
+
     /// The operation has ended with this, which `take` has seen. True when that was for want of a buffer.
     fn ended(&self, endpoint: &Endpoint, completion: Completion) -> bool {
         let _ = (endpoint, completion);
@@ -133,7 +141,8 @@ impl<B: Brings> Op for Stand<B> {
         let starved = self.brings.ended(&self.endpoint, completion);
         // An error, unless it only says that the operation has ended.
         let says_more = !matches!(-completion.result, libc::ECANCELED | libc::EINTR | libc::EAGAIN);
-        if completion.result < 0 && !starved && says_more {
+        let unable = self.brings.unable(&self.endpoint, completion);
+        if completion.result < 0 && !starved && says_more && !unable {
             self.endpoint.arrived(Arrival::Error(-completion.result));
         }
         self.endpoint.disarmed(starved);
@@ -150,7 +159,7 @@ pub(crate) struct Bytes {
 
 impl Bytes {
     pub(crate) fn new(buffers: Rc<dyn Buffers>, endpoint: &Endpoint, limited: bool) -> Self {
-        Bytes { buffers, medium: endpoint.medium, limited }
+        Bytes { buffers, medium: endpoint.medium(), limited }
     }
 }
 
@@ -164,7 +173,7 @@ impl Brings for Bytes {
         let entry = on_fd!(fd, |fd| match self.medium {
             Medium::Socket if self.buffers.bundles() => opcode::RecvMultiBundle::new(fd, group).build(),
             Medium::Socket => opcode::RecvMulti::new(fd, group).build(),
-            Medium::Pipe => {
+            _ => {
                 let read = opcode::ReadMulti::new(fd, 0, group).offset(NO_POSITION).build();
                 // The crate forgets it for this operation.
                 if direct { read.flags(squeue::Flags::FIXED_FILE) } else { read }
@@ -193,6 +202,15 @@ impl Brings for Bytes {
             endpoint.arrived(Arrival::End);
         }
         is_starved(&*self.buffers, completion)
+    }
+
+    /// It cannot wait for the descriptor, or the descriptor has no readiness at all.
+    fn unable(&self, endpoint: &Endpoint, completion: Completion) -> bool {
+        let never_waits = completion.result == -libc::EBADFD && self.medium != Medium::Socket;
+        if never_waits {
+            endpoint.never_waits();
+        }
+        never_waits || cannot_wait(endpoint, completion)
     }
 }
 
@@ -231,6 +249,10 @@ impl Brings for Datagrams {
     fn ended(&self, _: &Endpoint, completion: Completion) -> bool {
         is_starved(&*self.buffers, completion)
     }
+
+    fn unable(&self, endpoint: &Endpoint, completion: Completion) -> bool {
+        cannot_wait(endpoint, completion)
+    }
 }
 
 /// Reports of readiness.
@@ -262,6 +284,11 @@ pub(crate) fn limited(mut entry: Entry, bytes: u32) -> Entry {
     // SAFETY: an entry is the kernel's structure of 64 bytes; a receive uses these four for nothing else.
     unsafe { (&raw mut entry).cast::<u8>().add(OPTLEN).cast::<u32>().write(bytes) };
     entry
+}
+
+/// Whether the kernel has given up waiting for the descriptor: see `driver/edges.rs`.
+fn cannot_wait(endpoint: &Endpoint, completion: Completion) -> bool {
+    completion.result == -libc::EAGAIN && endpoint.descriptor.needs_edges_from_now_on()
 }
 
 /// Whether a receive has ended for want of a buffer; then there are to be more of them.

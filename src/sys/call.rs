@@ -25,6 +25,17 @@ pub(crate) struct Call {
     needs: i16,
     /// It is openat(2), and is made with O_NONBLOCK if it finds a FIFO.
     looks_for_fifo: bool,
+    how: How,
+}
+
+/// How a call is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    AsItIs,
+    /// read(2) or write(2), as preadv2(2) or pwritev2(2) with RWF_NOWAIT.
+    NoWait,
+    /// Again and again until it answers something else than EAGAIN; in between poll(2) waits for these events.
+    Waiting(i16),
 }
 
 // SAFETY: a call is only data. Making it elsewhere is sound when whoever made it keeps what its pointers
@@ -42,7 +53,15 @@ impl Call {
         const { assert!(N <= 6, "a system call takes six arguments at most") };
         let mut all = [0; 6];
         all[..N].copy_from_slice(&arguments);
-        Call { number, arguments: all, repeatable: true, opens: false, needs: 0, looks_for_fifo: false }
+        Call {
+            number,
+            arguments: all,
+            repeatable: true,
+            opens: false,
+            needs: 0,
+            looks_for_fifo: false,
+            how: How::AsItIs,
+        }
     }
 
     /// The same call, made only if poll(2) reports one of these events for the descriptor in its first argument. Else it
@@ -51,12 +70,41 @@ impl Call {
         Call { needs: events, ..self }
     }
 
-    /// Whether its descriptor has one of the events that it needs.
-    fn is_ready(self) -> bool {
-        let mut pollfd =
-            libc::pollfd { fd: self.arguments[0] as libc::c_int, events: self.needs, revents: 0 };
-        // SAFETY: the one structure lives until the call has returned, which does not wait.
-        unsafe { libc::syscall(libc::SYS_poll, &raw mut pollfd, 1, 0) > 0 }
+    /// The same read(2) or write(2), which answers EAGAIN in the place of waiting, whatever the flags of the open file
+    /// description are; and EOPNOTSUPP where the kernel can't do so for the file.
+    pub(crate) fn without_waiting(self) -> Self {
+        debug_assert!([libc::SYS_read, libc::SYS_write].contains(&self.number));
+        Call { how: How::NoWait, ..self }
+    }
+
+    /// The same call, which waits for one of these events of poll(2) in the place of answering EAGAIN. For other threads
+    /// than the loop's.
+    pub(crate) fn waiting(self, events: i16) -> Self {
+        Call { how: How::Waiting(events), ..self }
+    }
+
+    /// Whether its descriptor has one of these events of poll(2), within so many milliseconds; -1 waits for ever.
+    fn is_ready(self, events: i16, timeout: c_int) -> bool {
+        let mut pollfd = libc::pollfd { fd: self.arguments[0] as c_int, events, revents: 0 };
+        // SAFETY: the one structure lives until the call has returned.
+        unsafe { libc::poll(&raw mut pollfd, 1, timeout) > 0 }
+    }
+
+    /// The answer of the system call.
+    fn ask(self) -> c_long {
+        let [a, b, mut c, d, e, f] = self.arguments;
+        if self.looks_for_fifo && self.finds_fifo() {
+            c |= libc::O_NONBLOCK as usize;
+        }
+        if self.how != How::NoWait {
+            // SAFETY: `new`'s caller vouched for the arguments.
+            return unsafe { libc::syscall(self.number, a, b, c, d, e, f) };
+        }
+        let number = if self.number == libc::SYS_read { libc::SYS_preadv2 } else { libc::SYS_pwritev2 };
+        let iovec = libc::iovec { iov_base: std::ptr::with_exposed_provenance_mut(b), iov_len: c };
+        let (here, flags) = (usize::MAX, libc::RWF_NOWAIT);
+        // SAFETY: `new`'s caller vouched for the memory, which the vector describes. It lives until the call has returned.
+        unsafe { libc::syscall(number, a, &raw const iovec, 1usize, here, 0usize, flags) }
     }
 
     /// openat(2), relative to the working directory.
@@ -94,15 +142,10 @@ impl Call {
 
     /// Makes the call; a failure is the negated `errno`, as in a completion of io_uring.
     pub(crate) fn run(self) -> i32 {
-        if self.needs != 0 && !self.is_ready() {
+        if self.needs != 0 && !self.is_ready(self.needs, 0) {
             return -libc::EAGAIN;
         }
-        let [a, b, mut c, d, e, f] = self.arguments;
-        if self.looks_for_fifo && self.finds_fifo() {
-            c |= libc::O_NONBLOCK as usize;
-        }
-        // SAFETY: `new`'s caller vouched for the arguments.
-        let answer = unsafe { libc::syscall(self.number, a, b, c, d, e, f) };
+        let answer = self.ask();
         if answer < 0 {
             -errno()
         } else {
@@ -133,8 +176,10 @@ impl Call {
     pub(crate) fn run_through_signals(self) -> i32 {
         loop {
             let result = self.run();
-            if result != -libc::EINTR || !self.repeatable {
-                return result;
+            match self.how {
+                How::Waiting(events) if result == -libc::EAGAIN => drop(self.is_ready(events, -1)),
+                _ if result != -libc::EINTR || !self.repeatable => return result,
+                _ => {}
             }
         }
     }

@@ -18,12 +18,32 @@ pub(crate) mod signal;
 pub(crate) mod sync;
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The answer of a C library call as an `io::Result`: a negative one is the thread's `errno`.
 pub(crate) fn check(answer: libc::c_int) -> io::Result<libc::c_int> {
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(answer) }
+}
+
+/// Whether poll(2) reports an error, or something in the queue of errors, at once.
+pub(crate) fn has_error(fd: BorrowedFd<'_>) -> bool {
+    let mut pollfd = libc::pollfd { fd: fd.as_raw_fd(), events: 0, revents: 0 };
+    // SAFETY: the structure lives until the call has returned.
+    unsafe { libc::poll(&raw mut pollfd, 1, 0) > 0 && pollfd.revents & libc::POLLERR != 0 }
+}
+
+/// The flags of an open file description: see F_GETFL in fcntl(2).
+pub(crate) fn status_flags(fd: RawFd) -> io::Result<libc::c_int> {
+    // SAFETY: it takes no pointer.
+    check(unsafe { libc::fcntl(fd, libc::F_GETFL) })
+}
+
+/// Sets these flags: see F_SETFL in fcntl(2).
+pub(crate) fn set_status_flags(fd: RawFd, flags: libc::c_int) -> io::Result<()> {
+    // SAFETY: as above.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags) }).map(drop)
 }
 
 /// What the monotonic clock shows: see clock_gettime(2), CLOCK_MONOTONIC.

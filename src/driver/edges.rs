@@ -1,0 +1,154 @@
+//! Descriptors for which the ring cannot wait: an epoll set beside it, for their readiness.
+//!
+//! Facts that shape this file: io_uring waits for a socket as poll(2) does, which reports POLLERR for as long as something
+//! lies in the socket's queue of errors (an ICMP error with IP_RECVERR, a time stamp). Then each retry of a receive or
+//! send comes at once and finds nothing. After 128 of them the kernel gives up: the operation ends with EAGAIN, a
+//! multishot one with ECANCELED, or a thread of the kernel blocks in it. An edge-triggered epoll set reports only what is
+//! new. So a descriptor on which the ring has given up goes over to this set for good: its operations are system calls,
+//! made when the set reports an edge, as on the selector. The ring polls the set with one operation.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::poller::Poller;
+use super::{Driver, Park, attach, with};
+use crate::op::fd::Descriptor;
+use crate::op::poll::{PollSet, SetState};
+use crate::op::{Completion, Op};
+use crate::task::inbox::Shared;
+
+/// The epoll set of a proactor; made when it is first needed.
+#[derive(Debug, Default)]
+pub(super) struct Edges {
+    poller: RefCell<Option<Poller>>,
+    /// A second descriptor of the set, for the ring's poll, and the state of that.
+    poll: RefCell<Option<(Rc<OwnedFd>, Rc<SetState>)>>,
+}
+
+impl Edges {
+    /// Makes the set, unless it is there.
+    fn open(&self, shared: &Arc<Shared>) -> io::Result<()> {
+        if self.poller.borrow().is_some() {
+            return Ok(());
+        }
+        let poller = Poller::beside_a_ring(shared.clone())?;
+        let set = poller.as_fd().try_clone_to_owned()?;
+        *self.poll.borrow_mut() = Some((Rc::new(set), Rc::default()));
+        *self.poller.borrow_mut() = Some(poller);
+        Ok(())
+    }
+
+    /// Closes the set: the runtime ends, or this process is a fork of its own.
+    pub(super) fn close(&self) {
+        self.poller.take();
+        self.poll.take();
+    }
+
+    /// What `f` makes of the set. None where there is none.
+    pub(super) fn with<T>(&self, f: impl FnOnce(&mut Poller) -> T) -> Option<T> {
+        self.poller.borrow_mut().as_mut().map(f)
+    }
+
+    /// Whether the ring polls the set now.
+    pub(super) fn is_polled(&self) -> bool {
+        self.poll.borrow().as_ref().is_some_and(|(_, state)| state.armed.get())
+    }
+}
+
+impl Driver {
+    /// Makes the epoll set for descriptors for which the ring cannot wait.
+    pub(super) fn open_edges(&self) -> io::Result<()> {
+        self.edges.open(self.scheduler.shared())
+    }
+
+    /// Whether the ring cannot wait for this descriptor.
+    #[inline]
+    pub(super) fn needs_edges(&self, descriptor: &Descriptor) -> bool {
+        descriptor.needs_edges() || (descriptor.is_unseen() && self.finds_errors(descriptor))
+    }
+
+    /// Looks for something in the queue of errors, which keeps the kernel from trying in vain, and from using a thread for
+    /// that. Only other code can have set the options for it.
+    #[cold]
+    fn finds_errors(&self, descriptor: &Descriptor) -> bool {
+        if descriptor.is_direct() {
+            return false;
+        }
+        self.stats.calls.add(1);
+        crate::sys::has_error(descriptor.as_fd()) && descriptor.needs_edges_from_now_on()
+    }
+
+    /// Whether an operation that the ring ended with this has to begin again, by way of the epoll set.
+    #[inline]
+    pub(super) fn goes_over<O: Op>(&self, op: &mut O, completion: Completion) -> bool {
+        O::WAITS && completion.result == -libc::EAGAIN && Self::give_up_waiting(op)
+    }
+
+    #[cold]
+    fn give_up_waiting<O: Op>(op: &mut O) -> bool {
+        let Some(pass) = op.pass() else { return false };
+        pass.endpoint().descriptor.needs_edges_from_now_on()
+    }
+
+    /// Has the ring poll the set, unless it does.
+    pub(super) fn poll_edges(&self) {
+        let Some((set, state)) = self.edges.poll.borrow().clone() else { return };
+        if !state.armed.replace(true) && self.stand(PollSet::new(set, state.clone())).is_none() {
+            state.armed.set(false);
+        }
+    }
+
+    /// Takes the edges that the set has, if the ring's poll says that there are some. What follows is left in `deferred`.
+    pub(super) fn visit_edges(&self) -> io::Result<()> {
+        if !self.edges.poll.borrow().as_ref().is_some_and(|(_, state)| state.fired.take()) {
+            return Ok(());
+        }
+        let visited = {
+            let mut deferred = self.deferred.borrow_mut();
+            self.edges.with(|poller| poller.visit(Park::No, &self.slots, &self.stats, &mut deferred))
+        };
+        self.poll_edges();
+        visited.unwrap_or(Ok(()))
+    }
+
+    /// A descriptor in the set is about to be closed.
+    pub(super) fn forget_edges(&self, token: u64, fd: RawFd) {
+        self.edges.with(|poller| poller.forget(token, fd, &self.stats));
+    }
+}
+
+/// Takes charge of a socket that others may share, for the runtime of this thread. For the ring O_NONBLOCK is set while the
+/// runtime has it: otherwise the kernel would block one of its threads. The selector's calls do not wait in any case.
+///
+/// # Panics
+/// Outside a runtime; `what` names the method in the message.
+#[track_caller]
+pub(crate) fn attach_shared(fd: OwnedFd, what: &str) -> io::Result<Descriptor> {
+    let descriptor = attach(fd, what);
+    descriptor.note_lent();
+    if with(|driver| driver.is_some_and(|driver| driver.with_ring(|_| ()).is_some())) {
+        descriptor.make_nonblocking()?;
+    }
+    Ok(descriptor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_set_is_made_once_and_closed() {
+        let (edges, shared) = (Edges::default(), Shared::new().unwrap());
+        assert!(edges.with(|_| ()).is_none());
+        edges.open(&shared).unwrap();
+        let set = |edges: &Edges| edges.poll.borrow().as_ref().map(|(set, _)| Rc::as_ptr(set));
+        let first = set(&edges);
+        edges.open(&shared).unwrap();
+        assert_eq!((set(&edges), edges.is_polled()), (first, false));
+        edges.close();
+        assert!(edges.with(|_| ()).is_none());
+    }
+}
