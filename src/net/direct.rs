@@ -312,7 +312,10 @@ impl TcpListener {
 }
 
 impl From<super::TcpListener> for TcpListener {
+    /// Connections inherit SO_LINGER from their listener. A ring closes direct descriptors on the loop's thread, which
+    /// must not wait, so a time is turned off; zero stays.
     fn from(listener: super::TcpListener) -> Self {
+        listener.acceptor().endpoint.descriptor.stop_lingering();
         TcpListener { listener, polled: Unfinished::default() }
     }
 }

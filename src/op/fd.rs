@@ -314,6 +314,13 @@ impl Descriptor {
         }
     }
 
+    /// No close waits for the peer from now on: see [`stop_lingering`]. It costs no call where other code has not had it.
+    pub(crate) fn stop_lingering(&self) {
+        if !self.is_direct() && self.lent.get() {
+            stop_lingering(self.as_fd());
+        }
+    }
+
     pub(crate) fn is_direct(&self) -> bool {
         matches!(self.fd, Fd::Direct(_))
     }
@@ -393,9 +400,7 @@ impl Drop for Descriptor {
         let home = self.home.upgrade();
         match (self.fd, home) {
             (Fd::Raw(number), home) => {
-                if self.lent.get() {
-                    stop_lingering(self.as_fd());
-                }
+                self.stop_lingering();
                 // SAFETY: `new` took it from its owner, and `self` ends.
                 drop(unsafe { OwnedFd::from_raw_fd(number) });
                 if let Some(home) = home {

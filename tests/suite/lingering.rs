@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::TcpListener as StdListener;
 use std::time::Duration;
 
-use proactor::net::{TcpListener, TcpStream};
+use proactor::net::{TcpListener, TcpStream, direct};
 use proactor::{Runtime, spawn};
 use socket2::SockRef;
 
@@ -14,6 +14,7 @@ use crate::kit::*;
 tests! {
     t154_a_drop_of_a_stream_that_lingers_does_not_wait,
     t154_a_cancelled_task_drops_a_stream_that_lingers,
+    t154_a_direct_stream_of_a_listener_that_lingers_does_not_wait,
     t155_close_waits_for_the_peer_beside_the_loop,
     t155_a_dropped_close_does_not_wait,
     t155_a_runtime_does_not_wait_for_a_close_that_lingers,
@@ -91,13 +92,33 @@ fn t154_a_drop_of_a_stream_that_lingers_does_not_wait<R: Runtime>() {
     });
 }
 
+fn t154_a_direct_stream_of_a_listener_that_lingers_does_not_wait<R: Runtime>() {
+    run::<R>(async {
+        let listener = StdListener::bind("127.0.0.1:0").unwrap();
+        SockRef::from(&listener).set_linger(Some(DAY)).unwrap();
+        let listener = direct::TcpListener::from_std(listener).unwrap();
+        let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let ours = listener.accept().await.unwrap();
+        let mut write = ours.write_all(vec![7; 32 << 20]);
+        assert!(poll_once(&mut write).await.is_pending());
+        turns(3).await;
+        let _ = write.cancel().await;
+        let sent = ours.bytes_sent() as usize;
+        drop(ours);
+        turns(4).await;
+        let reading = thread(move || read_to_end(peer).len());
+        assert_eq!(reading.ended().await, sent);
+    });
+}
+
 fn t154_a_cancelled_task_drops_a_stream_that_lingers<R: Runtime>() {
     run::<R>(async {
         let (ours, peer, sent) = Way::Method.full_pair().await;
         let task = spawn(async move { ours.recv().await.map(drop) });
         turns(2).await;
         assert!(task.cancel().await.unwrap_err().is_cancelled());
-        // The stream's own operation ends with one of the next turns.
+        // The stream's own operation ends with one of the next turns, and the descriptor is closed.
+        turns(4).await;
         let reading = thread(move || read_to_end(peer).len());
         assert_eq!(reading.ended().await, sent);
     });
@@ -135,16 +156,18 @@ fn t155_a_dropped_close_does_not_wait<R: Runtime>() {
 }
 
 fn t155_a_runtime_does_not_wait_for_a_close_that_lingers<R: Runtime>() {
-    let runtime = R::new().unwrap();
-    let (peer, sent) = runtime.block_on(async {
-        let (ours, peer, sent) = Way::Method.full_pair().await;
-        let mut close = ours.close();
-        assert!(poll_once(&mut close).await.is_pending());
-        until(|| is_in_call("proactor-pool", libc::SYS_close)).await;
-        drop(spawn(close));
-        (peer, sent)
+    alone(|| {
+        let runtime = R::new().unwrap();
+        let (peer, sent) = runtime.block_on(async {
+            let (ours, peer, sent) = Way::Method.full_pair().await;
+            let mut close = ours.close();
+            assert!(poll_once(&mut close).await.is_pending());
+            until(|| is_in_call("proactor-pool", libc::SYS_close)).await;
+            drop(spawn(close));
+            (peer, sent)
+        });
+        let left = runtime.shutdown(Duration::from_millis(1));
+        assert_eq!((left.ops_leaked, left.jobs_leaked), (1, 1));
+        assert_eq!(read_to_end(peer).len(), sent);
     });
-    let left = runtime.shutdown(Duration::from_millis(1));
-    assert_eq!((left.ops_leaked, left.jobs_leaked), (1, 1));
-    assert_eq!(read_to_end(peer).len(), sent);
 }
