@@ -210,7 +210,7 @@ fn t131_two_loops_share_the_clients_of_a_listener<R: Runtime>() {
         let clients: Vec<_> = (0..10).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
         clients.into_iter().for_each(served);
     }
-    loops.map(|handle| handle.join().unwrap());
+    loops.into_iter().for_each(|handle| handle.join().unwrap());
 }
 
 fn t132_connections_that_nobody_asked_for_take_no_descriptors<R: Runtime>() {
