@@ -558,6 +558,10 @@ impl Registry for Driver {
         self.shortage.relieve();
     }
 
+    fn is_here(&self) -> bool {
+        self.origin.is_here()
+    }
+
     fn vacancy(&self) -> io::Result<Option<Vacancy>> {
         Driver::vacancy(self)
     }

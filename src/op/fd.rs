@@ -58,6 +58,9 @@ pub(crate) trait Registry {
     /// A descriptor has been closed: there is room for another.
     fn closed(&self);
 
+    /// Whether this is the process in which the runtime was made, and no fork of it.
+    fn is_here(&self) -> bool;
+
     /// Room for a direct descriptor; none where an ordinary one takes its place.
     fn vacancy(&self) -> io::Result<Option<Vacancy>>;
 
@@ -400,7 +403,10 @@ impl Drop for Descriptor {
         let home = self.home.upgrade();
         match (self.fd, home) {
             (Fd::Raw(number), home) => {
-                self.stop_lingering();
+                // (In a fork the socket is the parent's, which may want to wait, and this close is not the last.)
+                if home.as_ref().is_none_or(|home| home.is_here()) {
+                    self.stop_lingering();
+                }
                 // SAFETY: `new` took it from its owner, and `self` ends.
                 drop(unsafe { OwnedFd::from_raw_fd(number) });
                 if let Some(home) = home {

@@ -227,6 +227,10 @@ mod tests {
     impl Registry for Gone {
         fn forget(&self, _: u64, _: RawFd) {}
         fn closed(&self) {}
+
+        fn is_here(&self) -> bool {
+            true
+        }
         fn vacancy(&self) -> io::Result<Option<Vacancy>> {
             match *self {}
         }

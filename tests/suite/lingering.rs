@@ -14,6 +14,7 @@ use crate::kit::*;
 tests! {
     t154_a_drop_of_a_stream_that_lingers_does_not_wait,
     t154_a_cancelled_task_drops_a_stream_that_lingers,
+    t154_a_fork_leaves_the_option_to_its_parent,
     t154_a_direct_stream_of_a_listener_that_lingers_does_not_wait,
     t155_close_waits_for_the_peer_beside_the_loop,
     t155_a_dropped_close_does_not_wait,
@@ -108,6 +109,28 @@ fn t154_a_direct_stream_of_a_listener_that_lingers_does_not_wait<R: Runtime>() {
         turns(4).await;
         let reading = thread(move || read_to_end(peer).len());
         assert_eq!(reading.ended().await, sent);
+    });
+}
+
+fn t154_a_fork_leaves_the_option_to_its_parent<R: Runtime>() {
+    alone(|| {
+        let runtime = R::new().unwrap();
+        let (ours, _peer) = runtime.block_on(Way::Method.pair());
+        // SAFETY: the child drops what it has inherited and ends; the process has one thread.
+        match unsafe { libc::fork() } {
+            0 => {
+                drop(ours);
+                // SAFETY: it takes a plain number.
+                unsafe { libc::_exit(0) };
+            }
+            child => {
+                let ended = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child), None).unwrap();
+                assert!(matches!(ended, nix::sys::wait::WaitStatus::Exited(_, 0)), "{ended:?}");
+            }
+        }
+        assert_eq!(ours.linger().unwrap(), Some(DAY));
+        drop(ours);
+        end(runtime);
     });
 }
 
