@@ -301,6 +301,18 @@ impl Provided {
         }
     }
 
+    /// The same, with small chunks copied.
+    #[cold]
+    fn received_copied(
+        &mut self,
+        pool: &Pool,
+        completion: Completion,
+        below: usize,
+        take: &mut dyn FnMut(Chunk),
+    ) {
+        self.received(pool, completion, |chunk| take(chunk.copied_below(below)));
+    }
+
     /// The part of a buffer that has been filled; the last part takes the ring's own reference.
     fn part(&mut self, pool: &Pool, index: u32, count: usize, more: bool) -> Chunk {
         let filled = &mut self.filled[index as usize];
@@ -339,7 +351,11 @@ impl Buffers for Memory {
             let used_up = completion.flags & F_BUF_MORE == 0;
             self.thirsty.set(self.thirsty.get() || used_up);
             let below = self.copy_below.get();
-            provided.received(&self.pool, completion, |chunk| take(chunk.copied_below(below)));
+            if below == 0 {
+                provided.received(&self.pool, completion, take);
+            } else {
+                provided.received_copied(&self.pool, completion, below, take);
+            }
             if used_up || below > 0 {
                 self.assess(provided.inside);
             }
