@@ -76,7 +76,8 @@ impl Core {
     pub(super) fn child_woken(&self, child: TaskRef) {
         self.ready.push(child);
         if let Some(owner) = self.owner.take() {
-            owner.wake();
+            // Whoever wakes a child may have others to wake, as a task that ends has.
+            owner.wake_contained();
         }
     }
 

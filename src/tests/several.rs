@@ -74,6 +74,26 @@ fn a_gather_is_dropped_half_way_with_wakers_of_its_futures_about() {
     wakers.take().iter().for_each(Waker::wake_by_ref);
 }
 
+/// The owner of a gather is woken by whoever wakes one of its futures: here by a task that ends.
+#[test]
+fn t74_a_waker_that_panics_does_not_reach_who_wakes_a_child() {
+    struct Panics;
+    impl std::task::Wake for Panics {
+        fn wake(self: std::sync::Arc<Self>) {
+            resume_unwind(Box::new("a waker"));
+        }
+    }
+    run(async {
+        let (settles, settled) = crate::task::promise::<u32, ()>();
+        let task = spawn(async move { settles.set_result(5) });
+        let mut gathered = Box::pin(gather([settled]));
+        let waker = Waker::from(std::sync::Arc::new(Panics));
+        assert!(gathered.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        task.await.unwrap().unwrap();
+        assert_eq!(gathered.await, [Ok(5)]);
+    });
+}
+
 #[test]
 fn children_of_a_group_borrow_from_around_it() {
     run(async {
