@@ -262,8 +262,8 @@ mod tests {
         drop(passes.pop()); // gives its own place up, and nobody else's
         passes[0].leave();
         for place in 1..4 {
-            for later in place + 1..4 {
-                assert!(passes[later].poll_enter(&cx).is_pending(), "{later} overtook {place}");
+            for later in &mut passes[place + 1..4] {
+                assert!(later.poll_enter(&cx).is_pending(), "a later one overtook {place}");
             }
             assert!(passes[place].poll_enter(&cx).is_ready(), "{place} has lost its place");
             passes[place].leave();

@@ -137,7 +137,8 @@ fn a_task_may_cancel_and_wake_itself_and_take_its_own_handle_along() {
             drop(task);
             poll_fn(|cx| {
                 cx.waker().wake_by_ref();
-                cx.waker().clone().wake();
+                let by_value = cx.waker().clone();
+                by_value.wake();
                 Poll::<()>::Pending
             })
             .await;
@@ -193,7 +194,7 @@ fn a_task_is_woken_from_threads_while_it_runs_and_ends() {
                     waker.wake();
                 })
             }));
-            if polls == 3 { Poll::Ready(threads.drain(..).collect::<Vec<_>>()) } else { Poll::Pending }
+            if polls == 3 { Poll::Ready(std::mem::take(&mut threads)) } else { Poll::Pending }
         }));
         home.run(task).unwrap().into_iter().for_each(|thread| thread.join().unwrap());
     }

@@ -83,7 +83,9 @@ fn is_nonblocking(fd: &impl AsRawFd) -> bool {
 fn make_blocking(fd: &impl AsRawFd) {
     // SAFETY: these take no pointer.
     let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
-    assert_eq!(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags & !libc::O_NONBLOCK) }, 0);
+    // SAFETY: as above.
+    let set = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags & !libc::O_NONBLOCK) };
+    assert_eq!(set, 0);
     assert!(!is_nonblocking(fd));
 }
 
@@ -372,8 +374,7 @@ fn t167_fifty_writes_beside_a_queue_of_errors_take_no_fifty_threads<R: Runtime>(
                 turns(300).await;
                 let workers = threads().iter().filter(|name| name.starts_with("iou-wrk")).count();
                 assert!(workers < 10, "{workers} threads of the kernel");
-                let reading =
-                    thread(move || peers.into_iter().map(|peer| count_to_end(peer)).collect::<Vec<_>>());
+                let reading = thread(move || peers.into_iter().map(count_to_end).collect::<Vec<_>>());
                 for write in writes {
                     write.await.unwrap();
                 }
