@@ -73,7 +73,7 @@ impl Driver {
     }
 
     /// Begins an operation that has been admitted.
-    #[inline]
+    #[inline(always)] // an operation is large, and begins again in a place of its own
     pub(super) fn start<O: Op>(&self, mut op: O, cx: &mut Context<'_>) -> Started<O> {
         if let Wait::Ready(descriptor, _) = op.wait() {
             self.check_home(descriptor.home(), O::NAME);
@@ -85,14 +85,10 @@ impl Driver {
         let over = on_ring && op.pass().is_some_and(|pass| self.needs_edges(&pass.endpoint().descriptor));
         match (machine, op.wait()) {
             (Machine::None, _) => Started::Done(op.complete(Completion::CANCELED)),
-            (Machine::Ring, Wait::Ready(..)) if over => match self.open_edges() {
-                Ok(()) => self.call_or_watch(op, cx),
-                Err(error) => Started::Done(op.complete(Completion::new(-errno_of(&error)))),
-            },
-            (Machine::Ring, Wait::Now | Wait::Ready(..)) => self.submit(op, cx),
-            (Machine::Ring, Wait::Pool) if !over => self.submit(op, cx),
+            (Machine::Ring, _) if !over => self.submit(op, cx),
+            (Machine::Ring, Wait::Ready(..)) => self.start_by_edges(op, cx),
             // The selector, or an operation that this kernel's ring does not know.
-            (Machine::Calls, Wait::Now) => {
+            (Machine::Calls | Machine::Ring, Wait::Now) => {
                 self.scheduler.count_inline();
                 let result = self.call(&mut op);
                 Started::Done(op.complete(Completion::new(result)))
@@ -103,6 +99,16 @@ impl Driver {
                 Started::Pending(placed.key())
             }
             (Machine::Calls, Wait::Ready(..)) => self.call_or_watch(op, cx),
+        }
+    }
+
+    /// Begins an operation on a descriptor for which the ring cannot wait.
+    #[cold]
+    #[inline(never)]
+    fn start_by_edges<O: Op>(&self, op: O, cx: &mut Context<'_>) -> Started<O> {
+        match self.open_edges() {
+            Ok(()) => self.call_or_watch(op, cx),
+            Err(error) => Started::Done(op.complete(Completion::new(-errno_of(&error)))),
         }
     }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::poller::Poller;
 use super::{Driver, Park, attach, with};
-use crate::op::fd::Descriptor;
+use crate::op::fd::{Descriptor, Waiting};
 use crate::op::poll::{PollSet, SetState};
 use crate::op::{Completion, Op};
 use crate::task::inbox::Shared;
@@ -67,13 +67,17 @@ impl Driver {
     /// Whether the ring cannot wait for this descriptor.
     #[inline]
     pub(super) fn needs_edges(&self, descriptor: &Descriptor) -> bool {
-        descriptor.needs_edges() || (descriptor.is_unseen() && self.finds_errors(descriptor))
+        descriptor.waiting() != Waiting::ByRing && self.finds_errors(descriptor)
     }
 
     /// Looks for something in the queue of errors, which keeps the kernel from trying in vain, and from using a thread for
     /// that. Only other code can have set the options for it.
     #[cold]
     fn finds_errors(&self, descriptor: &Descriptor) -> bool {
+        if descriptor.needs_edges() {
+            return true;
+        }
+        descriptor.has_no_error(); // unless there is one, or nothing else could wait for it
         if descriptor.is_direct() {
             return false;
         }

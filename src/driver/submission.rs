@@ -68,13 +68,12 @@ impl<O: Op> Future for Submission<O> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O::Output> {
         if let State::Placed(key, driver) = &self.state {
             let Some((mut op, completion, waker)) = driver.poll::<O>(*key, cx) else { return Poll::Pending };
+            let again = driver.goes_over(&mut op, completion).then(|| driver.clone());
             // The key goes first: `complete` may panic, and what lies in the slot from now on is another's.
-            let before = std::mem::replace(&mut self.state, State::Over);
+            self.state = State::Over;
             drop(waker);
-            if let State::Placed(_, driver) = before
-                && driver.goes_over(&mut op, completion)
-            {
-                return self.begin(op, driver, cx);
+            if let Some(driver) = again {
+                return self.begin_again(op, driver, cx);
             }
             return Poll::Ready(op.complete(completion));
         }
@@ -118,6 +117,13 @@ impl<O: Op> Submission<O> {
                 Poll::Pending
             }
         }
+    }
+
+    /// Begins an operation again that the ring has given up.
+    #[cold]
+    #[inline(never)]
+    fn begin_again(&mut self, op: O, driver: Rc<Driver>, cx: &mut Context<'_>) -> Poll<O::Output> {
+        self.begin(op, driver, cx)
     }
 
     #[cold]

@@ -184,12 +184,19 @@ pub(crate) struct Descriptor {
     zero_copy: Cell<ZeroCopy>,
     /// Code outside this crate has had its number: its options and flags may be any.
     lent: Cell<bool>,
-    /// The ring cannot wait for it.
-    edges: Cell<bool>,
-    /// Nobody has looked for errors since it was lent.
-    unseen: Cell<bool>,
+    /// Whether the ring can wait for it.
+    waiting: Cell<Waiting>,
     /// O_NONBLOCK was set when the runtime took it over, and is cleared when it goes.
     made_nonblocking: Cell<bool>,
+}
+
+/// What waits for a descriptor on a proactor: see `driver/edges.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    ByRing,
+    /// Code outside this crate has had it since somebody has looked.
+    Unknown,
+    ByEdges,
 }
 
 /// From how many bytes on a send does not copy.
@@ -224,8 +231,7 @@ impl Descriptor {
             token: Cell::new(None),
             zero_copy: Cell::new(zero_copy),
             lent: Cell::new(false),
-            edges: Cell::new(false),
-            unseen: Cell::new(false),
+            waiting: Cell::new(Waiting::ByRing),
             made_nonblocking: Cell::new(false),
         }
     }
@@ -266,7 +272,9 @@ impl Descriptor {
     /// Code outside this crate has or had its number.
     pub(crate) fn note_lent(&self) {
         self.lent.set(true);
-        self.unseen.set(true);
+        if self.waiting.get() == Waiting::ByRing {
+            self.waiting.set(Waiting::Unknown);
+        }
     }
 
     /// Whether code outside this crate may have changed its flags and options.
@@ -282,19 +290,27 @@ impl Descriptor {
     /// Whether the ring cannot wait for it: see `driver/edges.rs`.
     #[inline]
     pub(crate) fn needs_edges(&self) -> bool {
-        self.edges.get()
+        self.waiting.get() == Waiting::ByEdges
     }
 
-    /// Whether it was lent since this was asked.
+    /// Whether the ring can wait for it, as far as anybody knows. Nobody knows of one that was lent before somebody has
+    /// looked for errors.
     #[inline]
-    pub(crate) fn is_unseen(&self) -> bool {
-        self.unseen.take()
+    pub(crate) fn waiting(&self) -> Waiting {
+        self.waiting.get()
+    }
+
+    /// Somebody has looked, and found no error.
+    pub(crate) fn has_no_error(&self) {
+        self.waiting.set(Waiting::ByRing);
     }
 
     /// The ring has given up waiting for it. False where nothing else can wait: for a direct one.
     pub(crate) fn needs_edges_from_now_on(&self) -> bool {
-        self.edges.set(!self.is_direct());
-        self.edges.get()
+        if !self.is_direct() {
+            self.waiting.set(Waiting::ByEdges);
+        }
+        self.needs_edges()
     }
 
     /// Sets O_NONBLOCK for as long as the runtime has it. The flag belongs to the open file description, which other
