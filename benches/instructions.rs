@@ -54,15 +54,15 @@ const CONNECTIONS: u32 = 8;
 type Kind = (&'static str, f64, fn(u32) -> Pin<Box<dyn Future<Output = ()>>>);
 
 const KINDS: &[Kind] = &[
-    ("spawn and join", 371.0, |ops| Box::pin(spawns(ops))),
-    ("yield", 136.0, |ops| Box::pin(yields(ops))),
+    ("spawn and join", 378.0, |ops| Box::pin(spawns(ops))),
+    ("yield", 154.0, |ops| Box::pin(yields(ops))),
     ("timeout, ready", 14.0, |ops| Box::pin(timeouts_ready(ops))),
-    ("timeout, armed and dropped", 236.0, |ops| Box::pin(timeouts_armed(ops))),
-    ("nop, one in flight", 1005.0, |ops| Box::pin(nops(ops, 1))),
-    ("nop, 32 in flight", 487.0, |ops| Box::pin(nops(ops, IN_FLIGHT))),
-    ("read_at, 32 in flight", 764.0, |ops| Box::pin(reads(ops))),
-    ("write_at, one in flight", 1313.0, |ops| Box::pin(writes(ops))),
-    ("echo of 64 bytes, both ends", 3839.0, |ops| Box::pin(echoes(ops))),
+    ("timeout, armed and dropped", 246.0, |ops| Box::pin(timeouts_armed(ops))),
+    ("nop, one in flight", 1115.0, |ops| Box::pin(nops(ops, 1))),
+    ("nop, 32 in flight", 554.0, |ops| Box::pin(nops(ops, IN_FLIGHT))),
+    ("read_at, 32 in flight", 868.0, |ops| Box::pin(reads(ops))),
+    ("write_at, one in flight", 1470.0, |ops| Box::pin(writes(ops))),
+    ("echo of 64 bytes, both ends", 4211.0, |ops| Box::pin(echoes(ops))),
 ];
 
 async fn spawns(ops: u32) {
