@@ -327,7 +327,7 @@ impl Provided {
         } else {
             *filled = Some(start + count);
             let lease = pool.share(index);
-            lent::take_back(lease.memory().as_ptr().wrapping_add(start), count);
+            lent::take_back_around(lease.memory().as_ptr().wrapping_add(start), count);
             lease
         };
         if count == 0 {

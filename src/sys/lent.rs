@@ -4,7 +4,6 @@
 //! Only builds for the sanitizer (`--cfg proactor_asan`) mark anything. The kernel does not look at the marks.
 
 /// Bytes for which the sanitizer keeps one note.
-#[cfg(any(test, proactor_asan))]
 const GRANULE: usize = 8;
 
 /// The whole granules of some memory: address and length. Others' bytes may lie in those at its ends.
@@ -43,6 +42,14 @@ pub(crate) fn take_back(start: *const u8, len: usize) {
         unsafe { __asan_unpoison_memory_region(start.with_addr(begin).cast(), len) };
     }
     let _ = (start, len);
+}
+
+/// The kernel has let go of a part of such memory, which may begin and end within a granule: it is taken back with the rest
+/// of its granules, for which there is one note. The memory begins and ends with whole granules.
+#[inline]
+pub(crate) fn take_back_around(start: *const u8, len: usize) {
+    let before = start.addr() % GRANULE;
+    take_back(start.wrapping_sub(before), (before + len).next_multiple_of(GRANULE));
 }
 
 #[cfg(test)]
