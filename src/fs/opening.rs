@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use super::{File, Metadata};
@@ -24,6 +24,7 @@ use crate::op::file::{ReadAt, StatTarget, Statx};
 use crate::op::open::{Open, OpenOnPool};
 use crate::op::open_file::{Access, Traits};
 use crate::sys::file::{FileKind, has_had_writer, set_status_flags, status_flags};
+use crate::sys::guarded::contain;
 use crate::task::no_runtime;
 use crate::time::{Sleep, sleep};
 
@@ -39,6 +40,10 @@ pub(crate) struct Opening {
     direct: bool,
     pause: Duration,
     state: State,
+    /// Its end has been asked for: nothing is begun any more.
+    cancelled: bool,
+    /// The waker of who polls, during a pause.
+    waker: Option<Waker>,
 }
 
 enum State {
@@ -63,16 +68,21 @@ impl Opening {
             Ok((flags, path)) => (flags, State::New(path)),
             Err(error) => (0, State::Failed(error)),
         };
-        Opening { flags, mode, direct, pause: SHORTEST, state }
+        Opening { flags, mode, direct, pause: SHORTEST, state, cancelled: false, waker: None }
     }
 
     pub(super) fn request_cancel(&mut self) {
+        self.cancelled = true;
         match &mut self.state {
             State::Asking(step) => step.request_cancel(),
             State::AskingPool(step) => step.request_cancel(),
+            State::Looking(_, step) => step.request_cancel(),
             State::Failed(_) | State::Over => {}
-            State::New(_) | State::Looking(..) | State::Pausing(..) | State::Meeting(..) => {
-                self.state = State::Failed(io::Error::from_raw_os_error(libc::ECANCELED));
+            State::New(_) | State::Pausing(..) | State::Meeting(..) => {
+                self.state = State::Failed(cancelled());
+                if let Some(waker) = self.waker.take() {
+                    contain(|| waker.wake());
+                }
             }
         }
     }
@@ -160,6 +170,10 @@ impl Opening {
     }
 }
 
+fn cancelled() -> io::Error {
+    io::Error::from_raw_os_error(libc::ECANCELED)
+}
+
 /// What becomes of an open.
 enum Step {
     Next(State),
@@ -170,36 +184,43 @@ impl Future for Opening {
     type Output = io::Result<File>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
         loop {
             // What has to be waited for.
             let (mut answer, mut found) = (None, None);
-            match &mut self.state {
+            match &mut this.state {
                 State::Asking(step) => answer = Some((ready!(Pin::new(step).poll(cx)), false)),
                 State::AskingPool(step) => answer = Some((ready!(Pin::new(step).poll(cx)), true)),
                 State::Looking(_, step) => found = Some(ready!(Pin::new(&mut **step).poll(cx))),
-                State::Pausing(_, pause) | State::Meeting(_, pause) => ready!(Pin::new(pause).poll(cx)),
+                State::Pausing(_, pause) | State::Meeting(_, pause) => {
+                    if Pin::new(pause).poll(cx).is_pending() {
+                        this.waker = Some(cx.waker().clone()); // a cancel ends the pause
+                        return Poll::Pending;
+                    }
+                }
                 State::New(_) | State::Failed(_) | State::Over => {}
             }
-            let step = match std::mem::replace(&mut self.state, State::Over) {
-                State::New(path) | State::Pausing(path, _) => Step::Next(self.ask(path)?),
+            let step = match std::mem::replace(&mut this.state, State::Over) {
+                State::New(path) | State::Pausing(path, _) => Step::Next(this.ask(path)?),
                 State::Failed(error) => return Poll::Ready(Err(error)),
                 State::Asking(_) | State::AskingPool(_) => {
                     let ((answer, path), on_pool) = answer.expect("it was polled above");
-                    self.answered(answer, path, on_pool)?
+                    this.answered(answer, path, on_pool)?
                 }
                 State::Looking(path, _) => match found.expect("it was polled above").map(Metadata::new) {
-                    Ok(metadata) if metadata.is_fifo() => Step::Next(State::Pausing(path, self.pause())),
+                    Ok(metadata) if metadata.is_fifo() => Step::Next(State::Pausing(path, this.pause())),
                     Ok(_) => return Poll::Ready(Err(io::Error::from_raw_os_error(libc::ENXIO))),
                     Err(error) => return Poll::Ready(Err(error)),
                 },
                 State::Meeting(fd, _) if has_had_writer(fd.as_fd()) => {
-                    Step::File(self.opened(fd, FileKind::Fifo, false)?)
+                    Step::File(this.opened(fd, FileKind::Fifo, false)?)
                 }
-                State::Meeting(fd, _) => Step::Next(State::Meeting(fd, self.pause())),
+                State::Meeting(fd, _) => Step::Next(State::Meeting(fd, this.pause())),
                 State::Over => panic!("an Open was polled after its result"),
             };
             match step {
-                Step::Next(state) => self.state = state,
+                Step::Next(_) if this.cancelled => return Poll::Ready(Err(cancelled())),
+                Step::Next(state) => this.state = state,
                 Step::File(file) => return Poll::Ready(Ok(file)),
             }
         }

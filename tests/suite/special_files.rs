@@ -1,14 +1,19 @@
 //! Files that are no ordinary ones: FIFOs, terminals, pipes by path, files of /proc, very large ones; and appending.
 
+use std::cell::RefCell;
 use std::fs::File as StdFile;
+use std::future::Future;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use nix::sys::resource::Resource;
 use proactor::fs::{self, File, Open, OpenOptions};
+use proactor::io::Cancellable;
 use proactor::time::sleep;
 use proactor::{Config, Runtime, spawn};
 
@@ -22,6 +27,8 @@ tests! {
     t188_opening_a_fifo_waits_for_the_other_side,
     t188_opens_of_fifos_that_wait_hold_up_nothing,
     t188_opening_a_fifo_without_waiting_is_up_to_its_flags,
+    t192_an_open_of_a_fifo_can_be_cancelled,
+    t192_a_cancelled_open_wakes_its_task,
     t189_a_fifo_is_read_and_written_without_positions,
     t189_large_transfers_through_a_fifo_are_whole,
     t189_a_terminal_is_read_and_written,
@@ -155,6 +162,46 @@ fn opens(path: &Path) -> Vec<(&'static str, bool, Open)> {
         ("appending", true, OpenOptions::new().append(true).open(path)),
         ("creating", true, File::create(path)),
     ]
+}
+
+fn t192_an_open_of_a_fifo_can_be_cancelled<R: Runtime>() {
+    run::<R>(async {
+        let folder = TempDir::new();
+        let fifo = folder.fifo();
+        for turns in [0, 1, 5, 20] {
+            for (what, _, mut open) in opens(&fifo) {
+                assert!(poll_once(&mut open).await.is_pending(), "{what}");
+                for _ in 0..turns {
+                    sleep(Duration::from_millis(1)).await;
+                    assert!(poll_once(&mut open).await.is_pending(), "{what}");
+                }
+                let error = open.cancel().await.unwrap_err();
+                assert_eq!(error.raw_os_error(), Some(libc::ECANCELED), "{what}, after {turns} turns");
+            }
+        }
+    });
+}
+
+fn t192_a_cancelled_open_wakes_its_task<R: Runtime>() {
+    run::<R>(async {
+        let folder = TempDir::new();
+        let fifo = folder.fifo();
+        for turns in [0, 1, 5, 20] {
+            for (what, _, open) in opens(&fifo) {
+                let open = Rc::new(RefCell::new(open));
+                let polled = open.clone();
+                let task =
+                    spawn(std::future::poll_fn(move |cx| Pin::new(&mut *polled.borrow_mut()).poll(cx)));
+                proactor::yield_now().await;
+                for _ in 0..turns {
+                    sleep(Duration::from_millis(1)).await;
+                }
+                open.borrow_mut().request_cancel();
+                let error = task.await.unwrap().unwrap_err();
+                assert_eq!(error.raw_os_error(), Some(libc::ECANCELED), "{what}, after {turns} turns");
+            }
+        }
+    });
 }
 
 fn t188_opening_a_fifo_waits_for_the_other_side<R: Runtime>() {
