@@ -9,7 +9,7 @@ use std::task::Context;
 
 use super::flavor::Flavor;
 use super::waiters::Waiters;
-use super::waiting::wake;
+use super::waiting::{let_go, wake};
 
 /// A queue, and what changes together with it.
 pub(crate) struct Line<F: Flavor, T, S = ()> {
@@ -91,10 +91,15 @@ pub(crate) fn still_waits<F: Flavor, S>(
             let fresh = fresh.as_mut();
             Some(fresh.map(|fresh| mem::swap(waiter, fresh)).is_some())
         });
-        match up_to_date {
-            Some(false) => fresh = Some(F::waiter(cx)),
-            Some(true) => return true,
-            None => return false,
-        }
+        let waits = match up_to_date {
+            Some(false) => {
+                fresh = Some(F::waiter(cx));
+                continue;
+            }
+            Some(true) => true,
+            None => false,
+        };
+        let_go::<F>(fresh); // it holds the waker that was replaced, whose drop may panic
+        return waits;
     }
 }
