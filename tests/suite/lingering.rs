@@ -179,7 +179,7 @@ fn t155_a_dropped_close_does_not_wait<R: Runtime>() {
 }
 
 fn t155_a_runtime_does_not_wait_for_a_close_that_lingers<R: Runtime>() {
-    alone(|| {
+    Alone::new().leaks().run(|| {
         let runtime = R::new().unwrap();
         let (peer, sent) = runtime.block_on(async {
             let (ours, peer, sent) = Way::Method.full_pair().await;

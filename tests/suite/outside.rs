@@ -232,7 +232,7 @@ fn t150_what_the_destructors_of_a_thread_drop_is_closed_at_once<R: Runtime>() {
                 let taken: Vec<_> = all.iter_mut().map(|held| held.take(order)).collect();
                 let closed: Vec<_> = all.into_iter().map(|held| (held.name, held.is_closed)).collect();
                 // The runtime is never dropped: what is closed is closed by the objects.
-                std::mem::forget(runtime);
+                forget(runtime);
                 KEPT.with_borrow_mut(|kept| kept.extend(taken));
                 closed
             });
