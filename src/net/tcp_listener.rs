@@ -84,8 +84,9 @@ impl TcpListener {
     /// Takes a listener of the standard library over.
     ///
     /// O_NONBLOCK is set, and stays so: accept4(2) has no flag of its own to keep it from waiting, and other loops may share
-    /// the listener. Where another process clears it, the selector asks poll(2) before each accept; if a third one then
-    /// takes the client, the loop waits for the next.
+    /// the listener. Keep it set on every clone: where it is cleared, and another loop takes the client between the report
+    /// of it and accept4(2), the loop waits there for the next client. The selector asks poll(2) right before each accept,
+    /// which makes that rare; the proactor does not.
     ///
     /// # Errors
     /// Those of fcntl(2), and on the proactor of epoll_create1(2).
