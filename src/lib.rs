@@ -136,7 +136,8 @@
 //!   and closes. It runs no waker and no destructor of other operations; the loop does that in its next turn.
 //! - **No code of the user** (wakers, destructors, futures) **runs while the driver is borrowed.**
 //! - **Only `driver/mod.rs` matches on the backend**; only `driver/kernel.rs` calls io_uring (with `open.rs` and
-//!   `resize.rs`, which make the ring and a larger one), only `driver/poller.rs` calls epoll, and a running loop waits in
+//!   `resize.rs`, which make the ring and a larger one), only `driver/poller.rs` waits with epoll
+//!   (`listening.rs` makes the set by which a ring polls a listener), and a running loop waits in
 //!   these two alone (but for a pause when the kernel refuses a ring's enter again and again).
 //! - **Only `time` reads the clock**, and all randomness comes from [`Config::seed`].
 //! - **There is no thread but the caller's** until the blocking pool gets its first job.

@@ -12,7 +12,7 @@
 //! | `open.rs` | opening a ring, and finding out what it has |
 //! | `setup.rs` | the ladder of setup flags, refusals |
 //! | `resize.rs` | a larger ring in the place of one that keeps overflowing |
-//! | `poller.rs` | the selector; the only file that calls epoll |
+//! | `poller.rs` | the selector; the only file that waits with epoll |
 //! | `buffers.rs` | memory for chunks, and how the kernel takes buffers of it |
 //! | `table.rs`, `fixed.rs` | the ring's own tables: direct descriptors, registered buffers |
 //! | `listening.rs` | how the ring waits for the clients of a listener |
