@@ -121,13 +121,14 @@ impl Core {
             }
             progress = self.driver.stats.completions.get() > before;
         }
-        let ops_leaked = self.driver.in_flight();
-        leaks.warn(Leak::Operations(ops_leaked));
         // Before the wait for jobs: they may be waiting for this loop, and are told that it is gone.
         guarded.run(|| self.scheduler.shared().close());
         let jobs_leaked = self.scheduler.pool.wait_closed(left());
         leaks.warn(Leak::Jobs(jobs_leaked));
         guarded.run(|| self.driver.close());
+        // Not before: the close takes what has completed by then.
+        let ops_leaked = self.driver.in_flight();
+        leaks.warn(Leak::Operations(ops_leaked));
         guarded.run(|| self.scheduler.abandon_all());
         guarded.finish();
         Shutdown { tasks, ops_leaked, jobs_leaked, stats: self.stats() }

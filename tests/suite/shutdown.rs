@@ -252,8 +252,8 @@ fn t22_a_read_that_nothing_stops_is_leaked<R: Runtime>() {
         for by_drop in [false, true] {
             let mut memory = memory_file();
             memory.write_all(&vec![7; LONG_READ]).unwrap();
-            // The kernel copies in a thread of its own, which no cancel stops: sooner or later it is still at it
-            // when the shutdown has returned.
+            // The kernel copies in a thread of its own, which no cancel stops: sooner or later it still copies when
+            // the shutdown has returned, and goes on to the end.
             loop {
                 let config = Config::new().shutdown_deadline(Duration::ZERO);
                 let runtime = R::with_config(&config).unwrap();
@@ -280,12 +280,14 @@ fn t22_a_read_that_nothing_stops_is_leaked<R: Runtime>() {
                     continue;
                 }
                 assert_eq!(leaked, 1);
-                while watch.byte(LONG_READ - 1) != 7 {
+                // The end of the ring may also end that thread, in the middle of a page that it has yet to map.
+                while threads().iter().any(|name| name.starts_with("iou-wrk")) {
                     std::thread::yield_now();
                 }
-                assert!((0..LONG_READ).all(|place| watch.byte(place) == 7), "it read to the end");
+                let whole = (0..LONG_READ).all(|place| watch.byte(place) == 7);
+                assert!(late || whole, "the last byte is read last");
                 assert!(!watch.is_dropped(), "the kernel wrote into a buffer that somebody still had");
-                if late {
+                if late && whole {
                     break;
                 }
             }
