@@ -497,6 +497,16 @@ impl Driver {
         }
     }
 
+    /// The last step of the end: what was leaked keeps its memory and its descriptors, and not the tasks that began it,
+    /// which would keep the inbox of the loop and its event descriptor.
+    pub(crate) fn disown_leaked(&self) {
+        let mut guarded = Guarded::default();
+        for key in self.slots.keys() {
+            guarded.run(|| drop(self.slots.find(key).map(Occupied::disown)));
+        }
+        guarded.finish();
+    }
+
     /// What the backend is made of.
     pub(crate) fn machinery(&self) -> Machinery {
         match &*self.backend() {

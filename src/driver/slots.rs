@@ -370,7 +370,7 @@ impl Occupied<'_> {
     /// The task that waits for it.
     #[inline]
     fn owner(&self) -> Option<&TaskRef> {
-        // SAFETY: only `set_waker` and `vacate` replace the owner, and neither is called while one borrows it.
+        // SAFETY: only `set_waker`, `vacate`, `disown` and `pass_on` replace the owner, and none is called while one borrows it.
         unsafe { (*self.slot.owner.as_ptr()).as_ref() }
     }
 
@@ -382,6 +382,12 @@ impl Occupied<'_> {
         {
             owner.op_ended();
         }
+    }
+
+    /// Nobody waits for it any more: its loop is gone. Gives what waited, whose destructors may be code of the user.
+    pub(crate) fn disown(self) -> (Option<TaskRef>, Option<Waiter>) {
+        self.discount();
+        (self.slot.owner.take(), self.slot.waker.take())
     }
 
     /// Its future has gone, and another task waits for what is left of it.

@@ -130,6 +130,7 @@ impl Core {
         let ops_leaked = self.driver.in_flight();
         leaks.warn(Leak::Operations(ops_leaked));
         guarded.run(|| self.scheduler.abandon_all());
+        guarded.run(|| self.driver.disown_leaked());
         guarded.finish();
         Shutdown { tasks, ops_leaked, jobs_leaked, stats: self.stats() }
     }

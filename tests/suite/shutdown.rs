@@ -287,6 +287,7 @@ fn t22_a_read_that_nothing_stops_is_leaked<R: Runtime>() {
                 let whole = (0..LONG_READ).all(|place| watch.byte(place) == 7);
                 assert!(late || whole, "the last byte is read last");
                 assert!(!watch.is_dropped(), "the kernel wrote into a buffer that somebody still had");
+                assert_eq!(eventfds(), 0, "of a runtime that is gone");
                 if late && whole {
                     break;
                 }
@@ -360,14 +361,20 @@ fn t22_a_call_that_nothing_stops_is_leaked<R: Runtime>() {
                 assert_eq!((left.tasks, left.ops_leaked, left.jobs_leaked), (1, 1, 1));
             }
             assert!(task.is_finished());
+            drop(task); // a handle keeps what wakes its loop
             assert!(waits_in_open(), "it goes on, with a path that is still there");
             // Now it ends, and reports to nobody.
             drop(leased);
             while threads_named("proactor-pool") > 0 {
                 std::thread::yield_now();
             }
+            assert_eq!(eventfds(), 0, "of a runtime that is gone");
         }
     });
+}
+
+fn eventfds() -> usize {
+    descriptors().iter().filter(|link| link.contains("eventfd")).count()
 }
 
 /// Whether a thread of the pool is in a system call that opens a file.
