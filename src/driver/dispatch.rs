@@ -95,7 +95,7 @@ impl Driver {
             }
             (Machine::Calls | Machine::Ring, Wait::Pool) => {
                 let placed = self.place(op, cx);
-                self.submit_job(placed);
+                self.submit_job(placed, O::LANE);
                 Started::Pending(placed.key())
             }
             (Machine::Calls, Wait::Ready(..)) => self.call_or_watch(op, cx),
@@ -283,7 +283,7 @@ impl Driver {
     }
 
     /// Hands an operation's call to the pool; the report comes home through the inbox.
-    fn submit_job(&self, placed: Occupied<'_>) {
+    fn submit_job(&self, placed: Occupied<'_>, lane: Lane) {
         let (key, call) = (placed.key(), self.unplacing(placed, || placed.call()));
         placed.give_to_pool();
         placed.apply(Event::Push);
@@ -293,7 +293,7 @@ impl Driver {
         let pool = &self.scheduler.pool;
         let shared = self.scheduler.shared().clone();
         let report = Report { shared, key, call, completion: Completion::CANCELED };
-        pool.submit(Lane::Call, key.pack(), move |launch| report.carry_out(launch));
+        pool.submit(lane, key.pack(), move |launch| report.carry_out(launch));
     }
 
     /// A job has reported.
@@ -350,7 +350,7 @@ impl Driver {
         let key = operation.key();
         match operation.holder() {
             // One that has not begun is dropped, and reports so; nothing can stop one that has.
-            Holder::Pool if operation.is_left() => self.scheduler.pool.abandon(Lane::Call, key.pack()),
+            Holder::Pool if operation.is_left() => self.scheduler.pool.abandon(key.pack()),
             Holder::Pool => drop(self.scheduler.pool.withdraw(key.pack())),
             // One that waits for an edge is never in flight.
             Holder::Kernel | Holder::Edges => {

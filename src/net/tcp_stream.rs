@@ -307,13 +307,13 @@ impl TcpStream {
     /// `ResourceBusy` while other futures or halves of this stream are there, of which the last one closes it.
     ///
     /// # Cancellation
-    /// Dropping it closes the connection.
+    /// Dropping or cancelling it closes the connection.
     pub fn into_owned_fd(self) -> IntoOwnedFd {
         IntoOwnedFd(Surrender::new(self.endpoint, Leftover::of))
     }
 
     /// Closes the connection and waits until that is done; dropping it closes it as well, but tells of no
-    /// error.
+    /// error. With SO_LINGER and a time it waits for the peer, on the blocking pool: see [`set_linger`](Self::set_linger).
     ///
     /// # Errors
     /// Those of close(2); `ResourceBusy` while futures of this stream are still there.
@@ -343,8 +343,12 @@ impl TcpStream {
     /// connection instead.
     ///
     /// The wait is one of close(2), so a thread of the blocking pool makes it, and the loop goes on; the runtime's end waits
-    /// for it until its deadline. A drop does not wait: it turns the option off, for duplicates of the descriptor as well,
-    /// and the kernel sends the rest in the background, as it does after the time.
+    /// for it until its deadline. Such closes have threads of their own and hold up no other job of the pool. There are
+    /// [`pool_threads`](crate::Config::pool_threads) of them: while all of them wait, further closes that would wait leave
+    /// their connections open until a thread is free.
+    ///
+    /// A drop does not wait: it turns the option off, for duplicates of the descriptor as well, and the kernel sends the rest
+    /// in the background, as it does after the time.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
         self.endpoint.descriptor.note_lent();
         SockRef::from(&self.endpoint.descriptor).set_linger(linger)

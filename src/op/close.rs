@@ -10,9 +10,10 @@ use io_uring::{opcode, types};
 use super::fd::{Opened, stop_lingering};
 use super::{Completion, Entry, Op, Wait};
 use crate::sys::call::Call;
+use crate::task::pool::Lane;
 
-/// `LINGERS` says that the close waits for the peer: then a thread of the pool makes the call. (A ring makes it on the
-/// thread of the loop.)
+/// `LINGERS` says that the close waits for the peer: then a thread of the pool makes the call, one that no file waits for.
+/// (A ring makes it on the thread of the loop.)
 #[derive(Debug)]
 pub(crate) struct Close<const LINGERS: bool> {
     fd: Opened,
@@ -31,6 +32,7 @@ impl<const LINGERS: bool> Op for Close<LINGERS> {
     type Output = io::Result<()>;
     const NAME: &'static str = "close";
     const OPCODE: u8 = if LINGERS { NO_OPCODE } else { opcode::Close::CODE };
+    const LANE: Lane = Lane::Close;
 
     fn bound_to(&self) -> Option<*const ()> {
         match &self.fd {

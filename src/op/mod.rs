@@ -52,7 +52,7 @@ use std::task::{Context, Poll};
 pub(crate) use io_uring::squeue::Entry;
 
 use crate::sys::call::Call;
-use crate::task::pool::no_thread;
+use crate::task::pool::{Lane, no_thread};
 use crate::task::waker::Waiter;
 use endpoint::Share;
 use fd::Descriptor;
@@ -109,6 +109,9 @@ pub(crate) trait Op: Sized + 'static {
 
     /// The selector's reading, second half. Pointers into `self` are valid until the call has been made.
     fn call(&mut self) -> Call;
+
+    /// Whose threads make its call, where that is for the pool.
+    const LANE: Lane = Lane::Call;
 
     /// Whether a call on the pool may be left running when its future has gone: the end of the runtime does not wait for
     /// it, and the pool starts another thread in its place. For calls that may wait for ever and transfer nothing.

@@ -114,16 +114,17 @@ impl Config {
     }
 
     /// The most threads of the blocking pool, 64 by default, for each kind of job: closures of
-    /// [`spawn_blocking`](crate::spawn_blocking), look-ups of names, and calls that operate on files. No kind waits for
-    /// another. None is started before the first job. Calls and look-ups whose futures were dropped while they ran, up to
-    /// 256, do not count.
+    /// [`spawn_blocking`](crate::spawn_blocking), look-ups of names, calls that operate on files, and closes that wait for
+    /// the peer ([`set_linger`](crate::net::TcpStream::set_linger)). No kind waits for another. No thread is started before
+    /// the first job. Opens, looks at metadata and look-ups whose futures were dropped while they ran, up to 256, do not
+    /// count.
     pub fn pool_threads(mut self, threads: usize) -> Self {
         self.pool_threads = threads;
         self
     }
 
     /// Has [`spawn_blocking`](crate::spawn_blocking) use a pool of one's own, which the end of the runtime leaves alone;
-    /// asyncio's `set_default_executor`. Operations on files and look-ups of names stay with the runtime's.
+    /// asyncio's `set_default_executor`. Jobs of other kinds stay with the runtime's.
     pub fn blocking_pool(mut self, pool: &BlockingPool) -> Self {
         self.blocking_pool = Some(pool.clone());
         self

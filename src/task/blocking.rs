@@ -112,7 +112,6 @@ fn run<T>(work: impl FnOnce() -> T, launch: Launch, giver: Giver<Result<T, i32>>
 pub(crate) struct Blocking<T> {
     outcome: Arc<Outcome<Result<T, i32>>>,
     pool: Pool,
-    lane: Lane,
     tag: u64,
 }
 
@@ -127,7 +126,7 @@ impl<T: Send + 'static> Blocking<T> {
         let outcome = Outcome::new();
         let giver = Giver::new(outcome.clone(), JoinError::Cancelled);
         let tag = pool.submit_closure(lane, |launch| run(work, launch, giver));
-        Blocking { outcome, pool, lane, tag }
+        Blocking { outcome, pool, tag }
     }
 }
 
@@ -146,7 +145,7 @@ impl<T> Future for Blocking<T> {
 
 impl<T> Drop for Blocking<T> {
     fn drop(&mut self) {
-        self.pool.abandon(self.lane, self.tag);
+        self.pool.abandon(self.tag);
     }
 }
 

@@ -5,7 +5,7 @@
 //! operations waits for their results, and so limits itself.
 //!
 //! Each [`Lane`] has a limit of its own, so that jobs of one lane never wait for jobs of another: closures that wait
-//! for each other, or a name server that does not answer, hold up no file.
+//! for each other, a name server that does not answer, or peers that acknowledge nothing, hold up no file.
 //!
 //! A job that has not begun can be withdrawn; one that has runs to its end, since nothing can stop a thread
 //! in a system call. That is why a shutdown may have to leave jobs behind. An abandoned job, of which nobody takes the
@@ -25,13 +25,15 @@ use crate::sys::sync::{Arc, Condvar, Mutex, MutexGuard, ThreadBuilder};
 pub(crate) enum Lane {
     /// System calls of operations.
     Call,
+    /// Closes of sockets that wait for their peers (SO_LINGER).
+    Close,
     /// Look-ups of names.
     Lookup,
     /// Closures of the user.
     Closure,
 }
 
-const LANES: [Lane; 3] = [Lane::Call, Lane::Lookup, Lane::Closure];
+const LANES: [Lane; 4] = [Lane::Call, Lane::Close, Lane::Lookup, Lane::Closure];
 
 /// Abandoned jobs that may run beside the limits of their lanes. Further ones keep their place in the lane.
 const MOST_ABANDONED: usize = 256;
@@ -60,6 +62,7 @@ struct Job {
 /// A job that a thread has begun.
 struct Running {
     tag: u64,
+    lane: Lane,
     abandoned: bool,
     /// Whether it takes a place of its lane.
     counted: bool,
@@ -135,13 +138,14 @@ impl State {
     fn begin(&mut self, lane: Lane) -> Option<Job> {
         let job = self.queues[lane as usize].pop_front()?;
         self.busy[lane as usize] += 1;
-        self.running.push(Running { tag: job.tag, abandoned: false, counted: true });
+        self.running.push(Running { tag: job.tag, lane, abandoned: false, counted: true });
         Some(job)
     }
 
-    fn end(&mut self, tag: u64, lane: Lane) {
-        let place = self.running.iter().position(|running| running.tag == tag);
-        if place.is_some_and(|place| self.running.swap_remove(place).counted) {
+    fn end(&mut self, tag: u64) {
+        let Some(place) = self.running.iter().position(|running| running.tag == tag) else { return };
+        let Running { lane, counted, .. } = self.running.swap_remove(place);
+        if counted {
             self.busy[lane as usize] -= 1;
         }
     }
@@ -238,7 +242,7 @@ impl Pool {
     }
 
     /// Nobody takes the result of a job: takes it back, or has it give its place in the lane to another while it runs.
-    pub(crate) fn abandon(&self, lane: Lane, tag: u64) {
+    pub(crate) fn abandon(&self, tag: u64) {
         if self.withdraw(tag) {
             return;
         }
@@ -246,6 +250,7 @@ impl Pool {
         let uncounted = state.running.iter().filter(|running| !running.counted).count();
         let Some(running) = state.running.iter_mut().find(|running| running.tag == tag) else { return };
         running.abandoned = true;
+        let lane = running.lane;
         self.inner.ended.notify_all();
         if uncounted >= MOST_ABANDONED || !std::mem::replace(&mut running.counted, false) {
             return;
@@ -294,12 +299,12 @@ fn serve(inner: &Inner, keep_alive: Duration, max: usize) {
     let mut state = inner.lock();
     loop {
         let lane = state.next_lane(max);
-        if let Some((lane, job)) = lane.and_then(|lane| Some((lane, state.begin(lane)?))) {
+        if let Some(job) = lane.and_then(|lane| state.begin(lane)) {
             drop(state);
             // Jobs report panics themselves; this only keeps the thread and its count.
             contain(|| (job.work)(Launch::Run));
             state = inner.lock();
-            state.end(job.tag, lane);
+            state.end(job.tag);
             if state.closed {
                 inner.ended.notify_all();
             }

@@ -119,7 +119,7 @@ fn abandon_against_jobs() {
     pool.submit(Lane::Call, 1, move |_| first.wait_for(1));
     let second = done.clone();
     pool.submit(Lane::Call, 2, move |_| second.one());
-    pool.abandon(Lane::Call, 1);
+    pool.abandon(1);
     done.wait_for(1);
     pool.close();
 }

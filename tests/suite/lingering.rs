@@ -5,8 +5,8 @@ use std::io::Write;
 use std::net::TcpListener as StdListener;
 use std::time::Duration;
 
-use proactor::net::{TcpListener, TcpStream, direct};
-use proactor::{Runtime, spawn};
+use proactor::net::{TcpListener, TcpStream, direct, lookup_host};
+use proactor::{Config, Runtime, spawn, spawn_blocking};
 use socket2::SockRef;
 
 use crate::kit::*;
@@ -19,6 +19,7 @@ tests! {
     t155_close_waits_for_the_peer_beside_the_loop,
     t155_a_dropped_close_does_not_wait,
     t155_a_runtime_does_not_wait_for_a_close_that_lingers,
+    t200_closes_that_linger_hold_up_nothing_else,
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -193,4 +194,40 @@ fn t155_a_runtime_does_not_wait_for_a_close_that_lingers<R: Runtime>() {
         assert_eq!((left.ops_leaked, left.jobs_leaked), (1, 1));
         assert_eq!(read_to_end(peer).len(), sent);
     });
+}
+
+fn t200_closes_that_linger_hold_up_nothing_else<R: Runtime>() {
+    for threads in [1, 4] {
+        let runtime = R::with_config(&Config::new().pool_threads(threads)).unwrap();
+        runtime.block_on(async {
+            let (mut closes, mut peers) = (Vec::new(), Vec::new());
+            for _ in 0..=threads {
+                let (ours, peer, sent) = Way::Method.full_pair().await;
+                let mut close = ours.close();
+                assert!(poll_once(&mut close).await.is_pending());
+                closes.push(close);
+                peers.push((peer, sent));
+            }
+            let folder = TempDir::new();
+            let path = folder.path("file");
+            proactor::fs::write(&path, "text").await.unwrap();
+            assert_eq!(proactor::fs::read(&path).await.unwrap(), b"text");
+            assert_eq!(lookup_host("localhost:80").await.unwrap()[0].port(), 80);
+            assert_eq!(spawn_blocking(|| 7).await.unwrap(), 7);
+            for close in &mut closes {
+                assert!(poll_once(close).await.is_pending());
+            }
+            // The last one begins when a thread has ended another.
+            let reading =
+                peers.into_iter().map(|(peer, sent)| (thread(move || read_to_end(peer).len()), sent));
+            let reading: Vec<_> = reading.collect();
+            for close in closes {
+                close.await.unwrap();
+            }
+            for (read, sent) in reading {
+                assert_eq!(read.ended().await, sent);
+            }
+        });
+        end(runtime);
+    }
 }
