@@ -21,10 +21,24 @@ use crate::op::standing::{Buffers, Datagram};
 use crate::op::{Completion, Entry, Op, Wait};
 use crate::sys::call::Call;
 
-/// A call of the pool that takes nothing.
-fn nothing() -> Call {
-    // SAFETY: getppid(2) takes no argument.
-    unsafe { Call::new(libc::SYS_getppid, []) }
+/// What operations that move nothing ask of the kernel: an empty round trip, or a call on the pool that takes no argument.
+macro_rules! asks_nothing {
+    () => {
+        const OPCODE: u8 = io_uring::opcode::Nop::CODE;
+
+        fn entry(&mut self) -> Entry {
+            io_uring::opcode::Nop::new().build()
+        }
+
+        fn wait(&self) -> Wait<'_> {
+            Wait::Pool
+        }
+
+        fn call(&mut self) -> Call {
+            // SAFETY: getppid(2) takes no argument.
+            unsafe { Call::new(libc::SYS_getppid, []) }
+        }
+    };
 }
 
 struct Plain(u64);
@@ -32,19 +46,7 @@ struct Plain(u64);
 impl Op for Plain {
     type Output = u64;
     const NAME: &'static str = "plain";
-    const OPCODE: u8 = io_uring::opcode::Nop::CODE;
-
-    fn entry(&mut self) -> Entry {
-        io_uring::opcode::Nop::new().build()
-    }
-
-    fn wait(&self) -> Wait<'_> {
-        Wait::Pool
-    }
-
-    fn call(&mut self) -> Call {
-        nothing()
-    }
+    asks_nothing!();
 
     fn complete(self, _: Completion) -> u64 {
         self.0
@@ -157,19 +159,7 @@ struct PanicsAtItsEnd;
 impl Op for PanicsAtItsEnd {
     type Output = ();
     const NAME: &'static str = "panics";
-    const OPCODE: u8 = io_uring::opcode::Nop::CODE;
-
-    fn entry(&mut self) -> Entry {
-        io_uring::opcode::Nop::new().build()
-    }
-
-    fn wait(&self) -> Wait<'_> {
-        Wait::Pool
-    }
-
-    fn call(&mut self) -> Call {
-        nothing()
-    }
+    asks_nothing!();
 
     fn complete(self, completion: Completion) {
         assert_eq!(completion.result, -1, "expected: at its end");
