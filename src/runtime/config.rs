@@ -137,7 +137,8 @@ impl Config {
     }
 
     /// How long the drop of a runtime waits for operations and blocking jobs to end; 5 s by default. What
-    /// has not ended by then is leaked, never freed while the kernel may use it.
+    /// has not ended by then is leaked, never freed while the kernel may use it: see
+    /// [`Shutdown::ops_leaked`](crate::Shutdown::ops_leaked).
     pub fn shutdown_deadline(mut self, deadline: Duration) -> Self {
         self.shutdown_deadline = deadline;
         self

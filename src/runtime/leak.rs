@@ -29,9 +29,9 @@ pub enum Leak {
     Task(Task),
     /// So many direct descriptors were open.
     DirectDescriptors(usize),
-    /// So many operations did not end before the deadline; their memory is leaked.
+    /// So many operations did not end in time; they are leaked: see [`Shutdown::ops_leaked`](crate::Shutdown::ops_leaked).
     Operations(usize),
-    /// So many jobs of the blocking pool did not end before the deadline.
+    /// So many jobs of the blocking pool did not end in time: see [`Shutdown::jobs_leaked`](crate::Shutdown::jobs_leaked).
     Jobs(usize),
 }
 

@@ -136,13 +136,19 @@ pub struct Live {
 pub struct Shutdown {
     /// Tasks that were still there and have been cancelled.
     pub tasks: usize,
-    /// Operations that the kernel or the pool still had at the deadline, or, of zero-copy writes whose result had come, one
-    /// second after everything else was over. Their memory is leaked, never freed.
-    /// An open or a look at metadata whose future was dropped while a thread of the pool made the call is waited for
-    /// 100 ms only.
+    /// Operations that the kernel or the pool still had at the deadline. Some are not waited for so long:
+    /// - zero-copy writes whose results have come, and whose buffers the kernel still reads: one second from when
+    ///   everything else is over;
+    /// - opens and looks at metadata whose futures were dropped while a thread of the pool made the call: some 100 ms from
+    ///   then.
+    ///
+    /// What is leaked stays until the process ends: the memory of these operations, which is never freed; their
+    /// descriptors, which stay open (a zero-copy write whose result has come has let go of its own); and an eventfd of the
+    /// runtime.
     pub ops_leaked: usize,
-    /// Jobs of the blocking pool that were still running at the deadline; of such calls, and of look-ups of names that were
-    /// dropped, those still running after 100 ms.
+    /// Jobs of the blocking pool that were still running at the deadline. When only jobs that nobody waits for are left, the
+    /// end waits 100 ms for them: look-ups of names whose futures were dropped, and the opens and looks at metadata above,
+    /// which so have some 200 ms in all.
     pub jobs_leaked: usize,
     /// What the runtime has done in all, its end included.
     pub stats: Stats,
