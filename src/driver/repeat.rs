@@ -92,9 +92,27 @@ fn exhausted(kind: io::ErrorKind) -> io::Error {
     io::Error::new(kind, message)
 }
 
-/// Declares the named future of an I/O method: a wrapper around `$inner`, with `cancel`.
+/// Declares the named future of an I/O method: a wrapper around `$inner`, with `cancel`. One that takes a buffer is generic
+/// over its type.
 macro_rules! io_future {
-    ($(#[$doc:meta])* $name:ident<$($generic:ident: $bound:path),*> = $inner:ty => $output:ty) => {
+    ($(#[$doc:meta])* $name:ident<> = $inner:ty => $output:ty) => {
+        io_future! {
+            @cancel "Asks for the operation's end and waits for it: gives the operation's own output, or an error of \
+                     `ECANCELED`."
+            $(#[$doc])* $name<> = $inner => $output
+        }
+    };
+    ($(#[$doc:meta])* $name:ident<$($generic:ident: $bound:path),+> = $inner:ty => $output:ty) => {
+        io_future! {
+            @cancel "Asks for the operation's end and waits for it: gives the operation's own output, or an error of \
+                     `ECANCELED`, with the buffer either way."
+            $(#[$doc])* $name<$($generic: $bound),+> = $inner => $output
+        }
+    };
+    (
+        @cancel $cancel:literal
+        $(#[$doc:meta])* $name:ident<$($generic:ident: $bound:path),*> = $inner:ty => $output:ty
+    ) => {
         $(#[$doc])*
         #[must_use = "futures do nothing unless awaited"]
         pub struct $name<$($generic: $bound),*>(pub(crate) $inner);
@@ -121,8 +139,7 @@ macro_rules! io_future {
         }
 
         impl<$($generic: $bound),*> $name<$($generic),*> {
-            /// Asks for the operation's end and waits for it: gives the operation's own output, or an
-            /// error of `ECANCELED`, with the buffer if there is one.
+            #[doc = $cancel]
             pub fn cancel(self) -> $crate::io::Cancel<Self> {
                 $crate::io::Cancel::new(self)
             }

@@ -157,7 +157,7 @@ pub(crate) mod sealed {
 /// The future of `cancel()` on a future of I/O: waits until the operation is over and tells what became of it.
 ///
 /// Its output is the operation's own: the result, if it finished first, or an error of
-/// `ECANCELED` with the buffer. A cancel that comes too late changes nothing.
+/// `ECANCELED`. An operation that took a buffer gives it back either way. A cancel that comes too late changes nothing.
 ///
 /// # Examples
 /// ```

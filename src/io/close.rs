@@ -16,7 +16,7 @@ use crate::op::open_file::OpenFile;
 use crate::scope::AsyncClose;
 
 io_future! {
-    /// The future of `close()` on a socket or file. Dropping it closes the descriptor as well.
+    /// The future of `close()` on a socket or file. Dropping or cancelling it closes the descriptor as well.
     Close<> = Closing => io::Result<()>
 }
 
