@@ -250,7 +250,7 @@ impl TcpListener {
     /// Takes a listener of the standard library over.
     ///
     /// # Errors
-    /// Those of fcntl(2), and on the proactor of epoll_create1(2).
+    /// Those of fcntl(2), and on the proactor of epoll_create1(2) and epoll_ctl(2).
     ///
     /// # Panics
     /// Outside a runtime.

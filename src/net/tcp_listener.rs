@@ -66,8 +66,8 @@ impl TcpListener {
     /// Port 0 lets the kernel choose; [`local_addr`](Self::local_addr) tells.
     ///
     /// # Errors
-    /// Those of the look-up, socket(2), bind(2) and listen(2), and on the proactor of epoll_create1(2); of several
-    /// addresses, the last one's.
+    /// Those of the look-up, socket(2), bind(2) and listen(2), and on the proactor of epoll_create1(2) and epoll_ctl(2); of
+    /// several addresses, the last one's.
     ///
     /// # Panics
     /// When polled outside a runtime.
@@ -89,7 +89,7 @@ impl TcpListener {
     /// which makes that rare; the proactor does not.
     ///
     /// # Errors
-    /// Those of fcntl(2), and on the proactor of epoll_create1(2).
+    /// Those of fcntl(2), and on the proactor of epoll_create1(2) and epoll_ctl(2).
     ///
     /// # Panics
     /// Outside a runtime.
@@ -152,11 +152,14 @@ impl TcpListener {
         Quiesce::of(&self.acceptor.endpoint)
     }
 
-    /// Gives the descriptor away, together with connections that had been accepted and not handed out: none, as nothing is
+    /// Gives the descriptor away. Connections that nobody has accepted stay in its backlog; the vector is empty, since none is
     /// accepted ahead.
     ///
     /// # Errors
     /// `ResourceBusy` while futures of this listener are still there; it is closed then.
+    ///
+    /// # Cancellation
+    /// Dropping or cancelling it closes the listener.
     pub fn into_owned_fd(self) -> ListenerIntoOwnedFd {
         let connections = |arrivals: Vec<Arrival>| {
             let connection = |arrival| match arrival {

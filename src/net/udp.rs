@@ -171,6 +171,9 @@ impl UdpSocket {
     ///
     /// # Errors
     /// `ResourceBusy` while futures of this socket are still there; it is closed then.
+    ///
+    /// # Cancellation
+    /// Dropping or cancelling it closes the socket.
     pub fn into_owned_fd(self) -> UdpIntoOwnedFd {
         let datagrams = |arrivals: Vec<Arrival>| {
             let datagram = |arrival| match arrival {
