@@ -63,6 +63,8 @@ impl File {
     /// program takes the bytes that were reported for it. One that is opened by its path waits for readiness alone, and so do
     /// [`PipeReader`](crate::io::PipeReader) and [`PipeWriter`](crate::io::PipeWriter).
     ///
+    /// It is not for an eventfd, a timerfd, a signalfd or an inotify descriptor: see [`fs`](crate::fs).
+    ///
     /// # Panics
     /// Outside a runtime.
     #[track_caller]

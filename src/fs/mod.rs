@@ -9,6 +9,10 @@
 //!
 //! Files that have no positions (FIFOs, terminals, the `/dev/stdin` of a pipeline) are read and written as by read(2) and
 //! write(2). Operations on them wait for readiness and hold up neither the loop nor the pool.
+//!
+//! An eventfd, a timerfd, a signalfd or an inotify descriptor is not for [`File::from_std`]: the kernel has it pass for a
+//! file with positions, and its reads fail with ESPIPE on the selector. [`AsyncFd`](crate::io::AsyncFd) waits for all of
+//! them.
 #![forbid(unsafe_code)]
 
 pub mod direct;

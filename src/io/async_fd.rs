@@ -18,7 +18,7 @@ use crate::op::poll::PollReady;
 
 /// An object with a descriptor that somebody else reads and writes: this waits until that is possible.
 ///
-/// It is for libraries with descriptors of their own (database clients, inotify, netlink, terminals). The object does its
+/// It is for libraries with descriptors of their own (database clients, inotify, timerfd, netlink, terminals). The object does its
 /// I/O itself, without blocking: set its descriptor to `O_NONBLOCK`. Sockets and files are better used through
 /// [`net`](crate::net) and [`fs`](crate::fs), whose operations the kernel carries out.
 ///
