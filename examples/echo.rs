@@ -1,8 +1,9 @@
 //! A TCP server that sends back what it receives, on the backend of your choice.
 //!
 //! ```text
-//! cargo run --example echo -- --backend auto --listen 127.0.0.1:7007
-//! nc 127.0.0.1 7007          # in another terminal: type a line, see it again
+//! cargo run --example echo                            # on the proactor, where the kernel allows it
+//! cargo run --example echo -- selector 127.0.0.1:7007 # or proactor, or auto; and the address
+//! nc 127.0.0.1 7007                                   # in another terminal: type a line, see it again
 //! ```
 //!
 //! You see the backend and the address, then a line for each connection that has ended. The server is one
@@ -11,24 +12,19 @@
 
 use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use proactor::net::{TcpListener, TcpStream};
-use proactor::{Auto, Proactor, Runtime, Selector, spawn, time::sleep};
+use proactor::{Auto, Proactor, Runtime, Selector, spawn};
 
 /// Sends everything back until the peer ends its direction; gives the number of bytes.
 async fn echo(stream: TcpStream) -> io::Result<u64> {
     let mut total = 0;
-    let mut buffer = Vec::with_capacity(16 * 1024);
-    loop {
-        // The buffer goes to the kernel and comes back: one allocation serves the whole connection.
-        let (count, filled) = stream.read(buffer).await?;
-        if count == 0 {
-            return Ok(total);
-        }
-        total += count as u64;
-        (_, buffer) = stream.write_all(filled).await?;
+    // The runtime provides the memory when bytes arrive: a connection that waits keeps no buffer.
+    while let Some(chunk) = stream.recv().await? {
+        total += chunk.len() as u64;
+        stream.write_all(chunk).await?;
     }
+    Ok(total)
 }
 
 fn serve<R: Runtime>(address: &str) -> io::Result<()> {
@@ -37,40 +33,37 @@ fn serve<R: Runtime>(address: &str) -> io::Result<()> {
         let listener = TcpListener::bind(address).await?;
         println!("listening on {} ({})", listener.local_addr()?, runtime.backend());
         loop {
-            match listener.accept().await {
-                // The handle is dropped: the task goes on by itself.
-                Ok((stream, peer)) => drop(spawn(async move {
-                    match echo(stream).await {
-                        Ok(bytes) => println!("{peer}: {bytes} bytes"),
-                        Err(error) => eprintln!("{peer}: {error}"),
-                    }
-                })),
-                // Out of descriptors, or a connection that broke before it was taken: wait, and go on.
+            let (stream, peer) = match listener.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
+                    // The connection broke, or no descriptor is free: then the next accept pauses by itself.
                     eprintln!("accept: {error}");
-                    sleep(Duration::from_millis(50)).await;
+                    continue;
                 }
-            }
+            };
+            // The task runs on without its handle.
+            spawn(async move {
+                match echo(stream).await {
+                    Ok(bytes) => println!("{peer}: {bytes} bytes"),
+                    Err(error) => eprintln!("{peer}: {error}"),
+                }
+            });
         }
     })
 }
 
-#[derive(clap::Parser)]
-struct Options {
-    /// What drives the I/O
-    #[arg(long, default_value = "auto", value_parser = ["proactor", "selector", "auto"])]
-    backend: String,
-    /// Address and port; port 0 lets the kernel choose
-    #[arg(long, default_value = "127.0.0.1:7007")]
-    listen: String,
-}
-
 fn main() -> ExitCode {
-    let Options { backend, listen } = clap::Parser::parse();
+    let mut arguments = std::env::args().skip(1);
+    let backend = arguments.next().unwrap_or_else(|| "auto".to_owned());
+    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:7007".to_owned());
     let served = match backend.as_str() {
-        "proactor" => serve::<Proactor>(&listen),
-        "selector" => serve::<Selector>(&listen),
-        _ => serve::<Auto>(&listen),
+        "proactor" => serve::<Proactor>(&address),
+        "selector" => serve::<Selector>(&address),
+        "auto" => serve::<Auto>(&address),
+        _ => {
+            eprintln!("usage: echo [proactor|selector|auto] [ADDRESS:PORT]");
+            return ExitCode::FAILURE;
+        }
     };
     if let Err(error) = served {
         eprintln!("error: {error}");

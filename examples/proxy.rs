@@ -12,11 +12,10 @@
 
 use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use proactor::io::copy;
 use proactor::net::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream};
-use proactor::{spawn, time::sleep};
+use proactor::spawn;
 
 /// Copies one direction. The writing half is dropped at the end, and with that its peer reads the end too.
 async fn pump(from: OwnedReadHalf, to: OwnedWriteHalf) -> io::Result<u64> {
@@ -43,8 +42,8 @@ async fn serve(listen: &str, target: &str) -> io::Result<()> {
         let (client, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
+                // The connection broke, or no descriptor is free: then the next accept pauses by itself.
                 eprintln!("accept: {error}");
-                sleep(Duration::from_millis(50)).await; // no descriptor is free, perhaps: do not spin
                 continue;
             }
         };

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! cargo run --release --example scan
-//! cargo run --release --example scan -- 127.0.0.1 1-65535 --timeout-ms 300 --parallel 500
+//! cargo run --release --example scan -- 127.0.0.1 1-65535 300 500
 //! ```
 //!
-//! You see the open ports in order, and a summary. Without arguments it looks at ports 1 to 1023 of this
-//! machine. Look at others only if they are yours.
+//! The arguments are HOST, FIRST-LAST, the milliseconds for each attempt, and the attempts at a time. You see the
+//! open ports in order, and a summary. Without arguments it looks at ports 1 to 1023 of this machine. Look at others only if they are yours.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -18,24 +18,24 @@ use std::time::{Duration, Instant};
 use proactor::net::{TcpStream, lookup_host};
 use proactor::{spawn, time::timeout};
 
-#[derive(clap::Parser)]
 struct Options {
-    #[arg(default_value = "127.0.0.1")]
     host: String,
-    #[arg(default_value = "1-1023", value_name = "FIRST-LAST", value_parser = ports)]
     ports: (u16, u16),
-    /// How long each attempt may take
-    #[arg(long, value_name = "N", default_value_t = 500)]
-    timeout_ms: u64,
-    /// How many attempts there are at a time
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..))]
+    /// For each attempt.
+    limit: Duration,
+    /// Attempts at a time.
     parallel: u16,
 }
 
-fn ports(text: &str) -> Result<(u16, u16), Box<dyn Error + Send + Sync>> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let (first, last) = (first.parse()?, last.parse()?);
-    if first <= last { Ok((first, last)) } else { Err("the first port is behind the last".into()) }
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
+        let mut next = |default: &str| arguments.next().unwrap_or_else(|| default.to_owned());
+        let (host, ports, limit, parallel) = (next("127.0.0.1"), next("1-1023"), next("500"), next("200"));
+        let (first, last) = ports.split_once('-').unwrap_or((&ports, &ports));
+        let ports = (first.parse()?, last.parse()?);
+        let parallel = parallel.parse::<std::num::NonZero<u16>>()?.get();
+        Ok(Options { host, ports, limit: Duration::from_millis(limit.parse()?), parallel })
+    }
 }
 
 /// Connects, and closes at once; errors of kind `TimedOut` and `ConnectionRefused` are answers as well.
@@ -46,9 +46,8 @@ async fn attempt(target: SocketAddr, limit: Duration) -> io::Result<()> {
     if stream.local_addr()? == target { Err(ErrorKind::ConnectionRefused.into()) } else { Ok(()) }
 }
 
-async fn scan(Options { host, ports, timeout_ms, parallel }: Options) -> Result<(), Box<dyn Error>> {
+async fn scan(Options { host, ports, limit, parallel }: Options) -> Result<(), Box<dyn Error>> {
     let ip = lookup_host((host, 0)).await?[0].ip(); // never an empty list
-    let limit = Duration::from_millis(timeout_ms);
     let (start, mut open, mut closed, mut silent) = (Instant::now(), Vec::new(), 0, 0);
     // A window of attempts moves over the ports: the oldest is awaited, a new one takes its place.
     let (mut ports, mut window) = (ports.0..=ports.1, VecDeque::new());
@@ -73,7 +72,11 @@ async fn scan(Options { host, ports, timeout_ms, parallel }: Options) -> Result<
 }
 
 fn main() {
-    if let Err(error) = proactor::run(scan(clap::Parser::parse())) {
+    let options = Options::parse(std::env::args().skip(1)).unwrap_or_else(|error| {
+        eprintln!("{error}\nusage: scan [HOST [FIRST-LAST [MILLISECONDS [PARALLEL]]]]");
+        std::process::exit(2);
+    });
+    if let Err(error) = proactor::run(scan(options)) {
         eprintln!("error: {error}");
         std::process::exit(1);
     }

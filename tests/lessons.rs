@@ -76,18 +76,19 @@ fn compare(printed: &str, source: &str) -> Result<(), Failed> {
     Err(format!("expected\n{}\n\nand it printed\n{printed}", expected.join("\n")).into())
 }
 
-/// Where cargo has put the examples: beside the folder of this test.
+/// Where cargo has put the examples: beside this test, or above it.
 fn program(lesson: &str, source: &Path) -> Result<PathBuf, Failed> {
     let test = std::env::current_exe()?;
-    let folder = test.ancestors().nth(2).ok_or("this test lies in no target folder")?;
-    let program = folder.join("examples").join(format!("lesson_{lesson}"));
-    let built = fs::metadata(&program).and_then(|program| program.modified());
+    let name = Path::new("examples").join(format!("lesson_{lesson}"));
     let written = fs::metadata(source)?.modified()?;
-    if built.is_ok_and(|built| built >= written) {
-        return Ok(program);
-    }
-    let program = program.display();
-    Err(format!("{program} is missing, or older than its source: `cargo test` builds it, as does `cargo build --examples`").into())
+    let is_current = |program: &PathBuf| {
+        fs::metadata(program).and_then(|program| program.modified()).is_ok_and(|built| built >= written)
+    };
+    test.ancestors().map(|folder| folder.join(&name)).find(is_current).ok_or_else(|| {
+        let name = name.display();
+        let cure = "`cargo test` builds it, as does `cargo build --examples`";
+        format!("{name} is missing above {}, or older than its source: {cure}", test.display()).into()
+    })
 }
 
 fn run(lesson: &str, source: &Path, backend: &str) -> Result<(), Failed> {
@@ -100,12 +101,31 @@ fn run(lesson: &str, source: &Path, backend: &str) -> Result<(), Failed> {
     compare(&printed, &fs::read_to_string(source)?)
 }
 
+/// A speed that is none ends a lesson with one line, which names it, and no backtrace.
+fn refuse_speed(lesson: &str, source: &Path) -> Result<(), Failed> {
+    let program = program(lesson, source)?;
+    for speed in ["fast", "0", "-1", "NaN", "inf", ""] {
+        let output = Command::new(&program).env("LESSON_SPEED", speed).output()?;
+        let errors = String::from_utf8(output.stderr)?;
+        let is_clear =
+            errors.lines().count() == 1 && errors.starts_with(&format!("LESSON_SPEED is {speed:?}"));
+        if output.status.code() != Some(2) || !is_clear {
+            return Err(format!("{speed:?}: {}\n{errors}", output.status).into());
+        }
+    }
+    Ok(())
+}
+
 /// The files of the lessons, by their names without the ending.
 fn lessons() -> Vec<(String, PathBuf)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/lessons");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/lessons");
     let files = fs::read_dir(folder).expect("the lessons are there").map(|file| file.unwrap().path());
     let name = |path: PathBuf| Some((path.file_stem().and_then(OsStr::to_str)?.to_owned(), path));
-    let mut lessons: Vec<_> = files.filter_map(name).filter(|(name, _)| name != "lesson").collect();
+    let mut lessons: Vec<_> = files
+        .filter(|file| file.extension() == Some(OsStr::new("rs")))
+        .filter_map(name)
+        .filter(|(name, _)| name != "lesson")
+        .collect();
     lessons.sort();
     lessons
 }
@@ -121,6 +141,9 @@ fn main() -> ExitCode {
             let trial = Trial::test(name, move || run(&lesson, &source, backend));
             trials.push(trial.with_ignored_flag(needs_uring && is_refused && !is_required));
         }
+    }
+    if let Some((lesson, source)) = lessons().into_iter().next() {
+        trials.push(Trial::test("a_bad_speed_is_refused", move || refuse_speed(&lesson, &source)));
     }
     // A ring each: an ordinary user may have so much memory locked at a time, and no more.
     let mut arguments = Arguments::from_args();

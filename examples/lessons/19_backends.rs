@@ -41,7 +41,7 @@ async fn program() -> io::Result<usize> {
     let address = listener.local_addr()?;
     let _server = spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            drop(spawn(echo(stream)));
+            spawn(echo(stream));
         }
     })
     .cancel_on_drop();

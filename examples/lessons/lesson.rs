@@ -7,10 +7,19 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+const MIN_SPEED: f64 = 0.001;
+const MAX_SPEED: f64 = 1_000_000.0;
+
 /// How many seconds of a lesson pass in one.
 pub(crate) fn speed() -> f64 {
-    let speed = std::env::var("LESSON_SPEED").ok();
-    speed.map_or(1.0, |speed| speed.parse().expect("LESSON_SPEED is a number, such as 10"))
+    let Some(text) = std::env::var_os("LESSON_SPEED") else { return 1.0 };
+    let speed = text.to_str().and_then(|text| text.parse().ok());
+    speed.filter(|speed| (MIN_SPEED..=MAX_SPEED).contains(speed)).unwrap_or_else(|| {
+        eprintln!(
+            "LESSON_SPEED is {text:?}, and must be a number from {MIN_SPEED} to {MAX_SPEED}, such as 10"
+        );
+        std::process::exit(2)
+    })
 }
 
 /// So many seconds of the lesson.
