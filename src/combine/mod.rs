@@ -23,6 +23,7 @@ mod gather;
 mod join;
 mod select;
 mod shield;
+mod shutdown;
 mod try_gather;
 mod wait;
 

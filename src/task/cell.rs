@@ -338,6 +338,11 @@ impl TaskRef {
         Poll::Pending
     }
 
+    /// Has the end, which is still to come, call `hook` at once: for the task's set. It runs no user code. One only can.
+    pub(super) fn at_end(&self, hook: impl FnOnce() + 'static) {
+        self.header().extra_or_new().at_end.set(Some(Box::new(hook)));
+    }
+
     /// The task that waits for this one's handle, if one of this loop does.
     pub(super) fn joined_by(&self) -> Option<TaskRef> {
         let joiner = self.header().joiner.take();

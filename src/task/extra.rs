@@ -31,6 +31,8 @@ pub(super) struct Extra {
     pub(super) mourners: RefCell<Vec<TaskRef>>,
     /// Its group, which waits for its end beside whoever awaits its handle.
     pub(super) group: Cell<Option<Waiter>>,
+    /// Its set, to be told of its end at once.
+    pub(super) at_end: Cell<Option<Box<dyn FnOnce()>>>,
 }
 
 impl Extra {
@@ -63,6 +65,8 @@ impl Extra {
         // They may refer to the task itself, and would keep it for ever.
         let locals = self.locals.take();
         contain(|| drop(locals)); // code of the user
+        let at_end = self.at_end.take();
+        at_end.into_iter().for_each(|at_end| at_end());
     }
 }
 

@@ -21,6 +21,7 @@
 //! | `cleanup.rs` | what a dropped future leaves, and who waits for that |
 //! | `brood.rs` | many futures in the future of one task |
 //! | `group.rs`, `task_group.rs` | `task_group`: children that may borrow; `TaskGroup`: children that are tasks |
+//! | `task_set.rs` | `TaskSet`: tasks that are independent of each other, for servers |
 //! | `member.rs`, `group_error.rs` | what both have in common; all their errors in one |
 //! | `callback.rs` | `call_soon` |
 //! | `promise.rs` | a future whose result somebody sets |
@@ -58,6 +59,7 @@ pub(crate) mod scheduler;
 mod spare;
 mod stage;
 mod task_group;
+mod task_set;
 mod unhandled;
 mod view;
 pub(crate) mod waker;
@@ -85,6 +87,7 @@ pub use member::Child;
 pub use promise::{AlreadySettled, Promise, PromiseError, Promised, promise};
 use scheduler::Start;
 pub use task_group::{GroupHandle, TaskGroup};
+pub use task_set::{JoinNext, TaskSet};
 pub use unhandled::Unhandled;
 use unhandled::{Fallible, Opaque, Verdict};
 pub use view::{Ended, Task, TaskState, current, try_current};

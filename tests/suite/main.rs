@@ -74,6 +74,7 @@ mod soundness;
 mod special_files;
 mod stacks;
 mod storm;
+mod task_sets;
 mod tasks;
 mod tcp;
 mod time;
@@ -94,6 +95,7 @@ use proactor::Proactor;
 fn tests() -> Vec<Test> {
     [
         runtime::tests(),
+        task_sets::tests(),
         tasks::tests(),
         combine::tests(),
         group_edges::tests(),
