@@ -206,7 +206,7 @@ impl TcpStream {
     /// As for [`write`](Self::write). The kernel keeps the buffer of a dropped one until the peer has acknowledged the
     /// bytes; nothing else waits for that: later writes go on, and the stream can be closed. The end of the runtime waits a
     /// second for such buffers, then leaks them and counts each in [`Shutdown::ops_leaked`](crate::Shutdown::ops_leaked);
-    /// the stream closes all the same, but an eventfd of the runtime stays open.
+    /// the stream closes all the same.
     pub fn write_zerocopy<B: IoBuf>(&self, buf: B) -> Write<B> {
         Write(Repeat::new(Sender::without_copy(&self.endpoint), buf, Goal::Once))
     }

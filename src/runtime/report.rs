@@ -142,9 +142,8 @@ pub struct Shutdown {
     /// - opens and looks at metadata whose futures were dropped while a thread of the pool made the call: some 100 ms from
     ///   then.
     ///
-    /// What is leaked stays until the process ends: the memory of these operations, which is never freed; their
-    /// descriptors, which stay open (a zero-copy write whose result has come has let go of its own); and an eventfd of the
-    /// runtime.
+    /// What is leaked stays until the process ends: the memory of these operations is never freed, and their descriptors stay
+    /// open, but for zero-copy writes whose results have come: these keep their buffers alone.
     pub ops_leaked: usize,
     /// Jobs of the blocking pool that were still running at the deadline. When only jobs that nobody waits for are left, the
     /// end waits 100 ms for them: look-ups of names whose futures were dropped, and the opens and looks at metadata above,
