@@ -3,11 +3,15 @@
 //! It does not know what the permits are for. Without a wait, taking permits is one exchange of a word, and so is
 //! giving them back; the queue, and the lock around it, are touched only by who waits and by who serves those.
 //!
-//! The word holds the free permits and two flags. As long as somebody is queued ([`QUEUED`]), free permits are meant for the
-//! front of the queue: the word is changed under the lock alone, nobody else takes any, and who gives some back serves
-//! the queue. Who finds none free sets that flag under the lock, by an exchange that fails if permits were given back
-//! meanwhile; so none is overlooked. Who is served is taken out of the queue with the permits in hand, before it
-//! knows: if it goes away unknowing, it gives them back.
+//! The word holds the free permits and two flags. As long as a waiter is queued ([`QUEUED`]), free permits are meant for the
+//! front of the queue: the word is changed under the lock alone, no newcomer takes any, and a release serves
+//! the queue. A newcomer that finds none free sets that flag under the lock, by an exchange that fails if permits were given
+//! back meanwhile; so none is overlooked. A served waiter is taken out of the queue with the permits in hand, before it
+//! knows: if it is dropped then, it gives them back.
+//!
+//! The flag stays until each served waiter has been polled: the line counts those that have not. A newcomer queues behind
+//! them even where enough permits are free. It is served and woken at once then, so it runs after them, and waits for no
+//! other thread.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -21,7 +25,7 @@ use crate::sys::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 /// Nobody gets a permit any more.
 const CLOSED: usize = 1;
-/// Somebody is in the queue, and it is not closed.
+/// A waiter is in the queue, or was served and has not been polled since; and it is not closed.
 const QUEUED: usize = 2;
 /// One free permit.
 const ONE: usize = 4;
@@ -39,7 +43,8 @@ pub(crate) enum Refused {
 
 pub(crate) struct Permits<F: Flavor> {
     word: F::Word,
-    line: F::Cell<Line<F, Waiting<F>>>,
+    /// Its state counts the waiters that were served and have not been polled since.
+    line: F::Cell<Line<F, Waiting<F>, usize>>,
 }
 
 struct Waiting<F: Flavor> {
@@ -77,7 +82,7 @@ impl Acquiring {
 impl<F: Flavor> Permits<F> {
     /// The caller sees to it that there are never more than [`MAX_PERMITS`].
     pub(crate) fn new(count: usize) -> Self {
-        Permits { word: F::Word::new(count * ONE), line: Line::<F, _, _>::new(()) }
+        Permits { word: F::Word::new(count * ONE), line: Line::<F, _, _>::new(0) }
     }
 
     /// How many are free.
@@ -122,14 +127,14 @@ impl<F: Flavor> Permits<F> {
     }
 
     /// Gives free permits to the queue, as far as they suffice for whoever is at its front.
-    fn serve(&self, line: &mut Line<F, Waiting<F>>, woken: &mut Woken<F>) {
+    fn serve(&self, line: &mut Line<F, Waiting<F>, usize>, woken: &mut Woken<F>) {
         loop {
             let word = self.word.load(Relaxed);
             if word & QUEUED == 0 {
                 return; // or closed: then those in the queue have been told so
             }
             let Some(front) = line.queue.front() else {
-                self.change(|word| word & !QUEUED);
+                self.end_queue(line);
                 return;
             };
             let count = front.count;
@@ -137,8 +142,16 @@ impl<F: Flavor> Permits<F> {
                 return;
             }
             self.change(|word| word - count * ONE);
+            line.state += 1;
             let waiter = line.queue.pop_front().and_then(|served| served.waiter);
             waiter.into_iter().for_each(|waiter| woken.push(&mut line.room, waiter));
+        }
+    }
+
+    /// Lets newcomers take permits again, if no waiter is queued and every served one knows.
+    fn end_queue(&self, line: &Line<F, Waiting<F>, usize>) {
+        if line.state == 0 && line.queue.is_empty() {
+            self.change(|word| word & !QUEUED);
         }
     }
 
@@ -170,7 +183,7 @@ impl<F: Flavor> Permits<F> {
     fn enqueue(&self, acquiring: &mut Acquiring, cx: &Context<'_>) -> Poll<Result<(), Refused>> {
         let count = acquiring.count;
         let mut waiter = Some(F::waiter(cx));
-        let poll = F::with(&self.line, |line| {
+        let poll = waking::<F, _, _, _>(&self.line, |line, woken| {
             loop {
                 match self.try_acquire(count) {
                     Err(Refused::Busy) => {}
@@ -181,6 +194,7 @@ impl<F: Flavor> Permits<F> {
                 if self.word.update(AcqRel, too_few).is_ok() {
                     let ticket = line.queue.push_back(Waiting { count, waiter: waiter.take() });
                     acquiring.state = State::Queued(ticket);
+                    self.serve(line, woken); // where it only has to run after those that were served before
                     return Poll::Pending;
                 }
             }
@@ -191,7 +205,14 @@ impl<F: Flavor> Permits<F> {
 
     #[cold]
     fn poll_queued(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<Result<(), Refused>> {
-        if still_waits::<F, _>(&self.line, cx, |line| line.queue.get_mut(ticket)?.waiter.as_mut()) {
+        let waits = still_waits::<F, _>(&self.line, cx, |line| {
+            if line.queue.get_mut(ticket).is_none() {
+                line.state -= 1; // it was served, and knows now: this is the last look
+                self.end_queue(line);
+            }
+            line.queue.get_mut(ticket)?.waiter.as_mut()
+        });
+        if waits {
             return Poll::Pending;
         }
         if !self.is_closed() {
@@ -214,15 +235,14 @@ impl<F: Flavor> Permits<F> {
     fn leave(&self, ticket: Ticket, count: usize) {
         let left = waking::<F, _, _, _>(&self.line, |line, woken| {
             let left = line.queue.remove(ticket);
-            if left.is_some() {
-                self.serve(line, woken); // it may have stood before others who want less
+            if left.is_none() {
+                line.state -= 1;
+                self.change(|word| word + count * ONE);
             }
+            self.serve(line, woken); // it may also have stood before others who want less
             left
         });
-        match left {
-            Some(left) => let_go::<F>(left.waiter),
-            None => self.release(count),
-        }
+        let_go::<F>(left.and_then(|left| left.waiter));
     }
 
     /// Ends the wait of all, and refuses all to come. Permits can be given back.
@@ -324,10 +344,21 @@ mod tests {
             }
         }
 
+        /// Whether permits are free for a newcomer: nobody waits, and all who were served know.
+        fn free_for_all(&self, count: usize) -> bool {
+            count <= self.free
+                && !self.asked.iter().any(|(_, fate)| matches!(fate, Fate::Waits | Fate::Served))
+        }
+
         fn ask(&mut self, count: usize) {
-            self.asked.push((count, Fate::Waits));
-            self.queue.push_back(self.asked.len() - 1);
-            self.serve();
+            if self.free_for_all(count) {
+                self.free -= count;
+                self.asked.push((count, Fate::Has));
+            } else {
+                self.asked.push((count, Fate::Waits));
+                self.queue.push_back(self.asked.len() - 1);
+                self.serve();
+            }
         }
 
         fn go(&mut self, id: usize) {
@@ -368,7 +399,7 @@ mod tests {
                     model.go(id);
                 }
                 (1, None) => {
-                    let free = model.queue.is_empty() && count <= model.free;
+                    let free = model.free_for_all(count);
                     prop_assert_eq!(permits.try_acquire(count).is_ok(), free);
                     if free {
                         permits.release(count);
@@ -381,11 +412,7 @@ mod tests {
                     let result = permits.poll_acquire(&mut acquiring, &Context::from_waker(&waker));
                     real.push((acquiring, noted));
                     model.ask(count);
-                    let (_, fate) = model.asked.last_mut().unwrap();
-                    prop_assert_eq!(result.is_ready(), *fate == Fate::Served);
-                    if result.is_ready() {
-                        *fate = Fate::Has;
-                    }
+                    prop_assert_eq!(result.is_ready(), model.asked.last().unwrap().1 == Fate::Has);
                 }
             }
             prop_assert_eq!(permits.available(), model.free);

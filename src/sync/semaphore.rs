@@ -16,8 +16,9 @@ use crate::sys::sync::atomic::Ordering::Relaxed;
 
 /// A number of permits, to be had first come, first served; asyncio's `Semaphore` and `BoundedSemaphore`.
 ///
-/// Who wants many and stands at the front of the queue waits until there are so many; who comes later and wants few waits
-/// behind it.
+/// A request for many permits at the front of the queue waits until there are so many; a later request for few waits
+/// behind it. The order holds until a task runs: a request that comes after a release runs after the tasks that this
+/// release has served.
 ///
 /// The flavours are [`sync::Semaphore`](crate::sync::Semaphore), for the tasks of one loop, and
 /// [`sync::shared::Semaphore`](crate::sync::shared::Semaphore), for any thread. Without a wait, the latter costs one
@@ -109,7 +110,8 @@ impl<F: Flavor> Semaphore<F> {
         Acquire { semaphore: self, acquiring: Acquiring::new(count) }
     }
 
-    /// Takes a permit if there is one and nobody waits.
+    /// Takes a permit if there is one and no task waits. A task that was given a permit and has not run since counts
+    /// as one that waits.
     ///
     /// # Errors
     /// [`TryAcquireError`]: none is to be had, or it is closed.
@@ -117,7 +119,7 @@ impl<F: Flavor> Semaphore<F> {
         self.try_acquire_many(1)
     }
 
-    /// Takes several permits if there are so many and nobody waits.
+    /// Takes several permits if there are so many and no task waits.
     ///
     /// # Errors
     /// As for [`try_acquire`](Self::try_acquire).

@@ -1,11 +1,13 @@
 //! Read-write locks and semaphores, local and shared: order among those who want little and those who want much, and
 //! what becomes of permits whose owner goes.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use proactor::sync::base::{RwLock, Semaphore};
 use proactor::sync::{Flavor, TryAcquireError, shared};
-use proactor::{Runtime, yield_now};
+use proactor::{Runtime, spawn, yield_now};
 
 use crate::kit::*;
 
@@ -20,7 +22,10 @@ on_both_flavors! {
     a_closed_semaphore_refuses_but_keeps_its_word,
     a_bounded_semaphore_takes_no_permit_too_many,
     forgotten_permits_are_gone_until_added,
-    a_semaphore_has_a_largest_number_of_permits;
+    a_semaphore_has_a_largest_number_of_permits,
+    t220_nobody_overtakes_a_waiter_that_was_served_and_has_not_run,
+    t220_nobody_overtakes_a_reader_that_was_served_and_has_not_run,
+    t220_a_served_waiter_that_goes_lets_newcomers_take_permits_again;
     a_shared_semaphore_between_loops_that_give_up,
 }
 
@@ -182,6 +187,88 @@ mod bodies {
         drop(one);
         assert_eq!(semaphore.available_permits(), most);
         assert_eq!(semaphore.try_acquire_many(usize::MAX).unwrap_err(), TryAcquireError::NoPermits);
+    }
+
+    /// `test_acquire_fifo_order_2` and `_4` of CPython's `test_locks`.
+    pub(super) async fn t220_nobody_overtakes_a_waiter_that_was_served_and_has_not_run<F: Flavor>() {
+        let semaphore = Rc::new(Semaphore::<F>::new(1));
+        let log = Rc::new(RefCell::new(Vec::new()));
+        let tasks = [1, 2, 3].map(|number| {
+            let (semaphore, log) = (semaphore.clone(), log.clone());
+            spawn(async move {
+                semaphore.acquire().await.unwrap().forget();
+                log.borrow_mut().push(number);
+                if number == 2 {
+                    semaphore.add_permits(1);
+                    semaphore.acquire().await.unwrap().forget();
+                    log.borrow_mut().push(4);
+                }
+            })
+        });
+        yield_now().await;
+        assert_eq!(log.take(), [1]);
+        semaphore.add_permits(1);
+        semaphore.add_permits(1);
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(log.take(), [2, 3, 4]);
+
+        let semaphore = Rc::new(Semaphore::<F>::new(0));
+        let tasks = [1, 2, 3].map(|number| {
+            let (semaphore, log) = (semaphore.clone(), log.clone());
+            spawn(async move {
+                if number == 2 {
+                    semaphore.add_permits(3);
+                    assert_eq!(semaphore.available_permits(), 2);
+                }
+                let refused = semaphore.try_acquire().unwrap_err();
+                assert_eq!(refused, TryAcquireError::NoPermits, "task {number}");
+                semaphore.acquire().await.unwrap().forget();
+                log.borrow_mut().push(number);
+            })
+        });
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(log.take(), [1, 2, 3]);
+        semaphore.add_permits(1);
+        drop(semaphore.try_acquire().unwrap());
+    }
+
+    pub(super) async fn t220_nobody_overtakes_a_reader_that_was_served_and_has_not_run<F: Flavor>() {
+        let lock = Rc::new(RwLock::<F, _>::new(()));
+        let log = Rc::new(RefCell::new(Vec::new()));
+        let writer = lock.write().await;
+        let read = |number| {
+            let (lock, log) = (lock.clone(), log.clone());
+            spawn(async move {
+                let _guard = lock.read().await;
+                log.borrow_mut().push(number);
+                yield_now().await;
+            })
+        };
+        let first = read(1);
+        yield_now().await;
+        let second = read(2); // polled before the first, which is woken after this
+        drop(writer);
+        assert!(lock.try_read().is_none());
+        first.await.unwrap();
+        second.await.unwrap();
+        assert_eq!(log.take(), [1, 2]);
+        assert!(lock.try_write().is_some());
+    }
+
+    pub(super) async fn t220_a_served_waiter_that_goes_lets_newcomers_take_permits_again<F: Flavor>() {
+        let semaphore = Semaphore::<F>::new(0);
+        let served = Queued::new(semaphore.acquire());
+        semaphore.add_permits(2);
+        let newcomer = Queued::new(semaphore.acquire());
+        assert!(newcomer.is_woken(), "it waits only until the others have run");
+        assert!(semaphore.try_acquire().is_err());
+        drop(served);
+        drop(newcomer.served().unwrap());
+        assert_eq!(semaphore.try_acquire_many(2).unwrap().count(), 2);
     }
 }
 
