@@ -115,7 +115,7 @@ impl Driver {
     /// # Panics
     /// When the object belongs to another runtime.
     #[inline]
-    pub(super) fn check_home(&self, home: *const (), what: &str) {
+    pub(crate) fn check_home(&self, home: *const (), what: &str) {
         assert!(
             std::ptr::addr_eq(home, self),
             "{what}: this object belongs to another runtime; use it in the runtime in which it was made"

@@ -123,6 +123,17 @@ impl PipeWriter {
         self.0.write_all(buf)
     }
 
+    /// As [`PipeWriter::poll_write`](super::PipeWriter::poll_write). No call can name a direct descriptor, so all bytes are
+    /// copied.
+    pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.poll_write(cx, bytes)
+    }
+
+    /// As [`PipeWriter::poll_flush`](super::PipeWriter::poll_flush).
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_flush(cx)
+    }
+
     /// As [`PipeWriter::bytes_written`](super::PipeWriter::bytes_written).
     pub fn bytes_written(&self) -> u64 {
         self.0.bytes_written()

@@ -9,7 +9,7 @@ use super::Close;
 use crate::buf::{Chunk, IoBuf, IoBufMut};
 use crate::driver::attach;
 use crate::driver::repeat::{Goal, Repeat};
-use crate::net::{Chunks, Quiesce, Read, ReadExact, Recv, Unfinished, Write, WriteAll, adopt};
+use crate::net::{Chunks, Quiesce, Read, ReadExact, Recv, Unfinished, Write, WriteAll, Writer, adopt};
 use crate::op::endpoint::Share;
 use crate::op::medium::Medium;
 use crate::op::socket::{Receiver, Sender};
@@ -68,6 +68,7 @@ pub struct PipeReader {
 #[derive(Debug)]
 pub struct PipeWriter {
     endpoint: Share,
+    writer: Writer,
 }
 
 #[track_caller]
@@ -193,7 +194,7 @@ impl PipeWriter {
     }
 
     pub(super) fn of(endpoint: Share) -> Self {
-        PipeWriter { endpoint }
+        PipeWriter { endpoint, writer: Writer::default() }
     }
 
     pub(super) fn endpoint(&self) -> &Share {
@@ -221,6 +222,38 @@ impl PipeWriter {
     /// As for [`write`](Self::write).
     pub fn write_all<B: IoBuf>(&self, buf: B) -> WriteAll<B> {
         WriteAll(Repeat::new(Sender::new(&self.endpoint), buf, Goal::All))
+    }
+
+    /// Writes some of the bytes at once, or tells that the pipe has no room for any (`WouldBlock`). The bytes are lent:
+    /// nothing is copied.
+    ///
+    /// It is `WouldBlock` as well while another write is in flight or waits for its turn, and for what is no pipe or socket.
+    ///
+    /// # Errors
+    /// Those of write(2), `WouldBlock`, and the error of what [`poll_write`](Self::poll_write) had taken before.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.try_write(&self.endpoint, bytes)
+    }
+
+    /// Polls for room to write, for adapters; gives how many of the bytes were taken. As
+    /// [`TcpStream::poll_write`](crate::net::TcpStream::poll_write).
+    ///
+    /// # Errors
+    /// Those of write(2); one that meets bytes that were taken before is reported by the next poll.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.writer.poll_write(&self.endpoint, cx, bytes)
+    }
+
+    /// Waits until the kernel has all bytes that [`poll_write`](Self::poll_write) has taken. (The end of a pipe is the drop
+    /// of its writing end.)
+    ///
+    /// # Errors
+    /// The error that they have met.
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.writer.poll_flush(cx)
     }
 
     /// Bytes that the kernel has taken since this end was made, those of dropped and cancelled writes included.

@@ -128,6 +128,22 @@ impl TcpStream {
         self.0.write_all_zerocopy(buf)
     }
 
+    /// As [`TcpStream::poll_write`](super::TcpStream::poll_write). No call can name a direct descriptor, so all bytes are
+    /// copied.
+    pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.poll_write(cx, bytes)
+    }
+
+    /// As [`TcpStream::poll_flush`](super::TcpStream::poll_flush).
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_flush(cx)
+    }
+
+    /// As [`TcpStream::poll_shutdown`](super::TcpStream::poll_shutdown).
+    pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_shutdown(cx)
+    }
+
     /// As [`TcpStream::write_vectored`](super::TcpStream::write_vectored).
     pub fn write_vectored<V: IoVec>(&self, bufs: V) -> WriteVectored<V> {
         self.0.write_vectored(bufs)

@@ -90,6 +90,7 @@ mod split;
 mod tcp_listener;
 mod tcp_stream;
 mod udp;
+mod writer;
 
 use std::cell::Cell;
 use std::fmt;
@@ -113,6 +114,8 @@ pub use tcp_stream::{
     Read, ReadExact, ReadVectored, Shutdown, TcpStream, Write, WriteAll, WriteAllVectored, WriteVectored,
 };
 pub use udp::{ConnectUdp, RecvFrom, SendTo, UdpBind, UdpRecv, UdpSend, UdpSocket};
+
+pub(crate) use writer::Writer;
 
 /// A socket of the address's family that does not block and is not inherited.
 fn socket(address: &SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {

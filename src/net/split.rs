@@ -4,6 +4,8 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::io;
+use std::task::{Context, Poll};
 
 use socket2::SockRef;
 
@@ -12,6 +14,8 @@ use super::{
 };
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVec, IoVecMut};
 use crate::io::{ReadOwned, WriteOwned};
+use crate::task::scheduler::is_running;
+use crate::task::spawn;
 
 /// The reading half of a borrowed stream: see [`TcpStream::split`].
 ///
@@ -96,8 +100,17 @@ impl OwnedWriteHalf {
 impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if let Some(stream) = &self.stream {
+            let endpoint = stream.endpoint().clone();
             // The peer may have gone already: nobody is left to be told.
-            let _ = SockRef::from(&stream.endpoint().descriptor).shutdown(std::net::Shutdown::Write);
+            let end = move || drop(SockRef::from(&endpoint.descriptor).shutdown(std::net::Shutdown::Write));
+            match stream.writer().take_sending() {
+                // `poll_write` has taken bytes that the kernel does not have yet.
+                Some(sending) if is_running() => drop(spawn(async move {
+                    let _ = sending.await;
+                    end();
+                })),
+                _ => end(),
+            }
         }
     }
 }
@@ -187,6 +200,26 @@ macro_rules! writing {
             /// As [`TcpStream::write_all`].
             pub fn write_all<B: IoBuf>(&self, buf: B) -> WriteAll<B> {
                 self.as_ref().write_all(buf)
+            }
+
+            /// As [`TcpStream::try_write`].
+            pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+                self.as_ref().try_write(bytes)
+            }
+
+            /// As [`TcpStream::poll_write`].
+            pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+                self.as_ref().poll_write(cx, bytes)
+            }
+
+            /// As [`TcpStream::poll_flush`].
+            pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.as_ref().poll_flush(cx)
+            }
+
+            /// As [`TcpStream::poll_shutdown`].
+            pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.as_ref().poll_shutdown(cx)
             }
 
             /// As [`TcpStream::write_vectored`].

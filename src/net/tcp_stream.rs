@@ -14,6 +14,7 @@ use super::chunks::{Chunks, Recv};
 use super::connect::{Connect, ConnectTo};
 use super::quiesce::{IntoOwnedFd, Leftover, Quiesce, Surrender};
 use super::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
+use super::writer::Writer;
 use super::{Unfinished, internet};
 use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut, IoVec, IoVecMut};
 use crate::driver::repeat::{Goal, Repeat};
@@ -49,6 +50,7 @@ pub struct TcpStream {
     endpoint: Share,
     /// What `poll_recv` waits with.
     polled: Unfinished<Recv>,
+    writer: Writer,
 }
 
 impl TcpStream {
@@ -89,7 +91,7 @@ impl TcpStream {
     }
 
     pub(super) fn from_endpoint(endpoint: Share) -> Self {
-        TcpStream { endpoint, polled: Unfinished::default() }
+        TcpStream { endpoint, polled: Unfinished::default(), writer: Writer::default() }
     }
 
     /// It was accepted by this listener, whose options it has.
@@ -102,6 +104,11 @@ impl TcpStream {
 
     pub(super) fn endpoint(&self) -> &Share {
         &self.endpoint
+    }
+
+    /// What polled writes have begun.
+    pub(super) fn writer(&self) -> &Writer {
+        &self.writer
     }
 
     /// Receives what is there, at least one byte, from the buffer's start up to its capacity, and sets its
@@ -231,6 +238,76 @@ impl TcpStream {
     /// As for [`write_zerocopy`](Self::write_zerocopy).
     pub fn write_all_vectored_zerocopy<V: IoVec>(&self, bufs: V) -> WriteAllVectored<V> {
         WriteAllVectored(Repeat::new(VectoredSender(Sender::without_copy(&self.endpoint)), bufs, Goal::All))
+    }
+
+    /// Sends some of the bytes at once, or tells that the kernel has no room for any (`WouldBlock`). The bytes are lent:
+    /// nothing is copied.
+    ///
+    /// It is `WouldBlock` as well while another write is in flight or waits for its turn, since it would overtake that.
+    ///
+    /// # Errors
+    /// Those of send(2), `WouldBlock`, and the error of what [`poll_write`](Self::poll_write) had taken before.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.try_write(&self.endpoint, bytes)
+    }
+
+    /// Polls for room to send, for adapters; gives how many of the bytes were taken.
+    ///
+    /// The bytes are lent. Those that the kernel takes at once are not copied. When it takes none, or another write is in
+    /// flight, up to 64 KiB are copied and count as taken: a task of the runtime sends them. It sends them in their place
+    /// among all writes of the stream, also when this is not polled again; the next poll waits for it. A stream that is
+    /// dropped meanwhile closes when they are sent; one that is [closed](Self::close) is busy until then, so
+    /// [flush](Self::poll_flush) it before. The end of the runtime drops them.
+    ///
+    /// [`bytes_sent`](Self::bytes_sent) counts what the kernel has. When several tasks poll, the last one is woken.
+    ///
+    /// # Errors
+    /// Those of send(2); one that meets bytes that were taken before is reported by the next poll.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// use proactor::net::{TcpListener, TcpStream};
+    /// use std::future::poll_fn;
+    /// proactor::run(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    ///     let client = TcpStream::connect(listener.local_addr()?).await?;
+    ///     let (server, _) = listener.accept().await?;
+    ///     let text = String::from("borrowed");
+    ///     let mut rest = text.as_bytes();
+    ///     while !rest.is_empty() {
+    ///         let taken = poll_fn(|cx| client.poll_write(cx, rest)).await?;
+    ///         rest = &rest[taken..];
+    ///     }
+    ///     poll_fn(|cx| client.poll_shutdown(cx)).await?;
+    ///     assert_eq!(server.read_exact([0; 8]).await?.1, *b"borrowed");
+    ///     assert_eq!(server.recv().await?, None);
+    ///     std::io::Result::Ok(())
+    /// }).unwrap();
+    /// ```
+    pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.writer.poll_write(&self.endpoint, cx, bytes)
+    }
+
+    /// Waits until the kernel has all bytes that [`poll_write`](Self::poll_write) has taken.
+    ///
+    /// # Errors
+    /// The error that they have met.
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.writer.poll_flush(cx)
+    }
+
+    /// Flushes as [`poll_flush`](Self::poll_flush) does, and then ends the direction of sending: the peer reads the end.
+    ///
+    /// # Errors
+    /// As for [`poll_flush`](Self::poll_flush), and those of shutdown(2).
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.writer.poll_shutdown(&self.endpoint, cx)
     }
 
     /// Sends several buffers, one after the other, or some of their bytes.

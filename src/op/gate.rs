@@ -25,6 +25,11 @@ impl Endpoint {
             Side::Send | Side::SendWithoutCopy => &self.sending,
         }
     }
+
+    /// Whether no send is in flight, and none waits for its turn.
+    pub(super) fn is_free_to_send(&self) -> bool {
+        !self.sending.busy.get() && self.sending.nobody_waits()
+    }
 }
 
 /// Lets one operation through at a time, first come, first served.

@@ -13,8 +13,10 @@ use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 
+use super::Completion;
 use super::endpoint::Endpoint;
 use super::message::empty_header;
+use super::transfer::Window;
 use crate::sys::call::Call;
 
 /// What an endpoint's descriptor is.
@@ -113,6 +115,30 @@ impl Endpoint {
             Medium::Terminal => write(len).waiting(libc::POLLOUT),
             Medium::Pipe if self.lacks_nowait() => write(len.min(libc::PIPE_BUF)).if_ready(libc::POLLOUT),
             Medium::Pipe => write(len).without_waiting(),
+        }
+    }
+
+    /// Sends some of these bytes, which are lent for the call alone, and does not wait. None when the kernel takes none now,
+    /// when another send is not over, and when only an operation can send: there is no number to call with, or a call
+    /// would wait.
+    pub(crate) fn send_now(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
+        let by_call = matches!(self.medium(), Medium::Socket | Medium::Pipe) && !self.descriptor.is_direct();
+        if !by_call || !self.is_free_to_send() {
+            return None;
+        }
+        let window = Window::new(bytes.len(), 0, usize::MAX);
+        loop {
+            // SAFETY: the window lies within the bytes, which are there until the call has returned.
+            let call = unsafe { self.send_call(bytes.as_ptr(), window.len) };
+            match call.run_through_signals() {
+                result if result == -libc::EAGAIN => return None,
+                result if result == -libc::EOPNOTSUPP && self.go_without_nowait() => {}
+                result => {
+                    let sent = Completion::new(result).count();
+                    self.add_sent(sent.as_ref().map_or(0, |count| *count));
+                    return Some(sent);
+                }
+            }
         }
     }
 

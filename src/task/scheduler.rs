@@ -529,6 +529,11 @@ pub(crate) fn with<T>(f: impl FnOnce(Option<&Scheduler>) -> T) -> T {
     context::with(&CURRENT, f)
 }
 
+/// Whether a runtime runs on this thread.
+pub(crate) fn is_running() -> bool {
+    with(|current| current.is_some())
+}
+
 /// What `f` makes of the loop that runs on this thread.
 ///
 /// # Panics

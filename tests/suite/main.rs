@@ -56,6 +56,7 @@ mod outside;
 mod panics;
 mod permits;
 mod pipes;
+mod polled_writes;
 mod pool;
 mod programs;
 mod queues;
@@ -111,6 +112,7 @@ fn tests() -> Vec<Test> {
         credentials::tests(),
         buffers::tests(),
         pipes::tests(),
+        polled_writes::tests(),
         pool::tests(),
         programs::tests(),
         cancel::tests(),

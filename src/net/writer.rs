@@ -1,0 +1,150 @@
+//! Writing by `poll_write`, for adapters: bytes are lent.
+//!
+//! Whoever polls lends bytes for the length of the call. The kernel gets them at once, by a call that does not wait. What it
+//! has no room for is copied, a piece at a time, and sent by a task of its own: so that it is sent, and in order, also when
+//! nobody polls again. The piece goes through the I/O lock of the endpoint, as every write does. The next poll waits for
+//! the end of the task, and reports its error.
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use super::addr::cancelled;
+use crate::driver::current;
+use crate::driver::repeat::{Goal, Repeat};
+use crate::driver::submission::Submission;
+use crate::op;
+use crate::op::endpoint::Share;
+use crate::op::socket::Sender;
+use crate::task::{Builder, JoinError, JoinHandle, no_runtime};
+
+/// Bytes that are copied at a time.
+const PIECE: usize = 64 << 10;
+
+/// What polled writes of an object have begun.
+#[derive(Default)]
+pub(crate) struct Writer(Cell<Option<Box<Work>>>); // in a box, as most objects have none
+
+enum Work {
+    /// A piece that was copied is being sent.
+    Sending(JoinHandle<io::Result<()>>),
+    ShuttingDown(Submission<op::socket::Shutdown>),
+}
+
+impl Work {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Work::Sending(task) => Pin::new(task).poll(cx).map(outcome),
+            Work::ShuttingDown(step) => Pin::new(step).poll(cx),
+        }
+    }
+}
+
+/// What has become of a task that sends.
+fn outcome(ended: Result<io::Result<()>, JoinError>) -> io::Result<()> {
+    match ended {
+        Ok(result) => result,
+        Err(JoinError::Panicked(panic)) => resume_unwind(panic.into_payload()),
+        Err(_) => Err(cancelled()), // the runtime ends
+    }
+}
+
+impl Writer {
+    /// Waits for what was begun, and gives its error.
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(mut work) = self.0.take() else { return Poll::Ready(Ok(())) };
+        let result = work.poll(cx);
+        if result.is_pending() {
+            self.0.set(Some(work));
+        }
+        result
+    }
+
+    /// Gives bytes to the kernel, or a piece of them to a task.
+    pub(crate) fn poll_write(
+        &self,
+        endpoint: &Share,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_flush(cx))?;
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let driver = current().unwrap_or_else(|| no_runtime("poll_write"));
+        driver.check_home(endpoint.descriptor.home(), "poll_write");
+        // A loop of writes that succeed must not keep the others from running.
+        ready!(driver.poll_attempt(cx));
+        driver.stats.calls.add(1);
+        if let Some(sent) = endpoint.send_now(bytes) {
+            return Poll::Ready(sent);
+        }
+        let piece = bytes[..bytes.len().min(PIECE)].to_vec();
+        let len = piece.len();
+        let write = Repeat::new(Sender::new(endpoint), piece, Goal::All);
+        // It enters the I/O lock here, before any write that comes later.
+        let mut task = Builder::new().name("poll_write").eager(true).spawn(async move {
+            write.await?;
+            Ok(())
+        });
+        match task.try_take() {
+            Some(ended) => outcome(ended)?,
+            None => self.0.set(Some(Box::new(Work::Sending(task)))),
+        }
+        Poll::Ready(Ok(len))
+    }
+
+    /// Gives bytes to the kernel, if it takes some now.
+    pub(crate) fn try_write(&self, endpoint: &Share, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(mut work) = self.0.take() {
+            let ended = match &mut *work {
+                Work::Sending(task) => task.try_take(),
+                Work::ShuttingDown(_) => None,
+            };
+            match ended {
+                Some(ended) => outcome(ended)?,
+                None => {
+                    self.0.set(Some(work));
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+            }
+        }
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        current().into_iter().for_each(|driver| driver.stats.calls.add(1));
+        endpoint.send_now(bytes).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
+    }
+
+    /// Waits for what was begun, and then ends the direction.
+    pub(crate) fn poll_shutdown(&self, endpoint: &Share, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let work = self.0.take();
+        let is_last = matches!(work.as_deref(), Some(Work::ShuttingDown(_)));
+        self.0.set(work);
+        if !is_last {
+            ready!(self.poll_flush(cx))?;
+            let step = op::socket::Shutdown::new(endpoint.clone(), std::net::Shutdown::Write);
+            self.0.set(Some(Box::new(Work::ShuttingDown(Submission::new(step)))));
+        }
+        self.poll_flush(cx)
+    }
+
+    /// The task that sends what was copied, if one does.
+    pub(super) fn take_sending(&self) -> Option<JoinHandle<io::Result<()>>> {
+        match *self.0.take()? {
+            Work::Sending(task) if !task.is_finished() => Some(task),
+            Work::Sending(_) | Work::ShuttingDown(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").finish_non_exhaustive()
+    }
+}
