@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use proactor::stream::{StreamExt, Yielder, generate};
 use proactor::sync::{
-    Barrier, Condition, Event, Mutex, RwLock, Semaphore, broadcast, mpsc, oneshot, queue, watch,
+    Barrier, Condition, Event, Mutex, RwLock, Semaphore, broadcast, mpsc, oneshot, queue, shared, watch,
 };
 use proactor::task::{catch_cancel, promise};
 use proactor::time::{sleep, timeout};
@@ -20,6 +20,7 @@ use crate::kit::*;
 tests! {
     t73_a_waker_that_panics_while_something_unwinds_is_contained,
     t73_a_waker_whose_drop_panics_while_something_unwinds_is_contained,
+    t73_a_waker_whose_drop_panics_is_replaced,
     t73_an_output_whose_drop_panics_while_something_unwinds_is_contained,
 }
 
@@ -108,13 +109,19 @@ fn t73_a_waker_that_panics_while_something_unwinds_is_contained<R: Runtime>() {
     });
 }
 
-fn t73_a_waker_whose_drop_panics_while_something_unwinds_is_contained<R: Runtime>() {
-    run::<R>(async {
+/// Runs `with` on a future of each kind that waits. None of them ends.
+fn each_wait<R: Runtime>(with: fn(Pin<Box<dyn Future<Output = ()> + '_>>)) {
+    run::<R>(async move {
         let (stream, _peer) = half_pair();
         let (mutex, lock) = (Mutex::new(()), RwLock::new(()));
         let (_mutex, _lock) = (mutex.try_lock().unwrap(), lock.try_write().unwrap());
         let (semaphore, event, barrier) = (Semaphore::new(0), Event::new(), Barrier::new(2));
         let (condition, beside) = (Condition::new(), Mutex::new(()));
+        let (mutex2, lock2) = (shared::Mutex::new(()), shared::RwLock::new(()));
+        let (_mutex2, _lock2) = (mutex2.try_lock().unwrap(), lock2.try_write().unwrap());
+        let (semaphore2, event2, barrier2) =
+            (shared::Semaphore::new(0), shared::Event::new(), shared::Barrier::new(2));
+        let (condition2, beside2) = (shared::Condition::new(), shared::Mutex::new(()));
         let (_promise, promised) = promise::<(), ()>();
         let (_oneshot, once) = oneshot::channel::<()>();
         let (_mpsc, mut many) = mpsc::channel::<()>(1);
@@ -133,6 +140,12 @@ fn t73_a_waker_whose_drop_panics_while_something_unwinds_is_contained<R: Runtime
             Box::pin(forget(event.wait())),
             Box::pin(forget(barrier.wait())),
             Box::pin(forget(condition.wait(beside.try_lock().unwrap()))),
+            Box::pin(forget(mutex2.lock())),
+            Box::pin(forget(lock2.read())),
+            Box::pin(forget(semaphore2.acquire())),
+            Box::pin(forget(event2.wait())),
+            Box::pin(forget(barrier2.wait())),
+            Box::pin(forget(condition2.wait(beside2.try_lock().unwrap()))),
             Box::pin(forget(promised)),
             Box::pin(forget(once)),
             Box::pin(forget(many.recv())),
@@ -143,10 +156,24 @@ fn t73_a_waker_whose_drop_panics_while_something_unwinds_is_contained<R: Runtime
             Box::pin(forget(gather([pending::<()>()]))),
             Box::pin(forget(catch_cancel(pending::<()>()))),
         ];
-        for mut waits in waits {
-            wait_in_drop(waits.as_mut());
-            unwind_over(waits);
-        }
+        waits.into_iter().for_each(with);
+    });
+}
+
+fn t73_a_waker_whose_drop_panics_while_something_unwinds_is_contained<R: Runtime>() {
+    each_wait::<R>(|mut waits| {
+        wait_in_drop(waits.as_mut());
+        unwind_over(waits);
+    });
+}
+
+fn t73_a_waker_whose_drop_panics_is_replaced<R: Runtime>() {
+    each_wait::<R>(|mut waits| {
+        wait_in_drop(waits.as_mut());
+        let second = panic_catching(|| {
+            assert!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        });
+        assert_eq!(second, None, "the drop of the first waker has left the second poll");
     });
 }
 
