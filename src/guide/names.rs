@@ -36,7 +36,7 @@
 //! | `create_task(coro)` | [`spawn`](fn@crate::spawn); [`try_spawn`](crate::task::try_spawn()) where an error that nobody takes is to be told |
 //! | `create_task(name=...)` | [`task::Builder::name`](crate::task::Builder::name) |
 //! | `create_task(context=...)` | not mapped: a task inherits its spawner's [task-locals](crate::task_local), and sets its own |
-//! | `create_task(eager_start=True)` (3.14), `eager_task_factory` (3.12) | [`spawn_eager`](crate::task::spawn_eager), [`task::Builder::eager`](crate::task::Builder::eager) |
+//! | `create_task(eager_start=True)` (3.14), `eager_task_factory` (3.12) | [`spawn_eager`](crate::task::spawn_eager), [`task::Builder::eager`](crate::task::Builder::eager); in groups [`Group::spawn_eager`](crate::task::Group::spawn_eager), [`TaskGroup::spawn_eager`](crate::task::TaskGroup::spawn_eager) |
 //! | `ensure_future` | not mapped: there are futures, and tasks by `spawn` |
 //! | `Task` | [`JoinHandle`](crate::task::JoinHandle), which owns the result; [`Task`](crate::task::Task), which looks on |
 //! | `current_task` | [`task::current`](crate::task::current) |
@@ -74,7 +74,7 @@
 //! | `Timeout.reschedule`, `when`, `expired` | [`TimeLimit::reset`](crate::time::TimeLimit::reset), [`deadline`](crate::time::TimeLimit::deadline), [`is_expired`](crate::time::TimeLimit::is_expired) |
 //! | `TimeoutError` | [`Elapsed`](crate::time::Elapsed) |
 //! | `TaskGroup` | [`task_group`](crate::task::task_group()), whose children may borrow; [`TaskGroup`](crate::task::TaskGroup), whose children are tasks |
-//! | `TaskGroup.create_task` | [`Group::spawn`](crate::task::Group::spawn), [`TaskGroup::spawn`](crate::task::TaskGroup::spawn) |
+//! | `TaskGroup.create_task` | [`Group::spawn`](crate::task::Group::spawn), [`TaskGroup::spawn`](crate::task::TaskGroup::spawn), both with a `spawn_named` |
 //! | `TaskGroup.cancel` (3.15) | [`Group::cancel`](crate::task::Group::cancel), [`Group::finish`](crate::task::Group::finish), [`TaskGroup::cancel`](crate::task::TaskGroup::cancel) |
 //! | `ExceptionGroup` | [`GroupError`](crate::task::GroupError) |
 //! | `except*`, `split` | [`GroupError::downcast`](crate::task::GroupError::downcast), [`GroupError::split`](crate::task::GroupError::split) |
@@ -86,7 +86,10 @@
 //! | `Future`, `loop.create_future` | [`task::promise`](crate::task::promise()) |
 //! | `Future.set_result`, `set_exception` | [`Promise::set_result`](crate::task::Promise::set_result), [`set_error`](crate::task::Promise::set_error) |
 //! | `InvalidStateError` | [`AlreadySettled`](crate::task::AlreadySettled) |
-//! | `Future.done`, `cancel`, `add_done_callback` | [`Promised::is_done`](crate::task::Promised::is_done), [`cancel`](crate::task::Promised::cancel), [`on_done`](crate::task::Promised::on_done) |
+//! | `Future.done`, `cancelled`, `cancel` | [`Promised::is_done`](crate::task::Promised::is_done), [`is_cancelled`](crate::task::Promised::is_cancelled), [`cancel`](crate::task::Promised::cancel) |
+//! | `Future.result`, `exception` | [`Promised::outcome`](crate::task::Promised::outcome), a look; [`Promised::try_take`](crate::task::Promised::try_take), or the await |
+//! | `Future.add_done_callback`, `remove_done_callback` | [`Promised::on_done`](crate::task::Promised::on_done), [`remove_on_done`](crate::task::Promised::remove_on_done) |
+//! | a `Future` that several await, or one twice | [`SharedPromised`](crate::task::SharedPromised), by [`Promised::shared`](crate::task::Promised::shared) |
 //! | `wrap_future` | a [`sync::shared::oneshot`](crate::sync::shared::oneshot) channel, of which the thread has the sender |
 //! | `__await__` | [`Future`], [`IntoFuture`] |
 //! | `async def` with `yield` | [`stream::generate`](crate::stream::generate()), [`Yielder::give`](crate::stream::Yielder::give) |
@@ -98,6 +101,7 @@
 //! | `AsyncExitStack` | [`scope::exit_stack`](crate::scope::exit_stack()), [`ExitStack`](crate::scope::ExitStack) |
 //! | `contextvars.ContextVar` | [`task_local!`](crate::task_local), [`TaskLocal`](crate::task::TaskLocal) |
 //! | `copy_context`, `Context.run` | not mapped; [`TaskLocal::with_value`](crate::task::TaskLocal::with_value) for one value |
+//! | `add_done_callback(context=...)` | not mapped: a callback has the values of the moment in which it was added |
 //!
 //! # Locks and queues
 //!

@@ -5,8 +5,9 @@
 //! Wakers on the home thread cost no atomics, as a task's do. The futures are polled and dropped by their owner alone, so
 //! that they may borrow whatever it may.
 //!
-//! What they begin belongs to the owner's task: its operations, its locals, its cancellation. A [`Nursery`] has children
-//! that can be cancelled by themselves.
+//! What they begin belongs to the owner's task: its operations, its cancellation. Their task-locals are their own, and
+//! begin with those of the moment in which they were made, as of asyncio's tasks. A [`Nursery`] has children that can be
+//! cancelled by themselves.
 
 use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use std::fmt;
@@ -54,21 +55,22 @@ impl Core {
     /// # Safety
     /// The child ends, and with it the future, before anything ends that the future borrows.
     #[track_caller]
-    unsafe fn add<F: Future>(&self, future: F, name: Option<Rc<str>>) -> TaskRef {
-        let birth = Birth {
-            identity: Identity { brood: NonNull::from(self) },
-            flags: Flags::CHILD,
-            scheduled: true,
-            extra: Extra::new(name, None),
-            place: Location::caller(),
-        };
+    unsafe fn add<F: Future>(&self, future: F, name: Option<Rc<str>>, flags: Flags) -> TaskRef {
+        let place = Location::caller();
         let child = scheduler::expect("a set of futures", |scheduler| {
             self.home.get_or_init(|| Home::new(scheduler.shared()));
+            let locals = if flags.is(Flags::BODY) { None } else { scheduler.locals() };
+            let birth = Birth {
+                identity: Identity { brood: NonNull::from(self) },
+                flags: Flags::CHILD.with(flags),
+                scheduled: true,
+                extra: Extra::new(name, locals),
+                place,
+            };
             scheduler.new_cell::<F, Opaque>(future, birth)
         });
         let key = self.children.borrow_mut().insert(child.clone());
         child.header().index.set(u32::try_from(key).expect("fewer than 2^32 futures"));
-        self.child_woken(child.clone());
         child
     }
 
@@ -162,7 +164,9 @@ impl<F: Future> Brood<F> {
     #[track_caller]
     pub(crate) fn push(&mut self, future: F) -> usize {
         // SAFETY: the drop of the brood ends the child, and the future counts as the brood's own.
-        key(&unsafe { self.core.add(future, None) })
+        let child = unsafe { self.core.add(future, None, Flags::NONE) };
+        self.core.child_woken(child.clone());
+        key(&child)
     }
 
     /// How many can go on now. Who takes no more than these from [`step`](Self::step) polls each once at most: one that is
@@ -174,7 +178,7 @@ impl<F: Future> Brood<F> {
     /// Polls those that were woken until one has ended: its key, and its output or panic. None when `left` have been polled.
     pub(crate) fn step(&mut self, left: &mut usize) -> Option<Ended<F::Output>> {
         while let Some(child) = self.core.next_woken(left) {
-            if child.poll() != Polled::Pending {
+            if child.poll_child() != Polled::Pending {
                 self.core.remove(&child);
                 // SAFETY: the cells of this brood were made with futures of type `F`.
                 return Some((key(&child), unsafe { outcome::<F::Output>(&child) }));
@@ -216,7 +220,7 @@ impl<F: Future> Drop for Brood<F> {
         let mut guarded = Guarded::default();
         let children = self.core.children.take();
         for (_, child) in &children {
-            child.drop_future();
+            child.drop_child();
             // SAFETY: the cells of this brood were made with futures of type `F`, and the drop has left an outcome.
             if let Err(JoinError::Panicked(panic)) = unsafe { outcome::<F::Output>(child) } {
                 guarded.run(|| resume_unwind(panic.into_payload()));
@@ -254,9 +258,16 @@ impl<'a> Nursery<'a> {
     /// # Panics
     /// Outside a runtime.
     #[track_caller]
-    pub(super) fn push<F: Future + 'a>(&self, future: F, name: Option<Rc<str>>) -> JoinHandle<F::Output> {
+    pub(super) fn push<F: Future + 'a>(&self, future: F, start: ChildStart) -> JoinHandle<F::Output> {
         // SAFETY: the drop of the nursery ends the child, and it counts as the owner of what lives for `'a`.
-        JoinHandle::new(unsafe { self.core.add(future, name) })
+        let child = unsafe { self.core.add(future, start.name, start.flags) };
+        if start.eager {
+            child.mark_polled();
+            self.run(&child);
+        } else {
+            self.core.child_woken(child.clone());
+        }
+        JoinHandle::new(child)
     }
 
     /// Asks all for their end.
@@ -273,16 +284,22 @@ impl<'a> Nursery<'a> {
         let mut left = self.core.ready.len();
         while let Some(child) = self.core.next_woken(&mut left) {
             if child.take_request() {
-                let remains = dispose(|| child.drop_future());
+                let remains = dispose(|| child.drop_child());
                 self.ending.borrow_mut().push(Ending { child, remains });
-            } else if catch::inside(&child, || child.poll()) != Polled::Pending {
-                self.end(&child);
+            } else {
+                self.run(&child);
             }
         }
         while let Poll::Ready(Some((_, Ok(child)))) = self.poll_ending(cx) {
             self.end(&child);
         }
         self.core.poll_empty(cx)
+    }
+
+    fn run(&self, child: &TaskRef) {
+        if catch::inside(child, || child.poll_child()) != Polled::Pending {
+            self.end(child);
+        }
     }
 
     fn poll_ending(&self, cx: &Context<'_>) -> Poll<Option<Ended<TaskRef>>> {
@@ -292,6 +309,26 @@ impl<'a> Nursery<'a> {
     fn end(&self, child: &TaskRef) {
         self.core.remove(child);
         child.complete();
+    }
+}
+
+/// How a child of a nursery is started.
+#[derive(Debug)]
+pub(super) struct ChildStart {
+    pub(super) name: Option<Rc<str>>,
+    pub(super) flags: Flags,
+    /// It is polled at once.
+    pub(super) eager: bool,
+}
+
+impl ChildStart {
+    pub(super) fn new(name: Option<Rc<str>>, eager: bool) -> Self {
+        ChildStart { name, flags: Flags::NONE, eager }
+    }
+
+    /// The body of a group: a part of its task's own code, with that task's locals.
+    pub(super) fn body() -> Self {
+        ChildStart { name: None, flags: Flags::BODY, eager: false }
     }
 }
 
@@ -316,7 +353,7 @@ impl Drop for Nursery<'_> {
         let children = self.core.children.take();
         for (_, child) in &children {
             if child.phase() == Phase::Idle {
-                child.drop_future(); // a panic of the destructor is in the outcome
+                child.drop_child(); // a panic of the destructor is in the outcome
             }
             guarded.run(|| child.complete()); // wakes who waits: code of the user, perhaps
         }
@@ -331,6 +368,28 @@ impl fmt::Debug for Nursery<'_> {
 }
 
 impl TaskRef {
+    /// Polls a child, with its own task-locals.
+    #[inline]
+    fn poll_child(&self) -> Polled {
+        self.with_own_values(|| self.poll())
+    }
+
+    /// Drops the future of a child, with its own task-locals.
+    fn drop_child(&self) {
+        self.with_own_values(|| self.drop_future());
+    }
+
+    #[inline]
+    fn with_own_values<T>(&self, f: impl FnOnce() -> T) -> T {
+        if self.header().has(Flags::BODY) {
+            return f();
+        }
+        scheduler::with(|current| match current {
+            Some(scheduler) => scheduler.with_values_of(self, f),
+            None => f(),
+        })
+    }
+
     /// The task that polls the brood of a child, if it waits for that.
     pub(super) fn owner(&self) -> Option<TaskRef> {
         let brood = self.header().brood().filter(|_| !self.is_complete())?;

@@ -10,6 +10,7 @@ use std::io;
 use std::time::Instant;
 
 use super::cell::{Flags, TaskRef};
+use super::local::Inherited;
 use super::scheduler::{self, Start};
 use super::unhandled::{Fallible, Opaque};
 
@@ -35,6 +36,14 @@ use super::unhandled::{Fallible, Opaque};
 #[track_caller]
 pub fn call_soon(callback: impl FnOnce() + 'static) -> CallHandle {
     call_after(std::future::ready(()), None, callback)
+}
+
+/// The same, with the task-locals of an earlier moment.
+#[track_caller]
+pub(super) fn call_soon_with(values: Inherited, callback: impl FnOnce() + 'static) -> CallHandle {
+    let call = call_soon(callback);
+    values.give_to(&call.task);
+    call
 }
 
 /// The same, when `first` is over.

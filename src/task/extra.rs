@@ -11,8 +11,9 @@ use std::rc::Rc;
 use super::catch::Scopes;
 use super::cell::TaskRef;
 use super::cleanup::CleanUps;
-use super::done::Callbacks;
+use super::done::Watchers;
 use super::local::Values;
+use super::view::Task;
 use super::waker::Waiter;
 use crate::sys::guarded::contain;
 
@@ -22,7 +23,7 @@ pub(super) struct Extra {
     /// Its task-locals, shared with tasks that it spawned until one of them sets another value.
     pub(super) locals: RefCell<Option<Rc<Values>>>,
     /// Who wants to be called when it has ended.
-    pub(super) callbacks: Callbacks,
+    pub(super) callbacks: Watchers<Task>,
     /// Where a cancellation is caught, in the order in which they began.
     pub(super) scopes: Scopes,
     /// What is to be awaited before it ends, and has not begun.
@@ -57,7 +58,7 @@ impl Extra {
 
     /// The task has ended.
     pub(super) fn task_ended(&self, task: &TaskRef) {
-        self.callbacks.call_soon(task);
+        self.callbacks.tell_all(|| Task::new(task.clone()));
         let mourners = self.mourners.take();
         mourners.iter().for_each(TaskRef::op_ended);
         let group = self.group.take();

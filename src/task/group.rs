@@ -21,7 +21,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::JoinHandle;
-use super::brood::Nursery;
+use super::brood::{ChildStart, Nursery};
 use super::group_error::GroupError;
 use super::member::{Child, Failures, Leader, Member, end_of_all};
 
@@ -129,7 +129,7 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
         F: Future<Output = Result<C, E>> + 'scope,
         C: 'scope,
     {
-        self.start(future, None).map_or_else(Child::refused, Child::new)
+        self.start(future, ChildStart::new(None, false)).map_or_else(Child::refused, Child::new)
     }
 
     /// Starts a child with a name, for whoever debugs; otherwise as [`spawn`](Self::spawn).
@@ -139,17 +139,42 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
         F: Future<Output = Result<C, E>> + 'scope,
         C: 'scope,
     {
-        self.start(future, Some(name.into())).map_or_else(Child::refused, Child::new)
+        self.start(future, ChildStart::new(Some(name.into()), false)).map_or_else(Child::refused, Child::new)
+    }
+
+    /// Starts a child and polls it at once, inside this call, as [`spawn_eager`](super::spawn_eager) does a task; otherwise as
+    /// [`spawn`](Self::spawn). One that fails at once has ended the group when this returns.
+    ///
+    /// # Examples
+    /// ```
+    /// use proactor::task::{GroupError, task_group};
+    /// proactor::run(async {
+    ///     let ended: Result<(), GroupError> = task_group(async |g| {
+    ///         let child = g.spawn_eager(async { Ok(42) });
+    ///         assert!(child.is_finished()); // without a turn of the loop
+    ///         assert_eq!(child.await.unwrap(), 42);
+    ///         Ok(())
+    ///     }).await;
+    ///     ended.unwrap();
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn spawn_eager<C, F>(&'scope self, future: F) -> Child<C>
+    where
+        F: Future<Output = Result<C, E>> + 'scope,
+        C: 'scope,
+    {
+        self.start(future, ChildStart::new(None, true)).map_or_else(Child::refused, Child::new)
     }
 
     #[track_caller]
-    fn start<C, F>(&'scope self, future: F, name: Option<Rc<str>>) -> Option<JoinHandle<Option<C>>>
+    fn start<C, F>(&'scope self, future: F, start: ChildStart) -> Option<JoinHandle<Option<C>>>
     where
         F: Future<Output = Result<C, E>> + 'scope,
         C: 'scope,
     {
         let children = self.children().filter(|_| !self.failures.is_closed())?;
-        Some(children.push(Member::new(future, self), name))
+        Some(children.push(Member::new(future, self), start))
     }
 
     /// Ends the group quietly: children and body are cancelled, and `value` is the group's result, unless the body gives one
@@ -187,7 +212,7 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
         close: Close<'scope, 'env, T, E>,
         body: impl Future<Output = Result<T, E>> + 'scope,
     ) -> Result<T, GroupError<E>> {
-        let mut body = self.start(body, None).expect("the group has just begun");
+        let mut body = self.start(body, ChildStart::body()).expect("the group has just begun");
         let all_ended = async || poll_fn(|cx| self.poll(cx)).await;
         let cancel = |before| match before {
             0 if self.end() => {}

@@ -63,6 +63,8 @@ impl Flags {
     pub(super) const FORCED: Flags = Flags(32);
     /// The pending cancellation is one that nothing catches.
     pub(super) const WHOLE: Flags = Flags(64);
+    /// A child with the task-locals of the task that polls it: the body of a group.
+    pub(super) const BODY: Flags = Flags(128);
 
     pub(super) const fn with(self, other: Flags) -> Flags {
         Flags(self.0 | other.0)

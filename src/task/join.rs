@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use super::cell::{Joining, Phase, TaskRef};
 use super::cleanup::wait_for_end;
-use super::done::{CallbackId, Callbacks};
+use super::done::{CallbackId, Watchers};
 use super::view::Task;
 use super::{JoinError, TaskId};
 
@@ -122,7 +122,7 @@ impl<T> JoinHandle<T> {
 
     /// Has the loop call `callback` when the task has ended: in the next turn, never at once; asyncio's
     /// `add_done_callback`. Callbacks are called in the order in which they were added. They are not called when the
-    /// runtime ends before.
+    /// runtime ends before. A callback has the [task-locals](crate::task_local) of the moment in which it was added.
     ///
     /// # Panics
     /// When the task has ended, and no runtime runs here that could call.
@@ -147,7 +147,7 @@ impl<T> JoinHandle<T> {
     /// ```
     #[track_caller]
     pub fn on_done(&self, callback: impl FnOnce(Task) + 'static) -> CallbackId {
-        Callbacks::add(&self.task, Box::new(callback))
+        Watchers::add_to(&self.task, Box::new(callback))
     }
 
     /// Takes a callback of [`on_done`](Self::on_done) back. False when it has been called, or is about to be.

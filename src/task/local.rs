@@ -9,6 +9,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
+use super::cell::TaskRef;
 use super::{no_runtime, scheduler};
 use crate::sys::guarded::in_drop;
 
@@ -36,10 +37,32 @@ impl Values {
     }
 }
 
+/// The values of one moment, for what begins later: a callback sees those of the moment in which it was added.
+pub(super) struct Inherited(Option<Rc<Values>>);
+
+impl Inherited {
+    /// Those of the code that runs now. Outside of a running loop there are none.
+    pub(super) fn now() -> Self {
+        Inherited(scheduler::with(|current| current?.locals()))
+    }
+
+    /// Makes them those of a task that has not begun.
+    pub(super) fn give_to(self, task: &TaskRef) {
+        let header = task.header();
+        if self.0.is_none() && header.extra().is_none() {
+            return;
+        }
+        let replaced = header.extra_or_new().locals.replace(self.0);
+        in_drop(|| drop(replaced)); // user code
+    }
+}
+
 /// A variable of which each task has its own value; made by [`task_local!`](crate::task_local).
 ///
-/// A task begins with the values that its spawner had at that moment, and so do callbacks and closures for the blocking
-/// pool of which the docs say so. Values are shared until one of them sets its own: they are never cloned. A value does
+/// A task begins with the values that its spawner had at that moment, and so does a callback with those of the moment in
+/// which it was added. The futures of [`gather`](fn@crate::gather), [`as_completed`](fn@crate::as_completed) and
+/// [`task_group`](super::task_group()) have values of their own as well, which siblings and the task around do not see; the
+/// body of a group is a part of its task, and so is what [`join!`](crate::join) and [`select!`](crate::select) poll. Values are shared until one of them sets its own: they are never cloned. A value does
 /// not follow to another thread: [`Handle::spawn`](super::Handle::spawn) begins without any.
 ///
 /// # Examples
@@ -79,8 +102,8 @@ impl<T: 'static> TaskLocal<T> {
     /// Calls `f` with the task's value: the one that it has set or inherited, else the default, else none.
     pub fn with<U>(&'static self, f: impl FnOnce(Option<&T>) -> U) -> U {
         let value = scheduler::with(|current| {
-            let task = current?.current_task()?;
-            let locals = task.header().extra()?.locals.borrow();
+            let owner = current?.values_owner()?;
+            let locals = owner.header().extra()?.locals.borrow();
             locals.as_ref()?.get(self.key()).cloned()
         });
         match (value, self.default) {
@@ -142,9 +165,9 @@ impl<T: 'static> TaskLocal<T> {
 
     #[track_caller]
     fn replace(&'static self, value: Option<Rc<dyn Any>>) -> Option<Rc<dyn Any>> {
-        let task = scheduler::with(|current| current?.current_task());
-        let task = task.unwrap_or_else(|| no_runtime("a task-local"));
-        let locals = &task.header().extra_or_new().locals;
+        let owner = scheduler::with(|current| current?.values_owner());
+        let owner = owner.unwrap_or_else(|| no_runtime("a task-local"));
+        let locals = &owner.header().extra_or_new().locals;
         // Dropping a value is code of the user, as is dropping the list: not while it is borrowed.
         let mut values = locals.borrow_mut().take().unwrap_or_default();
         let before = Rc::make_mut(&mut values).put(self.key(), value);

@@ -15,7 +15,7 @@
 //! | `scheduler.rs` | the table of tasks, running one, shutting all down |
 //! | `ready.rs` | the ready queue |
 //! | `spare.rs` | memory of tasks that have ended, for those to come |
-//! | `join.rs`, `done.rs` | `JoinHandle`; callbacks for the end of a task |
+//! | `join.rs`, `done.rs` | `JoinHandle`; callbacks and waiters for the end of a task or promise |
 //! | `view.rs` | `Task`: one seen from beside; `current` |
 //! | `request.rs`, `catch.rs` | requests for a task's end; `catch_cancel` |
 //! | `cleanup.rs` | what a dropped future leaves, and who waits for that |
@@ -24,7 +24,7 @@
 //! | `task_set.rs` | `TaskSet`: tasks that are independent of each other, for servers |
 //! | `member.rs`, `group_error.rs` | what both have in common; all their errors in one |
 //! | `callback.rs` | `call_soon` |
-//! | `promise.rs` | a future whose result somebody sets |
+//! | `promise.rs` | a future whose result other code sets, for one or for several that wait |
 //! | `local.rs` | `task_local!` |
 //! | `unhandled.rs`, `hooks.rs` | errors that nobody took; what else a loop tells |
 //! | `inbox.rs` | wake-ups and closures from other threads, parking |
@@ -84,7 +84,7 @@ pub use hooks::SlowPoll;
 pub use join::{Cancel, JoinHandle};
 pub use local::TaskLocal;
 pub use member::Child;
-pub use promise::{AlreadySettled, Promise, PromiseError, Promised, promise};
+pub use promise::{AlreadySettled, Promise, PromiseError, Promised, SharedPromised, promise};
 use scheduler::Start;
 pub use task_group::{GroupHandle, TaskGroup};
 pub use task_set::{JoinNext, TaskSet};
@@ -163,7 +163,7 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    start_eagerly::<_, Opaque>(future, Start::here())
+    start_eagerly::<_, Opaque>(future, Start::here(), |_| ())
 }
 
 #[inline]
@@ -178,7 +178,11 @@ where
 }
 
 #[track_caller]
-fn start_eagerly<F, V>(future: F, start: Start) -> JoinHandle<F::Output>
+fn start_eagerly<F, V>(
+    future: F,
+    start: Start,
+    made: impl FnOnce(&JoinHandle<F::Output>),
+) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,
@@ -186,6 +190,7 @@ where
 {
     scheduler::expect("spawn", |scheduler| {
         let task = scheduler.spawn::<F, V>(future, Start { held_back: true, ..start });
+        made(&task);
         scheduler.run_eagerly(task.task_ref());
         task
     })
@@ -270,7 +275,23 @@ impl Builder {
         V: Verdict<F::Output>,
     {
         let begin = Start { name: self.name, ..Start::here() };
-        if self.eager { start_eagerly::<_, V>(future, begin) } else { start::<_, V>(future, begin) }
+        if self.eager { start_eagerly::<_, V>(future, begin, |_| ()) } else { start::<_, V>(future, begin) }
+    }
+
+    /// Starts the task, and calls `made` before it can run.
+    #[track_caller]
+    fn spawn_then<F>(self, future: F, made: impl FnOnce(&JoinHandle<F::Output>)) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let begin = Start { name: self.name, ..Start::here() };
+        if self.eager {
+            return start_eagerly::<_, Opaque>(future, begin, made);
+        }
+        let task = start::<_, Opaque>(future, begin);
+        made(&task);
+        task
     }
 }
 

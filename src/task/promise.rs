@@ -1,15 +1,15 @@
-//! `promise`: a future whose result somebody sets; asyncio's `Future`.
+//! `promise`: a future whose result other code sets, for one or for several that wait; asyncio's `Future`.
 #![forbid(unsafe_code)]
 
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell};
 use std::error::Error;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use super::call_soon;
+use super::done::{CallbackId, Watchers};
 use super::waker::Waiter;
 use crate::sys::guarded::in_drop;
 
@@ -27,14 +27,15 @@ use crate::sys::guarded::in_drop;
 /// });
 /// ```
 pub fn promise<T, E>() -> (Promise<T, E>, Promised<T, E>) {
-    let shared = Rc::new(RefCell::new(State { outcome: Outcome::Open, waiter: None, callbacks: Vec::new() }));
-    (Promise { shared: shared.clone() }, Promised { shared })
+    let state = Rc::new(State { outcome: RefCell::new(Outcome::Open), watchers: Watchers::default() });
+    (Promise { state: state.clone() }, Promised { state, place: None })
 }
 
 struct State<T, E> {
-    outcome: Outcome<T, E>,
-    waiter: Option<Waiter>,
-    callbacks: Vec<Box<dyn FnOnce()>>,
+    /// Borrowed by user code only when it is settled, and then changed no more by others than its [`Promised`].
+    outcome: RefCell<Outcome<T, E>>,
+    /// In one list, so that tasks and callbacks come in the order in which they began to wait, as in asyncio.
+    watchers: Watchers<()>,
 }
 
 enum Outcome<T, E> {
@@ -105,31 +106,35 @@ impl<T: fmt::Debug> Error for AlreadySettled<T> {}
 
 impl<T, E> State<T, E> {
     fn is_open(&self) -> bool {
-        matches!(self.outcome, Outcome::Open)
+        matches!(*self.outcome.borrow(), Outcome::Open)
     }
-}
 
-/// Settles the promise if it is open. Wakes, so nothing may be borrowed.
-fn settle<T, E>(
-    shared: &RefCell<State<T, E>>,
-    outcome: Result<T, PromiseError<E>>,
-) -> Result<(), Result<T, PromiseError<E>>> {
-    let mut state = shared.borrow_mut();
-    if !state.is_open() {
-        return Err(outcome);
+    fn is_cancelled(&self) -> bool {
+        matches!(*self.outcome.borrow(), Outcome::Here(Err(PromiseError::Cancelled)))
     }
-    state.outcome = Outcome::Here(outcome);
-    let (waiter, callbacks) = (state.waiter.take(), std::mem::take(&mut state.callbacks));
-    drop(state);
-    waiter.into_iter().for_each(Waiter::wake);
-    call_all(callbacks);
-    Ok(())
-}
 
-fn call_all(callbacks: Vec<Box<dyn FnOnce()>>) {
-    // When the runtime has ended nobody is there to call them.
-    if super::scheduler::with(|current| current.is_some()) {
-        callbacks.into_iter().for_each(|callback| drop(call_soon(callback)));
+    /// The outcome, if it is here.
+    fn outcome(&self) -> Option<Ref<'_, Result<T, PromiseError<E>>>> {
+        let outcome = Ref::filter_map(self.outcome.borrow(), |outcome| match outcome {
+            Outcome::Here(outcome) => Some(outcome),
+            Outcome::Open | Outcome::Taken => None,
+        });
+        outcome.ok()
+    }
+
+    /// Settles the promise if it is open, wakes and calls.
+    fn settle(&self, outcome: Result<T, PromiseError<E>>) -> Result<(), Result<T, PromiseError<E>>> {
+        if !self.is_open() {
+            return Err(outcome);
+        }
+        self.outcome.replace(Outcome::Here(outcome));
+        self.watchers.tell_all(|| ());
+        Ok(())
+    }
+
+    /// Takes the outcome. None while it is open.
+    fn take(&self) -> Option<Outcome<T, E>> {
+        (!self.is_open()).then(|| self.outcome.replace(Outcome::Taken))
     }
 }
 
@@ -138,7 +143,7 @@ fn call_all(callbacks: Vec<Box<dyn FnOnce()>>) {
 /// # Examples
 /// See [`promise`].
 pub struct Promise<T, E> {
-    shared: Rc<RefCell<State<T, E>>>,
+    state: Rc<State<T, E>>,
 }
 
 impl<T, E> Promise<T, E> {
@@ -147,7 +152,7 @@ impl<T, E> Promise<T, E> {
     /// # Errors
     /// When it is settled or cancelled already, with the result.
     pub fn set_result(&self, result: T) -> Result<(), AlreadySettled<T>> {
-        settle(&self.shared, Ok(result)).map_err(|outcome| match outcome {
+        self.state.settle(Ok(result)).map_err(|outcome| match outcome {
             Ok(result) => AlreadySettled(result),
             Err(_) => unreachable!("it was given a result"),
         })
@@ -158,7 +163,7 @@ impl<T, E> Promise<T, E> {
     /// # Errors
     /// When it is settled or cancelled already, with the error.
     pub fn set_error(&self, error: E) -> Result<(), AlreadySettled<E>> {
-        settle(&self.shared, Err(PromiseError::Failed(error))).map_err(|outcome| match outcome {
+        self.state.settle(Err(PromiseError::Failed(error))).map_err(|outcome| match outcome {
             Err(PromiseError::Failed(error)) => AlreadySettled(error),
             _ => unreachable!("it was given an error"),
         })
@@ -166,13 +171,18 @@ impl<T, E> Promise<T, E> {
 
     /// Whether it is settled or cancelled.
     pub fn is_done(&self) -> bool {
-        !self.shared.borrow().is_open()
+        !self.state.is_open()
+    }
+
+    /// Whether it was cancelled: its result is not wanted any more.
+    pub fn is_cancelled(&self) -> bool {
+        self.state.is_cancelled()
     }
 }
 
 impl<T, E> Drop for Promise<T, E> {
     fn drop(&mut self) {
-        in_drop(|| drop(settle(&self.shared, Err(PromiseError::Cancelled))));
+        in_drop(|| drop(self.state.settle(Err(PromiseError::Cancelled))));
     }
 }
 
@@ -182,52 +192,99 @@ impl<T, E> fmt::Debug for Promise<T, E> {
     }
 }
 
-/// The side of a [`promise`] that waits.
+/// The side of a [`promise`] that waits: a future of the outcome, which it takes. Several wait with a
+/// [`SharedPromised`].
+///
+/// Tasks that wait and callbacks are served in the order in which they came.
 ///
 /// Dropping it drops a result that nobody took; the other side can go on, and set what nobody sees, which goes with that
 /// side.
 ///
 /// # Examples
-/// See [`promise`].
+/// Looking at it without awaiting it:
+/// ```
+/// use proactor::task::{PromiseError, promise};
+/// let (promise, future) = promise::<u32, String>();
+/// assert!(!future.is_done() && future.outcome().is_none());
+/// promise.set_error("out of paper".into())?;
+/// assert!(future.is_done() && !future.is_cancelled());
+/// assert_eq!(future.outcome().as_deref(), Some(&Err(PromiseError::Failed("out of paper".into()))));
+/// # Ok::<(), proactor::task::AlreadySettled<String>>(())
+/// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct Promised<T, E> {
-    shared: Rc<RefCell<State<T, E>>>,
+    state: Rc<State<T, E>>,
+    /// Among those that wait, once it was polled.
+    place: Option<CallbackId>,
 }
 
 impl<T, E> Promised<T, E> {
     /// Whether it is settled or cancelled.
     pub fn is_done(&self) -> bool {
-        !self.shared.borrow().is_open()
+        !self.state.is_open()
+    }
+
+    /// Whether it was cancelled, or the other side was dropped before it settled.
+    pub fn is_cancelled(&self) -> bool {
+        self.state.is_cancelled()
+    }
+
+    /// A look at the outcome, which stays here; asyncio's `result()` and `exception()`. None before it is settled.
+    pub fn outcome(&self) -> Option<Ref<'_, Result<T, PromiseError<E>>>> {
+        self.state.outcome()
+    }
+
+    /// Takes the outcome without a wait. None before it is settled, and when it was taken.
+    pub fn try_take(&mut self) -> Option<Result<T, PromiseError<E>>> {
+        match self.state.take()? {
+            Outcome::Here(outcome) => Some(outcome),
+            Outcome::Open | Outcome::Taken => None,
+        }
     }
 
     /// Cancels it. False when it is settled already.
     pub fn cancel(&self) -> bool {
-        settle(&self.shared, Err(PromiseError::Cancelled)).is_ok()
+        self.state.settle(Err(PromiseError::Cancelled)).is_ok()
     }
 
-    /// Has the loop call `callback` when this is settled or cancelled: in the next turn, never at once.
+    /// Has the loop call `callback` when this is settled or cancelled: in the next turn, never at once; asyncio's
+    /// `add_done_callback`. It has the [task-locals](crate::task_local) of the moment in which it was added.
     ///
     /// # Panics
     /// When it is settled, and there is no runtime.
-    pub fn on_done(&self, callback: impl FnOnce() + 'static) {
-        let mut state = self.shared.borrow_mut();
-        if state.is_open() {
-            return state.callbacks.push(Box::new(callback));
+    #[track_caller]
+    pub fn on_done(&self, callback: impl FnOnce() + 'static) -> CallbackId {
+        let (watchers, call) = (&self.state.watchers, Box::new(|()| callback()));
+        if self.is_done() { watchers.add_late((), call) } else { watchers.add(call) }
+    }
+
+    /// Takes a callback of [`on_done`](Self::on_done) back; asyncio's `remove_done_callback`. False when it has been called,
+    /// or is about to be.
+    pub fn remove_on_done(&self, id: CallbackId) -> bool {
+        self.state.watchers.remove(id)
+    }
+
+    /// Makes it one that several can await, and that can be awaited more than once.
+    pub fn shared(self) -> SharedPromised<T, E> {
+        SharedPromised { promised: Rc::new(self), place: None }
+    }
+
+    /// Pending while it is open: the end wakes the task, which has this place.
+    fn poll_end(&self, place: &mut Option<CallbackId>, cx: &Context<'_>) -> Poll<()> {
+        if self.is_done() {
+            return Poll::Ready(());
         }
-        drop(state);
-        drop(call_soon(callback));
+        let waiter = Waiter::new(cx); // user code, perhaps
+        self.state.watchers.wake(place, waiter);
+        Poll::Pending
     }
 }
 
 impl<T, E> Drop for Promised<T, E> {
     fn drop(&mut self) {
-        let mut state = self.shared.borrow_mut();
-        let waiter = state.waiter.take();
-        let outcome =
-            if state.is_open() { None } else { Some(std::mem::replace(&mut state.outcome, Outcome::Taken)) };
-        drop(state);
-        drop(waiter);
-        in_drop(|| drop(outcome)); // code of the user
+        let outcome = self.state.take();
+        in_drop(|| drop(outcome)); // user code
+        self.place.take().into_iter().for_each(|place| in_drop(|| _ = self.state.watchers.remove(place)));
     }
 }
 
@@ -236,24 +293,126 @@ impl<T, E> Future for Promised<T, E> {
 
     /// # Panics
     /// If it is polled after it has given the result.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let waiter = Waiter::new(cx); // code of the user, perhaps: nothing is borrowed
-        let mut state = self.shared.borrow_mut();
-        if state.is_open() {
-            let replaced = state.waiter.replace(waiter);
-            drop(state);
-            drop(replaced);
-            return Poll::Pending;
-        }
-        match std::mem::replace(&mut state.outcome, Outcome::Taken) {
-            Outcome::Here(outcome) => Poll::Ready(outcome),
-            _ => panic!("a Promised was polled after it had given its result"),
-        }
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut place = self.place.take();
+        let polled = self.poll_end(&mut place, cx);
+        self.place = place;
+        ready!(polled);
+        let outcome = self.try_take().expect("a Promised was polled after it had given its result");
+        Poll::Ready(outcome)
     }
 }
 
 impl<T, E> fmt::Debug for Promised<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Promised").field("is_done", &self.is_done()).finish()
+    }
+}
+
+/// A [`Promised`] for several, made by [`Promised::shared`]: each clone is a future that gives a clone of the outcome.
+///
+/// The outcome stays here. `(&shared).await` awaits it without giving it away, any number of times. Dropping a clone leaves
+/// the others; the last one is the end of the [`Promised`].
+///
+/// # Examples
+/// ```
+/// use proactor::task::promise;
+/// proactor::run(async {
+///     let (promise, future) = promise::<u32, String>();
+///     let answer = future.shared();
+///     let tasks = [1, 2, 3].map(|factor| {
+///         let answer = answer.clone();
+///         proactor::spawn(async move { answer.await.map(|answer| factor * answer) })
+///     });
+///     promise.set_result(14).unwrap();
+///     for (task, expected) in tasks.into_iter().zip([14, 28, 42]) {
+///         assert_eq!(task.await.unwrap(), Ok(expected));
+///     }
+///     assert_eq!((&answer).await, Ok(14));
+///     assert_eq!((&answer).await, Ok(14)); // once more
+/// });
+/// ```
+#[must_use = "futures do nothing unless awaited"]
+pub struct SharedPromised<T, E> {
+    promised: Rc<Promised<T, E>>,
+    /// That of this clone, once it was polled.
+    place: Option<CallbackId>,
+}
+
+impl<T, E> SharedPromised<T, E> {
+    /// Whether it is settled or cancelled.
+    pub fn is_done(&self) -> bool {
+        self.promised.is_done()
+    }
+
+    /// Whether it was cancelled, or the other side was dropped before it settled.
+    pub fn is_cancelled(&self) -> bool {
+        self.promised.is_cancelled()
+    }
+
+    /// A look at the outcome; asyncio's `result()` and `exception()`. None before it is settled.
+    pub fn outcome(&self) -> Option<Ref<'_, Result<T, PromiseError<E>>>> {
+        self.promised.outcome()
+    }
+
+    /// Cancels it, for all. False when it is settled already.
+    pub fn cancel(&self) -> bool {
+        self.promised.cancel()
+    }
+
+    /// Has the loop call `callback` when this is settled or cancelled, as [`Promised::on_done`] does.
+    ///
+    /// # Panics
+    /// When it is settled, and there is no runtime.
+    #[track_caller]
+    pub fn on_done(&self, callback: impl FnOnce() + 'static) -> CallbackId {
+        self.promised.on_done(callback)
+    }
+
+    /// Takes a callback back, added to whichever clone. False when it has been called, or is about to be.
+    pub fn remove_on_done(&self, id: CallbackId) -> bool {
+        self.promised.remove_on_done(id)
+    }
+}
+
+impl<T, E> Clone for SharedPromised<T, E> {
+    fn clone(&self) -> Self {
+        SharedPromised { promised: self.promised.clone(), place: None }
+    }
+}
+
+impl<T, E> Drop for SharedPromised<T, E> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take() {
+            in_drop(|| _ = self.promised.remove_on_done(place));
+        }
+    }
+}
+
+impl<T: Clone, E: Clone> Future for SharedPromised<T, E> {
+    type Output = Result<T, PromiseError<E>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut place = self.place.take();
+        let polled = self.promised.poll_end(&mut place, cx);
+        self.place = place;
+        ready!(polled);
+        let outcome = self.outcome().expect("only a Promised takes its outcome");
+        Poll::Ready(Clone::clone(&*outcome))
+    }
+}
+
+impl<T: Clone, E: Clone> IntoFuture for &SharedPromised<T, E> {
+    type Output = Result<T, PromiseError<E>>;
+    type IntoFuture = SharedPromised<T, E>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        self.clone()
+    }
+}
+
+impl<T, E> fmt::Debug for SharedPromised<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedPromised").field("is_done", &self.is_done()).finish()
     }
 }

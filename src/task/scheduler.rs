@@ -50,6 +50,8 @@ pub(crate) struct Scheduler {
     /// Stands for the future of `block_on`: it is woken like a task, and polled by `block_on` itself.
     root: TaskRef,
     current: Cell<*const Header>,
+    /// The child of the current task whose task-locals count now. Null: those of the task count.
+    child: Cell<*const Header>,
     /// While a part of the current task is being disposed of: who is responsible for what it leaves.
     pub(super) heir: RefCell<Option<Heir>>,
     inline_left: Cell<u32>,
@@ -125,6 +127,7 @@ impl Scheduler {
             tasks: RefCell::new(Slab::new()),
             root,
             current: Cell::new(ptr::null()),
+            child: Cell::new(ptr::null()),
             heir: RefCell::new(None),
             inline_left: Cell::new(INLINE_OPERATIONS),
             closed: Cell::new(false),
@@ -227,16 +230,18 @@ impl Scheduler {
         if task.header().scheduled.get() {
             return;
         }
-        struct Restore<'a>(&'a Scheduler, Option<Heir>, u32);
+        struct Restore<'a>(&'a Scheduler, Option<Heir>, u32, *const Header);
         impl Drop for Restore<'_> {
             fn drop(&mut self) {
                 self.0.inline_left.set(self.2);
+                self.0.child.set(self.3);
                 let left = self.0.heir.replace(self.1.take());
                 debug_assert!(left.is_none(), "what disposes of something takes its heir");
             }
         }
-        // What it leaves is its own affair.
-        let _restore = Restore(self, self.heir.take(), self.inline_left.get());
+        // What it leaves is its own affair, and so are its task-locals.
+        let child = self.child.replace(ptr::null());
+        let _restore = Restore(self, self.heir.take(), self.inline_left.get(), child);
         self.run(task);
     }
 
@@ -245,12 +250,37 @@ impl Scheduler {
         self.next_id.replace(self.next_id.get() + 1)
     }
 
-    /// What a new task inherits.
+    /// What a new task, child or callback inherits.
     #[inline]
-    fn locals(&self) -> Option<Rc<Values>> {
-        // SAFETY: the guard that set the pointer borrows a reference to the task.
-        let current = unsafe { self.current.get().as_ref() }?;
-        current.extra()?.locals.borrow().clone()
+    pub(super) fn locals(&self) -> Option<Rc<Values>> {
+        // SAFETY: the guard that set the pointer borrows a reference to the task or child.
+        let owner = unsafe { self.owner_of_values().as_ref() }?;
+        owner.extra()?.locals.borrow().clone()
+    }
+
+    /// The cell with the task-locals of the code that runs now: a child of the current task, or that task.
+    #[inline]
+    fn owner_of_values(&self) -> *const Header {
+        let child = self.child.get();
+        if child.is_null() { self.current.get() } else { child }
+    }
+
+    /// The same, as a reference.
+    pub(super) fn values_owner(&self) -> Option<TaskRef> {
+        // SAFETY: as for `locals`.
+        unsafe { TaskRef::from_address(self.owner_of_values()) }
+    }
+
+    /// Calls `f` with the task-locals of a child of the current task, by a panic put back as well.
+    pub(super) fn with_values_of<T>(&self, child: &TaskRef, f: impl FnOnce() -> T) -> T {
+        struct Restore<'a>(&'a Scheduler, *const Header);
+        impl Drop for Restore<'_> {
+            fn drop(&mut self) {
+                self.0.child.set(self.1);
+            }
+        }
+        let _restore = Restore(self, self.child.replace(child.address()));
+        f()
     }
 
     /// Whether a task's future, and no destructor alone, is running now.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use slab::Slab;
 
-use super::brood::Nursery;
+use super::brood::{ChildStart, Nursery};
 use super::cell::TaskRef;
 use super::cleanup::wait_for_end;
 use super::group_error::GroupError;
@@ -59,6 +59,40 @@ impl<E: 'static> TaskGroup<E> {
     #[track_caller]
     pub fn spawn<C: 'static>(&self, future: impl Future<Output = Result<C, E>> + 'static) -> Child<C> {
         self.handle.spawn(future)
+    }
+
+    /// Starts a task with a name; otherwise as [`spawn`](Self::spawn).
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn spawn_named<C: 'static>(
+        &self,
+        name: impl Into<Rc<str>>,
+        future: impl Future<Output = Result<C, E>> + 'static,
+    ) -> Child<C> {
+        self.handle.spawn_named(name, future)
+    }
+
+    /// Starts a task and polls it at once, inside this call, as [`spawn_eager`](super::spawn_eager) does; otherwise as
+    /// [`spawn`](Self::spawn). One that fails at once has ended the group when this returns.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// use proactor::task::TaskGroup;
+    /// proactor::run(async {
+    ///     let group = TaskGroup::<()>::new();
+    ///     let child = group.spawn_eager(async { Ok(42) });
+    ///     assert!(child.is_finished());
+    ///     group.join().await.unwrap();
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn spawn_eager<C: 'static>(&self, future: impl Future<Output = Result<C, E>> + 'static) -> Child<C> {
+        self.handle.spawn_eager(future)
     }
 
     /// Cancels all tasks, and the body of [`run`](Self::run); that is no error. The group takes no more.
@@ -114,7 +148,7 @@ impl<E: 'static> TaskGroup<E> {
     ) -> Result<T, GroupError<E>> {
         let shared = &self.handle.0;
         let nursery = Nursery::new();
-        let mut body = nursery.push(Member::new(body(&self), Body(shared.clone())), None);
+        let mut body = nursery.push(Member::new(body(&self), Body(shared.clone())), ChildStart::body());
         shared.body.replace(Some(body.task_ref().clone()));
         if shared.failures.is_closed() {
             body.task_ref().request_cancel(); // a task has failed before
@@ -199,6 +233,15 @@ impl<E: 'static> GroupHandle<E> {
         self.start(Builder::new().name(name), future)
     }
 
+    /// Starts a task and polls it at once, as [`TaskGroup::spawn_eager`] does.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn spawn_eager<C: 'static>(&self, future: impl Future<Output = Result<C, E>> + 'static) -> Child<C> {
+        self.start(Builder::new().eager(true), future)
+    }
+
     #[track_caller]
     fn start<C: 'static>(
         &self,
@@ -211,11 +254,12 @@ impl<E: 'static> GroupHandle<E> {
         }
         let key = shared.new_place();
         let leader = Task { shared: shared.clone(), key };
-        let handle = builder.spawn(Member::new(future, leader));
-        shared.put(key, &handle);
-        if shared.failures.is_closed() {
-            handle.request_cancel(); // by a hook that was told of the task
-        }
+        let handle = builder.spawn_then(Member::new(future, leader), |handle| {
+            shared.put(key, handle);
+            if shared.failures.is_closed() {
+                handle.request_cancel(); // by a hook that was told of the task
+            }
+        });
         Child::new(handle)
     }
 

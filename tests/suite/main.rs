@@ -35,6 +35,7 @@ mod destructors;
 mod differential;
 mod direct;
 mod drops;
+mod eager;
 mod embed;
 mod endurance;
 mod expiry;
@@ -59,6 +60,7 @@ mod pipes;
 mod polled_writes;
 mod pool;
 mod programs;
+mod promises;
 mod queues;
 mod received;
 mod registered;
@@ -81,6 +83,7 @@ mod tcp;
 mod time;
 mod udp;
 mod unwinding;
+mod values;
 mod waiting;
 mod wakes;
 mod winding;
@@ -103,6 +106,9 @@ fn tests() -> Vec<Test> {
         groups::tests(),
         contexts::tests(),
         callbacks::tests(),
+        values::tests(),
+        promises::tests(),
+        eager::tests(),
         hooks::tests(),
         time::tests(),
         tcp::tests(),
