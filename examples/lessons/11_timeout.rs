@@ -5,7 +5,8 @@
 //! ```
 //!
 //! You see three forms. `timeout` drops what is late, and answers at once: the clean-up goes on behind it. `wait_for` does
-//! what asyncio's does, and answers when the clean-up is over. `timeout_scope` has a limit that the code inside can move.
+//! what asyncio's does, and answers when the clean-up is done. `timeout_scope` has a limit that the code inside can move.
+//! These two ask the code inside to end, so that it can save what it has; `timeout` drops it unasked.
 #![forbid(unsafe_code)]
 
 #[path = "lesson.rs"]
@@ -19,6 +20,7 @@ use std::time::Instant;
 use lesson::{Watch, seconds};
 use proactor::scope::{AsyncClose, using};
 use proactor::sync::Event;
+use proactor::task::catch_cancel;
 use proactor::time::{sleep, timeout, timeout_scope, wait_for};
 
 /// Something that takes a second to close.
@@ -35,6 +37,16 @@ impl AsyncClose for Connection {
 
 async fn answer_never_comes(closed: Rc<Event>) -> io::Result<()> {
     using(Connection(closed), async |_connection| pending().await).await
+}
+
+async fn saves() -> &'static str {
+    match catch_cancel(pending::<()>()).await {
+        Ok(()) => "everything",
+        Err(_cancelled) => {
+            sleep(seconds(0.5)).await; // awaits are possible for as long as `_cancelled` is kept
+            "what was there"
+        }
+    }
 }
 
 fn main() {
@@ -65,6 +77,12 @@ fn main() {
             pending::<()>().await;
         });
         println!("  {:?} after {watch}", late.await);
+
+        println!("wait_for, around what saves");
+        println!("  {:?}", wait_for(seconds(1.0), saves()).await);
+
+        println!("timeout, around what would save");
+        println!("  {:?}", timeout(seconds(1.0), saves()).await);
     });
 }
 
@@ -82,3 +100,7 @@ fn main() {
 //   a greeting, so there is time
 //   a question, and one more second for the answer
 //   Err(Elapsed) after 3 s
+// wait_for, around what saves
+//   Ok("what was there")
+// timeout, around what would save
+//   Err(Elapsed)

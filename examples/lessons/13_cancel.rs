@@ -6,7 +6,8 @@
 //!
 //! You see a task that is asked to end: its future is dropped where it awaits, and destructors run. Then one that catches
 //! the request, as `except CancelledError` does, says goodbye, and lets the request stand; one that swallows it; one that is
-//! cancelled before it has begun; and one that never awaits, and so has never been stopped.
+//! cancelled before it has begun; and one that never awaits, and so has never been stopped. A time limit asks in the same
+//! way: the last one is ended by `timeout_scope`, and says goodbye.
 #![forbid(unsafe_code)]
 
 #[path = "lesson.rs"]
@@ -16,7 +17,7 @@ use std::future::pending;
 
 use lesson::seconds;
 use proactor::task::catch_cancel;
-use proactor::time::sleep;
+use proactor::time::{sleep, timeout_scope};
 use proactor::{spawn, yield_now};
 
 struct Tool(&'static str);
@@ -80,6 +81,9 @@ fn main() {
         let task = spawn(busy());
         yield_now().await;
         println!("  {:?}", task.cancel().await);
+
+        println!("one with a time limit");
+        println!("  {:?}", timeout_scope(seconds(1.0), async |_| polite().await).await);
     });
 }
 
@@ -103,3 +107,9 @@ fn main() {
 //   Err(Cancelled)
 // one that never awaits
 //   Ok(500000500000)
+// one with a time limit
+//   working
+//   the hammer is put away
+//   asked to end, and saying goodbye first
+//   goodbye
+//   Err(Elapsed)

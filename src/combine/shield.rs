@@ -6,7 +6,7 @@ use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::task::catch::cancel_with;
+use crate::task::scopes::cancel_with;
 use crate::task::{JoinError, JoinHandle, spawn};
 
 /// Runs a future as a task that goes on when this is dropped; asyncio's `shield`.

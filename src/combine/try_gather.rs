@@ -9,8 +9,8 @@ use std::task::{Context, Poll, ready};
 
 use super::gather::brood_of;
 use crate::task::brood::Brood;
-use crate::task::catch::cancel_with;
 use crate::task::join::End;
+use crate::task::scopes::cancel_with;
 use crate::task::{JoinError, JoinHandle, spawn};
 
 /// Runs futures as tasks, and gives their values in the order of the futures, or the first error; asyncio's `gather`.

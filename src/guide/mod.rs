@@ -178,8 +178,35 @@
 //!
 //! *Lesson 11, `11_timeout.rs`.* Both of Python's, `asyncio.timeout` (3.11) and `wait_for`, answer when what they gave up has
 //! ended, clean-ups included. So do [`wait_for`] and [`timeout_scope`]. [`timeout`] is what other Rust runtimes have: it drops
-//! the future and answers at once, and clean-ups go on behind it. All poll once more at the end of the time, so that a result
-//! that is there wins.
+//! the future and answers at once, and clean-ups go on behind it.
+//!
+//! ```
+//! use proactor::{task::catch_cancel, time::{sleep, timeout_scope}};
+//! use std::{future::pending, time::Duration};
+//!
+//! proactor::run(async {
+//!     let limited = timeout_scope(Duration::from_millis(5), async |_| { // async with timeout(0.005):
+//!         match catch_cancel(pending::<()>()).await {                   //     try:
+//!             Ok(()) => "all",                                          //         ...
+//!             Err(_cancelled) => {                                      //     except CancelledError:
+//!                 sleep(Duration::from_millis(1)).await;                //         await save()
+//!                 "saved"
+//!             }
+//!         }
+//!     });
+//!     assert_eq!(limited.await, Ok("saved"));
+//! });
+//! ```
+//!
+//! - `wait_for` and `timeout_scope` send a request to what is inside, as Python raises `CancelledError` there. What catches
+//!   it may await, and lets it go, or swallows it by `uncancel()`. A value or an error that comes out is the result. `timeout`
+//!   sends none: a `catch_cancel` inside it is dropped and does not run.
+//! - Of two limits that are up at the same moment the outer one ends both, and a cancellation of the task wins over a limit,
+//!   as in Python.
+//! - All poll once more at the end of the time, so that a result that is there wins. In Python `wait_for` did so until 3.11;
+//!   `timeout` does not.
+//! - Moving a limit that has expired is an error in Python, and has no effect here.
+//! - `wait_for` of zero polls its future once before it gives up; Python does not start the coroutine.
 //!
 //! A dropped read or accept of this crate loses nothing: what arrives for it goes to the next one.
 //!

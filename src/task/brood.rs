@@ -28,7 +28,7 @@ use super::inbox::Home;
 use super::ready::ReadyQueue;
 use super::unhandled::Opaque;
 use super::waker::Waiter;
-use super::{JoinError, JoinHandle, catch, scheduler};
+use super::{JoinError, JoinHandle, scheduler, scopes};
 use crate::sys::guarded::Guarded;
 
 const GONE: &str = "futures of a gather or a group belong to a runtime that has ended; gather them in the runtime that awaits them";
@@ -297,7 +297,7 @@ impl<'a> Nursery<'a> {
     }
 
     fn run(&self, child: &TaskRef) {
-        if catch::inside(child, || child.poll_child()) != Polled::Pending {
+        if scopes::inside(child, || child.poll_child()) != Polled::Pending {
             self.end(child);
         }
     }

@@ -1,14 +1,8 @@
 //! `catch_cancel`: a cancellation that ends a part of a task, and leaves the rest to say what follows.
 //!
-//! Each [`CatchCancel`] that has been polled is a *scope* of its task. Scopes nest as their futures do. A request is
-//! delivered to the innermost ones (several, where a task polls several futures at a time); only a task without any
-//! loses its whole future. A scope catches once.
-//!
-//! Those who have caught a request share it. When the last of them is through, it goes on to what is around, unless all
-//! have swallowed it.
+//! The scopes of a task, and how a request reaches them, are in `scopes.rs`.
 #![forbid(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -17,229 +11,10 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use slab::Slab;
 
-use super::cell::TaskRef;
 use super::cleanup::{Remains, dispose};
-use super::waker::Waiter;
-use super::{no_runtime, scheduler};
-use crate::sys::guarded::contain;
-
-/// The scopes of one task.
-#[derive(Debug, Default)]
-pub(super) struct Scopes {
-    all: RefCell<Slab<Rc<Scope>>>,
-    /// The one whose future is being polled.
-    current: RefCell<Option<Rc<Scope>>>,
-    /// Of the children of groups in the task, the innermost that is being polled: it has scopes of its own.
-    child: RefCell<Option<TaskRef>>,
-    /// What is being dropped is what a request has ended: earlier ones, that were being handled in there, end with it.
-    absorbs: RefCell<bool>,
-}
-
-/// To whom a request goes that is for what is being polled now: the task, or a child of a group in it.
-fn target() -> Option<TaskRef> {
-    let task = scheduler::with(|current| current?.current_task())?;
-    let child = task.header().extra().and_then(|extra| extra.scopes.child.borrow().clone());
-    Some(child.unwrap_or(task))
-}
-
-/// Asks for the end of what is being polled now: it waits for something that was cancelled, and is cancelled with it.
-/// Polled again, nobody has heard: the future given to `block_on` can't be cancelled.
-pub(crate) fn cancel_with<T>(cx: &Context<'_>) -> Poll<T> {
-    if let Some(target) = target() {
-        let around = target.header().extra().and_then(|extra| extra.scopes.current.borrow().clone());
-        match around {
-            // Not whatever is innermost in the task: that may be beside this.
-            Some(scope) => {
-                target.count_request();
-                if !scope.triggered.get() {
-                    scope.mark(&Request::new(&target));
-                    scope.wake();
-                }
-            }
-            None => {
-                target.request_whole_cancel();
-            }
-        }
-    }
-    cx.waker().wake_by_ref();
-    Poll::Pending
-}
-
-/// Calls `poll`, which polls this child of a group in the current task.
-pub(super) fn inside<T>(child: &TaskRef, poll: impl FnOnce() -> T) -> T {
-    let Some(task) = scheduler::with(|current| current?.current_task()) else { return poll() };
-    during(&task.header().extra_or_new().scopes.child, Some(child.clone()), poll)
-}
-
-/// Calls `f` while `value` is in this place.
-fn during<V, T>(place: &RefCell<V>, value: V, f: impl FnOnce() -> T) -> T {
-    struct Restore<'a, V>(&'a RefCell<V>, Option<V>);
-    impl<V> Drop for Restore<'_, V> {
-        fn drop(&mut self) {
-            self.1.take().into_iter().for_each(|before| drop(self.0.replace(before)));
-        }
-    }
-    let _restore = Restore(place, Some(place.replace(value)));
-    f()
-}
-
-/// A request that was caught, once or several times.
-struct Request {
-    task: TaskRef,
-    /// One who has caught it has not swallowed it.
-    goes_on: Cell<bool>,
-    /// Who waits until all are through.
-    waiting: RefCell<Vec<Waiter>>,
-}
-
-impl Request {
-    fn new(task: &TaskRef) -> Rc<Self> {
-        Rc::new(Request { task: task.clone(), goes_on: Cell::new(false), waiting: RefCell::default() })
-    }
-}
-
-impl Drop for Request {
-    fn drop(&mut self) {
-        let header = self.task.header();
-        let is_absorbed = header.extra().is_some_and(|extra| *extra.scopes.absorbs.borrow());
-        if self.goes_on.get() && header.cancels.get() > 0 && !is_absorbed {
-            self.task.deliver_cancel();
-        }
-        let waiting = self.waiting.take();
-        waiting.into_iter().for_each(|waiter| contain(|| waiter.wake()));
-    }
-}
-
-/// The share of one who has caught a request; dropped, it lets the request go on.
-struct Share {
-    request: Rc<Request>,
-    swallowed: bool,
-}
-
-impl Share {
-    /// It need not go on for this one.
-    fn swallow(mut self) -> TaskRef {
-        self.swallowed = true;
-        self.request.task.clone()
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        if !self.swallowed {
-            self.request.goes_on.set(true);
-        }
-    }
-}
-
-struct Scope {
-    /// The scope around this one.
-    parent: Option<Rc<Scope>>,
-    /// Scopes directly inside that a request would reach.
-    inner: Cell<usize>,
-    /// It has caught a request, and has it until its owner takes it.
-    triggered: Cell<bool>,
-    caught: Cell<Option<Share>>,
-    waiter: Cell<Option<Waiter>>,
-}
-
-impl fmt::Debug for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scope").field("triggered", &self.triggered).finish_non_exhaustive()
-    }
-}
-
-impl Scopes {
-    /// Hands a request to the innermost scopes that have not got one. False when there is none.
-    pub(super) fn deliver(&self, task: &TaskRef) -> bool {
-        let innermost = |scope: &&Rc<Scope>| scope.inner.get() == 0 && !scope.triggered.get();
-        let scopes: Vec<_> =
-            self.all.borrow().iter().map(|(_, scope)| scope).filter(innermost).cloned().collect();
-        if scopes.is_empty() {
-            return false;
-        }
-        let request = Request::new(task);
-        scopes.iter().for_each(|scope| scope.mark(&request));
-        scopes.iter().for_each(|scope| scope.wake());
-        true
-    }
-}
-
-impl Scope {
-    /// A request is for this scope, whatever is inside.
-    fn mark(&self, request: &Rc<Request>) {
-        self.leave(); // the next request is for what is around
-        self.triggered.set(true);
-        self.caught.set(Some(Share { request: request.clone(), swallowed: false }));
-    }
-
-    /// Calls code of the user, perhaps, whose panic keeps the request from nobody.
-    fn wake(&self) {
-        let waiter = self.waiter.take();
-        waiter.into_iter().for_each(|waiter| contain(|| waiter.wake()));
-    }
-
-    /// No request reaches it any more.
-    fn leave(&self) {
-        if let Some(parent) = self.parent.as_ref().filter(|_| !self.triggered.get()) {
-            parent.inner.set(parent.inner.get() - 1);
-        }
-    }
-}
-
-/// A scope in the list of its task; dropped, it leaves.
-#[derive(Debug)]
-struct Entered {
-    task: TaskRef,
-    scope: Rc<Scope>,
-    place: usize,
-}
-
-impl Entered {
-    fn new(task: TaskRef) -> Self {
-        let scopes = &task.header().extra_or_new().scopes;
-        let parent = scopes.current.borrow().clone();
-        parent.iter().for_each(|parent| parent.inner.set(parent.inner.get() + 1));
-        let scope = Rc::new(Scope {
-            parent,
-            inner: Cell::new(0),
-            triggered: Cell::new(false),
-            caught: Cell::new(None),
-            waiter: Cell::new(None),
-        });
-        let place = scopes.all.borrow_mut().insert(scope.clone());
-        Entered { task, scope, place }
-    }
-
-    fn scopes(&self) -> &Scopes {
-        &self.task.header().extra_or_new().scopes
-    }
-
-    /// Calls `poll` with this scope around whatever it polls.
-    fn around<T>(&self, poll: impl FnOnce() -> T) -> T {
-        during(&self.scopes().current, Some(self.scope.clone()), poll)
-    }
-
-    fn watch(&self, cx: &Context<'_>) {
-        let waiter = match self.scope.waiter.take() {
-            Some(waiter) if waiter.will_wake(cx) => waiter,
-            _ => Waiter::new(cx),
-        };
-        self.scope.waiter.set(Some(waiter));
-    }
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        let left = self.scopes().all.borrow_mut().try_remove(self.place);
-        self.scope.leave();
-        let waiter = self.scope.waiter.take();
-        drop((left, waiter)); // a waker is code of the user
-        drop(self.scope.caught.take()); // nobody has come for it: it goes on
-    }
-}
+use super::no_runtime;
+use super::scopes::{Entered, Request, Share, target};
 
 /// Lets a cancellation of the task end `future` alone; asyncio's `try: … except CancelledError:`.
 ///
@@ -319,21 +94,19 @@ impl<F: Future> Future for CatchCancel<F> {
                     let task = target().unwrap_or_else(|| no_runtime("catch_cancel"));
                     *this.state = State::Inside(Entered::new(task));
                 }
-                State::Inside(entered) if !target().is_some_and(|task| task.same(&entered.task)) => {
+                State::Inside(entered) if !target().is_some_and(|task| entered.is_of(&task)) => {
                     *this.state = State::New; // it has moved to another task
                 }
-                State::Inside(entered) if entered.scope.triggered.get() => {
-                    let cancelled = Cancelled(entered.scope.caught.take());
-                    let task = entered.task.clone();
-                    *this.state = State::Over; // out of the list: what follows is for those around
-                    let absorbs = &task.header().extra_or_new().scopes.absorbs;
-                    let remains = dispose(|| during(absorbs, true, || this.future.set(None)));
-                    *this.state = State::Caught(Some(cancelled), remains);
+                State::Inside(entered) if entered.is_triggered() => {
+                    let State::Inside(entered) = std::mem::replace(this.state, State::Over) else {
+                        unreachable!("it has just been seen")
+                    };
+                    let (caught, remains) = entered.end_by(|| dispose(|| this.future.set(None)));
+                    *this.state = State::Caught(Some(Cancelled(caught)), remains);
                 }
                 State::Inside(entered) => {
-                    entered.watch(cx);
                     let future = this.future.as_mut().as_pin_mut().expect("it is there while inside");
-                    let output = ready!(entered.around(|| future.poll(cx)));
+                    let output = ready!(entered.around(cx, |cx| future.poll(cx)));
                     *this.state = State::Over;
                     this.future.set(None);
                     return Poll::Ready(Ok(output));
@@ -375,7 +148,7 @@ pub struct Cancelled(Option<Share>);
 impl Cancelled {
     /// Swallows the request: the task goes on as if nobody had asked. Says how many requests are left.
     pub fn uncancel(mut self) -> usize {
-        self.0.take().map_or(0, |share| share.swallow().uncancel().into())
+        self.0.take().map_or(0, |share| share.swallow().into())
     }
 }
 
@@ -383,19 +156,10 @@ impl Cancelled {
 /// await, if somebody can end it.
 pub(super) async fn pass_on(requests: Vec<Cancelled>) {
     let shared: Vec<Weak<Request>> =
-        requests.iter().filter_map(|request| Some(Rc::downgrade(&request.0.as_ref()?.request))).collect();
+        requests.iter().filter_map(|request| Some(Rc::downgrade(request.0.as_ref()?.request()))).collect();
     drop(requests);
     for request in shared {
-        poll_fn(|cx| {
-            let waiter = Waiter::new(cx); // code of the user, perhaps: nothing is borrowed
-            let Some(request) = request.upgrade() else { return Poll::Ready(()) };
-            let mut waiting = request.waiting.borrow_mut();
-            if !waiting.iter().any(|known| known.will_wake(cx)) {
-                waiting.push(waiter);
-            }
-            Poll::Pending
-        })
-        .await;
+        poll_fn(|cx| Request::poll_through(&request, cx)).await;
     }
 }
 

@@ -8,11 +8,11 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
-use super::catch::Scopes;
 use super::cell::TaskRef;
 use super::cleanup::CleanUps;
 use super::done::Watchers;
 use super::local::Values;
+use super::scopes::Scopes;
 use super::view::Task;
 use super::waker::Waiter;
 use crate::sys::guarded::contain;

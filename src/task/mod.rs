@@ -17,7 +17,8 @@
 //! | `spare.rs` | memory of tasks that have ended, for those to come |
 //! | `join.rs`, `done.rs` | `JoinHandle`; callbacks and waiters for the end of a task or promise |
 //! | `view.rs` | `Task`: one seen from beside; `current` |
-//! | `request.rs`, `catch.rs` | requests for a task's end; `catch_cancel` |
+//! | `request.rs`, `scopes.rs` | requests for a task's end; the scopes that they reach |
+//! | `catch.rs` | `catch_cancel` |
 //! | `cleanup.rs` | what a dropped future leaves, and who waits for that |
 //! | `brood.rs` | many futures in the future of one task |
 //! | `group.rs`, `task_group.rs` | `task_group`: children that may borrow; `TaskGroup`: children that are tasks |
@@ -56,6 +57,7 @@ mod promise;
 mod ready;
 mod request;
 pub(crate) mod scheduler;
+pub(crate) mod scopes;
 mod spare;
 mod stage;
 mod task_group;

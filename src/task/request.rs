@@ -1,6 +1,6 @@
 //! Requests for a task's end: counted as asyncio counts them, delivered by a run of the task, and taken back.
 //!
-//! Who catches a request is in `catch.rs`, what follows from one that nobody catches in `cell.rs`.
+//! The scopes that catch a request are in `scopes.rs`, what follows from one that nothing catches in `cell.rs`.
 #![forbid(unsafe_code)]
 
 use super::cell::{Flags, Phase, TaskRef};
@@ -21,10 +21,23 @@ impl TaskRef {
         cancels.set(cancels.get().saturating_add(1));
     }
 
-    /// Asks for the end of all of the future: what catches cancellations in it is not where this one comes from.
+    /// Asks for the end of all of the future, which nothing catches.
     pub(super) fn request_whole_cancel(&self) -> bool {
         self.header().set(Flags::WHOLE);
         self.request_cancel()
+    }
+
+    /// Ends all of the future, without a request that counts: what catches cancellations in it is not where this one
+    /// comes from.
+    pub(super) fn cancel_whole(&self) {
+        self.header().set(Flags::WHOLE);
+        self.deliver_cancel();
+    }
+
+    /// Counts one less: it was counted for a limit or a group that has ended.
+    pub(super) fn uncount(&self) {
+        let cancels = &self.header().cancels;
+        cancels.set(cancels.get().saturating_sub(1));
     }
 
     /// A request is to be delivered, by a run of the task. One that is being reaped has had its own.
@@ -46,7 +59,7 @@ impl TaskRef {
         header.cancels.get()
     }
 
-    /// Whether a cancellation has been asked for, and is not caught: see `catch.rs`.
+    /// Whether a cancellation has been asked for, and is not caught: see `scopes.rs`.
     pub(super) fn take_request(&self) -> bool {
         let header = self.header();
         if !header.has(Flags::PENDING) {

@@ -19,10 +19,12 @@
 //! | `sleep.rs` | `sleep`, `sleep_until` |
 //! | `timeout.rs` | `timeout`, `timeout_at`, `wait_for`, `Elapsed` |
 //! | `scope.rs` | `timeout_scope`: a limit that can be moved |
+//! | `limited.rs` | the request that `wait_for` and `timeout_scope` send to what is inside |
 //! | `interval.rs` | `interval`, `MissedTick` |
 #![forbid(unsafe_code)]
 
 mod interval;
+mod limited;
 mod scope;
 mod sleep;
 mod timeout;

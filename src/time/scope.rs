@@ -4,17 +4,19 @@
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::Context;
 use std::time::{Duration, Instant};
 
-use super::{Elapsed, now, sleep_until};
-use crate::task::cleanup::dispose;
+use super::limited::{Deadline, Limited};
+use super::{Elapsed, Sleep, now, sleep_until};
 
 /// Runs a block of code until a deadline that the block can look at and move; asyncio's `timeout()`.
 ///
-/// The time counts from the first poll; `None` is no limit. When it is up the block is polled once more, and dropped if
-/// it is not ready then; what it leaves is awaited, as [`wait_for`](super::wait_for) does. Limits nest: the one that comes
-/// first ends its own block.
+/// The time counts from the first poll; `None` is no limit. When it is up the block is polled once more, and asked to end
+/// if it is not ready then. As with [`wait_for`](super::wait_for), each [`catch_cancel`](crate::task::catch_cancel()) and
+/// each group inside gets the request and may await; a value that the block gives all the same is the result; what a
+/// dropped block leaves is awaited. Limits nest: the one that comes first ends its own block, and of two that come at the
+/// same moment the outer one ends both.
 ///
 /// # Errors
 /// [`Elapsed`].
@@ -40,6 +42,26 @@ use crate::task::cleanup::dispose;
 ///         lines
 ///     });
 ///     assert_eq!(lines.await, Ok(10));
+/// });
+/// ```
+///
+/// A block that saves what it has:
+/// ```
+/// use proactor::task::catch_cancel;
+/// use proactor::time::{Elapsed, timeout_scope};
+/// use std::{cell::Cell, future::pending, time::Duration};
+/// proactor::run(async {
+///     let saved = Cell::new(false);
+///     let limited = timeout_scope(Duration::from_millis(1), async |_| {
+///         if let Err(cancelled) = catch_cancel(pending::<()>()).await {
+///             proactor::yield_now().await; // saves
+///             saved.set(true);
+///             drop(cancelled); // the next await ends the block
+///             pending().await
+///         }
+///     });
+///     assert_eq!(limited.await, Err(Elapsed));
+///     assert!(saved.get());
 /// });
 /// ```
 pub async fn timeout_scope<T, F>(duration: impl Into<Option<Duration>>, body: F) -> Result<T, Elapsed>
@@ -68,27 +90,40 @@ pub async fn timeout_scope_at<T, F>(deadline: impl Into<Option<Instant>>, body: 
 where
     F: AsyncFnOnce(&TimeLimit) -> T,
 {
-    let limit = TimeLimit { deadline: Cell::new(deadline.into()), moved: Cell::new(true) };
+    let limit =
+        TimeLimit { deadline: Cell::new(deadline.into()), moved: Cell::new(true), expired: Cell::new(false) };
     let mut body = pin!(Some(body(&limit)));
-    let mut sleep = None;
-    let result = poll_fn(|cx| {
-        let running = body.as_mut().as_pin_mut().expect("it is there until the time is up");
-        if let Poll::Ready(output) = running.poll(cx) {
-            return Poll::Ready(Ok(output));
-        }
-        if limit.moved.take() {
-            sleep = limit.deadline.get().map(sleep_until);
-        }
-        match sleep.as_mut().map(|sleep| Pin::new(sleep).poll(cx)) {
-            Some(Poll::Ready(())) => Poll::Ready(Err(Elapsed)),
-            Some(Poll::Pending) | None => Poll::Pending,
-        }
-    });
-    let result = result.await;
-    if result.is_err() {
-        dispose(|| body.set(None)).await;
+    let mut timer = Moving { limit: &limit, sleep: None };
+    let mut limited = Limited::default(); // dropped before the body: no request of this limit goes on then
+    poll_fn(|cx| limited.poll(body.as_mut(), &mut timer, cx)).await
+}
+
+/// A deadline that the body moves.
+struct Moving<'a> {
+    limit: &'a TimeLimit,
+    sleep: Option<Sleep>,
+}
+
+impl Deadline for Moving<'_> {
+    fn has_passed(&mut self, cx: &mut Context<'_>) -> bool {
+        let sleep = self.sleep.as_mut().filter(|_| !self.limit.moved.get());
+        sleep.is_some_and(|sleep| Pin::new(sleep).poll(cx).is_ready())
     }
-    result
+
+    fn set(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.limit.moved.take() {
+            return false;
+        }
+        self.sleep = self.limit.deadline.get().map(sleep_until);
+        if let Some(sleep) = &mut self.sleep {
+            let _ = Pin::new(sleep).poll(cx); // it takes a turn, also when the deadline has passed
+        }
+        true
+    }
+
+    fn expire(&mut self) {
+        self.limit.expired.set(true);
+    }
 }
 
 /// The limit of a [`timeout_scope`], for its body.
@@ -106,14 +141,19 @@ pub struct TimeLimit {
     deadline: Cell<Option<Instant>>,
     /// Since the timer was set.
     moved: Cell<bool>,
+    /// The body has been asked to end.
+    expired: Cell<bool>,
 }
 
 impl TimeLimit {
     /// Moves the deadline, forth or back; `None` is no limit. One that has passed ends the body when it
-    /// still waits a turn later; asyncio's `reschedule`.
+    /// still waits a turn later; asyncio's `reschedule`. When the body has been asked to end, this has no effect (in asyncio
+    /// it is an error).
     pub fn reset(&self, deadline: impl Into<Option<Instant>>) {
-        self.deadline.set(deadline.into());
-        self.moved.set(true);
+        if !self.expired.get() {
+            self.deadline.set(deadline.into());
+            self.moved.set(true);
+        }
     }
 
     /// The deadline; asyncio's `when`.

@@ -6,20 +6,22 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
+use super::limited::{Deadline, Limited};
 use super::{Due, Timer};
-use crate::task::cleanup::{Remains, dispose};
 
 /// Gives a future a limited time.
 ///
 /// The time runs from the end of the turn of the loop in which the future is first polled and not ready, so that
 /// a future that is ready at once costs no timer, and none costs a look at the clock. When the time is up the future is polled once more, and a
 /// result that is there then wins; otherwise it is dropped and the answer is [`Elapsed`], at once. What it
-/// had in flight is cancelled and reaped behind the scenes; no buffer is freed before.
+/// had in flight is cancelled and reaped behind the scenes; no buffer is freed before. A
+/// [`catch_cancel`](crate::task::catch_cancel()) inside is dropped, too, and does not run: [`wait_for`] and
+/// [`timeout_scope`](super::timeout_scope) let it.
 ///
 /// A duration of zero gives the future one turn of the loop; one that is too long for the clock never
 /// elapses.
@@ -121,9 +123,16 @@ fn poll_limited<F: Future>(
 
 /// Gives a future a limited time, and waits for its end in any case; asyncio's `wait_for`.
 ///
-/// As [`timeout`], but when the time is up it waits until the future's cancellation is over: its operations reaped, its
-/// clean-ups ([`scope`](crate::scope)) done, the tasks that it cancelled ([`cancel_on_drop`], groups) ended. Jobs on the
-/// blocking pool are not waited for: nothing can stop them.
+/// As [`timeout`], but when the time is up it *asks* the future to end, and waits for that. The request reaches each
+/// [`catch_cancel`](crate::task::catch_cancel()) and each group inside, as a request for the task would. They may await
+/// before they let it go, and a value or an error that the future gives meanwhile is the result. Otherwise the future is
+/// dropped, and the answer comes when its cancellation is complete: its operations reaped, its clean-ups
+/// ([`scope`](crate::scope)) done, the tasks that it cancelled ([`cancel_on_drop`], groups) ended. Jobs on the blocking
+/// pool are not waited for: nothing can stop them.
+///
+/// Until then the task counts the request ([`Task::cancelling`](crate::task::Task::cancelling)). Of two limits that are up
+/// at the same moment, one inside the other, the outer one ends both: the code behind the inner one does not run. A
+/// cancellation of the task wins over the limit.
 ///
 /// # Errors
 /// [`Elapsed`].
@@ -147,9 +156,29 @@ fn poll_limited<F: Future>(
 /// }).unwrap();
 /// ```
 ///
+/// A future that saves what it has:
+/// ```
+/// use proactor::task::catch_cancel;
+/// use proactor::time::wait_for;
+/// use proactor::yield_now;
+/// use std::time::Duration;
+/// proactor::run(async {
+///     let limited = wait_for(Duration::from_millis(1), async {
+///         match catch_cancel(std::future::pending::<()>()).await {
+///             Ok(()) => "complete",
+///             Err(_cancelled) => {
+///                 yield_now().await; // saves
+///                 "half of it"
+///             }
+///         }
+///     });
+///     assert_eq!(limited.await, Ok("half of it"));
+/// });
+/// ```
+///
 /// [`cancel_on_drop`]: crate::task::JoinHandle::cancel_on_drop
 pub fn wait_for<F: Future>(duration: Duration, future: F) -> WaitFor<F> {
-    WaitFor { future: Some(future), limit: Limit::New(Due::after(duration)), remains: None }
+    WaitFor { limited: Limited::default(), limit: Limit::New(Due::after(duration)), future: Some(future) }
 }
 
 pin_project! {
@@ -157,11 +186,11 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless awaited"]
     pub struct WaitFor<F> {
+        // Dropped before the future: no request of this limit goes on then.
+        limited: Limited,
+        limit: Limit,
         #[pin]
         future: Option<F>,
-        limit: Limit,
-        // What the future has left when the time was up.
-        remains: Option<Remains>,
     }
 }
 
@@ -171,21 +200,28 @@ impl<F: Future> Future for WaitFor<F> {
     /// # Panics
     /// If it is polled after it has given the result.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        if this.remains.is_none() {
-            match ready!(poll_limited(this.future.as_mut(), this.limit, cx)) {
-                Ok(output) => {
-                    this.future.set(None);
-                    return Poll::Ready(Ok(output));
-                }
-                Err(Elapsed) => *this.remains = Some(dispose(|| this.future.set(None))),
-            }
+        let this = self.project();
+        let polled = this.limited.poll(this.future, this.limit, cx);
+        if polled.is_ready() {
+            *this.limit = Limit::Over;
         }
-        let remains = this.remains.as_mut().expect("the time is up");
-        ready!(Pin::new(remains).poll(cx));
-        *this.remains = None;
-        Poll::Ready(Err(Elapsed))
+        polled
     }
+}
+
+impl Deadline for Limit {
+    fn has_passed(&mut self, cx: &mut Context<'_>) -> bool {
+        matches!(self, Limit::Armed(timer) if !timer.is_pending(cx))
+    }
+
+    fn set(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Limit::New(due) = self {
+            *self = Limit::Armed(Timer::new(*due, cx, "wait_for"));
+        }
+        false
+    }
+
+    fn expire(&mut self) {}
 }
 
 /// The time given to [`timeout`], [`wait_for`] or a [`timeout_scope`](super::timeout_scope) is up.

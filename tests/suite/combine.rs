@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use proactor::combine::{ReturnWhen, try_gather_tasks, wait_results};
 use proactor::stream::StreamExt;
-use proactor::task::{Builder, JoinHandle, catch_cancel, promise, try_spawn};
+use proactor::task::{Builder, JoinHandle, catch_cancel, current, promise, try_spawn};
 use proactor::time::timeout;
 use proactor::{
     Config, Runtime, as_completed, gather, join, select, shield, spawn, try_gather, try_join, wait, yield_now,
@@ -334,6 +334,20 @@ fn a_task_of_a_try_gather_that_is_cancelled_cancels_who_waits<R: Runtime>() {
         second.request_cancel();
         assert!(waiting.await.unwrap_err().is_cancelled());
         assert_eq!(other.cancelling(), 0, "the others go on");
+        // As an await that raises does in asyncio, it counts as no request; caught and let go, it ends the task.
+        let task = spawn(pending::<Result<(), ()>>());
+        let child = task.task();
+        let waiting = spawn(async {
+            let caught = catch_cancel(try_gather_tasks([task])).await;
+            assert!(caught.is_err() && current().cancelling() == 0);
+            yield_now().await;
+            drop(caught);
+            yield_now().await;
+            unreachable!("it was cancelled");
+        });
+        yield_now().await;
+        child.request_cancel();
+        assert!(waiting.await.map(|()| ()).unwrap_err().is_cancelled());
     });
 }
 

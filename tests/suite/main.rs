@@ -81,6 +81,7 @@ mod task_sets;
 mod tasks;
 mod tcp;
 mod time;
+mod timeouts;
 mod udp;
 mod unwinding;
 mod values;
@@ -128,6 +129,7 @@ fn tests() -> Vec<Test> {
         stacks::tests(),
         generators::tests(),
         expiry::tests(),
+        timeouts::tests(),
         winding::tests(),
         unwinding::tests(),
         drops::tests(),

@@ -1,0 +1,488 @@
+//! The scopes of a task: where a request for its end is caught, and the parts that a time limit ends by themselves.
+//!
+//! Each [`CatchCancel`](super::CatchCancel) that has been polled is a scope of its task, and so is the inside of each
+//! limit. Scopes nest as their futures do. A request for the task is delivered to the innermost scopes that catch
+//! (several, where a task polls several futures at a time); only a task without any loses its whole future. The request
+//! of a limit is delivered in the same way to those inside the limit; without any, the limit drops its future.
+//! A scope catches once.
+//!
+//! All scopes that have caught a request share it. When the last of them is through, the request goes on to what is
+//! around, unless it was swallowed. A request that is being handled in what another request ends is merged into that one.
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use slab::Slab;
+
+use super::cell::TaskRef;
+use super::waker::Waiter;
+use super::{no_runtime, scheduler};
+use crate::sys::guarded::contain;
+
+/// The scopes of one task.
+#[derive(Debug, Default)]
+pub(super) struct Scopes {
+    all: RefCell<Slab<Rc<Scope>>>,
+    /// The one whose future is being polled.
+    current: RefCell<Option<Rc<Scope>>>,
+    /// Of the children of groups in the task, the innermost that is being polled: it has scopes of its own.
+    child: RefCell<Option<TaskRef>>,
+    /// The request that ends what is being dropped now: requests that were handled in there are merged into it.
+    ends: RefCell<Option<Rc<Request>>>,
+}
+
+/// The receiver of a request that is for what is being polled now: the task, or a child of a group in it.
+pub(super) fn target() -> Option<TaskRef> {
+    let task = scheduler::with(|current| current?.current_task())?;
+    let child = task.header().extra().and_then(|extra| extra.scopes.child.borrow().clone());
+    Some(child.unwrap_or(task))
+}
+
+/// Ends what is being polled now: it waits for something that was cancelled, and is cancelled with it. As asyncio's
+/// `CancelledError` that comes out of an await, this counts as no request. A second poll means that nothing could be
+/// ended: the future given to `block_on` can't be cancelled.
+pub(crate) fn cancel_with<T>(cx: &Context<'_>) -> Poll<T> {
+    if let Some(target) = target() {
+        let mut around = target.header().extra().and_then(|extra| extra.scopes.current.borrow().clone());
+        while let Some(limit) = around.take_if(|scope| scope.limit.is_some()) {
+            around = limit.parent.clone();
+        }
+        match around {
+            // Not whatever is innermost in the task: that may be beside this.
+            Some(scope) if scope.triggered.get() => {}
+            Some(scope) => {
+                scope.mark(&Request::new(&target, Origin::Task { counted: false }));
+                scope.wake();
+            }
+            None => target.cancel_whole(),
+        }
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
+/// Calls `poll`, which polls this child of a group in the current task.
+pub(super) fn inside<T>(child: &TaskRef, poll: impl FnOnce() -> T) -> T {
+    let Some(task) = scheduler::with(|current| current?.current_task()) else { return poll() };
+    during(&task.header().extra_or_new().scopes.child, Some(child.clone()), poll)
+}
+
+/// Calls `f` while `value` is in this place.
+fn during<V, T>(place: &RefCell<V>, value: V, f: impl FnOnce() -> T) -> T {
+    struct Restore<'a, V>(&'a RefCell<V>, Option<V>);
+    impl<V> Drop for Restore<'_, V> {
+        fn drop(&mut self) {
+            self.1.take().into_iter().for_each(|before| drop(self.0.replace(before)));
+        }
+    }
+    let _restore = Restore(place, Some(place.replace(value)));
+    f()
+}
+
+/// The sender of a request, and what it is to end.
+#[derive(Clone)]
+enum Origin {
+    /// The task. One that is not counted came out of an await.
+    Task { counted: bool },
+    /// What is inside a time limit.
+    Limit(Rc<Scope>),
+}
+
+impl Origin {
+    /// Delivers the request, at first or because what has caught it is through with it.
+    fn deliver(&self, task: &TaskRef) {
+        match self {
+            Origin::Task { counted } => {
+                if !counted || task.header().cancels.get() > 0 {
+                    task.deliver_cancel();
+                }
+            }
+            Origin::Limit(limit) if limit.triggered.get() || !limit.is_counted() => {} // over, or swallowed
+            Origin::Limit(limit) => {
+                if !task.header().extra_or_new().scopes.hand_over(task, self) {
+                    limit.leave();
+                    limit.wake();
+                }
+            }
+        }
+    }
+}
+
+/// A request that was caught, once or several times.
+pub(super) struct Request {
+    task: TaskRef,
+    origin: Origin,
+    /// Those that were being handled in what this one has ended.
+    merged: RefCell<Vec<Origin>>,
+    /// A scope that has caught it has not swallowed it.
+    goes_on: Cell<bool>,
+    /// Woken when all scopes are through.
+    waiting: RefCell<Vec<Waiter>>,
+}
+
+impl Request {
+    fn new(task: &TaskRef, origin: Origin) -> Rc<Self> {
+        Rc::new(Request {
+            task: task.clone(),
+            origin,
+            merged: RefCell::default(),
+            goes_on: Cell::new(false),
+            waiting: RefCell::default(),
+        })
+    }
+
+    /// Ready when no scope has the request any more; see [`Weak`](std::rc::Weak).
+    pub(super) fn poll_through(request: &std::rc::Weak<Self>, cx: &Context<'_>) -> Poll<()> {
+        let waiter = Waiter::new(cx); // code of the user, perhaps: nothing is borrowed
+        let Some(request) = request.upgrade() else { return Poll::Ready(()) };
+        let mut waiting = request.waiting.borrow_mut();
+        if !waiting.iter().any(|known| known.will_wake(cx)) {
+            waiting.push(waiter);
+        }
+        Poll::Pending
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("goes_on", &self.goes_on).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if self.goes_on.get() {
+            let ends = self.task.header().extra().and_then(|extra| extra.scopes.ends.borrow().clone());
+            let origins = std::iter::once(self.origin.clone()).chain(self.merged.take());
+            match ends {
+                Some(request) => request.merged.borrow_mut().extend(origins),
+                None => origins.for_each(|origin| origin.deliver(&self.task)),
+            }
+        }
+        let waiting = self.waiting.take();
+        waiting.into_iter().for_each(|waiter| contain(|| waiter.wake()));
+    }
+}
+
+/// The share of one scope in a request that it has caught; dropped, it lets the request go on.
+pub(super) struct Share {
+    request: Rc<Request>,
+    swallowed: bool,
+}
+
+impl Share {
+    pub(super) fn request(&self) -> &Rc<Request> {
+        &self.request
+    }
+
+    /// The request need not go on for this scope. Gives the number of requests that are left.
+    pub(super) fn swallow(mut self) -> u16 {
+        self.swallowed = true;
+        let task = &self.request.task;
+        match &self.request.origin {
+            Origin::Task { counted: true } => task.uncancel(),
+            Origin::Task { counted: false } => task.header().cancels.get(),
+            Origin::Limit(limit) => limit.uncount(task),
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if !self.swallowed {
+            self.request.goes_on.set(true);
+        }
+    }
+}
+
+/// The inside of a time limit.
+#[derive(Debug, Default)]
+struct Limit {
+    /// Its request is counted by the task.
+    counted: Cell<bool>,
+    /// Its time is up, and its future is being polled once more before the request is delivered.
+    last_poll: Cell<bool>,
+    /// A limit inside was up at the same moment, and leaves the rest to this one.
+    has_joined: Cell<bool>,
+}
+
+struct Scope {
+    /// The scope around this one.
+    parent: Option<Rc<Scope>>,
+    /// None for a scope that catches.
+    limit: Option<Limit>,
+    /// Scopes directly inside that a request would reach, or have such scopes inside.
+    inner: Cell<usize>,
+    /// It has a request: it has caught one, or is the limit that nothing inside could catch for. Or it has ended.
+    triggered: Cell<bool>,
+    /// Until its owner takes it.
+    caught: Cell<Option<Share>>,
+    waiter: Cell<Option<Waiter>>,
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope")
+            .field("limit", &self.limit)
+            .field("triggered", &self.triggered)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Scopes {
+    /// Hands a request for the task to the innermost scopes that have not got one. False when there is none.
+    pub(super) fn deliver(&self, task: &TaskRef) -> bool {
+        // What is pending may have come out of an await, uncounted.
+        let counted = task.header().cancels.get() > 0;
+        self.hand_over(task, &Origin::Task { counted })
+    }
+
+    fn hand_over(&self, task: &TaskRef, origin: &Origin) -> bool {
+        let limit = match origin {
+            Origin::Task { .. } => None,
+            Origin::Limit(limit) => Some(limit),
+        };
+        let innermost = |scope: &&Rc<Scope>| {
+            let catches = scope.limit.is_none() && !scope.triggered.get();
+            catches && scope.inner.get() == 0 && scope.is_inside(limit)
+        };
+        let scopes: Vec<_> =
+            self.all.borrow().iter().map(|(_, scope)| scope).filter(innermost).cloned().collect();
+        if scopes.is_empty() {
+            return false;
+        }
+        let request = Request::new(task, origin.clone());
+        scopes.iter().for_each(|scope| scope.mark(&request));
+        scopes.iter().for_each(|scope| scope.wake());
+        true
+    }
+}
+
+impl Scope {
+    /// The scopes around this one, from the inside.
+    fn around(&self) -> impl Iterator<Item = &Rc<Scope>> {
+        std::iter::successors(self.parent.as_ref(), |scope| scope.parent.as_ref())
+    }
+
+    /// Whether it is inside this limit, or of a task's scopes any, and in nothing that is about to be dropped.
+    fn is_inside(&self, limit: Option<&Rc<Scope>>) -> bool {
+        let is_limit = |scope: &&Rc<Scope>| limit.is_some_and(|limit| Rc::ptr_eq(limit, scope));
+        let end = self.around().find(|scope| is_limit(scope) || scope.triggered.get());
+        end.as_ref().map_or(limit.is_none(), is_limit)
+    }
+
+    /// Whether its parent counts it.
+    fn is_reached(&self) -> bool {
+        !self.triggered.get() && (self.limit.is_none() || self.inner.get() > 0)
+    }
+
+    /// The number of scopes inside changes by one.
+    fn change_inner(mut scope: Option<&Rc<Scope>>, by: isize) {
+        while let Some(changed) = scope {
+            let before = changed.is_reached();
+            changed.inner.set(changed.inner.get().checked_add_signed(by).expect("it was counted"));
+            scope = changed.parent.as_ref().filter(|_| before != changed.is_reached());
+        }
+    }
+
+    /// A request is for this scope, whatever is inside.
+    fn mark(&self, request: &Rc<Request>) {
+        self.leave(); // the next request is for what is around
+        self.caught.set(Some(Share { request: request.clone(), swallowed: false }));
+    }
+
+    /// Calls code of the user, perhaps, whose panic keeps the request from nobody.
+    fn wake(&self) {
+        let waiter = self.waiter.take();
+        waiter.into_iter().for_each(|waiter| contain(|| waiter.wake()));
+    }
+
+    /// No request reaches it any more.
+    fn leave(&self) {
+        if self.is_reached() {
+            Scope::change_inner(self.parent.as_ref(), -1);
+        }
+        self.triggered.set(true);
+    }
+
+    fn is_counted(&self) -> bool {
+        self.limit.as_ref().is_some_and(|limit| limit.counted.get())
+    }
+
+    /// The task counts the request of this limit no longer. Gives the number of requests that are left.
+    fn uncount(&self, task: &TaskRef) -> u16 {
+        if self.limit.as_ref().is_some_and(|limit| limit.counted.take()) {
+            task.uncount();
+        }
+        task.header().cancels.get()
+    }
+}
+
+/// A scope in the list of its task; dropped, it leaves.
+#[derive(Debug)]
+pub(super) struct Entered {
+    task: TaskRef,
+    scope: Rc<Scope>,
+    place: usize,
+}
+
+impl Entered {
+    /// A scope that catches, of this task, in what is being polled.
+    pub(super) fn new(task: TaskRef) -> Self {
+        Self::with(task, None)
+    }
+
+    fn with(task: TaskRef, limit: Option<Limit>) -> Self {
+        let scopes = &task.header().extra_or_new().scopes;
+        let scope = Rc::new(Scope {
+            parent: scopes.current.borrow().clone(),
+            limit,
+            inner: Cell::new(0),
+            triggered: Cell::new(false),
+            caught: Cell::new(None),
+            waiter: Cell::new(None),
+        });
+        if scope.is_reached() {
+            Scope::change_inner(scope.parent.as_ref(), 1);
+        }
+        let place = scopes.all.borrow_mut().insert(scope.clone());
+        Entered { task, scope, place }
+    }
+
+    fn scopes(&self) -> &Scopes {
+        &self.task.header().extra_or_new().scopes
+    }
+
+    pub(super) fn is_of(&self, task: &TaskRef) -> bool {
+        self.task.same(task)
+    }
+
+    /// Whether it has a request.
+    pub(super) fn is_triggered(&self) -> bool {
+        self.scope.triggered.get()
+    }
+
+    /// Leaves the list, and drops what is inside by `drop_it`: the request that it has caught ends that.
+    pub(super) fn end_by<T>(self, drop_it: impl FnOnce() -> T) -> (Option<Share>, T) {
+        let caught = self.scope.caught.take();
+        let task = self.task.clone();
+        drop(self); // what follows is for those around
+        let ends = caught.as_ref().map(|share| share.request.clone());
+        let dropped = during(&task.header().extra_or_new().scopes.ends, ends, drop_it);
+        (caught, dropped)
+    }
+
+    /// Calls `poll` with this scope around whatever it polls, and has a request wake the poller.
+    pub(super) fn around<T>(&self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        let waiter = match self.scope.waiter.take() {
+            Some(waiter) if waiter.will_wake(cx) => waiter,
+            _ => Waiter::new(cx),
+        };
+        self.scope.waiter.set(Some(waiter));
+        during(&self.scopes().current, Some(self.scope.clone()), || poll(cx))
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let left = self.scopes().all.borrow_mut().try_remove(self.place);
+        self.scope.leave();
+        self.scope.uncount(&self.task);
+        let waiter = self.scope.waiter.take();
+        drop((left, waiter)); // a waker is code of the user
+        drop(self.scope.caught.take()); // nobody has come for it: it goes on
+    }
+}
+
+/// The inside of a time limit, as the limit sees it: what it can ask to end.
+#[derive(Debug, Default)]
+pub(crate) struct Region {
+    entered: Option<Entered>,
+    /// Requests that the task had when the limit began. Later ones are for what is around, too.
+    before: u16,
+    /// The time is up, and those inside have been told, or are by a limit around.
+    told: bool,
+}
+
+impl Region {
+    /// Calls `poll` for what is inside, in the task that polls now.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    pub(crate) fn around<T>(&mut self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        self.entered().around(cx, poll)
+    }
+
+    /// The scope, which is another one in another task.
+    fn entered(&mut self) -> &Entered {
+        let task = target().unwrap_or_else(|| no_runtime("a time limit"));
+        if !self.entered.as_ref().is_some_and(|entered| entered.is_of(&task)) {
+            *self = Region { before: task.header().cancels.get(), ..Region::default() };
+        }
+        self.entered.get_or_insert_with(|| Entered::with(task, Some(Limit::default())))
+    }
+
+    /// Whether the limit has asked what is inside to end, in the task that polls now.
+    pub(crate) fn is_told(&mut self) -> bool {
+        self.entered();
+        self.told
+    }
+
+    /// The time is up: what is inside is polled once more, and told to end then by [`tell`](Self::tell).
+    pub(crate) fn expire(&mut self) {
+        let entered = self.entered();
+        let limits = || entered.scope.around().filter_map(|scope| scope.limit.as_ref());
+        let ends_both = limits().find(|limit| limit.last_poll.get());
+        ends_both.into_iter().for_each(|limit| limit.has_joined.set(true));
+        let joins = ends_both.is_some();
+        if let Some(limit) = &entered.scope.limit
+            && !limit.counted.replace(true)
+        {
+            limit.last_poll.set(true);
+            entered.task.count_request();
+        }
+        self.told = joins;
+    }
+
+    /// The last poll has moved the deadline: all is as before, unless a limit inside relies on this one's request.
+    pub(crate) fn retract(&mut self) {
+        if let Some(entered) = &self.entered
+            && let Some(limit) = &entered.scope.limit
+            && limit.last_poll.get()
+            && !limit.has_joined.get()
+        {
+            limit.last_poll.set(false);
+            entered.scope.uncount(&entered.task);
+            self.told = false;
+        }
+    }
+
+    /// After a poll that was not ready: asks what is inside to end, if the time is up. True when it has just done so.
+    pub(crate) fn tell(&mut self) -> bool {
+        let Some(entered) = &self.entered else { return false };
+        if !entered.scope.limit.as_ref().is_some_and(|limit| limit.last_poll.take()) {
+            return false;
+        }
+        if !self.told {
+            Origin::Limit(entered.scope.clone()).deliver(&entered.task);
+        }
+        self.told = true;
+        true
+    }
+
+    /// Whether what is inside is to be dropped: nothing in there catches the request, or it was let go.
+    pub(crate) fn is_to_be_dropped(&self) -> bool {
+        self.entered.as_ref().is_some_and(Entered::is_triggered)
+    }
+
+    /// Whether a later request than the limit's beginning is for what is around, and so ends this await as well.
+    pub(crate) fn is_overtaken(&self) -> bool {
+        self.entered.as_ref().is_some_and(|entered| {
+            let own = u16::from(entered.scope.is_counted());
+            entered.task.header().cancels.get().saturating_sub(own) > self.before
+        })
+    }
+}

@@ -1,0 +1,92 @@
+//! A future with a time limit that asks it to end, as asyncio's `timeout` does: what `wait_for` and `timeout_scope` share.
+//!
+//! When the time is up, the future is polled once more, and a result that is there wins. Then the limit sends a request
+//! to the scopes inside it ([`catch_cancel`](crate::task::catch_cancel()), groups, limits), which may await before they
+//! let it go. The future is dropped when nothing in it has caught the request, or all have let it go; what it leaves is
+//! awaited. A value that it gives before that is the result. A request for the task itself wins over the limit.
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use super::Elapsed;
+use crate::task::cleanup::{Remains, dispose};
+use crate::task::scopes::Region;
+
+/// The deadline of a limit.
+pub(super) trait Deadline {
+    /// Whether it has passed. A deadline that was not set, or was moved since, has not.
+    fn has_passed(&mut self, cx: &mut Context<'_>) -> bool;
+
+    /// Sets the timer, after a poll that was not ready. True when that poll has moved the deadline.
+    fn set(&mut self, cx: &mut Context<'_>) -> bool;
+
+    /// The limit has expired: the deadline can't be moved any more.
+    fn expire(&mut self);
+}
+
+/// The state of a limit.
+// The region allocates: scopes inside refer to it by a count, for as long as they live.
+#[derive(Debug, Default)]
+pub(super) struct Limited {
+    region: Region,
+    /// What the future has left.
+    remains: Option<Remains>,
+    /// Another request was given a turn to end this await.
+    has_waited: bool,
+}
+
+impl Limited {
+    /// Polls `future`, which is none when this is ready.
+    pub(super) fn poll<F: Future>(
+        &mut self,
+        mut future: Pin<&mut Option<F>>,
+        deadline: &mut impl Deadline,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<F::Output, Elapsed>> {
+        if self.remains.is_none() {
+            if let Poll::Ready(output) = self.poll_inside(future.as_mut(), deadline, cx) {
+                self.region = Region::default(); // first: no request of this limit goes on any more
+                future.set(None);
+                return Poll::Ready(Ok(output));
+            }
+            if !self.region.is_to_be_dropped() {
+                return Poll::Pending;
+            }
+            self.remains = Some(dispose(|| future.set(None)));
+        }
+        let remains = self.remains.as_mut().expect("the future has been dropped");
+        ready!(Pin::new(remains).poll(cx));
+        // The other request ends this await, unless it can't: the future given to `block_on` goes on.
+        if self.region.is_overtaken() && !std::mem::replace(&mut self.has_waited, true) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        *self = Limited::default();
+        Poll::Ready(Err(Elapsed))
+    }
+
+    fn poll_inside<F: Future>(
+        &mut self,
+        future: Pin<&mut Option<F>>,
+        deadline: &mut impl Deadline,
+        cx: &mut Context<'_>,
+    ) -> Poll<F::Output> {
+        if self.region.is_to_be_dropped() {
+            return Poll::Pending;
+        }
+        if !self.region.is_told() && deadline.has_passed(cx) {
+            self.region.expire();
+        }
+        let future = future.as_pin_mut().expect("a future with a time limit was polled after its result");
+        let output = self.region.around(cx, |cx| future.poll(cx));
+        if output.is_pending() && !self.region.is_told() && deadline.set(cx) {
+            self.region.retract();
+        }
+        if output.is_pending() && self.region.tell() {
+            deadline.expire();
+        }
+        output
+    }
+}
