@@ -275,16 +275,7 @@ impl Core {
             self.sleep(limits, &mut Clock::default())?;
             self.begin(&mut Clock::default());
         }
-        let polled = self.run_generation(limits.polls, &mut |_| false).0;
-        self.anchor_fresh();
-        Ok(polled)
-    }
-
-    /// What was armed in this turn counts from its end.
-    fn anchor_fresh(&self) {
-        if self.timers.has_fresh() {
-            self.timers.anchor(now());
-        }
+        Ok(self.run_generation(limits.polls, &mut |_| false).0)
     }
 
     /// One turn of the loop's own: runs what can go on, and then visits the kernel. `root` polls the future of
@@ -347,6 +338,7 @@ impl Core {
                 Step::Task => {}
                 Step::Root => over |= self.scheduler.run_root(&mut *root),
             }
+            self.timers.poll_ended();
             self.polls.add(1);
         }
         self.since_visit.set(self.since_visit.get().saturating_add(generation as u32));
@@ -361,9 +353,7 @@ impl Core {
             Until::At(limit) => Some(limit),
             Until::Event => None,
         };
-        if self.timers.has_fresh() {
-            self.timers.anchor(clock.read());
-        }
+        self.timers.poll_ended(); // one outside of the generation: of an eager task, say
         let until = match (self.timers.next_wake(), limit) {
             (Some(timer), Some(limit)) => Some(timer.min(limit)),
             (timer, limit) => timer.or(limit),
@@ -431,7 +421,7 @@ impl Core {
         if self.scheduler.is_ready() || self.driver.has_queued() {
             return Some(now());
         }
-        self.anchor_fresh();
+        self.timers.poll_ended();
         self.timers.next_visit()
     }
 
@@ -463,7 +453,7 @@ struct Leave<'a>(&'a Core);
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
         self.0.driver.flush();
-        self.0.anchor_fresh();
+        self.0.timers.poll_ended();
         let shared = self.0.scheduler.shared();
         // (In a fork the descriptor is the parent's.)
         if shared.origin.is_here() && !shared.park(false) {

@@ -6,9 +6,10 @@
 //! (on the selector: 50 µs by default, see `PR_SET_TIMERSLACK` in prctl(2)), and on other timers: of those that
 //! are due within 48 µs the first may wait for the last, so that a million timers are not as many wake-ups.
 //!
-//! Looking at the clock costs as much as everything else about a timer that is set and dropped again. So a
-//! duration counts from the end of the turn of the loop in which it was given: the loop looks there anyway, once
-//! for all of them. That is later than the call by what other tasks do in the rest of the turn, and never earlier.
+//! A duration counts from the first poll of its future. [`sleep`] reads the clock there. Most time limits are set and
+//! dropped again, and reading the clock costs as much as everything else about them; so the durations of [`timeout`] and
+//! [`wait_for`] count from the end of that poll of the task, where the loop reads the clock once for all limits that the
+//! poll has left behind. No work of other tasks delays a deadline, and no duration begins early.
 //!
 //! This module is the only place that reads the clock, which is [`Instant`]'s: monotonic, and it stands
 //! still while the machine is suspended.
@@ -77,6 +78,8 @@ pub(crate) struct Timers {
     epoch: Instant,
     wheel: RefCell<Wheel<Waiter>>,
     fired: RefCell<Vec<Waiter>>,
+    /// Whether there may be durations that count from the next [`anchor`](Self::anchor).
+    fresh: Cell<bool>,
     closed: Cell<bool>,
 }
 
@@ -86,6 +89,7 @@ impl Timers {
             epoch: now(),
             wheel: RefCell::new(Wheel::new()),
             fired: RefCell::default(),
+            fresh: Cell::new(false),
             closed: Cell::new(false),
         })
     }
@@ -127,14 +131,21 @@ impl Timers {
         self.epoch.checked_add(Duration::from_nanos(nanoseconds))
     }
 
-    /// Whether there are durations that count from the next [`anchor`](Self::anchor).
-    pub(crate) fn has_fresh(&self) -> bool {
-        self.wheel.borrow().has_fresh()
+    /// A poll has ended: the durations that it has given to limits which are still there count from now.
+    #[inline]
+    pub(crate) fn poll_ended(&self) {
+        if self.fresh.get() {
+            self.anchor();
+        }
     }
 
-    /// Durations that have been given since the last time count from `now`.
-    pub(crate) fn anchor(&self, now: Instant) {
-        self.wheel.borrow_mut().anchor(self.nanoseconds(now));
+    #[inline(never)]
+    fn anchor(&self) {
+        self.fresh.set(false);
+        let mut wheel = self.wheel.borrow_mut();
+        if wheel.has_fresh() {
+            wheel.anchor(self.nanoseconds(now()));
+        }
     }
 
     pub(crate) fn live(&self) -> usize {
@@ -158,7 +169,7 @@ impl std::fmt::Debug for Timers {
 /// When a timer is due.
 #[derive(Clone, Copy, Debug)]
 enum Due {
-    /// So many nanoseconds after the end of the turn; more than the clock's range is never reached.
+    /// So many nanoseconds after the end of the poll; more than the clock's range is never reached.
     After(u64),
     At(Instant),
 }
@@ -166,6 +177,14 @@ enum Due {
 impl Due {
     fn after(duration: Duration) -> Self {
         Due::After(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// The same with a duration that counts from now.
+    fn from_now(self) -> Self {
+        match self {
+            Due::After(nanoseconds) => Due::At(now() + Duration::from_nanos(nanoseconds)), // 584 years at most
+            at @ Due::At(_) => at,
+        }
     }
 }
 
@@ -183,7 +202,10 @@ impl Timer {
         let Some(timers) = context::get(&CURRENT) else { crate::task::no_runtime(what) };
         let waiter = Waiter::new(cx); // may be code of the user: not while the wheel is borrowed
         let key = match due {
-            Due::After(duration) => timers.wheel.borrow_mut().insert_after(duration, waiter),
+            Due::After(duration) => {
+                timers.fresh.set(true);
+                timers.wheel.borrow_mut().insert_after(duration, waiter)
+            }
             Due::At(deadline) => timers.wheel.borrow_mut().insert(timers.nanoseconds(deadline), waiter),
         };
         Timer { timers, key }

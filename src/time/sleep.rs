@@ -10,8 +10,8 @@ use super::{Due, Timer};
 
 /// Waits for a time; asyncio's `sleep`.
 ///
-/// The time runs from the end of the turn of the loop in which it is first polled. A duration of zero waits one turn of the loop, as [`yield_now`]
-/// does; one that is too long for the clock waits for good.
+/// The time runs from the first poll. A duration of zero waits one turn of the loop, as [`yield_now`] does; one that is
+/// too long for the clock never ends.
 ///
 /// # Panics
 /// When polled outside a runtime.
@@ -86,7 +86,7 @@ impl Future for Sleep {
                 State::Yielded
             }
             // A deadline that has passed goes to the wheel as well: what is due fires in the order of the deadlines.
-            State::New(due) => State::Armed(Timer::new(*due, cx, "sleep")),
+            State::New(due) => State::Armed(Timer::new(due.from_now(), cx, "sleep")),
             State::Armed(timer) if timer.is_pending(cx) => return Poll::Pending,
             State::Armed(_) | State::Yielded | State::Over => State::Over,
         };

@@ -16,10 +16,10 @@ use super::{Due, Timer};
 
 /// Gives a future a limited time.
 ///
-/// The time runs from the end of the turn of the loop in which the future is first polled and not ready, so that
-/// a future that is ready at once costs no timer, and none costs a look at the clock. When the time is up the future is polled once more, and a
-/// result that is there then wins; otherwise it is dropped and the answer is [`Elapsed`], at once. What it
-/// had in flight is cancelled and reaped behind the scenes; no buffer is freed before. A
+/// The time runs from the end of the task's poll in which the future is first polled and not ready. So a future that is
+/// ready at once costs no timer, and all limits that one poll sets share one look at the clock. When the time is up the
+/// future is polled once more, and a result that is there then wins; otherwise it is dropped and the answer is
+/// [`Elapsed`], at once. What it had in flight is cancelled and reaped behind the scenes; no buffer is freed before. A
 /// [`catch_cancel`](crate::task::catch_cancel()) inside is dropped, too, and does not run: [`wait_for`] and
 /// [`timeout_scope`](super::timeout_scope) let it.
 ///

@@ -16,6 +16,7 @@ use crate::kit::*;
 
 tests! {
     t65_a_sleep_is_never_early,
+    t240_a_duration_counts_from_the_first_poll,
     t65_a_sleep_until_the_past_takes_one_turn,
     t65_a_sleep_of_zero_takes_one_turn,
     t65_a_sleep_for_ever_stays_pending,
@@ -69,6 +70,33 @@ fn t65_a_sleep_is_never_early<R: Runtime>() {
             assert!(start.elapsed() >= time);
         });
         join_all(sleeps).await;
+    });
+}
+
+/// Spins until `time` has certainly passed for all timers that were set before the call.
+fn block_for(time: Duration) {
+    let end = Instant::now() + time + Duration::from_micros(100); // some ticks of the wheel
+    while Instant::now() < end {
+        std::hint::spin_loop();
+    }
+}
+
+/// What blocks the loop afterwards does not delay the deadline: in another task, or, of a sleep, later in the same poll.
+fn t240_a_duration_counts_from_the_first_poll<R: Runtime>() {
+    const TIME: Duration = Duration::from_millis(300);
+    run::<R>(async {
+        let (first, second) = (spawn(sleep(TIME)), spawn(timeout(TIME, pending::<()>())));
+        let blocking = spawn(async { block_for(TIME) });
+        blocking.await.unwrap();
+        turns(2).await;
+        assert!(first.is_finished() && second.is_finished(), "they count from the end of the blocking work");
+
+        // Later in the same poll.
+        let mut slept = sleep(TIME);
+        assert!(poll_once(&mut slept).await.is_pending());
+        block_for(TIME);
+        yield_now().await;
+        assert!(poll_once(&mut slept).await.is_ready(), "it counts from the end of the poll");
     });
 }
 
