@@ -189,6 +189,8 @@ compile_error!("proactor is for Linux: its backends are io_uring and epoll");
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("proactor is for 64-bit machines: file offsets are passed to system calls in one register");
 
+#[macro_use]
+mod error;
 pub mod buf;
 pub mod combine;
 #[macro_use]

@@ -98,7 +98,7 @@ impl<B> BufError<B> {
 
 impl<B> fmt::Debug for BufError<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BufError").field("error", &self.error).finish_non_exhaustive()
+        fmt::Debug::fmt(&self.error, f)
     }
 }
 

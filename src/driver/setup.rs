@@ -108,7 +108,7 @@ impl fmt::Display for Stage {
 }
 
 /// Why there is no ring, with the cure.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) stage: Stage,
     pub(crate) errno: i32,
@@ -162,6 +162,8 @@ impl fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
+
+debug_as_display!(Refused);
 
 impl From<Refused> for io::Error {
     fn from(refused: Refused) -> Self {

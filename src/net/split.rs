@@ -140,7 +140,6 @@ impl AsRef<TcpStream> for WriteHalf<'_> {
 }
 
 /// The halves that were given to [`OwnedReadHalf::reunite`] are of two streams; they come back in here.
-#[derive(Debug)]
 pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
 
 impl fmt::Display for ReuniteError {
@@ -150,6 +149,8 @@ impl fmt::Display for ReuniteError {
 }
 
 impl Error for ReuniteError {}
+
+debug_as_display!(ReuniteError);
 
 macro_rules! reading {
     ($($half:ty),*) => {$(

@@ -244,7 +244,7 @@ impl<F: Flavor> fmt::Debug for BarrierWait<'_, F> {
 /// let error = proactor::run(barrier.wait()).unwrap_err();
 /// assert!(error.to_string().contains("aborted"));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BrokenBarrier(());
 
 impl fmt::Display for BrokenBarrier {
@@ -254,3 +254,7 @@ impl fmt::Display for BrokenBarrier {
 }
 
 impl Error for BrokenBarrier {}
+
+into_io_error!(BrokenBarrier: BrokenBarrier(()) => Other);
+
+debug_as_display!(BrokenBarrier);

@@ -367,7 +367,7 @@ impl<T, F: Flavor> fmt::Debug for Recv<'_, T, F> {
 ///     assert_eq!(receiver.recv().await, Err(RecvError::Closed));
 /// });
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum RecvError {
     /// So many values were replaced by newer ones before it came to them.
     Lagged(u64),
@@ -388,8 +388,10 @@ impl fmt::Display for RecvError {
 
 impl Error for RecvError {}
 
+into_io_error!(RecvError: RecvError::Lagged(_) => Other, RecvError::Closed => UnexpectedEof);
+
 /// Why a receiver got no value at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TryRecvError {
     /// There is none yet.
     Empty,
@@ -410,3 +412,10 @@ impl fmt::Display for TryRecvError {
 }
 
 impl Error for TryRecvError {}
+
+into_io_error!(TryRecvError:
+    TryRecvError::Empty => WouldBlock,
+    TryRecvError::Lagged(_) => Other,
+    TryRecvError::Closed => UnexpectedEof);
+
+debug_as_display!(RecvError, TryRecvError);

@@ -17,12 +17,6 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 
-impl<T> fmt::Debug for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SendError").finish_non_exhaustive()
-    }
-}
-
 impl<T> fmt::Display for SendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the channel is closed: nobody receives from it any more")
@@ -30,6 +24,8 @@ impl<T> fmt::Display for SendError<T> {
 }
 
 impl<T> Error for SendError<T> {}
+
+into_io_error!(SendError<T>: SendError(_) => BrokenPipe, SendError(()));
 
 /// Why nothing could be sent at once; what was to be sent comes back.
 ///
@@ -60,15 +56,6 @@ impl<T> TrySendError<T> {
     }
 }
 
-impl<T> fmt::Debug for TrySendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            TrySendError::Full(_) => "Full(..)",
-            TrySendError::Closed(_) => "Closed(..)",
-        })
-    }
-}
-
 impl<T> fmt::Display for TrySendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -79,6 +66,10 @@ impl<T> fmt::Display for TrySendError<T> {
 }
 
 impl<T> Error for TrySendError<T> {}
+
+into_io_error!(TrySendError<T>:
+    TrySendError::Full(_) => WouldBlock, TrySendError::Full(());
+    TrySendError::Closed(_) => BrokenPipe, TrySendError::Closed(()));
 
 /// All senders are gone, and what they had sent has been received.
 ///
@@ -92,7 +83,7 @@ impl<T> Error for TrySendError<T> {}
 ///     assert_eq!(receiver.await, Err(RecvError));
 /// });
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RecvError;
 
 impl fmt::Display for RecvError {
@@ -102,6 +93,8 @@ impl fmt::Display for RecvError {
 }
 
 impl Error for RecvError {}
+
+into_io_error!(RecvError: RecvError => UnexpectedEof);
 
 /// Why nothing could be received at once.
 ///
@@ -114,7 +107,7 @@ impl Error for RecvError {}
 /// drop(sender);
 /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TryRecvError {
     /// There is nothing yet.
     Empty,
@@ -132,3 +125,7 @@ impl fmt::Display for TryRecvError {
 }
 
 impl Error for TryRecvError {}
+
+into_io_error!(TryRecvError: TryRecvError::Empty => WouldBlock, TryRecvError::Closed => UnexpectedEof);
+
+debug_as_display!(SendError<T>, TrySendError<T>, RecvError, TryRecvError);

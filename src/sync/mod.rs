@@ -8,6 +8,25 @@
 //! time, also after it was served and before it was polled again: no permit and no item is lost by it, and the next in
 //! the queue gets what it leaves. (One that is forgotten keeps its place.)
 //!
+//! `?` turns their errors into an [`io::Error`](std::io::Error): of kind `BrokenPipe` where nothing can be sent, put or
+//! acquired any more, `UnexpectedEof` where nothing will be received, `WouldBlock` where only now there is no place or no
+//! value.
+//!
+//! ```
+//! async fn first(mut lines: proactor::sync::mpsc::Receiver<String>) -> std::io::Result<String> {
+//!     Ok(lines.recv().await.unwrap_or_default())
+//! }
+//! async fn pass_on(lines: proactor::sync::mpsc::Sender<String>) -> std::io::Result<()> {
+//!     Ok(lines.send("hello".to_owned()).await?)
+//! }
+//! proactor::run(async {
+//!     let (sender, receiver) = proactor::sync::mpsc::channel(1);
+//!     pass_on(sender.clone()).await.unwrap();
+//!     assert_eq!(first(receiver).await.unwrap(), "hello");
+//!     assert_eq!(pass_on(sender).await.unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
+//! });
+//! ```
+//!
 //! What is local does not compile on another thread:
 //!
 //! ```compile_fail,E0277

@@ -274,7 +274,7 @@ impl<F: Flavor> fmt::Debug for Permit<'_, F> {
 /// let error = proactor::run(async { semaphore.acquire().await.unwrap_err() });
 /// assert_eq!(error.to_string(), "the semaphore is closed");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AcquireError(pub(super) ());
 
 impl fmt::Display for AcquireError {
@@ -284,6 +284,8 @@ impl fmt::Display for AcquireError {
 }
 
 impl Error for AcquireError {}
+
+into_io_error!(AcquireError: AcquireError(()) => BrokenPipe);
 
 /// Why no permit was to be had at once.
 ///
@@ -295,7 +297,7 @@ impl Error for AcquireError {}
 /// semaphore.close();
 /// assert_eq!(semaphore.try_acquire().unwrap_err(), TryAcquireError::Closed);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TryAcquireError {
     /// Too few are free, or they are meant for somebody who waits.
     NoPermits,
@@ -322,3 +324,7 @@ impl fmt::Display for TryAcquireError {
 }
 
 impl Error for TryAcquireError {}
+
+into_io_error!(TryAcquireError: TryAcquireError::NoPermits => WouldBlock, TryAcquireError::Closed => BrokenPipe);
+
+debug_as_display!(AcquireError, TryAcquireError);

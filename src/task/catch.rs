@@ -163,12 +163,6 @@ pub(super) async fn pass_on(requests: Vec<Cancelled>) {
     }
 }
 
-impl fmt::Debug for Cancelled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cancelled").finish_non_exhaustive()
-    }
-}
-
 impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the task was asked to end")
@@ -176,3 +170,5 @@ impl fmt::Display for Cancelled {
 }
 
 impl Error for Cancelled {}
+
+debug_as_display!(Cancelled);

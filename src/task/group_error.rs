@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fmt::{self, Write};
+use std::io;
 
 /// The errors of a task group's children and of its body, in the order in which they occurred.
 ///
@@ -194,3 +195,9 @@ impl Write for Indented<'_, '_> {
 }
 
 impl<E: fmt::Display + fmt::Debug> Error for GroupError<E> {}
+
+impl<E: Error + Send + Sync + 'static> From<GroupError<E>> for io::Error {
+    fn from(error: GroupError<E>) -> Self {
+        io::Error::other(error)
+    }
+}

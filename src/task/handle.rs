@@ -6,7 +6,6 @@
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::Pin;
 use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
@@ -41,7 +40,7 @@ pub struct Handle {
 }
 
 /// The runtime that a handle belongs to has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RuntimeGone;
 
 impl fmt::Display for RuntimeGone {
@@ -52,11 +51,9 @@ impl fmt::Display for RuntimeGone {
 
 impl Error for RuntimeGone {}
 
-impl From<RuntimeGone> for io::Error {
-    fn from(gone: RuntimeGone) -> Self {
-        io::Error::new(io::ErrorKind::NotConnected, gone)
-    }
-}
+into_io_error!(RuntimeGone: RuntimeGone => NotConnected);
+
+debug_as_display!(RuntimeGone);
 
 impl Handle {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {

@@ -309,6 +309,9 @@ impl fmt::Display for TaskId {
 
 /// Why a task has no result.
 ///
+/// `?` turns it into an [`io::Error`](std::io::Error) that carries it, of kind `NotConnected` when the runtime has ended, and
+/// of kind `Other` elsewhere.
+///
 /// # Examples
 /// ```
 /// use proactor::task::JoinError;
@@ -317,7 +320,6 @@ impl fmt::Display for TaskId {
 ///     assert!(matches!(task.cancel().await, Err(JoinError::Cancelled)));
 /// });
 /// ```
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum JoinError {
     /// It was cancelled, or its runtime was shut down, before it finished.
@@ -362,6 +364,12 @@ impl fmt::Display for JoinError {
 }
 
 impl Error for JoinError {}
+
+into_io_error!(JoinError:
+    JoinError::Cancelled | JoinError::Panicked(_) => Other,
+    JoinError::RuntimeGone => NotConnected);
+
+debug_as_display!(JoinError);
 
 /// What a task panicked with.
 ///

@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 use std::cell::{Ref, RefCell};
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, IntoFuture};
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -75,6 +77,16 @@ impl<E: fmt::Display> fmt::Display for PromiseError<E> {
     }
 }
 
+/// The error that was set, as `?` turns that into one; a promise that was cancelled gives one of kind `Other`.
+impl<E: Into<io::Error>> From<PromiseError<E>> for io::Error {
+    fn from(error: PromiseError<E>) -> Self {
+        match error {
+            PromiseError::Failed(error) => error.into(),
+            PromiseError::Cancelled => io::Error::other(PromiseError::<Infallible>::Cancelled),
+        }
+    }
+}
+
 impl<E: Error + 'static> Error for PromiseError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
@@ -93,7 +105,7 @@ impl<E: Error + 'static> Error for PromiseError<E> {
 /// assert_eq!(promise.set_result(1), Ok(()));
 /// assert_eq!(promise.set_result(2), Err(AlreadySettled(2)));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AlreadySettled<T>(pub T);
 
 impl<T> fmt::Display for AlreadySettled<T> {
@@ -102,7 +114,11 @@ impl<T> fmt::Display for AlreadySettled<T> {
     }
 }
 
-impl<T: fmt::Debug> Error for AlreadySettled<T> {}
+impl<T> Error for AlreadySettled<T> {}
+
+into_io_error!(AlreadySettled<T>: AlreadySettled(_) => InvalidInput, AlreadySettled(()));
+
+debug_as_display!(AlreadySettled<T>);
 
 impl<T, E> State<T, E> {
     fn is_open(&self) -> bool {

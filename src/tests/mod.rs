@@ -7,6 +7,7 @@
 //! its handle and its wakers can end.
 #![forbid(unsafe_code)]
 
+mod errors;
 mod meetings;
 mod several;
 mod tasks;

@@ -225,7 +225,7 @@ impl Deadline for Limit {
 }
 
 /// The time given to [`timeout`], [`wait_for`] or a [`timeout_scope`](super::timeout_scope) is up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Elapsed;
 
 impl fmt::Display for Elapsed {
@@ -235,6 +235,8 @@ impl fmt::Display for Elapsed {
 }
 
 impl Error for Elapsed {}
+
+debug_as_display!(Elapsed);
 
 impl From<Elapsed> for io::Error {
     fn from(elapsed: Elapsed) -> Self {

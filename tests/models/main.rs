@@ -21,6 +21,9 @@
 )]
 #![allow(missing_docs, missing_debug_implementations, unreachable_pub, reason = "this is no library")]
 
+#[macro_use]
+#[path = "../../src/error.rs"]
+mod error;
 #[path = "../../src/buf/pool.rs"]
 mod buffer_pool;
 mod buffers;

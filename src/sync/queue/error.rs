@@ -20,12 +20,6 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct QueueShutDown<T = ()>(pub T);
 
-impl<T> fmt::Debug for QueueShutDown<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("QueueShutDown(..)")
-    }
-}
-
 impl<T> fmt::Display for QueueShutDown<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the queue was shut down")
@@ -33,6 +27,8 @@ impl<T> fmt::Display for QueueShutDown<T> {
 }
 
 impl<T> Error for QueueShutDown<T> {}
+
+into_io_error!(QueueShutDown<T>: QueueShutDown(_) => BrokenPipe, QueueShutDown(()));
 
 /// Why nothing could be put at once; what was to be put comes back.
 ///
@@ -61,15 +57,6 @@ impl<T> TryPutError<T> {
     }
 }
 
-impl<T> fmt::Debug for TryPutError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            TryPutError::Full(_) => "Full(..)",
-            TryPutError::ShutDown(_) => "ShutDown(..)",
-        })
-    }
-}
-
 impl<T> fmt::Display for TryPutError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -81,6 +68,10 @@ impl<T> fmt::Display for TryPutError<T> {
 
 impl<T> Error for TryPutError<T> {}
 
+into_io_error!(TryPutError<T>:
+    TryPutError::Full(_) => WouldBlock, TryPutError::Full(());
+    TryPutError::ShutDown(_) => BrokenPipe, TryPutError::ShutDown(()));
+
 /// Why nothing could be got at once.
 ///
 /// # Examples
@@ -90,7 +81,7 @@ impl<T> Error for TryPutError<T> {}
 /// let queue = queue::unbounded::<u32>();
 /// assert_eq!(queue.try_get(), Err(TryGetError::Empty));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TryGetError {
     /// There is nothing, or nothing but what is for others who waited.
     Empty,
@@ -109,6 +100,8 @@ impl fmt::Display for TryGetError {
 
 impl Error for TryGetError {}
 
+into_io_error!(TryGetError: TryGetError::Empty => WouldBlock, TryGetError::ShutDown => BrokenPipe);
+
 /// `task_done` was called more often than there were items.
 ///
 /// # Examples
@@ -116,7 +109,7 @@ impl Error for TryGetError {}
 /// let queue = proactor::sync::queue::unbounded::<u32>();
 /// assert!(queue.task_done().is_err());
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TaskDoneError;
 
 impl fmt::Display for TaskDoneError {
@@ -128,3 +121,7 @@ impl fmt::Display for TaskDoneError {
 }
 
 impl Error for TaskDoneError {}
+
+into_io_error!(TaskDoneError: TaskDoneError => InvalidInput);
+
+debug_as_display!(QueueShutDown<T>, TryPutError<T>, TryGetError, TaskDoneError);
