@@ -1,11 +1,13 @@
 //! What the ring keeps for good until it is told otherwise: direct descriptors and registered buffers, each in a table.
 //!
-//! Both are asked for where the kernel has them; else, and when it refuses, ordinary ones take their place.
+//! Both tables are registered when the ring is made, so that a report tells the truth from the beginning. Where the kernel
+//! has no such thing or refuses it, ordinary ones take their place.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 
+use super::dispatch::errno_of;
 use super::feature::Feature;
 use super::table::{Filler, Full};
 use super::{Driver, Machinery};
@@ -16,6 +18,18 @@ use crate::op::fd::{Opened, Vacancy};
 pub(super) const REGISTERED_BUFFERS: u32 = 1_024;
 
 impl Driver {
+    /// Registers the tables that this kernel has and the configuration does not mask.
+    pub(super) fn register_tables(&self) {
+        self.with_ring(|ring| {
+            if self.features.has(Feature::DirectDescriptors) {
+                self.descriptors.register(|places| ring.kernel.register_table(places));
+            }
+            if self.features.has(Feature::RegisteredBuffers) {
+                self.registered.register(|places| ring.kernel.register_buffer_table(places));
+            }
+        });
+    }
+
     /// Room for a direct descriptor; none where an ordinary one takes its place.
     ///
     /// # Errors
@@ -25,11 +39,7 @@ impl Driver {
     }
 
     fn vacancy_for(&self, by: Filler) -> io::Result<Option<Vacancy>> {
-        if !self.features.has(Feature::DirectDescriptors) {
-            return Ok(None);
-        }
-        let register = |places| self.with_ring(|ring| ring.kernel.register_table(places));
-        match self.descriptors.take(by, register) {
+        match self.descriptors.take(by) {
             Ok(place) => Ok(place.map(|index| Vacancy::new(index, self.me.clone()))),
             Err(Full { places }) => Err(io::Error::new(
                 io::ErrorKind::QuotaExceeded,
@@ -83,25 +93,53 @@ impl Driver {
         self.descriptors.taken()
     }
 
-    /// A buffer of zeros, registered if it can be.
-    pub(crate) fn registered_buffer(&self, len: usize) -> RegisteredBuf {
-        let mut buffer = RegisteredBuf::unregistered(len);
-        if len > 0
-            && self.features.has(Feature::RegisteredBuffers)
-            && let Ok(Some(place)) = self
-                .registered
-                .take(Filler::Call, |places| self.with_ring(|ring| ring.kernel.register_buffer_table(places)))
-        {
-            let memory = NonNull::new(buffer.read_ptr().cast_mut()).map(|memory| (memory, len));
-            // SAFETY: the place is emptied before the buffer's memory is freed.
-            let update = self.with_ring(|ring| unsafe { ring.kernel.update_buffer(place, memory) });
-            match update {
-                Some(Ok(())) => buffer.registered(place as u16, self.me.clone()), // there are 1,024 places
-                // Mostly for want of memory that may be locked.
-                Some(Err(_)) | None => self.registered.give_back(place),
+    /// Registers a buffer with the ring.
+    ///
+    /// # Errors
+    /// Why it cannot be, with the cure.
+    pub(crate) fn register_buffer(&self, buffer: &mut RegisteredBuf) -> io::Result<()> {
+        let len = buffer.init_len();
+        let fail = |kind, message: String| Err(io::Error::new(kind, message));
+        if len == 0 {
+            return fail(io::ErrorKind::InvalidInput, "a buffer of no bytes can't be registered".into());
+        }
+        let place = match self.registered.take(Filler::Call) {
+            Ok(Some(place)) => place,
+            Ok(None) => {
+                return fail(
+                    io::ErrorKind::Unsupported,
+                    "this runtime has no registered buffers: its report says why \
+                     (Config::require(Feature::RegisteredBuffers) says so when it is made)"
+                        .into(),
+                );
+            }
+            Err(Full { places }) => {
+                let message =
+                    format!("all {places} places for registered buffers are taken: drop some before");
+                return fail(io::ErrorKind::QuotaExceeded, message);
+            }
+        };
+        let memory = NonNull::new(buffer.read_ptr().cast_mut()).map(|memory| (memory, len));
+        // SAFETY: the place is emptied before the buffer's memory is freed.
+        let update = self.with_ring(|ring| unsafe { ring.kernel.update_buffer(place, memory) });
+        match update {
+            Some(Ok(())) => {
+                buffer.registered(place as u16, self.me.clone()); // there are 1,024 places
+                Ok(())
+            }
+            refused => {
+                self.registered.give_back(place);
+                let error = refused.and_then(Result::err).map_or(libc::ECANCELED, |error| errno_of(&error));
+                let error = io::Error::from_raw_os_error(error);
+                fail(
+                    error.kind(),
+                    format!(
+                        "the kernel does not register a buffer of {len} bytes ({error}): with ENOMEM raise RLIMIT_MEMLOCK, \
+                         or register fewer bytes"
+                    ),
+                )
             }
         }
-        buffer
     }
 
     /// Tables that the kernel has refused.

@@ -215,7 +215,7 @@ impl Driver {
         let (size, max) = (resources.stream_buffer_size as usize, resources.stream_buffers as usize);
         let bundles = features.has(Feature::RecvBundle);
         let streams = Rc::new(Memory::new(size, max, true, ring).with_bundles(bundles));
-        Rc::new_cyclic(move |me| Driver {
+        let driver = Rc::new_cyclic(move |me| Driver {
             backend: RefCell::new(backend),
             native: Cell::new(native),
             slots: Slots::new(),
@@ -234,7 +234,9 @@ impl Driver {
             scheduler,
             me: me.clone(),
             stats: Stats::default(),
-        })
+        });
+        driver.register_tables();
+        driver
     }
 
     pub(crate) fn enter(self: Rc<Self>) -> Entered<Driver> {

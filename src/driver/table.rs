@@ -1,6 +1,6 @@
 //! A table of the ring, of descriptors or of buffers, and which of its places are free.
 //!
-//! It is registered when the first place is asked for, empty. The kernel could choose places for descriptors by itself;
+//! It is registered, empty, when its ring is made. The kernel could choose places for descriptors by itself;
 //! but a multishot accept that finds the table full has accepted the connection by then, and drops it. So each place is
 //! set aside here, before the operation that fills it begins, and nothing that the kernel opens is without one.
 //!
@@ -27,8 +27,8 @@ pub(super) struct Table {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// Nobody has asked for a place yet.
-    New,
+    /// The kernel was not asked: the backend has no such thing, or does without.
+    Absent,
     Registered,
     /// The kernel has refused it, with this `errno`.
     Refused(i32),
@@ -38,7 +38,7 @@ impl Table {
     pub(super) fn new(places: u32) -> Self {
         Table {
             places,
-            state: Cell::new(State::New),
+            state: Cell::new(State::Absent),
             free: RefCell::default(),
             leaving: RefCell::default(),
             next: Cell::new(0),
@@ -49,26 +49,21 @@ impl Table {
     pub(super) fn refused(&self) -> Option<i32> {
         match self.state.get() {
             State::Refused(errno) => Some(errno),
-            State::New | State::Registered => None,
+            State::Absent | State::Registered => None,
         }
     }
 
+    /// Has `register` ask the kernel for the table.
+    pub(super) fn register(&self, register: impl FnOnce(u32) -> io::Result<()>) {
+        self.state.set(match register(self.places) {
+            Ok(()) => State::Registered,
+            Err(error) => State::Refused(error.raw_os_error().unwrap_or(libc::EIO)),
+        });
+    }
+
     /// Sets a place aside, for an entry or for a call; none when there is no table.
-    pub(super) fn take(
-        &self,
-        by: Filler,
-        register: impl FnOnce(u32) -> Option<io::Result<()>>,
-    ) -> Result<Option<u32>, Full> {
-        if let State::New = self.state.get() {
-            match register(self.places) {
-                None => return Ok(None),
-                Some(Ok(())) => self.state.set(State::Registered),
-                Some(Err(error)) => {
-                    self.state.set(State::Refused(error.raw_os_error().unwrap_or(libc::EIO)));
-                }
-            }
-        }
-        if self.refused().is_some() {
+    pub(super) fn take(&self, by: Filler) -> Result<Option<u32>, Full> {
+        if !matches!(self.state.get(), State::Registered) {
             return Ok(None);
         }
         let left = || if by == Filler::Entry { self.leaving.borrow_mut().pop() } else { None };
@@ -131,15 +126,16 @@ mod tests {
     #[test]
     fn places_are_given_out_once_and_again_when_they_are_free() {
         let table = Table::new(3);
-        let take = || table.take(Filler::Entry, |_| Some(Ok(()))).unwrap();
+        table.register(|_| Ok(()));
+        let take = || table.take(Filler::Entry).unwrap();
         assert_eq!([take(), take(), take()], [Some(0), Some(1), Some(2)]);
-        let full = table.take(Filler::Entry, |_| unreachable!("it is registered once")).unwrap_err();
+        let full = table.take(Filler::Entry).unwrap_err();
         assert_eq!(full.places, 3);
         table.give_back(1);
         assert_eq!((table.taken(), take(), table.taken()), (2, Some(1), 3));
         // One whose descriptor is being closed is for entries alone, until that has been taken.
         table.leave(2);
-        let call = || table.take(Filler::Call, |_| Some(Ok(()))).ok().flatten();
+        let call = || table.take(Filler::Call).ok().flatten();
         assert_eq!((table.taken(), table.waits(), call()), (2, true, None));
         assert_eq!(take(), Some(2));
         table.leave(0);
@@ -148,12 +144,11 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_was_refused_is_not_asked_for_again() {
+    fn a_table_that_is_not_registered_has_no_places() {
         let table = Table::new(3);
-        let refuse = |_| Some(Err(io::Error::from_raw_os_error(libc::EMFILE)));
-        assert_eq!(table.take(Filler::Entry, refuse).unwrap(), None);
-        assert_eq!(table.take(Filler::Entry, |_| unreachable!()).unwrap(), None);
+        assert_eq!((table.take(Filler::Call).unwrap(), table.refused()), (None, None));
+        table.register(|_| Err(io::Error::from_raw_os_error(libc::EMFILE)));
+        assert_eq!(table.take(Filler::Entry).unwrap(), None);
         assert_eq!((table.refused(), table.taken()), (Some(libc::EMFILE), 0));
-        assert_eq!(Table::new(3).take(Filler::Call, |_| None).unwrap(), None);
     }
 }

@@ -1,6 +1,8 @@
 //! Making buffers that the runtime's ring knows.
 #![forbid(unsafe_code)]
 
+use std::io;
+
 use crate::buf::RegisteredBuf;
 use crate::driver::current;
 use crate::task::no_runtime;
@@ -12,6 +14,26 @@ impl RegisteredBuf {
     /// Outside a runtime.
     #[track_caller]
     pub fn new(len: usize) -> Self {
-        current().unwrap_or_else(|| no_runtime("RegisteredBuf::new")).registered_buffer(len)
+        let driver = current().unwrap_or_else(|| no_runtime("RegisteredBuf::new"));
+        let mut buffer = Self::unregistered(len);
+        let _ = driver.register_buffer(&mut buffer); // it is an ordinary one then
+        buffer
+    }
+
+    /// A buffer of `len` zeros that is registered with the runtime's ring, or an error instead of an ordinary buffer.
+    ///
+    /// # Errors
+    /// The reason, with the cure: the runtime has no registered buffers
+    /// ([`Config::require`](crate::Config::require) finds that out beforehand), all places are taken, `ENOMEM` where
+    /// RLIMIT_MEMLOCK does not allow it.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn try_new(len: usize) -> io::Result<Self> {
+        let driver = current().unwrap_or_else(|| no_runtime("RegisteredBuf::try_new"));
+        let mut buffer = Self::unregistered(len);
+        driver.register_buffer(&mut buffer)?;
+        Ok(buffer)
     }
 }

@@ -36,6 +36,7 @@ pub struct Config {
     pub(crate) resources: Resources,
     pub(crate) seed: u64,
     pub(crate) masked: FeatureSet,
+    pub(crate) required: FeatureSet,
     /// A word in the environment that names no feature.
     pub(crate) unknown_feature: Option<String>,
     pub(crate) fault: Option<Fault>,
@@ -65,6 +66,7 @@ impl Default for Config {
             resources: Resources::default(),
             seed: 0x70726f_6163746f72,
             masked,
+            required: FeatureSet::default(),
             unknown_feature,
             fault: None,
             spin: None,
@@ -174,7 +176,8 @@ impl Config {
 
     /// Direct descriptors ([`net::direct`](crate::net::direct), [`fs::direct`](crate::fs::direct)) that there may be at a
     /// time: 1 to 1,048,576, 1,024 by default. The kernel keeps 8 bytes for each, and refuses more than RLIMIT_NOFILE
-    /// allows, which the report shows; then ordinary descriptors take their place.
+    /// allows, which the report shows; then ordinary descriptors take their place, unless they are
+    /// [required](Self::require).
     pub fn direct_descriptors(mut self, descriptors: u32) -> Self {
         self.resources.direct_descriptors = descriptors;
         self
@@ -309,6 +312,29 @@ impl Config {
         features.into_iter().fold(self, Config::mask)
     }
 
+    /// Has the making of a runtime fail when this feature is not in use, instead of a fallback that takes its place in
+    /// silence.
+    ///
+    /// The error names the feature, the cause, and the cure. [`Auto`](crate::Auto) still chooses its backend, and fails
+    /// when that does not use the feature.
+    ///
+    /// # Examples
+    /// ```
+    /// use proactor::{Config, Feature, Runtime, Selector};
+    /// let config = Config::new().require(Feature::DirectDescriptors);
+    /// let error = Selector::with_config(&config).unwrap_err().to_string();
+    /// assert!(error.contains("DirectDescriptors") && error.contains("the selector has no use for it"), "{error}");
+    /// ```
+    pub fn require(mut self, feature: Feature) -> Self {
+        self.required = self.required.with(feature);
+        self
+    }
+
+    /// Requires several features of the kernel.
+    pub fn require_all(self, features: impl IntoIterator<Item = Feature>) -> Self {
+        features.into_iter().fold(self, Config::require)
+    }
+
     /// Makes calls of the kernel fail, for tests.
     #[doc(hidden)]
     pub fn fault(mut self, fault: Fault) -> Self {
@@ -385,6 +411,7 @@ impl fmt::Debug for Config {
             .field("pool_keep_alive", &self.pool_keep_alive)
             .field("shutdown_deadline", &self.shutdown_deadline)
             .field("resources", &self.resources)
+            .field("required", &self.required)
             .field("seed", &self.seed)
             .field("spin", &self.spin)
             .field("debug", &self.debug)

@@ -85,14 +85,14 @@ impl Core {
         config.check()?;
         let scheduler = Scheduler::new(config.pool_threads, config.pool_keep_alive, config.hooks())?;
         let machine = driver::Backend::ring(config.ring(), scheduler.shared())?;
-        Ok(Self::new(config, scheduler, machine, Backend::Proactor, None))
+        Self::new(config, scheduler, machine, Backend::Proactor, None)
     }
 
     pub(crate) fn selector(config: &Config, reason: Option<String>) -> io::Result<Self> {
         config.check()?;
         let scheduler = Scheduler::new(config.pool_threads, config.pool_keep_alive, config.hooks())?;
         let machine = driver::Backend::poller(config.masked, scheduler.shared())?;
-        Ok(Self::new(config, scheduler, machine, Backend::Selector, reason))
+        Self::new(config, scheduler, machine, Backend::Selector, reason)
     }
 
     fn new(
@@ -101,8 +101,8 @@ impl Core {
         machine: driver::Backend,
         backend: Backend,
         reason: Option<String>,
-    ) -> Self {
-        Core {
+    ) -> io::Result<Self> {
+        let core = Core {
             timers: Timers::new(),
             driver: Driver::new(machine, scheduler.clone(), config.resources),
             rng: rng::Rng::new(config.seed),
@@ -116,7 +116,9 @@ impl Core {
             busy_since: Cell::new(None),
             next_look: Cell::new(0),
             ended: Cell::new(false),
-        }
+        };
+        core.check_required()?;
+        Ok(core)
     }
 
     pub(crate) fn backend(&self) -> Backend {

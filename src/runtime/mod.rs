@@ -16,6 +16,7 @@ mod end;
 pub(crate) mod leak;
 pub(crate) mod local;
 pub(crate) mod report;
+mod required;
 pub(crate) mod rng;
 pub(crate) mod runner;
 
@@ -421,6 +422,7 @@ fn automatic(config: &Config) -> io::Result<Core> {
     }
     match Core::proactor(config) {
         Ok(core) => Ok(core),
+        Err(missing) if required::is_missing(&missing) => Err(missing),
         Err(refused) => Core::selector(config, Some(refused.to_string())),
     }
 }

@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::io;
 
 use super::core::Core;
+use super::required;
 use crate::driver::Machinery;
 use crate::driver::feature::{Feature, FeatureState};
 
@@ -185,40 +187,19 @@ impl fmt::Display for Report {
 
 impl Core {
     pub(crate) fn report(&self) -> Report {
-        let Machinery { features, refused, ring_entries, setup_flags } = self.driver.machinery();
-        let state = |feature| {
-            let asked = match feature {
-                Feature::MinWait => self.config.batch.is_some(),
-                Feature::SqPoll => self.config.sqpoll.is_some(),
-                Feature::NapiBusyPoll => self.config.napi_busy_poll.is_some(),
-                Feature::ResizeRings => self.config.grow_ring,
-                Feature::RecvBundle => !features.has(Feature::IncrementalBuffers),
-                Feature::DeferTaskrun | Feature::CoopTaskrun => !features.has(Feature::SqPoll),
-                _ => true,
-            };
-            let ours = (self.backend == Backend::Selector) == (feature == Feature::EpollPwait2);
-            if features.has(feature) {
-                FeatureState::On
-            } else if !ours {
-                FeatureState::Unused
-            } else if self.config.masked.has(feature) {
-                FeatureState::Masked
-            } else if !asked {
-                FeatureState::Unused
-            } else if let Some((_, errno)) = refused.iter().find(|(refused, _)| *refused == feature) {
-                FeatureState::Refused(*errno)
-            } else {
-                FeatureState::Absent
-            }
+        let machinery = self.driver.machinery();
+        let report = |feature: &Feature| FeatureReport {
+            feature: *feature,
+            state: self.feature_state(*feature, &machinery),
         };
-        let features =
-            Feature::ALL.iter().map(|feature| FeatureReport { feature: *feature, state: state(*feature) });
+        let features = Feature::ALL.iter().map(report).collect();
+        let Machinery { ring_entries, setup_flags, .. } = machinery;
         Report {
             backend: self.backend,
             reason: self.reason.clone(),
             setup_flags,
             ring_entries,
-            features: features.collect(),
+            features,
             stats: self.stats(),
             live: Live {
                 tasks: self.scheduler.live_tasks(),
@@ -229,6 +210,45 @@ impl Core {
                 timers: self.timers.live(),
             },
         }
+    }
+
+    fn feature_state(&self, feature: Feature, machinery: &Machinery) -> FeatureState {
+        let Machinery { features, refused, .. } = machinery;
+        let asked = match feature {
+            Feature::MinWait => self.config.batch.is_some(),
+            Feature::SqPoll => self.config.sqpoll.is_some(),
+            Feature::NapiBusyPoll => self.config.napi_busy_poll.is_some(),
+            Feature::ResizeRings => self.config.grow_ring,
+            Feature::RecvBundle => !features.has(Feature::IncrementalBuffers),
+            Feature::DeferTaskrun | Feature::CoopTaskrun => !features.has(Feature::SqPoll),
+            _ => true,
+        };
+        let ours = (self.backend == Backend::Selector) == (feature == Feature::EpollPwait2);
+        if features.has(feature) {
+            FeatureState::On
+        } else if !ours {
+            FeatureState::Unused
+        } else if self.config.masked.has(feature) {
+            FeatureState::Masked
+        } else if !asked {
+            FeatureState::Unused
+        } else if let Some((_, errno)) = refused.iter().find(|(refused, _)| *refused == feature) {
+            FeatureState::Refused(*errno)
+        } else {
+            FeatureState::Absent
+        }
+    }
+
+    /// An error when a feature that the configuration requires is not in use.
+    pub(super) fn check_required(&self) -> io::Result<()> {
+        let machinery = self.driver.machinery();
+        for feature in self.config.required.iter() {
+            let state = self.feature_state(feature, &machinery);
+            if state != FeatureState::On {
+                return Err(required::missing(feature, state, self.backend, self.reason.as_deref()));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn stats(&self) -> Stats {

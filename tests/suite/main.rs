@@ -65,6 +65,7 @@ mod queues;
 mod received;
 mod registered;
 mod remains;
+mod required;
 mod rings;
 mod runtime;
 mod scopes;
@@ -159,6 +160,7 @@ fn tests() -> Vec<Test> {
         differential::tests(),
         wakes::tests(),
         waiting::tests(),
+        required::tests(),
         rings::tests(),
         selector::tests(),
         counters::tests(),

@@ -1,0 +1,121 @@
+//! The error for a feature that a configuration requires and that is not in use: its name, the cause, the cure.
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use super::report::Backend;
+use crate::driver::feature::{Feature, FeatureState};
+
+/// A feature is required and not in use.
+struct Missing {
+    feature: Feature,
+    state: FeatureState,
+    backend: Backend,
+    /// Why it is the selector.
+    reason: Option<String>,
+}
+
+/// The error for a feature that is in this state.
+pub(super) fn missing(
+    feature: Feature,
+    state: FeatureState,
+    backend: Backend,
+    reason: Option<&str>,
+) -> io::Error {
+    let missing = Missing { feature, state, backend, reason: reason.map(str::to_owned) };
+    io::Error::new(io::ErrorKind::Unsupported, missing)
+}
+
+/// Whether it is an error of [`missing`].
+pub(super) fn is_missing(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|error| error.is::<Missing>())
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Missing { feature, state, backend, reason } = self;
+        write!(f, "Config::require: Feature::{feature:?} ({feature}) is not in use: ")?;
+        let is_selectors = *feature == Feature::EpollPwait2;
+        match state {
+            FeatureState::Unused if (*backend == Backend::Selector) != is_selectors => {
+                write!(f, "the {backend} has no use for it; ")?;
+                match reason {
+                    Some(reason) => write!(f, "the {backend} was taken because {reason}; ")?,
+                    None if is_selectors => f.write_str("make a Selector, ")?,
+                    None => f.write_str("make a Proactor, ")?,
+                }
+            }
+            FeatureState::Unused => f.write_str(not_asked_for(*feature))?,
+            FeatureState::Masked => {
+                f.write_str("it is masked; take it out of Config::mask and PROACTOR_MASK, ")?;
+            }
+            FeatureState::Refused(errno) => {
+                let error = io::Error::from_raw_os_error(*errno);
+                write!(f, "the kernel refused it ({error}); {}", cure(*feature, *errno))?;
+            }
+            FeatureState::Absent | FeatureState::On => {
+                write!(f, "{}", absent(*feature))?;
+            }
+        }
+        f.write_str("or do not require it")
+    }
+}
+
+/// What has to be configured before a feature is used.
+fn not_asked_for(feature: Feature) -> &'static str {
+    match feature {
+        Feature::MinWait => "the configuration does not ask for it; set Config::batch, ",
+        Feature::SqPoll => "the configuration does not ask for it; set Config::sqpoll, ",
+        Feature::NapiBusyPoll => "the configuration does not ask for it; set Config::napi_busy_poll, ",
+        Feature::ResizeRings => "the configuration does not ask for it; set Config::grow_ring, ",
+        Feature::RecvBundle => "Feature::IncrementalBuffers takes its place; mask that, ",
+        Feature::DeferTaskrun | Feature::CoopTaskrun => "Config::sqpoll excludes it; leave that out, ",
+        _ => "this configuration has no use for it; ",
+    }
+}
+
+/// What helps against a refusal.
+fn cure(feature: Feature, errno: i32) -> &'static str {
+    match (feature, errno) {
+        (Feature::DirectDescriptors, libc::EMFILE) => {
+            "raise RLIMIT_NOFILE (ulimit -n), lower Config::direct_descriptors, "
+        }
+        (_, libc::ENOMEM) => "raise RLIMIT_MEMLOCK (ulimit -l), free memory, ",
+        (_, libc::EPERM | libc::EACCES) => "allow it in the seccomp filter or security module, ",
+        _ => "see io_uring_register(2) for this error, ",
+    }
+}
+
+/// Why a kernel that is new enough for a ring may lack a feature.
+fn absent(feature: Feature) -> String {
+    let release = crate::sys::kernel_release();
+    let needs = match feature {
+        Feature::DeferTaskrun => "Feature::SingleIssuer, which must not be masked",
+        Feature::MultishotRecv | Feature::MultishotRead => {
+            "Feature::BufferRing, which must be in use as well"
+        }
+        Feature::RecvLimit => "Feature::MultishotRecv, which must be in use as well",
+        Feature::DirectDescriptors => "Feature::Ftruncate, which must not be masked",
+        Feature::ResizeRings => "Feature::DeferTaskrun and Feature::NoSqarray, which must be in use as well",
+        Feature::AbsoluteTimer => "that the process is in no time namespace with an offset",
+        _ => {
+            return format!(
+                "Linux {release} does not have it; use a newer kernel (the docs of Feature name it), "
+            );
+        }
+    };
+    format!(
+        "Linux {release} does not have it (the docs of Feature name one that has), or it lacks what it needs: {needs}; use a newer kernel, "
+    )
+}
+
+/// It reads like the message, since `fn main() -> io::Result<()>` prints it.
+impl fmt::Debug for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Error for Missing {}
