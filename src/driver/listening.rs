@@ -26,8 +26,10 @@ impl Driver {
         poller::set_of([listener.as_fd()]).map(Some)
     }
 
-    /// Whether the ring accepts into its own table, unless it has refused to make one.
-    pub(crate) fn has_direct_descriptors(&self) -> bool {
-        self.features.has(Feature::DirectDescriptors)
+    /// Whether a connection of this listener is accepted by the ring, once there is one: into its own table, or because
+    /// its accept does not wait whatever others make of O_NONBLOCK. Both came in one kernel. Elsewhere accept4(2) is called,
+    /// at once.
+    pub(crate) fn accepts_on_ring(&self, listener: &Descriptor, direct: bool) -> bool {
+        (direct || listener.is_lent()) && self.features.has(Feature::DirectDescriptors)
     }
 }

@@ -101,7 +101,7 @@ impl Future for Pause {
 /// Nothing is accepted before this is polled and there is a connection: a loop that does something else, or nothing at
 /// all, takes neither a client nor the kernel's wake-up for one, so another loop or process with the same listener
 /// serves it. On the ring that takes two steps. An operation waits until the listener has a connection
-/// ([`PollListener`]); then accept4(2) is called, or the ring accepts into its table, and neither waits.
+/// ([`PollListener`]); then accept4(2) is called, or the ring accepts, and neither waits.
 pub(super) struct Accepting {
     acceptor: Rc<Acceptor>,
     /// Into the ring's table.
@@ -171,10 +171,12 @@ impl Accepting {
 
     /// Accepts what the ring has reported: gives the next state, or the result.
     fn take(&self, pass: Pass, driver: &Driver) -> Result<State, io::Result<Accepted>> {
-        if self.direct && driver.has_direct_descriptors() {
-            return Ok(State::Asking(Submission::new(Accept::new(pass, true))));
+        let on_ring = driver.accepts_on_ring(&self.acceptor.endpoint.descriptor, self.direct);
+        let accept = Accept::new(pass, on_ring && self.direct);
+        if on_ring {
+            return Ok(State::Asking(Submission::new(accept)));
         }
-        let (answer, pass) = driver.call_now(Accept::reported(pass));
+        let (answer, pass) = driver.call_now(accept);
         self.answered(answer, pass)
     }
 

@@ -84,9 +84,10 @@ impl TcpListener {
     /// Takes a listener of the standard library over.
     ///
     /// O_NONBLOCK is set, and stays so: accept4(2) has no flag of its own to keep it from waiting, and other loops may share
-    /// the listener. Keep it set on every clone: where it is cleared, and another loop takes the client between the report
-    /// of it and accept4(2), the loop waits there for the next client. The selector asks poll(2) right before each accept,
-    /// which makes that rare; the proactor does not.
+    /// the listener. Other code may clear it. From Linux 6.10 on that never stops the proactor's loop: the ring accepts, which
+    /// needs no flag. The selector, and the proactor on older kernels, look at the flag right before each accept4(2) and set
+    /// it again. What remains is a clear between these two calls: if another loop has taken the client as well, this one
+    /// waits for the next client. Since the flag is set again, an accept on a clone in other code may give `WouldBlock`.
     ///
     /// # Errors
     /// Those of fcntl(2), and on the proactor of epoll_create1(2) and epoll_ctl(2).
@@ -152,8 +153,8 @@ impl TcpListener {
         Quiesce::of(&self.acceptor.endpoint)
     }
 
-    /// Gives the descriptor away. Connections that nobody has accepted stay in its backlog; the vector is empty, since none is
-    /// accepted ahead.
+    /// Gives the descriptor away. Connections that nobody has accepted stay in its backlog. The vector has one only if the
+    /// future of an accept was dropped after the ring had accepted for it.
     ///
     /// # Errors
     /// `ResourceBusy` while futures of this listener are still there; it is closed then.

@@ -24,7 +24,7 @@ use socket2::SockRef;
 
 use super::Completion;
 use super::standing::{Buffers, Standing};
-use crate::sys::{set_status_flags, status_flags};
+use crate::sys::{set_nonblock, set_status_flags, status_flags};
 
 /// What an entry names: a descriptor of the process, or a slot in the ring's own table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -316,9 +316,7 @@ impl Descriptor {
     /// Sets O_NONBLOCK for as long as the runtime has it. The flag belongs to the open file description, which other
     /// descriptors may share, of this process and of others.
     pub(crate) fn make_nonblocking(&self) -> io::Result<()> {
-        let flags = status_flags(self.raw())?;
-        if flags & libc::O_NONBLOCK == 0 {
-            set_status_flags(self.raw(), flags | libc::O_NONBLOCK)?;
+        if set_nonblock(self.raw())? {
             self.made_nonblocking.set(true);
         }
         Ok(())

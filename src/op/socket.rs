@@ -3,8 +3,10 @@
 //!
 //! Facts that shape this file: sends carry MSG_NOSIGNAL, so that a closed peer is EPIPE and never SIGPIPE.
 //! Accept asks for the peer's address: getpeername(2) has none of a connection that was reset in the backlog. An accept
-//! never waits: one that does takes the kernel's wake-up for a client, and the client, although its loop may be away. A
-//! receive of zero bytes is answered here, since the kernel would wait for data in some protocols.
+//! never waits: one that does takes the kernel's wake-up for a client, and the client, although its loop may be away. The
+//! ring has a flag for that, accept4(2) only O_NONBLOCK of the listener, which others may clear. To ask poll(2) first does
+//! not help: another loop may take the client in between. A receive of zero bytes is answered here, since the kernel would
+//! wait for data in some protocols.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -331,8 +333,8 @@ pub(crate) struct Accept {
 
 /// Where the connection goes, or comes from.
 enum Source {
-    /// Among the process's descriptors. True if the listener has just been reported to have a connection.
-    Process(Address, bool),
+    /// Among the process's descriptors.
+    Process(Address),
     /// Into the ring's table, in which no place has been set aside yet.
     Direct,
     Table(Vacancy),
@@ -345,20 +347,15 @@ enum Source {
 impl Accept {
     /// The pass is one of the receiving side; `direct` asks for a direct descriptor.
     pub(crate) fn new(pass: Pass, direct: bool) -> Self {
-        let source = if direct { Source::Direct } else { Source::Process(Address::default(), false) };
+        let source = if direct { Source::Direct } else { Source::Process(Address::default()) };
         Accept { pass, source }
-    }
-
-    /// One of a listener that has just been reported to have a connection.
-    pub(crate) fn reported(pass: Pass) -> Self {
-        Accept { pass, source: Source::Process(Address::default(), true) }
     }
 
     fn finish(source: Source, completion: Completion) -> io::Result<Accepted> {
         let (into, address) = match source {
             Source::Early(accepted) => return Ok(*accepted),
             Source::Failed(error) => return Err(error),
-            Source::Process(address, _) => (None, Some(address)),
+            Source::Process(address) => (None, Some(address)),
             Source::Table(vacancy) => (Some(vacancy), None),
             Source::Direct => (None, None),
         };
@@ -424,7 +421,7 @@ impl Op for Accept {
         if let Source::Direct = self.source {
             self.source = match self.pass.endpoint().descriptor.vacancy() {
                 Ok(Some(vacancy)) => Source::Table(vacancy),
-                Ok(None) => Source::Process(Address::default(), false),
+                Ok(None) => Source::Process(Address::default()),
                 Err(error) => Source::Failed(error),
             };
         }
@@ -435,7 +432,7 @@ impl Op for Accept {
         let fd = self.pass.endpoint().descriptor.fd();
         let null = std::ptr::null_mut::<libc::sockaddr>();
         let (address, len, into, flags) = match &mut self.source {
-            Source::Process(address, _) => (
+            Source::Process(address) => (
                 address.bytes.as_mut_ptr().cast::<libc::sockaddr>(),
                 &raw mut address.len,
                 None,
@@ -455,20 +452,15 @@ impl Op for Accept {
 
     fn call(&mut self) -> Call {
         let fd = self.pass.endpoint().descriptor.raw();
-        let reported = matches!(self.source, Source::Process(_, true));
         let (address, len) = match &mut self.source {
-            Source::Process(address, _) => {
-                (address.bytes.as_mut_ptr() as usize, &raw mut address.len as usize)
-            }
+            Source::Process(address) => (address.bytes.as_mut_ptr() as usize, &raw mut address.len as usize),
             _ => (0, 0),
         };
         // SAFETY: the address and its length are part of this operation; or both pointers are null, and none is
         // asked for.
         let call =
             unsafe { Call::new(libc::SYS_accept4, [fd as usize, address, len, ACCEPT_FLAGS as usize]) };
-        // No flag keeps accept4(2) from waiting on a listener that has been made blocking.
-        let ask_first = self.pass.endpoint().descriptor.is_lent() && !reported;
-        if ask_first { call.if_ready(libc::POLLIN) } else { call }
+        if self.pass.endpoint().descriptor.is_lent() { call.nonblocking() } else { call }
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

@@ -8,9 +8,11 @@
 //! It does not know what its arguments mean: whoever builds one vouches for its pointers.
 
 use std::ffi::CStr;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 use libc::{c_int, c_long};
+
+use super::set_nonblock;
 
 /// A system call, ready to be made.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +25,8 @@ pub(crate) struct Call {
     opens: bool,
     /// Events of poll(2), of which one must be there: otherwise the call is not made. Zero asks for none.
     needs: i16,
+    /// Whether O_NONBLOCK is set first on its descriptor, where it is not.
+    sets_nonblock: bool,
     /// It is openat(2), and is made with O_NONBLOCK if it finds a FIFO.
     looks_for_fifo: bool,
     how: How,
@@ -59,6 +63,7 @@ impl Call {
             repeatable: true,
             opens: false,
             needs: 0,
+            sets_nonblock: false,
             looks_for_fifo: false,
             how: How::AsItIs,
         }
@@ -68,6 +73,12 @@ impl Call {
     /// answers EAGAIN. For calls that no flag keeps from waiting on a blocking descriptor.
     pub(crate) fn if_ready(self, events: i16) -> Self {
         Call { needs: events, ..self }
+    }
+
+    /// The same call, made when O_NONBLOCK is set for the descriptor in its first argument; where it is not, it is set
+    /// first. For accept4(2): no flag keeps that from waiting, and what poll(2) reports may be gone by then.
+    pub(crate) fn nonblocking(self) -> Self {
+        Call { sets_nonblock: true, ..self }
     }
 
     /// The same read(2) or write(2), which answers EAGAIN in the place of waiting, whatever the flags of the open file
@@ -144,6 +155,11 @@ impl Call {
     pub(crate) fn run(self) -> i32 {
         if self.needs != 0 && !self.is_ready(self.needs, 0) {
             return -libc::EAGAIN;
+        }
+        if self.sets_nonblock
+            && let Err(error) = set_nonblock(self.arguments[0] as RawFd)
+        {
+            return -error.raw_os_error().unwrap_or(libc::EIO);
         }
         let answer = self.ask();
         if answer < 0 {

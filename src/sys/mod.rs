@@ -46,6 +46,16 @@ pub(crate) fn set_status_flags(fd: RawFd, flags: libc::c_int) -> io::Result<()> 
     check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags) }).map(drop)
 }
 
+/// Sets O_NONBLOCK where it is not set. True if it was not.
+pub(crate) fn set_nonblock(fd: RawFd) -> io::Result<bool> {
+    let flags = status_flags(fd)?;
+    let was_clear = flags & libc::O_NONBLOCK == 0;
+    if was_clear {
+        set_status_flags(fd, flags | libc::O_NONBLOCK)?;
+    }
+    Ok(was_clear)
+}
+
 /// What the monotonic clock shows: see clock_gettime(2), CLOCK_MONOTONIC.
 pub(crate) fn monotonic() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::task::Poll;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use proactor::fs::File;
@@ -20,7 +21,10 @@ tests! {
     t133_a_connection_that_was_reset_before_its_accept_is_accepted,
     t134_a_port_is_free_at_once_after_a_hard_end,
     t135_a_pending_accept_takes_nothing_before_it_is_polled,
-    t136_a_listener_dropped_outside_its_loop_is_closed_at_once;
+    t136_a_listener_dropped_outside_its_loop_is_closed_at_once,
+    t193_a_blocking_listener_whose_client_has_gone_stops_no_loop,
+    t193_loops_that_share_a_blocking_listener_all_go_on,
+    t193_a_client_accepted_for_a_dropped_future_is_not_lost;
     proactor:
     t137_a_blocking_listener_does_not_stop_the_loop,
 }
@@ -408,5 +412,122 @@ fn t137_a_blocking_listener_does_not_stop_the_loop<R: Runtime>() {
             drop(shared);
         });
         end(runtime);
+    }
+}
+
+/// A listener that is made blocking may have lost its client to another when the loop comes to accept it.
+fn t193_a_blocking_listener_whose_client_has_gone_stops_no_loop<R: Runtime>() {
+    for config in machines::<R>() {
+        let runtime = R::with_config(&config).unwrap();
+        runtime.block_on(async {
+            for direct in [false, true] {
+                let shared = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+                let address = shared.local_addr().unwrap();
+                let listener = Listener::new(direct, &shared);
+                for _ in 0..3 {
+                    shared.set_nonblocking(false).unwrap();
+                    let mut serve = Box::pin(listener.serve());
+                    assert!(poll_once(&mut serve).await.is_pending());
+                    turns(2).await;
+                    let first = std::net::TcpStream::connect(address).unwrap();
+                    turns(2).await; // the loop hears of the client
+                    let (taken, _) = shared.accept().unwrap();
+                    for _ in 0..3 {
+                        assert!(poll_once(&mut serve).await.is_pending());
+                        turns(2).await;
+                    }
+                    drop((taken, first));
+                    let second = std::net::TcpStream::connect(address).unwrap();
+                    serve.await;
+                    served(second);
+                }
+            }
+        });
+        runtime.block_on(nothing_is_left(&runtime));
+        end(runtime);
+    }
+}
+
+/// The ring may have accepted for a future that is dropped then.
+fn t193_a_client_accepted_for_a_dropped_future_is_not_lost<R: Runtime>() {
+    for config in machines::<R>() {
+        let runtime = R::with_config(&config).unwrap();
+        runtime.block_on(async {
+            for (gives_away, before_drop) in [(false, 0), (false, 2), (true, 2)] {
+                let shared = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+                let address = shared.local_addr().unwrap();
+                let listener = TcpListener::from_std(shared).unwrap();
+                let mut accept = listener.accept();
+                assert!(poll_once(&mut accept).await.is_pending());
+                turns(2).await;
+                let client = std::net::TcpStream::connect(address).unwrap();
+                turns(2).await;
+                if let Poll::Ready(accepted) = poll_once(&mut accept).await {
+                    // No ring accepts.
+                    assert_eq!(accepted.unwrap().1, client.local_addr().unwrap());
+                    continue;
+                }
+                turns(before_drop).await;
+                drop(accept);
+                if gives_away {
+                    let (_listener, connections) = listener.into_owned_fd().await.unwrap();
+                    let [connection] = <[_; 1]>::try_from(connections).unwrap();
+                    let connection = std::net::TcpStream::from(connection);
+                    assert_eq!(connection.peer_addr().unwrap(), client.local_addr().unwrap());
+                } else {
+                    assert_eq!(listener.accept().await.unwrap().1, client.local_addr().unwrap());
+                }
+            }
+        });
+        runtime.block_on(nothing_is_left(&runtime));
+        end(runtime);
+    }
+}
+
+/// Every client wakes all loops, and one of them gets it.
+fn t193_loops_that_share_a_blocking_listener_all_go_on<R: Runtime>() {
+    const CLIENTS: usize = 100;
+    for config in machines::<R>() {
+        let shared = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = shared.local_addr().unwrap();
+        let over = Arc::new(AtomicBool::new(false));
+        let counts: Arc<[AtomicUsize; 2]> = Arc::default();
+        let loops = [0, 1].map(|own| {
+            let (listener, over, counts) = (shared.try_clone().unwrap(), over.clone(), counts.clone());
+            let config = config.clone();
+            std::thread::spawn(move || {
+                let runtime = R::with_config(&config).unwrap();
+                runtime.block_on(async {
+                    let listener = Listener::new(false, &listener);
+                    let server = proactor::spawn(async move {
+                        loop {
+                            listener.serve().await;
+                        }
+                    });
+                    while !over.load(Ordering::SeqCst) {
+                        turns(1).await;
+                        counts[own].fetch_add(1, Ordering::SeqCst);
+                    }
+                    assert!(server.cancel().await.is_err());
+                });
+                end(runtime);
+            })
+        });
+        let both_go_on = || {
+            for count in counts.iter() {
+                let before = count.load(Ordering::SeqCst);
+                while count.load(Ordering::SeqCst) < before + 5 {
+                    std::thread::yield_now();
+                }
+            }
+        };
+        both_go_on();
+        for _ in 0..CLIENTS {
+            shared.set_nonblocking(false).unwrap();
+            served(std::net::TcpStream::connect(address).unwrap());
+            both_go_on();
+        }
+        over.store(true, Ordering::SeqCst);
+        loops.into_iter().for_each(|handle| handle.join().unwrap());
     }
 }
