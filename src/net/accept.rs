@@ -154,6 +154,16 @@ impl Accepting {
         &self.acceptor.endpoint
     }
 
+    /// The runtime of the listener.
+    ///
+    /// # Panics
+    /// When it is not the one that runs here: an accept makes an object, which belongs to the runtime that polls it.
+    fn home(&self) -> Rc<Driver> {
+        let driver = current().unwrap_or_else(|| no_runtime(Accept::NAME));
+        driver.check_home(self.acceptor.endpoint.descriptor.home(), Accept::NAME);
+        driver
+    }
+
     fn enter(&self) -> State {
         State::Entering(Pass::new(&self.acceptor.endpoint, Side::Receive))
     }
@@ -196,6 +206,7 @@ impl Future for Accepting {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        let driver = this.home();
         loop {
             let next = match &mut this.state {
                 State::New => match this.acceptor.pause().filter(|_| !this.cancelled) {
@@ -209,14 +220,12 @@ impl Future for Accepting {
                 State::Entering(_) if this.cancelled => Err(Err(cancelled())),
                 State::Entering(pass) => {
                     ready!(pass.poll_enter(cx));
-                    let driver = current().unwrap_or_else(|| no_runtime(Accept::NAME));
                     let before = std::mem::replace(&mut this.state, State::Over);
                     let State::Entering(pass) = before else { unreachable!("matched above") };
                     Ok(this.begin(pass, &driver))
                 }
                 State::Waiting(_, step) => {
                     let ended = ready!(Pin::new(step).poll(cx));
-                    let driver = current().unwrap_or_else(|| no_runtime(Accept::NAME));
                     let before = std::mem::replace(&mut this.state, State::Over);
                     let State::Waiting(pass, _) = before else { unreachable!("matched above") };
                     ended.map_err(Err).and_then(|()| this.take(pass, &driver))

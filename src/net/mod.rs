@@ -71,7 +71,8 @@
 //! cargo run --release -- --cores same --rounds 7 --seconds 0.3 --only churn-64-64,churn-4k-64 --runtimes bare-ring,bare-multishot,proactor,proactor-direct,proactor-owned,monoio,compio,tokio
 //! ```
 //!
-//! An object belongs to the runtime in which it was made and stays on its thread:
+//! An object belongs to the runtime in which it was made. An operation that would begin in another one panics and says so;
+//! an accept, which makes an object, panics there also when it had begun in its own. And an object stays on its thread:
 //! ```compile_fail,E0277
 //! # async fn example(stream: proactor::net::TcpStream) {
 //! std::thread::spawn(move || drop(stream));

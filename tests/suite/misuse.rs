@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::{Future, pending};
+use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::mpsc;
@@ -21,6 +22,8 @@ tests! {
     futures_polled_outside_a_runtime_name_the_cure,
     objects_made_outside_a_runtime_name_the_cure,
     an_object_of_one_runtime_panics_in_another,
+    t194_an_accept_that_had_begun_panics_in_another_runtime,
+    t194_an_accept_that_had_begun_panics_after_its_runtime,
     a_stream_does_not_hang_after_its_runtime,
     a_read_that_had_begun_does_not_hang_after_its_runtime,
     a_sleep_of_an_ended_runtime_panics_with_the_cure,
@@ -115,6 +118,53 @@ fn an_object_of_one_runtime_panics_in_another<R: Runtime>() {
     drop((stream, listener, socket));
     end(second);
     end(first);
+}
+
+/// An accept makes a stream, which would belong to the other runtime.
+fn t194_an_accept_that_had_begun_panics_in_another_runtime<R: Runtime>() {
+    let (first, second) = (R::new().unwrap(), R::new().unwrap());
+    let refused = |message: String| assert!(message.contains("belongs to another runtime"), "{message}");
+    for is_lent in [false, true] {
+        let listener = first.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        if is_lent {
+            let _ = listener.as_fd();
+        }
+        let mut accept = listener.accept();
+        first.block_on(async {
+            assert!(poll_once(&mut accept).await.is_pending());
+            turns(2).await;
+        });
+        refused(panic_of(|| second.block_on(poll_once(&mut accept))));
+        let client = std::net::TcpStream::connect(address).unwrap();
+        refused(panic_of(|| second.block_on(poll_once(&mut accept))));
+        first.block_on(turns(2)); // it hears of the client
+        refused(panic_of(|| second.block_on(poll_once(&mut accept))));
+        names_run("accept", &panic_of(|| poll_by_hand(Pin::new(&mut accept))));
+        // Nothing is spoilt in the first.
+        let (stream, peer) = first.block_on(&mut accept).unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+        drop((stream, listener));
+    }
+    end(second);
+    end(first);
+}
+
+fn t194_an_accept_that_had_begun_panics_after_its_runtime<R: Runtime>() {
+    let first = R::new().unwrap();
+    let listener = first.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let [mut begun, new] = [(); 2].map(|()| listener.accept());
+    first.block_on(async {
+        assert!(poll_once(&mut begun).await.is_pending());
+        turns(2).await;
+    });
+    end(first);
+    let second = R::new().unwrap();
+    for accept in [begun, new] {
+        let message = panic_of(|| second.block_on(accept));
+        assert!(message.contains("belongs to another runtime"), "{message}");
+    }
+    end(second);
 }
 
 fn a_stream_does_not_hang_after_its_runtime<R: Runtime>() {
