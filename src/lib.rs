@@ -220,5 +220,6 @@ pub use runtime::leak::Leak;
 pub use runtime::report::{Backend, FeatureReport, Live, Report, Shutdown, Stats};
 pub use runtime::rng::random;
 pub use runtime::runner::Runner;
+pub use runtime::testing::{Tester, test};
 pub use runtime::{Auto, Budget, Embed, Proactor, Runtime, Selector, Turn, Wait, run};
 pub use task::{spawn, spawn_blocking, yield_now};

@@ -10,6 +10,8 @@
 //! LESSON_SPEED=10 cargo run --example lesson_03_count          # seconds of 100 ms
 //! ```
 //!
+//! New to async programs? [The basics](basics) explain the terms that the lessons use, and which function to take for what.
+//!
 //! Of Python this guide says what CPython 3.11 does, and names the version where something is newer.
 //!
 //! # A loop
@@ -116,8 +118,8 @@
 //!   to keep a strong one.) [`JoinHandle::cancel_on_drop`] makes a handle that takes its task along.
 //! - *Cancelling who awaits* a task cancels that task too in Python, unless it is shielded. Here it does not: the handle is
 //!   dropped, and the task goes on, unless its handle was made by `cancel_on_drop`.
-//! - *Awaited*, a handle is used up. A Python task can be awaited again, and by several; here what several want is sent
-//!   through a [`watch`](crate::sync::watch) channel, say, or an [`Event`](crate::sync::Event) tells of it.
+//! - *Awaited*, a handle is used up. A Python task can be awaited again, and by several; here what several want is a
+//!   [`SharedPromised`](crate::task::SharedPromised), say, which the task settles, or a [`watch`](crate::sync::watch) channel.
 //! - *A task that fails* gives its `Result` like any value. A panic is caught, and is the handle's
 //!   [`JoinError::Panicked`]. If nobody takes it, it goes to [`Config::on_unhandled`], which is "Task exception was never
 //!   retrieved". An `Err` that nobody takes goes there for tasks that were started by [`try_spawn`], and for no others: only
@@ -165,7 +167,7 @@
 //! ```
 //!
 //! - Its children are no tasks, but futures that the group polls: so they can borrow. They are not in the list of tasks, and
-//!   `task::current` is the task around. The children of a [`TaskGroup`](crate::task::TaskGroup) are tasks, and borrow nothing.
+//!   `task::current` is the task around; their task-locals are their own, as those of Python's tasks. The children of a [`TaskGroup`](crate::task::TaskGroup) are tasks, and borrow nothing.
 //! - A task that is cancelled while its group is ending goes on waiting for the children, and the body gets the request, as in
 //!   Python. From the second one on so do children that are no tasks, which nobody else could cancel.
 //! - What fails is a child that gives an `Err`. One that panics ends the group as well, and the panic goes on when all have
@@ -219,7 +221,8 @@
 //!
 //! *Lesson 13, `13_cancel.rs`.* `task.cancel()` is [`JoinHandle::request_cancel`]; [`JoinHandle::cancel`] also waits for the
 //! end, and tells what became of it. A task is stopped at an await and nowhere else, and one that has not begun never begins.
-//! So far both are alike. But Python *raises* `CancelledError` at the await, and the coroutine goes on from there through its
+//! So far both are alike. A task that *returns* while a request is pending, without another await, is cancelled in Python,
+//! and its result is lost; here the result stands. And at the await Python *raises* `CancelledError`, and the coroutine goes on from there through its
 //! `except` and `finally` blocks, which may await. Rust *drops* the future: destructors run, from the inside out, and can't
 //! await. In their place there are:
 //!
@@ -259,7 +262,8 @@
 //! [`Future::poll`], which is called, and answers `Ready` or `Pending`. `Pending` is a promise:
 //! that somebody calls the waker when it is worth polling again. There is nothing else below an async function.
 //! [`IntoFuture`] makes something awaitable that is not a future itself. What a callback will settle
-//! is a [`promise`](crate::task::promise()), asyncio's `Future`.
+//! is a [`promise`](crate::task::promise()), asyncio's `Future`. Two differences: a task that is cancelled while it awaits one
+//! leaves the promise open, where asyncio cancels it; and an error that is set and never taken is dropped without a word.
 //!
 //! # Generators and loops over them
 //!
@@ -302,6 +306,23 @@
 //! for each; the proactor hands over what it wants done, and gets results. On a proactor asyncio has no `add_reader`; here
 //! there is [one](crate::task::LocalHandle::add_reader) on both.
 //!
+//! Test your program on both. [`proactor::test`](fn@crate::test), Python's `IsolatedAsyncioTestCase`, runs the body of a test on
+//! each, with a time limit, and skips the proactor where the kernel refuses it:
+//!
+//! ```
+//! use proactor::net::{TcpListener, TcpStream};
+//!
+//! proactor::test(async || {
+//!     let listener = TcpListener::bind("127.0.0.1:0").await?;
+//!     let client = TcpStream::connect(listener.local_addr()?).await?;
+//!     let (server, _peer) = listener.accept().await?;
+//!     server.write_all("hello").await?;
+//!     let (_count, message) = client.read_exact([0; 5]).await?;
+//!     assert_eq!(message, *b"hello");
+//!     std::io::Result::Ok(())
+//! });
+//! ```
+//!
 //! # The table
 //!
 //! [asyncio's names](names), one by one, are a page of their own.
@@ -328,4 +349,5 @@
 //! [`timeout_scope`]: crate::time::timeout_scope()
 #![forbid(unsafe_code)]
 
+pub mod basics;
 pub mod names;

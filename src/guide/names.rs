@@ -28,6 +28,7 @@
 //! | `ProactorEventLoop` | [`Proactor`](crate::Proactor) |
 //! | `EventLoop` (3.13) | [`Auto`](crate::Auto) |
 //! | `AbstractEventLoop` | [`Runtime`](crate::Runtime); [`Embed`](crate::Embed), to drive it from another loop |
+//! | `unittest.IsolatedAsyncioTestCase` | [`proactor::test`](fn@crate::test), on both backends; [`Tester`](crate::Tester) |
 //!
 //! # Tasks
 //!

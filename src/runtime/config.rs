@@ -276,6 +276,10 @@ impl Config {
         self
     }
 
+    pub(super) fn has_on_unhandled(&self) -> bool {
+        self.on_unhandled.is_some()
+    }
+
     /// Whom to tell of each task that is started, before it runs; asyncio's `set_task_factory`, as far as it looks on. A
     /// panic of the hook ends there.
     pub fn on_spawn(mut self, hook: impl Fn(&Task) + Send + Sync + 'static) -> Self {

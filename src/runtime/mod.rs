@@ -19,6 +19,7 @@ pub(crate) mod report;
 mod required;
 pub(crate) mod rng;
 pub(crate) mod runner;
+pub(crate) mod testing;
 
 use std::future::Future;
 use std::io;
@@ -394,22 +395,28 @@ runtime! {
 /// The variable by which the user of a program decides for [`Auto`].
 const VARIABLE: &str = "PROACTOR_BACKEND";
 
+/// The backend that the variable asks for.
+fn wish() -> io::Result<Option<Backend>> {
+    let wish = std::env::var_os(VARIABLE).unwrap_or_default();
+    match wish.to_str() {
+        Some("") => Ok(None),
+        Some("proactor") => Ok(Some(Backend::Proactor)),
+        Some("selector") => Ok(Some(Backend::Selector)),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "{VARIABLE} is {wish:?}: the right values are \"proactor\" and \"selector\", or unset it"
+            ),
+        )),
+    }
+}
+
 fn automatic(config: &Config) -> io::Result<Core> {
-    let wish = std::env::var_os(VARIABLE);
-    match wish.as_ref().map(|wish| wish.to_str()) {
-        None | Some(Some("")) => {}
-        Some(Some("proactor")) => return Core::proactor(config),
-        Some(Some("selector")) => {
+    match wish()? {
+        None => {}
+        Some(Backend::Proactor) => return Core::proactor(config),
+        Some(Backend::Selector) => {
             return Core::selector(config, Some(format!("{VARIABLE}=selector asks for it")));
-        }
-        Some(_) => {
-            let wish = wish.unwrap_or_default();
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!(
-                    "{VARIABLE} is {wish:?}: the right values are \"proactor\" and \"selector\", or unset it"
-                ),
-            ));
         }
     }
     config.check()?;

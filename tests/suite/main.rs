@@ -81,6 +81,7 @@ mod storm;
 mod task_sets;
 mod tasks;
 mod tcp;
+mod testing;
 mod time;
 mod timeouts;
 mod udp;
@@ -112,6 +113,7 @@ fn tests() -> Vec<Test> {
         promises::tests(),
         eager::tests(),
         hooks::tests(),
+        testing::tests(),
         time::tests(),
         tcp::tests(),
         udp::tests(),
