@@ -44,6 +44,11 @@ pub(crate) fn allow_many_sockets() {
     }
 }
 
+/// How many files this process may have open.
+pub(crate) fn descriptor_limit() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft)
+}
+
 /// The folder `compare` in Cargo's target folder: the one that this executable
 /// lies in, or else what the environment says, or else `target` right here.
 pub(crate) fn output_directory() -> PathBuf {

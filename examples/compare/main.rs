@@ -56,17 +56,19 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
         eprintln!("warning: built without --release, so the figures say little");
     }
     machine::allow_many_sockets();
+    report::prepare()?;
     let results = compare::run(args)?;
-    let directory = report::write(&results)?;
+    // Printed first: a report that cannot be written does not cost the figures.
     if args.json {
         println!("{}", report::json(&results)?);
     } else {
         println!("{}", report::table(&results));
     }
-    eprintln!("report: {}", directory.join("report.html").display());
     let broken = results.failures();
     for line in &broken {
         eprintln!("error: {line}");
     }
+    let directory = report::write(&results)?;
+    eprintln!("report: {}", directory.join("report.html").display());
     Ok(if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

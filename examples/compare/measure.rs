@@ -16,6 +16,7 @@ use crate::{
     child::{Event, Spec},
     failure::Failure,
     load::Load,
+    machine,
     probe::histogram,
     programs::Program,
     stats::Sample,
@@ -25,9 +26,27 @@ use crate::{
 /// and again at its end, before it counts as hung.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Descriptors that each process needs beside those of its connections.
+const OTHER_DESCRIPTORS: u64 = 32;
+
+/// Fails if the clients of so many connections, or their server, would run out of descriptors.
+fn check_descriptors(connections: usize) -> Result<(), Failure> {
+    let (needed, limit) = (connections as u64 + OTHER_DESCRIPTORS, machine::descriptor_limit());
+    if limit >= needed {
+        return Ok(());
+    }
+    Err(Failure::Broken(format!(
+        "{connections} connections need {needed} descriptors, and the limit is {limit}: raise it with `ulimit -n {}`",
+        needed.next_power_of_two(),
+    )))
+}
+
 /// Starts the process that `spec` describes, puts load on it if it is a
 /// server, and returns what it measured.
 pub(crate) fn measure(spec: &Spec) -> Result<Sample, Failure> {
+    if let Program::Echo { connections, .. } = spec.program {
+        check_descriptors(connections)?;
+    }
     let mut process = Process::start(spec)?;
     let measured = match spec.program {
         Program::Echo { connections, bytes } => serve_load(&mut process, spec, connections, bytes),
@@ -57,6 +76,8 @@ fn serve_load(
         let clients = scope.spawn(|| load.run());
         let sample = process.sample(spec);
         stop.store(true, Ordering::Relaxed);
+        // Clients that failed first are why the server seems to hang.
+        let clients_failed = sample.is_err() && clients.is_finished();
         if sample.is_err() {
             // A server that hangs would keep its clients waiting.
             process.kill();
@@ -65,6 +86,7 @@ fn serve_load(
         // A wrong byte outweighs whatever else went wrong.
         let latency = match (&sample, latency) {
             (_, Err(wrong @ Failure::Wrong(_))) => return Err(wrong),
+            (Err(_), Err(failure)) if clients_failed => return Err(failure),
             (Err(_), _) => histogram(),
             (Ok(_), latency) => latency?,
         };

@@ -4,7 +4,7 @@ use plotters::style::RGBColor;
 
 use super::{
     format,
-    plots::{Mark, Plot, Row, Span, colour},
+    plots::{Mark, NARROW, Plot, Row, Span, WIDE, colour},
 };
 use crate::{
     compare::{Measured, Results},
@@ -19,6 +19,8 @@ pub(crate) struct Figure {
     pub(crate) name: &'static str,
     pub(crate) caption: String,
     pub(crate) svg: String,
+    /// The same for a narrow screen.
+    pub(crate) narrow: String,
 }
 
 type Figures = Metrics<Option<Spread>>;
@@ -94,7 +96,10 @@ pub(crate) fn all(results: &Results) -> Result<Vec<Figure>, Failure> {
             .to_owned(),
         latency(results),
     ));
-    plots.into_iter().map(|(name, caption, plot)| Ok(Figure { name, caption, svg: plot.svg()? })).collect()
+    let figure = |(name, caption, plot): (_, _, Plot)| {
+        Ok(Figure { name, caption, svg: plot.svg(WIDE)?, narrow: plot.svg(NARROW)? })
+    };
+    plots.into_iter().map(figure).collect()
 }
 
 fn about_ratio() -> String {

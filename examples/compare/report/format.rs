@@ -56,3 +56,12 @@ pub(crate) fn ratio(value: f64) -> String {
 pub(crate) fn range(spread: &Spread) -> String {
     format!("{}–{}", digits(spread.low_quartile), digits(spread.high_quartile))
 }
+
+/// The quartiles of a ratio in at most nine columns, for the table.
+pub(crate) fn short_range(spread: &Spread) -> String {
+    let short = |value: f64| match value {
+        value if value < 0.1 => format!("{value:.3}").trim_start_matches('0').to_owned(),
+        value => digits(value),
+    };
+    format!("{}–{}", short(spread.low_quartile), short(spread.high_quartile))
+}

@@ -26,10 +26,13 @@ pub(crate) fn page(results: &Results, figures: &[Figure]) -> String {
     page += "<h2>Plots</h2>\n";
     for figure in figures {
         // As a part of the page an SVG needs no XML declaration.
-        let svg = figure.svg.find("<svg").map_or("", |at| &figure.svg[at..]);
+        let part = |svg: &str| svg.find("<svg").map_or(String::new(), |at| svg[at..].to_owned());
         page += &format!(
-            "<figure id=\"{}\">\n{svg}\n<figcaption>{}</figcaption>\n</figure>\n",
+            "<figure id=\"{}\">\n<div class=\"broad\">{}</div>\n<div class=\"narrow\">{}</div>\n\
+             <figcaption>{}</figcaption>\n</figure>\n",
             figure.name,
+            part(&figure.svg),
+            part(&figure.narrow),
             escape(&figure.caption),
         );
     }

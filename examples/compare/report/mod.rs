@@ -17,6 +17,19 @@ pub(crate) fn json(results: &Results) -> Result<String, Failure> {
     Ok(serde_json::to_string_pretty(results)?)
 }
 
+/// Fails before anything is measured if the report can't be written.
+pub(crate) fn prepare() -> Result<(), Failure> {
+    let directory = machine::output_directory();
+    let trial = directory.join("trial");
+    let tried = fs::create_dir_all(&directory)
+        .and_then(|()| fs::write(&trial, "trial"))
+        .and_then(|()| fs::remove_file(&trial));
+    tried.map_err(|error| {
+        let cure = "build into a folder that is writable: CARGO_TARGET_DIR=FOLDER cargo run ...";
+        Failure::Broken(format!("the report can't be written to {}: {error}; {cure}", directory.display()))
+    })
+}
+
 /// Writes the page, each plot and the JSON document; returns their folder.
 pub(crate) fn write(results: &Results) -> Result<PathBuf, Failure> {
     let directory = machine::output_directory();
@@ -29,6 +42,7 @@ pub(crate) fn write(results: &Results) -> Result<PathBuf, Failure> {
     let plots = figures::all(results)?;
     for plot in &plots {
         save(&format!("{}.svg", plot.name), &plot.svg)?;
+        save(&format!("{}-narrow.svg", plot.name), &plot.narrow)?;
     }
     save("report.json", &json(results)?)?;
     save("report.html", &html::page(results, &plots))?;

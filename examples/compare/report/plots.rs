@@ -23,10 +23,65 @@ use plotters::{
 use super::{format, html::escape};
 use crate::{failure::Failure, stats::Side};
 
-pub(crate) const WIDTH: u32 = 980;
-const LEFT: u32 = 142;
-const TOP: u32 = 118;
+/// Where things are, for a screen of its width. Text is drawn in the size in which it is to be read: a plot is not scaled
+/// down, it is drawn again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    width: i32,
+    left: u32,
+    /// The edge beside the outermost text.
+    margin: i32,
+    /// Of a column of numbers, and how many of them there is room for: the last ones.
+    column: i32,
+    columns: usize,
+    title: u32,
+    text: u32,
+    /// A legend below one another instead of side by side.
+    is_legend_stacked: bool,
+    /// Ticks between the decades.
+    is_axis_dense: bool,
+}
+
+pub(crate) const WIDE: Layout = Layout {
+    width: 980,
+    left: 142,
+    margin: 16,
+    column: 92,
+    columns: 3,
+    title: 25,
+    text: 17,
+    is_legend_stacked: false,
+    is_axis_dense: true,
+};
+
+/// For a telephone, and a narrow column of text.
+pub(crate) const NARROW: Layout = Layout {
+    width: 370,
+    left: 106,
+    margin: 4,
+    column: 76,
+    columns: 1,
+    title: 19,
+    text: 16,
+    is_legend_stacked: true,
+    is_axis_dense: false,
+};
+
 const BOTTOM: u32 = 62;
+const LEGEND_LINE: u32 = 22;
+
+/// Colours for the dark, in the place of those that are drawn.
+const DARK: [(&str, &str); 8] = [
+    ("#FFFFFF", "#15191d"),
+    ("#22282E", "#e4e8eb"),
+    ("#5C6670", "#a3adb6"),
+    ("#E1E5E9", "#343b42"),
+    ("#868E96", "#98a1a9"),
+    ("#0072B2", "#53b4f0"),
+    ("#D55E00", "#ff8b45"),
+    ("#000000", "#e4e8eb"),
+];
+
 const INK: RGBColor = RGBColor(0x22, 0x28, 0x2e);
 const FAINT: RGBColor = RGBColor(0x5c, 0x66, 0x70);
 const GRID: RGBColor = RGBColor(0xe1, 0xe5, 0xe9);
@@ -132,36 +187,56 @@ impl Mark {
 
 impl Plot {
     /// The plot as an SVG document with a title for those who cannot see it.
-    pub(crate) fn svg(&self) -> Result<String, Failure> {
+    pub(crate) fn svg(&self, layout: Layout) -> Result<String, Failure> {
         let mut svg = String::new();
-        self.draw(&mut svg).map_err(|error| Failure::Broken(format!("drawing a plot failed: {error}")))?;
+        self.draw(layout, &mut svg)
+            .map_err(|error| Failure::Broken(format!("drawing a plot failed: {error}")))?;
         let title = escape(&format!("{}: {}", self.title, self.better));
         let open = svg.find("<svg").and_then(|at| Some(at + svg[at..].find('>')? + 1));
         if let Some(after) = open {
-            svg.insert_str(after, &format!("\n<title>{title}</title>"));
+            svg.insert_str(after, &format!("\n<title>{title}</title>\n{}", dark_style()));
         }
         Ok(svg.replacen("<svg ", "<svg role=\"img\" ", 1))
     }
 
-    fn height(&self) -> u32 {
-        TOP + self.rows.len() as u32 * self.row_height + BOTTOM
+    /// Above the rows: the title, what is better, the legend, and the heads of the columns.
+    fn top(&self, layout: Layout) -> u32 {
+        let lines = if layout.is_legend_stacked { self.legend.len() as u32 } else { 1 };
+        96 + LEGEND_LINE * lines
     }
 
-    fn draw(&self, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
-        let canvas = SVGBackend::with_string(svg, (WIDTH, self.height())).into_drawing_area();
-        canvas.fill(&WHITE)?;
-        write(&canvas, (16, 26), &self.title, 25, INK, HPos::Left, true)?;
-        write(&canvas, (16, 53), self.better, 17, FAINT, HPos::Left, false)?;
-        self.draw_legend(&canvas)?;
+    fn columns(&self, layout: Layout) -> usize {
+        self.columns.len().min(layout.columns)
+    }
 
-        let right = 92 * self.columns.len() as u32 + 16;
+    fn right(&self, layout: Layout) -> i32 {
+        layout.column * self.columns(layout) as i32 + layout.margin
+    }
+
+    fn height(&self, layout: Layout) -> u32 {
+        self.top(layout) + self.rows.len() as u32 * self.row_height + BOTTOM
+    }
+
+    fn draw(&self, layout: Layout, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
+        let Layout { margin, text, .. } = layout;
+        let size = (layout.width as u32, self.height(layout));
+        let canvas = SVGBackend::with_string(svg, size).into_drawing_area();
+        canvas.fill(&WHITE)?;
+        let title = match self.title.split_once(':') {
+            Some((quantity, _)) if layout.is_legend_stacked => format!("{quantity}: ratio"),
+            _ => self.title.clone(),
+        };
+        write(&canvas, (margin, 26), &title, layout.title, INK, HPos::Left, true)?;
+        write(&canvas, (margin, 53), self.better, text, FAINT, HPos::Left, false)?;
+        self.draw_legend(layout, &canvas)?;
+
         let mut chart = ChartBuilder::on(&canvas)
-            .margin_top(TOP)
-            .margin_right(right)
+            .margin_top(self.top(layout))
+            .margin_right(self.right(layout) as u32)
             .margin_bottom(8)
-            .set_label_area_size(plotters::chart::LabelAreaPosition::Left, LEFT)
+            .set_label_area_size(plotters::chart::LabelAreaPosition::Left, layout.left)
             .set_label_area_size(plotters::chart::LabelAreaPosition::Bottom, BOTTOM - 8)
-            .build_cartesian_2d(self.axis(), self.rows.len() as f64..0.0)?;
+            .build_cartesian_2d(self.axis(layout), self.rows.len() as f64..0.0)?;
         let show = self.show;
         chart
             .configure_mesh()
@@ -172,40 +247,51 @@ impl Plot {
             .axis_style(FAINT)
             .x_labels(32)
             .x_label_formatter(&|at| format::tick(&show(10f64.powf(*at))))
-            .x_label_style(("sans-serif", 16).into_font().color(&INK))
-            .x_desc(self.axis.clone())
-            .axis_desc_style(("sans-serif", 17).into_font().color(&INK))
+            .x_label_style(("sans-serif", text - 1).into_font().color(&INK))
             .draw()?;
+        let below = (layout.width / 2, self.height(layout) as i32 - 12);
+        write(&canvas, below, &self.axis, text, INK, HPos::Center, false)?;
         for (index, _) in self.rows.iter().enumerate().filter(|(_, row)| !row.continued) {
             let (_, top) = chart.backend_coord(&(0.0, index as f64));
-            let line = vec![(16, top), (WIDTH as i32 - 16, top)];
+            let line = vec![(margin, top), (layout.width - margin, top)];
             canvas.draw(&PathElement::new(line, GRID))?;
         }
-        self.draw_middle(&canvas, &mut chart)?;
-        for (index, (name, colour)) in self.columns.iter().enumerate() {
-            let x = (WIDTH - right + 92 * (index as u32 + 1)) as i32;
-            write(&canvas, (x, TOP as i32 - 10), name, 16, *colour, HPos::Right, true)?;
+        self.draw_middle(layout, &canvas, &mut chart)?;
+        let heads = &self.columns[self.columns.len() - self.columns(layout)..];
+        for (index, (name, colour)) in heads.iter().enumerate() {
+            let at = (self.column_end(layout, index), self.top(layout) as i32 - 10);
+            write(&canvas, at, name, text - 1, *colour, HPos::Right, true)?;
         }
         for (index, row) in self.rows.iter().enumerate() {
-            self.draw_row(&canvas, &chart, index as f64, row, right)?;
+            self.draw_row(layout, &canvas, &chart, index as f64, row)?;
         }
         canvas.present()?;
         Ok(())
     }
 
-    fn draw_legend(&self, canvas: &Canvas<'_>) -> Result<(), Box<dyn std::error::Error>> {
-        let mut x = 22;
+    /// The right end of a column of numbers.
+    fn column_end(&self, layout: Layout, index: usize) -> i32 {
+        layout.width - self.right(layout) + layout.column * (index as i32 + 1)
+    }
+
+    fn draw_legend(&self, layout: Layout, canvas: &Canvas<'_>) -> Result<(), Box<dyn std::error::Error>> {
+        let (mut x, mut y) = (layout.margin + 6, 80);
         for (mark, meaning) in &self.legend {
-            draw_mark(canvas, (x, 80), *mark)?;
-            write(canvas, (x + 13, 80), meaning, 17, INK, HPos::Left, false)?;
-            // The widths of letters are unknown here: allow for wide ones.
-            x += 13 + 8 * meaning.chars().count() as i32 + 24;
+            draw_mark(canvas, (x, y), *mark)?;
+            write(canvas, (x + 13, y), meaning, layout.text, INK, HPos::Left, false)?;
+            if layout.is_legend_stacked {
+                y += LEGEND_LINE as i32;
+            } else {
+                // The widths of letters are unknown here: allow for wide ones.
+                x += 13 + 8 * meaning.chars().count() as i32 + 24;
+            }
         }
         Ok(())
     }
 
     fn draw_middle(
         &self,
+        layout: Layout,
         canvas: &Canvas<'_>,
         chart: &mut Chart<'_, '_>,
     ) -> Result<(), Box<dyn std::error::Error>> {
@@ -217,23 +303,26 @@ impl Plot {
             vec![(at, 0.0), (at, self.rows.len() as f64)],
             INK.stroke_width(2),
         )])?;
+        if layout.is_legend_stacked {
+            return Ok(()); // no room beside the line; the colours say it too
+        }
         let (x, _) = chart.backend_coord(&(at, 0.0));
-        let y = TOP as i32 - 10;
+        let y = self.top(layout) as i32 - 10;
         write(canvas, (x - 10, y), below, 16, FAINT, HPos::Right, false)?;
         write(canvas, (x + 10, y), above, 16, FAINT, HPos::Left, false)
     }
 
     fn draw_row(
         &self,
+        layout: Layout,
         canvas: &Canvas<'_>,
         chart: &Chart<'_, '_>,
         index: f64,
         row: &Row,
-        right: u32,
     ) -> Result<(), Box<dyn std::error::Error>> {
         let place = |value: f64| chart.backend_coord(&(value.max(self.floor).log10(), index + 0.5));
         let (_, middle) = place(self.floor);
-        write(canvas, (16, middle), &row.name, 17, INK, HPos::Left, false)?;
+        write(canvas, (layout.margin, middle), &row.name, layout.text, INK, HPos::Left, false)?;
         for span in &row.spans {
             let (from, to) = (place(span.from), place(span.to));
             let style = span.colour.stroke_width(span.width);
@@ -245,16 +334,17 @@ impl Plot {
         for (value, mark) in &row.marks {
             draw_mark(canvas, place(*value), *mark)?;
         }
-        for (column, number) in row.numbers.iter().enumerate() {
-            let x = (WIDTH - right + 92 * (column as u32 + 1)) as i32;
-            write(canvas, (x, middle), number, 16, INK, HPos::Right, false)?;
+        let numbers = &row.numbers[row.numbers.len() - self.columns(layout).min(row.numbers.len())..];
+        for (column, number) in numbers.iter().enumerate() {
+            let at = (self.column_end(layout, column), middle);
+            write(canvas, at, number, layout.text - 1, INK, HPos::Right, false)?;
         }
         Ok(())
     }
 
     /// The axis: a tick for every decade, and the more between them the fewer
     /// decades there are.
-    fn axis(&self) -> Axis {
+    fn axis(&self, layout: Layout) -> Axis {
         let marks = self.rows.iter().flat_map(|row| &row.marks).map(|mark| mark.0);
         let ends = self.rows.iter().flat_map(|row| &row.spans);
         let values = marks
@@ -271,6 +361,8 @@ impl Plot {
         (low, high) = (low - pad, high + pad);
         let steps: &[f64] = match high - low {
             wide if wide > 2.5 => &[1.0],
+            narrow if !layout.is_axis_dense && (0.45..0.8).contains(&narrow) => &[1.0, 1.5, 2.0, 3.0, 5.0],
+            wide if !layout.is_axis_dense && wide >= 0.8 => &[1.0, 3.0],
             narrow if narrow < 1.1 => &[1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0],
             _ => &[1.0, 2.0, 5.0],
         };
@@ -281,6 +373,14 @@ impl Plot {
             .collect();
         Axis { line: (low..high).into(), ticks }
     }
+}
+
+/// A style that shows the plot in light colours on a dark ground where the reader's system is set to dark.
+fn dark_style() -> String {
+    let rule =
+        |(light, dark)| format!("[fill=\"{light}\"]{{fill:{dark}}}[stroke=\"{light}\"]{{stroke:{dark}}}");
+    let rules: Vec<String> = DARK.into_iter().map(rule).collect();
+    format!("<style>@media (prefers-color-scheme:dark){{{}}}</style>", rules.join("\n"))
 }
 
 fn draw_mark(canvas: &Canvas<'_>, (x, y): (i32, i32), mark: Mark) -> Result<(), Box<dyn std::error::Error>> {

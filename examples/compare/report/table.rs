@@ -8,37 +8,43 @@ use crate::{
     stats::{Metrics, Side, Spread},
 };
 
+/// The width of a terminal; the table is no wider.
+const COLUMNS: usize = 80;
+
 type Figures = Metrics<Option<Spread>>;
 
 /// A heading, a block of rows for every program, and how to read them.
 pub(crate) fn table(results: &Results) -> String {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-    let heads = ["program", "backend", "op/s", "p50", "p99", "CPU/op", "syscalls/op"];
+    let heads = ["program", "backend", "op/s", "p50", "p99", "CPU/op", "calls/op"];
     table.set_header(heads);
-    for column in table.column_iter_mut().skip(2) {
-        column.set_cell_alignment(CellAlignment::Right);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 1));
+        if index >= 2 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     for program in &results.programs {
         add(&mut table, program, &results.sides());
     }
 
-    let mut text = table.to_string();
-    text += "\nMedians of ";
-    text += &format!("{} round{}.", results.rounds, if results.rounds == 1 { "" } else { "s" });
+    let mut notes =
+        format!("Medians of {} round{}.", results.rounds, if results.rounds == 1 { "" } else { "s" });
     if results.sides().len() == 2 {
-        text += " Ratios are proactor : selector, paired round by round: the median, \
-                 and under it the spread,\nwithin which the middle half of the rounds lie. Below 1 is better for the proactor, but for op/s above 1.";
+        notes += " Ratios are proactor : selector, paired round by round: the median, and under it the spread, \
+                  within which the middle half of the rounds lie. Below 1 is better for the proactor, but for \
+                  op/s above 1.";
     }
-    text += "\nTrust CPU time per operation and the ratios most: the rest depends on what \
-             else the machine does.";
+    notes += " `calls` are system calls. Trust CPU time per operation and the ratios most: the rest depends \
+              on what else the machine does.";
     if let Some(reason) = &results.proactor_unavailable {
-        text += &format!("\nThe selector was measured alone: {reason}");
+        notes += &format!(" The selector was measured alone: {reason}");
     }
-    text
+    format!("{table}\n{}", wrapped(&notes).join("\n"))
 }
 
-/// A line for each side, why it failed if it did, and two lines of ratios. A
+/// A line for each side, and two lines of ratios. A
 /// program is one row of the table: all its cells have the same lines.
 fn add(table: &mut Table, program: &Measured, sides: &[Side]) {
     let mut lines: Vec<Vec<String>> = Vec::new();
@@ -49,11 +55,9 @@ fn add(table: &mut Table, program: &Measured, sides: &[Side]) {
     };
     for side in sides {
         let figures = program.figures.get(*side).as_ref();
-        let none = || vec!["–".to_owned(); 5];
+        let failed = program.failures.get(*side).is_some();
+        let none = || [if failed { "failed" } else { "–" }, "–", "–", "–", "–"].map(str::to_owned).to_vec();
         line(side.name().to_owned(), figures.map_or_else(none, plain));
-        for part in program.failures.get(*side).iter().flat_map(|why| wrapped(why)) {
-            line(part, vec![String::new(); 5]);
-        }
     }
     if let Some(ratios) = &program.ratios {
         let each = |show: fn(&Spread) -> String, none: &str| {
@@ -61,7 +65,7 @@ fn add(table: &mut Table, program: &Measured, sides: &[Side]) {
             figures.map(|ratio| ratio.as_ref().map_or_else(|| none.to_owned(), show)).collect()
         };
         line("ratio".to_owned(), each(|spread| format::ratio(spread.median), "–"));
-        line("(spread)".to_owned(), each(format::range, ""));
+        line("(spread)".to_owned(), each(format::short_range, ""));
     }
     table.add_row((0..7).map(|column| {
         let cell: Vec<&str> = lines.iter().map(|line| line[column].as_str()).collect();
@@ -69,14 +73,14 @@ fn add(table: &mut Table, program: &Measured, sides: &[Side]) {
     }));
 }
 
-/// A reason in lines that do not make its column much wider.
-fn wrapped(why: &str) -> Vec<String> {
+/// Text in lines that fit a terminal.
+fn wrapped(text: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in why.split_whitespace() {
+    for word in text.split_whitespace() {
         let last = lines.last_mut().expect("there is one from the start");
         if last.is_empty() {
             last.push_str(word);
-        } else if last.chars().count() + word.chars().count() < 32 {
+        } else if last.chars().count() + word.chars().count() < COLUMNS {
             last.push(' ');
             last.push_str(word);
         } else {
