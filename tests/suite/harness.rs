@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::pending;
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit};
 use proactor::Runtime;
@@ -14,6 +15,7 @@ tests! {
     a_tombstone_turns_a_late_write_into_a_fault,
     a_canary_shows_a_late_write,
     the_watchdog_says_where_a_test_hangs,
+    the_watchdog_counts_shares_of_processors,
     a_process_of_its_own_is_under_its_limits,
     every_case_has_its_tests,
     every_need_is_that_of_a_test,
@@ -60,6 +62,17 @@ fn the_watchdog_says_where_a_test_hangs<R: Runtime>() {
         }
         assert_eq!(said.contains("SqTail"), is_proactor::<R>(), "{said}");
     }
+}
+
+/// 120 s of a machine with two processors and ten threads that can run are ten minutes.
+fn the_watchdog_counts_shares_of_processors<R: Runtime>() {
+    let second = Duration::from_secs(1);
+    assert_eq!(counted(second, 10, 2), second / 5);
+    assert_eq!(counted(second, 4, 2), second / 2);
+    for idle in [0, 1, 2] {
+        assert_eq!(counted(second, idle, 2), second);
+    }
+    assert_eq!(counted(second, 1_000_000, 1), second / 20); // a test that hangs is always ended
 }
 
 fn a_process_of_its_own_is_under_its_limits<R: Runtime>() {

@@ -38,7 +38,7 @@ pub(crate) use queued::*;
 pub(crate) use receives::*;
 pub(crate) use running::*;
 pub(crate) use signals::*;
-pub(crate) use watchdog::{LIMIT_VARIABLE, Watchdog, slowness};
+pub(crate) use watchdog::{LIMIT_VARIABLE, Watchdog, counted, slowness};
 
 /// A behaviour, for each backend that has it.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,9 @@
 //! The watchdog: ends the process when a test hangs, and says what the test's loop was doing.
 //!
+//! Its limits are in seconds of a machine that has a processor for each thread that can run: where ten threads share two
+//! processors, a second counts as a fifth of one. So a machine under load makes no test fail, and a test that waits for
+//! what never comes is ended nonetheless.
+//!
 //! It knows nothing of runtimes. What it prints comes from outside: where the thread sleeps, the stack of
 //! the thread (which a signal makes it print itself), what each ring still has pending, and the descriptors.
 
@@ -18,7 +22,8 @@ use super::{is_long, process};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Watchdog {
-    running: Arc<Mutex<HashMap<i32, (String, Instant)>>>,
+    /// By the test's thread: its name, and the time that counts.
+    running: Arc<Mutex<HashMap<i32, (String, Duration)>>>,
 }
 
 /// Milliseconds after which it barks, for its own test.
@@ -54,11 +59,13 @@ impl Watchdog {
         let thread = std::thread::Builder::new().name("watchdog".into()).spawn(move || {
             let _ = begun.send(());
             loop {
+                let (at, processors) =
+                    (Instant::now(), std::thread::available_parallelism().map_or(1, usize::from));
                 std::thread::sleep(Duration::from_millis(200));
-                let running = running.lock().unwrap();
-                if let Some((thread, (name, _))) =
-                    running.iter().find(|(_, (_, since))| since.elapsed() > limit)
-                {
+                let counted = counted(at.elapsed(), runnable(), processors);
+                let mut running = running.lock().unwrap();
+                running.values_mut().for_each(|(_, time)| *time += counted);
+                if let Some((thread, (name, _))) = running.iter().find(|(_, (_, time))| *time > limit) {
                     eprintln!("watchdog: {name} has not ended within {limit:?}\n{}", describe(*thread));
                     ask_for_stack(*thread);
                     for _ in 0..600 {
@@ -79,13 +86,29 @@ impl Watchdog {
     pub(crate) fn watch(&self, name: &str, test: fn()) {
         let thread = gettid().as_raw();
         process::NAME.set(name.to_owned());
-        self.running.lock().unwrap().insert(thread, (name.to_owned(), Instant::now()));
+        self.running.lock().unwrap().insert(thread, (name.to_owned(), Duration::ZERO));
         let result = catch_unwind(test);
         self.running.lock().unwrap().remove(&thread);
         if let Err(panic) = result {
             resume_unwind(panic);
         }
     }
+}
+
+/// A second counts at least as this part of one, however many threads can run on the machine.
+const LEAST_SHARE: f64 = 0.05;
+
+/// How much of the time that has passed counts, where so many threads share the processors.
+pub(crate) fn counted(passed: Duration, runnable: usize, processors: usize) -> Duration {
+    let share = processors as f64 / runnable.max(1) as f64;
+    passed.mul_f64(share.clamp(LEAST_SHARE, 1.0))
+}
+
+/// The threads of the machine that run or could, see proc(5) on /proc/loadavg.
+fn runnable() -> usize {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let threads = load.split_whitespace().nth(3).and_then(|threads| threads.split('/').next());
+    threads.and_then(|threads| threads.parse().ok()).unwrap_or(1)
 }
 
 /// Where the thread is, what the rings have pending, what is open.
