@@ -11,8 +11,9 @@
 //!
 //!     let server = proactor::spawn(async move {
 //!         let (stream, _peer) = listener.accept().await?;
-//!         let (_count, message) = stream.read(Vec::with_capacity(64)).await?;
-//!         stream.write_all(message).await?;
+//!         while let Some(message) = stream.recv().await? {
+//!             stream.write_all(message).await?;
+//!         }
 //!         std::io::Result::Ok(())
 //!     });
 //!
@@ -20,6 +21,7 @@
 //!     client.write_all("hello").await?;
 //!     let (_count, echo) = client.read_exact([0; 5]).await?;
 //!     assert_eq!(echo, *b"hello");
+//!     drop(client); // the server's `recv` gives `None`
 //!     server.await.expect("the server has not panicked")
 //! }).unwrap();
 //! ```

@@ -17,20 +17,24 @@
 //!
 //! # A shutdown in good order
 //!
-//! Wait for the signal, take no more work, let what has begun come to its end, and cut off what does not:
+//! Wait for the signal, accept no more connections, let the open ones end by themselves for a grace period, and then cancel
+//! the rest. The period is one for all connections together:
 //!
 //! ```
-//! use std::{cell::RefCell, io, rc::Rc, time::Duration};
+//! use std::{io, time::Duration};
 //! use proactor::net::{TcpListener, TcpStream};
-//! use proactor::task::JoinHandle;
-//! use proactor::{signal, spawn, time::timeout};
+//! use proactor::task::TaskSet;
+//! use proactor::{select, signal, time::timeout};
 //!
-//! type Connections = Rc<RefCell<Vec<JoinHandle<io::Result<()>>>>>;
-//!
-//! async fn accept(listener: TcpListener, connections: Connections) -> io::Result<()> {
+//! async fn accept(listener: TcpListener, connections: &TaskSet<io::Result<()>>) -> io::Result<()> {
 //!     loop {
-//!         let (stream, _peer) = listener.accept().await?;
-//!         connections.borrow_mut().push(spawn(serve(stream)));
+//!         match listener.accept().await {
+//!             Ok((stream, _peer)) => {
+//!                 connections.try_spawn(serve(stream)); // the set forgets a connection that has ended
+//!             }
+//!             // Without a free descriptor the next accept pauses by itself.
+//!             Err(error) => eprintln!("accept: {error}"),
+//!         }
 //!     }
 //! }
 //!
@@ -46,24 +50,29 @@
 //!     let listener = TcpListener::bind("127.0.0.1:0").await?;
 //! #   let client = TcpStream::connect(listener.local_addr()?).await?;
 //! #   let idle = TcpStream::connect(listener.local_addr()?).await?;
-//!     let connections = Connections::default();
-//!     let accepting = spawn(accept(listener, connections.clone()));
-//! #   for client in [&client, &idle] {
-//! #       client.write_all("request").await?;
-//! #       assert_eq!(&client.read_exact([0; 7]).await?.1, b"request");
-//! #   }
-//! #   drop(client);
-//! #   nix::sys::signal::raise(nix::sys::signal::SIGTERM).unwrap();
-//!
-//!     stop.recv().await?;
-//!     drop(stop); // a second one ends the process at once
-//!     let _ = accepting.cancel().await; // which closes the listener
-//!     let grace = Duration::from_millis(20);
-//!     for mut connection in connections.take() {
-//!         if timeout(grace, &mut connection).await.is_err() {
-//!             let _ = connection.cancel().await;
-//!         }
+//! #   let clients = proactor::spawn(async move {
+//! #       for client in [&client, &idle] {
+//! #           client.write_all("request").await?;
+//! #           assert_eq!(&client.read_exact([0; 7]).await?.1, b"request");
+//! #       }
+//! #       drop(client);
+//! #       nix::sys::signal::raise(nix::sys::signal::SIGTERM).unwrap();
+//! #       io::Result::Ok(idle)
+//! #   });
+//!     let connections = TaskSet::without_results();
+//!     // The branch that loses is dropped: the listener is closed.
+//!     select! {
+//!         ended = accept(listener, &connections) => ended?,
+//!         _ = stop.recv() => {}
 //!     }
+//!     drop(stop); // a second signal ends the process at once
+//! #   let _idle = clients.await.unwrap()?;
+//! #   assert!(!connections.is_empty());
+//!     let grace = Duration::from_millis(20);
+//!     if timeout(grace, connections.join_next()).await.is_err() {
+//!         connections.shutdown(grace).await; // cancels all, and gives their cleanups this time
+//!     }
+//! #   assert!(connections.is_empty());
 //!     io::Result::Ok(())
 //! }).unwrap();
 //! ```
