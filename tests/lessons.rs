@@ -4,8 +4,14 @@
 //! `ms` may be another. The lessons are written so that the order of their lines does not depend on how fast the machine
 //! is; where it may, the comment begins with "Output, in any order". "Output, but for the figures" leaves out all numbers.
 //!
+//! Each has a twin in Python, whose output is the same line by line. Where it differs on purpose, comments in both name the
+//! section of the guide: see `twin.rs`. Without Python 3.11 the twins are reported as ignored.
+//!
 //! Where the kernel refuses io_uring the proactor's half is reported as ignored, as in the suite.
 #![forbid(unsafe_code)]
+
+#[path = "twin.rs"]
+mod twin;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -60,20 +66,25 @@ fn comparable(line: &str, mode: Mode) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-fn compare(printed: &str, source: &str) -> Result<(), Failed> {
-    let (mode, expected) = expected(source).ok_or("the lesson has no comment with its output")?;
-    let lines = |lines: &mut dyn Iterator<Item = &str>| {
-        let mut lines: Vec<String> = lines.map(|line| comparable(line, mode)).collect();
-        if mode == Mode::AnyOrder {
-            lines.sort();
-        }
-        lines
-    };
-    let (expected, found) = (lines(&mut expected.into_iter()), lines(&mut printed.lines()));
+/// Lines as they are compared.
+fn lines_of<'a>(lines: impl IntoIterator<Item = &'a str>, mode: Mode) -> Vec<String> {
+    let mut lines: Vec<String> = lines.into_iter().map(|line| comparable(line, mode)).collect();
+    if mode == Mode::AnyOrder {
+        lines.sort();
+    }
+    lines
+}
+
+fn same(expected: &[String], found: &[String], printed: &str) -> Result<(), Failed> {
     if expected == found && !found.is_empty() {
         return Ok(());
     }
     Err(format!("expected\n{}\n\nand it printed\n{printed}", expected.join("\n")).into())
+}
+
+fn compare(printed: &str, source: &str) -> Result<(), Failed> {
+    let (mode, expected) = expected(source).ok_or("the lesson has no comment with its output")?;
+    same(&lines_of(expected, mode), &lines_of(printed.lines(), mode), printed)
 }
 
 /// Where cargo has put the examples: beside this test, or above it.
@@ -133,6 +144,10 @@ fn lessons() -> Vec<(String, PathBuf)> {
 fn main() -> ExitCode {
     let is_refused = Proactor::new().is_err();
     let is_required = std::env::var_os("PROACTOR_REQUIRE_URING").is_some_and(|value| value == "1");
+    let python = twin::find_python();
+    if let Err(reason) = &python {
+        eprintln!("the twins in Python are ignored: {reason}");
+    }
     let mut trials = Vec::new();
     for (lesson, source) in lessons() {
         for backend in ["proactor", "selector"] {
@@ -141,6 +156,11 @@ fn main() -> ExitCode {
             let trial = Trial::test(name, move || run(&lesson, &source, backend));
             trials.push(trial.with_ignored_flag(needs_uring && is_refused && !is_required));
         }
+        let trial = Trial::test(format!("python::{lesson}"), move || twin::run(&source));
+        trials.push(match &python {
+            Ok(()) => trial,
+            Err(reason) => trial.with_ignored_flag(true).with_kind(reason.clone()),
+        });
     }
     if let Some((lesson, source)) = lessons().into_iter().next() {
         trials.push(Trial::test("a_bad_speed_is_refused", move || refuse_speed(&lesson, &source)));

@@ -39,6 +39,8 @@ fn main() {
     });
 }
 
+// The twin in Python differs: see the guide, "Several at once".
+
 // Output:
 //
 // place 1: slept for 1 s, is here after 1 s

@@ -64,6 +64,8 @@ fn main() {
     });
 }
 
+// The twin in Python differs: see the guide, "Groups".
+
 // Output:
 //
 // page 1 is printed

@@ -86,6 +86,8 @@ fn main() {
     });
 }
 
+// The twin in Python differs: see the guide, "Time limits".
+
 // Output:
 //
 // timeout, around what is quick

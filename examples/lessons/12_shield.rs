@@ -57,6 +57,8 @@ fn main() {
     });
 }
 
+// The twin in Python differs: see the guide, "Shields".
+
 // Output:
 //
 // without a shield

@@ -79,6 +79,8 @@ fn main() {
     }
 }
 
+// The twin in Python differs: see the guide, "Tasks, threads, processes".
+
 // Output, but for the figures (of a machine with two processors):
 //
 // waiting, 4 times a second

@@ -69,6 +69,8 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
+// The twin in Python differs: see the guide, "Two loops".
+
 // Output, but for the figures:
 //
 // 50 clients, 20 messages each, there and back

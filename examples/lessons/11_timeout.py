@@ -1,0 +1,75 @@
+"""Lesson 11 in Python: time limits."""
+
+import asyncio
+
+from lesson import Watch, seconds
+
+
+class Connection:
+    """Something that takes a second to close."""
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *error):
+        await asyncio.sleep(seconds(1))
+        print("  the connection is closed")
+
+
+async def forever():
+    await asyncio.get_running_loop().create_future()
+
+
+async def answer():
+    return 42
+
+
+async def answer_never_comes():
+    async with Connection():
+        await forever()
+
+
+async def main():
+    print("timeout, around what is quick")
+    async with asyncio.timeout(seconds(2)):
+        print(f"  Ok({await answer()})")
+
+    print("timeout")
+    watch = Watch()
+    try:
+        async with asyncio.timeout(seconds(1)):
+            await answer_never_comes()
+    except TimeoutError:
+        print(f"  Err(Elapsed) after {watch}")
+
+    print("wait_for")
+    watch = Watch()
+    try:
+        await asyncio.wait_for(answer_never_comes(), seconds(1))
+    except TimeoutError:
+        print(f"  Err(Elapsed) after {watch}")
+
+    print("timeout_scope")
+    watch = Watch()
+    try:
+        async with asyncio.timeout(seconds(1)) as limit:
+            print("  a greeting, so there is time")
+            limit.reschedule(None)
+            await asyncio.sleep(seconds(2))
+            print("  a question, and one more second for the answer")
+            limit.reschedule(asyncio.get_running_loop().time() + seconds(1))
+            await forever()
+    except TimeoutError:
+        print(f"  Err(Elapsed) after {watch}")
+
+
+asyncio.run(main())
+
+# Differs: "Time limits". Python has no limit that answers before the cleanup has ended.
+#
+# - timeout
+# -   Err(Elapsed) after 1 s
+# -   the connection is closed
+# + timeout
+# +   the connection is closed
+# +   Err(Elapsed) after 2 s

@@ -1,0 +1,73 @@
+"""Lesson 13 in Python: cancellation."""
+
+import asyncio
+
+from lesson import seconds
+
+
+async def work():
+    try:
+        print("  working")
+        await asyncio.get_running_loop().create_future()
+    finally:
+        print("  the hammer is put away")
+
+
+async def polite():
+    try:
+        await work()
+    except asyncio.CancelledError:
+        print("  asked to end, and saying goodbye first")
+        await asyncio.sleep(seconds(1))
+        print("  goodbye")
+        raise
+
+
+async def stubborn():
+    try:
+        await work()
+    except asyncio.CancelledError:
+        asyncio.current_task().uncancel()
+    await asyncio.sleep(seconds(1))
+    return '"finished all the same"'
+
+
+async def busy():
+    return sum(range(1, 1_000_001))
+
+
+async def cancel(task):
+    """Cancels the task, and tells what became of it."""
+    task.cancel()
+    try:
+        return f"Ok({await task})"
+    except asyncio.CancelledError:
+        return "Err(Cancelled)"
+
+
+async def main():
+    print("a task")
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    print(f"  {await cancel(task)}")
+
+    print("one that catches the request")
+    task = asyncio.create_task(polite())
+    await asyncio.sleep(0)
+    print(f"  {await cancel(task)}")
+
+    print("one that swallows it")
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    print(f"  {await cancel(task)}")
+
+    print("one that has not begun")
+    print(f"  {await cancel(asyncio.create_task(work()))}")
+
+    print("one that never awaits")
+    task = asyncio.create_task(busy())
+    await asyncio.sleep(0)
+    print(f"  {await cancel(task)}")
+
+
+asyncio.run(main())
