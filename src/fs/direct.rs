@@ -53,7 +53,7 @@ impl File {
         Self::open_with(OpenOptions::new().write(true).create(true).truncate(true), path)
     }
 
-    /// Opens a file. Where the ring does that, an open of a FIFO for reading may return before there is a writer.
+    /// Opens a file, as [`OpenOptions::open_direct`] does.
     ///
     /// # Errors
     /// As [`OpenOptions::open`], and `QuotaExceeded` when the table is full.
@@ -64,7 +64,7 @@ impl File {
     /// # Cancellation
     /// A file that is opened for a dropped future is closed.
     pub fn open_with(options: &OpenOptions, path: impl AsRef<Path>) -> Open {
-        Open(OpenInto(options.opening(path.as_ref(), true)))
+        options.open_direct(path)
     }
 
     /// As [`File::read_at`](super::File::read_at).
@@ -153,7 +153,7 @@ impl File {
 }
 
 io_future! {
-    /// The future of [`File::open_with`], [`File::open`] and [`File::create`].
+    /// The future of [`OpenOptions::open_direct`], [`File::open_with`], [`File::open`] and [`File::create`].
     Open<> = OpenInto => io::Result<File>
 }
 io_future! {
@@ -163,6 +163,12 @@ io_future! {
 io_future! {
     /// The future of [`File::install`].
     InstallFile<> = Installing => io::Result<super::File>
+}
+
+impl Open {
+    pub(super) fn new(opening: Opening) -> Self {
+        Open(OpenInto(opening))
+    }
 }
 
 pub(crate) struct OpenInto(Opening);

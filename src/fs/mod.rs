@@ -15,6 +15,7 @@
 //! them.
 #![forbid(unsafe_code)]
 
+mod any;
 pub mod direct;
 mod file;
 mod metadata;
@@ -28,6 +29,7 @@ use std::path::Path;
 
 use crate::buf::{BufError, BufResult, IoBuf};
 
+pub use any::AnyFile;
 pub use file::{
     File, FileMetadata, QuiesceFile, ReadAt, ReadExactAt, ReadVectoredAt, SetLen, SyncFile, WriteAllAt,
     WriteAt, WriteVectoredAt,

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::opening::Opening;
-use super::{File, c_path};
+use super::{File, c_path, direct};
 
 /// How to open a file.
 ///
@@ -121,6 +121,31 @@ impl OpenOptions {
     /// A file that is opened for a dropped future is closed.
     pub fn open(&self, path: impl AsRef<Path>) -> Open {
         Open(self.opening(path.as_ref(), false))
+    }
+
+    /// Opens the file with a descriptor that belongs to the ring: see [`fs::direct`](super::direct). Otherwise as
+    /// [`open`](Self::open); where the ring opens it, an open of a FIFO for reading may return before there is a writer.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open), and `QuotaExceeded` when the ring's table is full.
+    ///
+    /// # Panics
+    /// When polled outside a runtime.
+    ///
+    /// # Cancellation
+    /// A file that is opened for a dropped future is closed.
+    ///
+    /// # Examples
+    /// ```
+    /// use proactor::fs::OpenOptions;
+    /// proactor::run(async {
+    ///     let file = OpenOptions::new().read(true).open_direct("/proc/self/cmdline").await?;
+    ///     assert!(file.read_at(Vec::with_capacity(4096), 0).await?.0 > 0);
+    ///     file.close().await
+    /// }).unwrap();
+    /// ```
+    pub fn open_direct(&self, path: impl AsRef<Path>) -> direct::Open {
+        direct::Open::new(self.opening(path.as_ref(), true))
     }
 
     pub(super) fn opening(&self, path: &Path, direct: bool) -> Opening {

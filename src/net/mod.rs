@@ -82,6 +82,7 @@
 
 mod accept;
 mod addr;
+mod any;
 mod chunks;
 mod connect;
 pub mod direct;
@@ -105,6 +106,7 @@ use std::task::{Context, Poll, ready};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 pub use addr::{LookupHost, ToSocketAddrs, lookup_host};
+pub use any::AnyTcpStream;
 pub use chunks::{Chunks, Datagrams, Recv, RecvChunkFrom};
 pub use connect::Connect;
 pub use incoming::Incoming;

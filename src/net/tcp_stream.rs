@@ -302,7 +302,7 @@ impl TcpStream {
     /// Flushes as [`poll_flush`](Self::poll_flush) does, and then ends the direction of sending: the peer reads the end.
     ///
     /// # Errors
-    /// As for [`poll_flush`](Self::poll_flush), and those of shutdown(2).
+    /// As for [`poll_flush`](Self::poll_flush), and those of shutdown(2). A connection that has ended is no error.
     ///
     /// # Panics
     /// Outside a runtime.

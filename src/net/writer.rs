@@ -40,7 +40,11 @@ impl Work {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Work::Sending(task) => Pin::new(task).poll(cx).map(outcome),
-            Work::ShuttingDown(step) => Pin::new(step).poll(cx),
+            Work::ShuttingDown(step) => Pin::new(step).poll(cx).map(|result| match result {
+                // Both directions have ended before.
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+                result => result,
+            }),
         }
     }
 }

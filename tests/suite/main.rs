@@ -84,6 +84,7 @@ mod tcp;
 mod testing;
 mod time;
 mod timeouts;
+mod twins;
 mod udp;
 mod unwinding;
 mod values;
@@ -116,6 +117,7 @@ fn tests() -> Vec<Test> {
         testing::tests(),
         time::tests(),
         tcp::tests(),
+        twins::tests(),
         udp::tests(),
         files::tests(),
         special_files::tests(),

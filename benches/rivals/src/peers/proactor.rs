@@ -11,9 +11,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use proactor::buf::{IoBuf, IoBufMut, RegisteredBuf};
-use proactor::fs::{File, OpenOptions, direct};
+use proactor::fs::{AnyFile, File, OpenOptions, direct};
 use proactor::net;
-use proactor::net::{TcpListener, TcpStream};
+use proactor::net::{AnyTcpStream, TcpListener, TcpStream};
 use proactor::{Config, Feature, Runtime};
 
 use crate::peer::{Aligned, BLOCK, Blocks, Peer};
@@ -59,14 +59,14 @@ where
 pub struct Chunks;
 
 impl Chunks {
-    async fn echo(stream: TcpStream) -> io::Result<()> {
+    async fn echo(stream: impl AnyTcpStream) -> io::Result<()> {
         while let Some(chunk) = stream.recv().await? {
             stream.write_all(chunk).await?;
         }
         Ok(())
     }
 
-    async fn sink(stream: TcpStream) -> io::Result<()> {
+    async fn sink(stream: impl AnyTcpStream) -> io::Result<()> {
         let mut tally = Tally::default();
         while let Some(chunk) = stream.recv().await? {
             if let Some(answer) = tally.take(&chunk)? {
@@ -167,25 +167,6 @@ impl Mode for Polled {
 /// As [`Chunks`], with direct descriptors.
 pub struct Direct;
 
-impl Direct {
-    async fn echo(stream: net::direct::TcpStream) -> io::Result<()> {
-        while let Some(chunk) = stream.recv().await? {
-            stream.write_all(chunk).await?;
-        }
-        Ok(())
-    }
-
-    async fn sink(stream: net::direct::TcpStream) -> io::Result<()> {
-        let mut tally = Tally::default();
-        while let Some(chunk) = stream.recv().await? {
-            if let Some(answer) = tally.take(&chunk)? {
-                stream.write_all(answer.to_vec()).await?;
-            }
-        }
-        Ok(())
-    }
-}
-
 impl Mode for Direct {
     const NAMES: [&'static str; 2] = ["proactor-direct", "selector-direct"];
     const SETTINGS: &'static str =
@@ -201,8 +182,8 @@ impl Mode for Direct {
         loop {
             let stream = listener.accept().await?;
             match service {
-                Service::Echo => drop(proactor::spawn(Self::echo(stream))),
-                Service::Sink => drop(proactor::spawn(Self::sink(stream))),
+                Service::Echo => drop(proactor::spawn(Chunks::echo(stream))),
+                Service::Sink => drop(proactor::spawn(Chunks::sink(stream))),
             }
         }
     }
@@ -235,6 +216,24 @@ impl Mode for ZeroCopy {
 thread_local! {
     /// Asks the runtime that runs on this thread for its count of system calls.
     static COUNTED: RefCell<Option<Box<dyn Fn() -> u64>>> = const { RefCell::new(None) };
+}
+
+/// Reads or writes one block after the other.
+async fn move_all(
+    file: impl AnyFile,
+    mut buffer: impl IoBufMut,
+    what: Blocks,
+    mut next: impl FnMut() -> Option<u64>,
+) -> io::Result<()> {
+    while let Some(position) = next() {
+        let (count, back) = match what {
+            Blocks::Read | Blocks::ReadDirect => file.read_at(buffer, position).await?,
+            Blocks::Write => file.write_at(buffer, position).await?,
+        };
+        assert_eq!(count, BLOCK);
+        buffer = back;
+    }
+    Ok(())
 }
 
 pub struct Join<T>(proactor::task::JoinHandle<T>);
@@ -315,7 +314,7 @@ impl<R: Runtime + 'static, M: Mode> Peer for Ours<R, M> {
     fn move_blocks(
         path: &Path,
         what: Blocks,
-        mut next: impl FnMut() -> Option<u64> + 'static,
+        next: impl FnMut() -> Option<u64> + 'static,
     ) -> impl Future<Output = io::Result<()>> + 'static {
         let path = path.to_owned();
         async move {
@@ -324,29 +323,10 @@ impl<R: Runtime + 'static, M: Mode> Peer for Ours<R, M> {
                 let (reads, flags) =
                     (what != Blocks::Write, if what == Blocks::ReadDirect { libc::O_DIRECT } else { 0 });
                 options.read(reads).write(!reads).custom_flags(flags);
-                let file = direct::File::open_with(&options, &path).await?;
-                let mut buffer = RegisteredBuf::new(BLOCK);
-                while let Some(position) = next() {
-                    let (count, back) = match what {
-                        Blocks::Read | Blocks::ReadDirect => file.read_at(buffer, position).await?,
-                        Blocks::Write => file.write_at(buffer, position).await?,
-                    };
-                    assert_eq!(count, BLOCK);
-                    buffer = back;
-                }
-                return Ok(());
+                let file: direct::File = options.open_direct(&path).await?;
+                return move_all(file, RegisteredBuf::new(BLOCK), what, next).await;
             }
-            let file = File::from_std(what.options().open(&path)?);
-            let mut buffer = Aligned::new();
-            while let Some(position) = next() {
-                let (count, back) = match what {
-                    Blocks::Read | Blocks::ReadDirect => file.read_at(buffer, position).await?,
-                    Blocks::Write => file.write_at(buffer, position).await?,
-                };
-                assert_eq!(count, BLOCK);
-                buffer = back;
-            }
-            Ok(())
+            move_all(File::from_std(what.options().open(&path)?), Aligned::new(), what, next).await
         }
     }
 
