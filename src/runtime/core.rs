@@ -223,11 +223,15 @@ impl Core {
     }
 
     /// Runs the loop until the root, which `poll` polls, is over. It is told when the root is to be cancelled.
+    ///
+    /// # Panics
+    /// When the loop is stopped before.
+    #[track_caller]
     fn drive<T>(&self, mut poll: impl FnMut(&mut Context<'_>, bool) -> Poll<T>) -> T {
         let waker = self.scheduler.root_waker();
         let mut cx = Context::from_waker(&waker);
         self.scheduler.renew_root();
-        let limits = self.limits(false);
+        let limits = self.limits(true);
         let mut output = None;
         loop {
             self.turn_with(limits, &mut |cancelled| match poll(&mut cx, cancelled) {
@@ -241,6 +245,11 @@ impl Core {
             if let Some(output) = output.take() {
                 return output;
             }
+            assert!(
+                !self.scheduler.shared().take_stop(),
+                "Handle::stop was called before the future of block_on had completed: `stop` ends `run_forever`. To end a \
+                 future from elsewhere, run it with `Runner::run` and request its task's cancellation"
+            );
         }
     }
 
@@ -449,7 +458,7 @@ impl Drop for Flush<'_> {
 }
 
 /// When `block_on` returns or unwinds, a foreign loop may go on: nothing is left unsubmitted, and what comes from then on
-/// makes the descriptor readable.
+/// makes the descriptor readable. A stop that came during this run does not reach the next one.
 struct Leave<'a>(&'a Core);
 
 impl Drop for Leave<'_> {
@@ -457,6 +466,7 @@ impl Drop for Leave<'_> {
         self.0.driver.flush();
         self.0.timers.poll_ended();
         let shared = self.0.scheduler.shared();
+        shared.take_stop();
         // (In a fork the descriptor is the parent's.)
         if shared.origin.is_here() && !shared.park(false) {
             shared.eventfd.signal(); // for what has come before

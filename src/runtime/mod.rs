@@ -97,7 +97,8 @@ pub trait Runtime: Sealed + Sized {
     /// not ended stay, and go on with the next call.
     ///
     /// # Panics
-    /// When a runtime already runs on this thread; when the future panics; when the kernel fails the loop.
+    /// When a runtime already runs on this thread; when the future panics; when the kernel fails the loop; when
+    /// [`Handle::stop`] comes before the future has completed, where asyncio raises `RuntimeError`.
     #[track_caller]
     fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.core().block_on(future)
@@ -106,7 +107,7 @@ pub trait Runtime: Sealed + Sized {
     /// Runs tasks until [`Handle::stop`]; the turn in which that comes is finished.
     ///
     /// # Panics
-    /// As [`block_on`](Self::block_on).
+    /// When a runtime already runs on this thread; when the kernel fails the loop.
     #[track_caller]
     fn run_forever(&self) {
         self.core().run_forever();

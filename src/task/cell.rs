@@ -329,6 +329,38 @@ impl TaskRef {
         set_waiter(&self.header().joiner, cx);
     }
 
+    /// Panics where the wait for this task's end would never be over: in the task itself, unless it has been asked to end,
+    /// and in another loop of the thread, beside which this task's loop does not run.
+    #[inline]
+    pub(super) fn check_joiner(&self) {
+        let header = self.header();
+        let (is_own, is_foreign) = scheduler::with(|current| {
+            current
+                .map_or((false, false), |current| (current.is_current(self), !current.is_home(header.shared)))
+        });
+        if is_foreign || is_own && header.cancels.get() == 0 {
+            self.refuse_joiner(is_foreign);
+        }
+    }
+
+    #[cold]
+    fn refuse_joiner(&self, is_foreign: bool) -> ! {
+        let header = self.header();
+        let name = header.extra().and_then(Extra::name).map(|name| format!(" {name:?}")).unwrap_or_default();
+        let place = header.place;
+        if is_foreign {
+            panic!(
+                "the task{name} that was spawned at {place} belongs to another loop of this thread, which does not run \
+                 meanwhile: the await would never end. Start it with `Handle::spawn`, from a thread of its own, or send \
+                 its result through a `sync::shared::oneshot` channel"
+            );
+        }
+        panic!(
+            "the task{name} that was spawned at {place} awaits its own handle: the await would never end. Let another \
+             task await it, or drop the handle to detach the task"
+        );
+    }
+
     /// Waits for the end beside the handle: for the task's group. One only can.
     pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
         if self.is_complete() {

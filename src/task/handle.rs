@@ -143,8 +143,12 @@ impl Handle {
         self.spawn(async || LocalHandle::current().dump())
     }
 
-    /// Makes `run_forever` return once its current turn has ended. If it is not running, it returns after
-    /// its next first turn.
+    /// Ends the run of the loop once its current turn has ended; asyncio's `stop`.
+    ///
+    /// [`run_forever`](crate::Runtime::run_forever) returns. [`block_on`](crate::Runtime::block_on) panics, unless its
+    /// future has completed in that turn. Where the loop does not run, its next run ends after the first turn. A stop
+    /// ends one run: those that come during the same run, or before it, are used up with it. A turn of a foreign loop
+    /// ([`Embed`](crate::Embed)) is no run.
     pub fn stop(&self) {
         self.shared.request_stop();
     }

@@ -18,7 +18,8 @@ use super::{JoinError, TaskId};
 /// The owner's side of a task: a future of its result.
 ///
 /// Dropping it detaches the task, which goes on by itself; see [`cancel_on_drop`](Self::cancel_on_drop).
-/// It stays on its thread; a task started from elsewhere has a [`RemoteHandle`](super::RemoteHandle).
+/// It stays on its thread and is awaited in its own loop, by another task; a task started from elsewhere has a
+/// [`RemoteHandle`](super::RemoteHandle).
 ///
 /// # Examples
 /// ```
@@ -167,7 +168,13 @@ impl<T> JoinHandle<T> {
 
 impl<T> JoinHandle<T> {
     /// The end of the task, for who keeps the handle elsewhere and does not poll it meanwhile.
+    ///
+    /// # Panics
+    /// As the handle's own poll.
     pub(crate) fn end(&self) -> End {
+        if !self.task.is_complete() {
+            self.task.check_joiner();
+        }
         End::new(self.task.clone())
     }
 
@@ -212,9 +219,11 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     /// # Panics
-    /// If it is polled after it has given the result.
+    /// If it is polled after it has given the result; in the task itself, and in another loop on the same thread, while
+    /// the task has not ended: that would wait for ever.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if !self.task.is_complete() {
+            self.task.check_joiner();
             self.task.set_joiner(cx);
             return Poll::Pending;
         }

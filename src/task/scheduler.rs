@@ -482,6 +482,18 @@ impl Scheduler {
         self.closed.get()
     }
 
+    /// Whether this task is being polled.
+    #[inline]
+    pub(super) fn is_current(&self, task: &TaskRef) -> bool {
+        ptr::eq(self.current.get(), task.address())
+    }
+
+    /// Whether this is the loop of a task with such a part for other threads.
+    #[inline]
+    pub(super) fn is_home(&self, shared: *const Shared) -> bool {
+        ptr::eq(Arc::as_ptr(&self.shared), shared)
+    }
+
     /// The task that is being polled, or the root.
     pub(crate) fn current_task(&self) -> Option<TaskRef> {
         // SAFETY: as for `locals`.

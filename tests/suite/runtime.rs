@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use proactor::fs::File;
 use proactor::{
-    Auto, Backend, Config, Feature, FeatureState, Proactor, Runtime, Selector, random, spawn, yield_now,
+    Auto, Backend, Config, Feature, FeatureState, Proactor, Runner, Runtime, Selector, random, spawn,
+    yield_now,
 };
 
 use crate::kit::*;
@@ -21,6 +22,8 @@ tests! {
     run_forever_ends_when_another_thread_stops_it,
     a_stop_before_run_forever_ends_its_first_turn,
     a_stop_lets_the_turn_finish,
+    t221_a_stop_ends_block_on_with_the_cure,
+    t221_a_stop_never_reaches_the_run_after,
     a_panic_of_the_future_comes_out_of_block_on_and_the_runtime_goes_on,
     the_report_names_the_backend,
     the_report_counts_what_is_there,
@@ -130,6 +133,65 @@ fn a_stop_lets_the_turn_finish<R: Runtime>() {
     runtime.run_forever();
     assert!(first.is_finished() && second.is_finished());
     end(runtime);
+}
+
+/// As `RuntimeError: Event loop stopped before Future completed.` of asyncio.
+fn t221_a_stop_ends_block_on_with_the_cure<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let stopped = |future: std::future::Pending<()>| {
+        let message = panic_of(|| runtime.block_on(future));
+        for word in ["Handle::stop", "run_forever", "Runner"] {
+            assert!(message.contains(word), "without {word}: {message}");
+        }
+    };
+    let handle = runtime.handle();
+    let first = runtime.spawn(async move { handle.stop() });
+    let second = runtime.spawn(async {});
+    stopped(pending());
+    assert!(first.is_finished() && second.is_finished(), "the turn was finished");
+    let handle = runtime.handle();
+    let other = thread(move || handle.stop());
+    stopped(pending()); // also where the loop sleeps
+    other.join();
+    runtime.handle().stop();
+    stopped(pending()); // and where the stop came before
+    assert_eq!(runtime.block_on(async { 5 }), 5);
+    end(runtime);
+}
+
+fn t221_a_stop_never_reaches_the_run_after<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let handle = runtime.handle();
+    let run_forever = || {
+        let handle = runtime.handle();
+        let task = runtime.spawn(async move {
+            turns(3).await;
+            handle.stop();
+        });
+        runtime.run_forever();
+        assert!(task.is_finished(), "an earlier stop has ended this run");
+    };
+    // The future has its value in the turn in which the stop comes.
+    runtime.block_on(async { handle.stop() });
+    run_forever();
+    panic_of(|| {
+        runtime.block_on(async {
+            handle.stop();
+            panic!("expected");
+        })
+    });
+    run_forever();
+    panic_of(|| {
+        runtime.block_on(async {
+            handle.stop();
+            pending::<()>().await;
+        })
+    });
+    run_forever();
+    let runner = Runner::on(runtime);
+    runner.run(async { handle.stop() }).unwrap();
+    runner.run(turns(3)).unwrap();
+    runner.close();
 }
 
 fn a_panic_of_the_future_comes_out_of_block_on_and_the_runtime_goes_on<R: Runtime>() {

@@ -4,16 +4,16 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::future::{Future, pending, poll_fn};
 use std::io::Write;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use proactor::task::{Builder, Handle, JoinError, JoinHandle, RuntimeGone};
+use proactor::task::{Builder, Handle, JoinError, JoinHandle, RuntimeGone, TaskState};
 use proactor::time::{sleep, timeout};
-use proactor::{Runtime, spawn, yield_now};
+use proactor::{Runtime, spawn, wait, yield_now};
 
 use crate::kit::*;
 
@@ -57,6 +57,8 @@ tests! {
     a_deep_chain_of_joins,
     a_join_handle_that_outlives_its_runtime_is_cancelled,
     a_task_that_ignores_its_cancellation_in_drop_is_still_gone,
+    t222_a_task_that_awaits_its_own_handle_panics_with_the_cure,
+    t222_a_handle_of_another_loop_panics_with_the_cure,
 }
 
 fn tasks_run_in_the_order_of_their_spawns<R: Runtime>() {
@@ -682,4 +684,67 @@ fn a_task_that_ignores_its_cancellation_in_drop_is_still_gone<R: Runtime>() {
         assert!(timeout(Duration::from_secs(30), task.cancel()).await.unwrap().is_err());
         turns(2).await;
     });
+}
+
+/// As `RuntimeError: Task cannot await on itself` of asyncio.
+fn t222_a_task_that_awaits_its_own_handle_panics_with_the_cure<R: Runtime>() {
+    run::<R>(async {
+        let slot = Rc::new(RefCell::new(None::<JoinHandle<String>>));
+        let own = slot.clone();
+        let task = Builder::new().name("itself").spawn(async move {
+            yield_now().await;
+            let mut handle = own.take().unwrap();
+            let message = poll_fn(|cx| Poll::Ready(panic_of(|| Pin::new(&mut handle).poll(cx)))).await;
+            let shown = poll_fn(|cx| Poll::Ready(panic_of(|| pin!(wait([&mut handle])).poll(cx)))).await;
+            assert_eq!(message, shown);
+            own.replace(Some(handle));
+            message
+        });
+        slot.replace(Some(task));
+        let mut handle = loop {
+            turns(3).await;
+            if let Some(handle) = slot.take() {
+                break handle;
+            }
+        };
+        let message = handle.try_take().unwrap().unwrap();
+        for word in ["\"itself\"", "tasks.rs", "awaits its own handle", "detach"] {
+            assert!(message.contains(word), "without {word}: {message}");
+        }
+
+        // A task may end itself by its handle: the request is delivered at the await.
+        let slot = Rc::new(RefCell::new(None::<JoinHandle<()>>));
+        let own = slot.clone();
+        let task = spawn(async move {
+            yield_now().await;
+            let handle = own.take().unwrap();
+            let _ = handle.cancel().await;
+            unreachable!("it was cancelled");
+        });
+        let view = task.task();
+        slot.replace(Some(task));
+        until(|| matches!(view.state(), TaskState::Done(_))).await;
+    });
+}
+
+/// As `RuntimeError: ... attached to a different loop` of asyncio.
+fn t222_a_handle_of_another_loop_panics_with_the_cure<R: Runtime>() {
+    let (one, other) = (R::new().unwrap(), R::new().unwrap());
+    let mut task = one.spawn(async {
+        yield_now().await;
+        7
+    });
+    let message = panic_of(|| other.block_on(&mut task));
+    for word in ["another loop", "tasks.rs", "Handle::spawn", "shared::oneshot"] {
+        assert!(message.contains(word), "without {word}: {message}");
+    }
+    let message = panic_of(|| other.block_on(async { wait([&mut task]).await.done.len() }));
+    assert!(message.contains("another loop"), "{message}");
+    assert_eq!(one.block_on(&mut task).unwrap(), 7);
+    // What has ended can be taken anywhere.
+    let mut task = one.spawn(async { 8 });
+    one.block_on(yield_now());
+    assert_eq!(other.block_on(&mut task).unwrap(), 8);
+    end(one);
+    end(other);
 }
