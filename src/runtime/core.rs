@@ -180,7 +180,7 @@ impl Core {
     /// # Panics
     /// When a runtime already runs on this thread.
     #[track_caller]
-    fn enter_alone(&self, what: &str) -> impl Drop + use<> {
+    pub(super) fn enter_alone(&self, what: &str) -> impl Drop + use<> {
         assert!(
             crate::task::scheduler::with(|current| current.is_none()),
             "{what}: a proactor runtime already runs on this thread, and a second loop inside it would stop the \

@@ -1,6 +1,7 @@
 //! `Runner`: several main futures, one after the other, on one loop; asyncio's `Runner`.
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use super::config::Config;
 use super::local::LocalHandle;
 use super::report::Shutdown;
 use super::{Auto, Runtime};
-use crate::signal::{self, Kind};
+use crate::signal::{self, Kind, Signal};
 use crate::task::{Handle, JoinError, Task, current};
 
 /// The exit status of a program that SIGINT has ended, by the custom of shells.
@@ -38,6 +39,8 @@ const INTERRUPTED: i32 = 130;
 pub struct Runner<R: Runtime = Auto> {
     runtime: R,
     interruptible: bool,
+    /// The main future that ran last was asked to end by SIGINT.
+    interrupted: Cell<bool>,
 }
 
 impl Runner {
@@ -61,11 +64,14 @@ impl Runner {
 impl<R: Runtime> Runner<R> {
     /// One on this runtime.
     pub fn on(runtime: R) -> Self {
-        Runner { runtime, interruptible: false }
+        Runner { runtime, interruptible: false, interrupted: Cell::new(false) }
     }
 
     /// While a main future runs, lets the first SIGINT (Ctrl-C) cancel it, and the second end the process with status 130.
     /// Off by default: no signal handler is touched.
+    ///
+    /// [`run`](Self::run) listens before anything else runs: a SIGINT that arrives before the main future has begun
+    /// cancels it too, and it does not begin. [`is_interrupted`](Self::is_interrupted) tells SIGINT from other reasons.
     pub fn cancel_on_ctrl_c(mut self, cancel: bool) -> Self {
         self.interruptible = cancel;
         self
@@ -74,21 +80,25 @@ impl<R: Runtime> Runner<R> {
     /// Runs a future to its end, as the main task.
     ///
     /// # Errors
-    /// [`JoinError::Cancelled`] when somebody asked for its cancellation ([`task::current`](crate::task::current) gives
-    /// it to those who want to), and what it has left is over.
+    /// [`JoinError::Cancelled`] when its cancellation was requested ([`task::current`](crate::task::current) gives the task
+    /// for that), and what it has left is over. [`is_interrupted`](Self::is_interrupted) tells whether SIGINT did it;
+    /// asyncio raises `KeyboardInterrupt` then.
     ///
     /// # Panics
     /// As [`Runtime::block_on`]; when SIGINT is to be caught and there is no descriptor free for that.
     #[track_caller]
     pub fn run<F: Future>(&self, future: F) -> Result<F::Output, JoinError> {
+        let signals = self.interruptible.then(|| self.listen());
+        signal::set_interrupted(false);
         let mut watcher = None;
         let output = self.runtime.core().block_on_cancellable(async {
-            if self.interruptible {
-                watcher = Some(crate::spawn(interrupt(current())).cancel_on_drop());
-                crate::yield_now().await; // it listens from here on
+            if let Some(signals) = signals {
+                watcher = Some(crate::spawn(interrupt(current(), signals)).cancel_on_drop());
+                crate::yield_now().await; // what has arrived cancels the main future before it begins
             }
             future.await
         });
+        self.interrupted.set(signal::is_interrupted());
         if let Some(watcher) = watcher {
             let ended = self.runtime.block_on(watcher.cancel());
             if let Err(JoinError::Panicked(panic)) = ended {
@@ -96,6 +106,35 @@ impl<R: Runtime> Runner<R> {
             }
         }
         output.ok_or(JoinError::Cancelled)
+    }
+
+    /// Catches SIGINT from now on.
+    #[track_caller]
+    fn listen(&self) -> Signal {
+        let _entered = self.runtime.core().enter_alone("Runner::run");
+        signal::stream(Kind::INTERRUPT).unwrap_or_else(|error| {
+            panic!("Runner: SIGINT can't be caught, as cancel_on_ctrl_c asks for: {error}")
+        })
+    }
+
+    /// Whether SIGINT has requested the end of the main future that ran last; asyncio's `run` raises `KeyboardInterrupt`
+    /// then, and `CancelledError` for other requests. False where another request came first. Inside the main future, see
+    /// [`signal::is_interrupted`].
+    ///
+    /// # Examples
+    /// ```
+    /// use proactor::Runner;
+    /// let runner = Runner::new()?.cancel_on_ctrl_c(true);
+    /// let outcome = runner.run(async {
+    ///     nix::sys::signal::raise(nix::sys::signal::SIGINT).unwrap(); // Ctrl-C
+    ///     std::future::pending::<()>().await;
+    /// });
+    /// assert!(outcome.unwrap_err().is_cancelled());
+    /// assert!(runner.is_interrupted());
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.get()
     }
 
     /// The runtime.
@@ -126,11 +165,9 @@ impl<R: Runtime> Runner<R> {
 }
 
 /// Cancels the main task at the first signal, and ends the process at the second.
-async fn interrupt(main: Task) {
-    let mut signals = signal::stream(Kind::INTERRUPT).unwrap_or_else(|error| {
-        panic!("Runner: SIGINT can't be caught, as cancel_on_ctrl_c asks for: {error}")
-    });
+async fn interrupt(main: Task, mut signals: Signal) {
     if signals.recv().await.is_ok() {
+        signal::set_interrupted(main.cancelling() == 0);
         main.request_cancel();
         if signals.recv().await.is_ok() {
             std::process::exit(INTERRUPTED);

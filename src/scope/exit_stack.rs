@@ -9,6 +9,7 @@ use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::panic::Location;
 use std::pin::Pin;
 
 use super::{AsyncClose, Closing};
@@ -45,8 +46,14 @@ pub struct ExitStack {
 }
 
 /// Each chunk has twice the places of the one before: what lies in one is never moved.
-type Chunk = Box<[OnceCell<Box<dyn Exit>>]>;
+type Chunk = Box<[OnceCell<Entry>]>;
 const CHUNKS: usize = 32;
+
+/// What is to be closed, and where it was entered.
+struct Entry {
+    exit: Box<dyn Exit>,
+    place: &'static Location<'static>,
+}
 
 /// What can be closed once its type is forgotten.
 trait Exit: Any {
@@ -85,12 +92,14 @@ impl ExitStack {
     }
 
     /// Takes a resource, which will be closed at the end, and lends it; asyncio's `enter_async_context`.
+    #[track_caller]
     pub fn enter<R: AsyncClose + 'static>(&self, resource: R) -> &R {
         let exit = self.push(Box::new(Resource(resource)));
         exit.as_any().downcast_ref().expect("it has just been put there")
     }
 
     /// Has `call` awaited at the end; asyncio's `push_async_callback`.
+    #[track_caller]
     pub fn defer(&self, call: impl AsyncFnOnce() -> io::Result<()> + 'static) {
         self.push(Box::new(Call(call)));
     }
@@ -120,25 +129,27 @@ impl ExitStack {
     pub async fn close(mut self) -> io::Result<()> {
         let mut result = Ok(());
         let mut exits = Exits(self.take());
-        while let Some(exit) = exits.0.pop() {
-            let closed = Closing(Some(exit.exit())).await;
+        while let Some(Entry { exit, place }) = exits.0.pop() {
+            let closed = Closing { close: Some(exit.exit()), place }.await;
             result = result.and(closed);
         }
         result
     }
 
+    #[track_caller]
     fn push(&self, exit: Box<dyn Exit>) -> &dyn Exit {
+        let entry = Entry { exit, place: Location::caller() };
         let number = self.len.get() + 1;
         let chunk = number.ilog2();
         let first = 1 << chunk;
         let places =
             self.chunks[chunk as usize].get_or_init(|| (0..first).map(|_| OnceCell::new()).collect());
         self.len.set(number);
-        &**places[number - first].get_or_init(|| exit)
+        &*places[number - first].get_or_init(|| entry).exit
     }
 
     /// What it holds, in the order in which it was entered.
-    fn take(&mut self) -> Vec<Box<dyn Exit>> {
+    fn take(&mut self) -> Vec<Entry> {
         self.len.set(0);
         let chunks = self.chunks.iter_mut().filter_map(OnceCell::take);
         chunks.flat_map(|chunk| chunk.into_vec()).filter_map(OnceCell::into_inner).collect()
@@ -146,11 +157,11 @@ impl ExitStack {
 }
 
 /// What is left to be closed, in the order in which it was entered.
-struct Exits(Vec<Box<dyn Exit>>);
+struct Exits(Vec<Entry>);
 
 impl Drop for Exits {
     fn drop(&mut self) {
-        self.0.drain(..).rev().for_each(|exit| defer(exit.exit()));
+        self.0.drain(..).rev().for_each(|Entry { exit, place }| defer(place, exit.exit()));
     }
 }
 

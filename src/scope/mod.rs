@@ -18,6 +18,7 @@ mod exit_stack;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -78,45 +79,50 @@ pub trait AsyncClose {
 ///     }).await
 /// }).unwrap();
 /// ```
-pub async fn using<R, T, E, F>(resource: R, body: F) -> Result<T, E>
+#[track_caller]
+pub fn using<R, T, E, F>(resource: R, body: F) -> impl Future<Output = Result<T, E>>
 where
     R: AsyncClose + 'static,
     F: AsyncFnOnce(&mut R) -> Result<T, E>,
     E: From<io::Error>,
 {
-    let mut open = Open(Some(resource));
-    let result = body(open.0.as_mut().expect("it is open")).await;
-    let closed = open.close().await;
-    let value = result?;
-    closed?;
-    Ok(value)
+    let place = Location::caller(); // an `async fn` would not see it
+    async move {
+        let mut open = Open { resource: Some(resource), place };
+        let result = body(open.resource.as_mut().expect("it is open")).await;
+        let closed = open.close().await;
+        let value = result?;
+        closed?;
+        Ok(value)
+    }
 }
 
 /// Closes what it holds as a clean-up, when it is dropped.
-struct Open<R: AsyncClose + 'static>(Option<R>);
+struct Open<R: AsyncClose + 'static> {
+    resource: Option<R>,
+    place: &'static Location<'static>,
+}
 
 impl<R: AsyncClose + 'static> Open<R> {
     fn close(mut self) -> Closing {
-        Closing::new(self.0.take().expect("it is closed once").close())
+        let close = self.resource.take().expect("it is closed once").close();
+        Closing { close: Some(Box::pin(close)), place: self.place }
     }
 }
 
 impl<R: AsyncClose + 'static> Drop for Open<R> {
     fn drop(&mut self) {
-        if let Some(resource) = self.0.take() {
+        if let Some(resource) = self.resource.take() {
             // Called there as well: it may panic, and a panic may be unwinding here.
-            defer(async move { resource.close().await });
+            defer(self.place, async move { resource.close().await });
         }
     }
 }
 
 /// Something that is being closed: dropped, it goes on as a clean-up. Hence the box.
-struct Closing(Option<Pin<Box<dyn Future<Output = io::Result<()>>>>>);
-
-impl Closing {
-    fn new(close: impl Future<Output = io::Result<()>> + 'static) -> Self {
-        Closing(Some(Box::pin(close)))
-    }
+struct Closing {
+    close: Option<Pin<Box<dyn Future<Output = io::Result<()>>>>>,
+    place: &'static Location<'static>,
 }
 
 impl Future for Closing {
@@ -124,10 +130,10 @@ impl Future for Closing {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // Taken out, since nobody polls it again when it panics.
-        let mut close = self.0.take().expect("a Closing was polled after its result");
+        let mut close = self.close.take().expect("a Closing was polled after its result");
         let closed = close.as_mut().poll(cx);
         if closed.is_pending() {
-            self.0 = Some(close);
+            self.close = Some(close);
         }
         closed
     }
@@ -135,8 +141,8 @@ impl Future for Closing {
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        if let Some(close) = self.0.take() {
-            defer(close);
+        if let Some(close) = self.close.take() {
+            defer(self.place, close);
         }
     }
 }

@@ -79,7 +79,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `mod.rs` | `stream` and `Signal`, `ctrl_c` |
+//! | `mod.rs` | `stream` and `Signal`, `ctrl_c`, `is_interrupted` |
 //! | `kind.rs` | `Kind` |
 //! | `handler.rs` | `on` and `Handler` |
 //! | `sys/signal.rs` | the handler of the signal's own context, and how it counts |
@@ -88,6 +88,7 @@
 mod handler;
 mod kind;
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -250,6 +251,40 @@ impl Future for Recv<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.poll_recv(cx)
     }
+}
+
+thread_local! {
+    /// SIGINT has requested the end of the main future that runs on this thread, or ran last.
+    static INTERRUPTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether SIGINT has requested the end of the main future that a [`Runner`](crate::Runner) runs on this thread, or ran
+/// last: code that catches a cancellation finds its reason here, in the main future, its tasks and their clean-ups.
+///
+/// False where another request came first, and for a runner that does not catch SIGINT
+/// ([`cancel_on_ctrl_c`](crate::Runner::cancel_on_ctrl_c)). asyncio has `KeyboardInterrupt` for this, which only the caller
+/// of `run` sees.
+///
+/// # Examples
+/// ```
+/// use proactor::{Runner, signal, task::catch_cancel};
+/// let runner = Runner::new()?.cancel_on_ctrl_c(true);
+/// let outcome = runner.run(async {
+///     nix::sys::signal::raise(nix::sys::signal::SIGINT).unwrap(); // Ctrl-C
+///     if let Err(cancelled) = catch_cancel(std::future::pending::<()>()).await {
+///         assert!(signal::is_interrupted()); // saves its work, and ends
+///         drop(cancelled);
+///     }
+/// });
+/// assert!(outcome.is_ok());
+/// # std::io::Result::Ok(())
+/// ```
+pub fn is_interrupted() -> bool {
+    INTERRUPTED.get()
+}
+
+pub(crate) fn set_interrupted(interrupted: bool) {
+    INTERRUPTED.set(interrupted);
 }
 
 /// Waits for SIGINT, which Ctrl-C at the terminal sends. It listens from this call until the future is dropped or has given

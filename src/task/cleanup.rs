@@ -11,21 +11,28 @@
 //! over. A task that is not cancelled (as when a branch of a `select!` loses) does not wait for it.
 #![forbid(unsafe_code)]
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::JoinHandle;
 use super::cell::TaskRef;
 use super::scheduler::{self, Scheduler};
-use crate::sys::guarded::Guarded;
+use super::unhandled::Unhandled;
+use super::{JoinHandle, Panic};
+use crate::sys::guarded::contain;
+use crate::sys::sync::Arc;
 
-type CleanUp = Pin<Box<dyn Future<Output = io::Result<()>>>>;
+struct CleanUp {
+    future: Pin<Box<dyn Future<Output = io::Result<()>>>>,
+    /// Where the user registered it: a failure names this line.
+    place: &'static Location<'static>,
+}
 
 /// Clean-ups that have not begun, and the task that will do them.
 #[derive(Clone)]
@@ -34,18 +41,21 @@ pub(super) struct CleanUps {
     queue: Rc<RefCell<VecDeque<CleanUp>>>,
 }
 
-/// Has `clean_up` awaited after the future that is being dropped now. Outside a runtime, and in one that has ended, it is
-/// dropped.
-pub(crate) fn defer(clean_up: impl Future<Output = io::Result<()>> + 'static) {
-    let clean_up: CleanUp = Box::pin(clean_up);
+/// Has `future` awaited after the future that is being dropped now. Outside a runtime, and in one that has ended, it is
+/// dropped. An error or a panic of it names `place`.
+pub(crate) fn defer(
+    place: &'static Location<'static>,
+    future: impl Future<Output = io::Result<()>> + 'static,
+) {
+    let clean_up = CleanUp { future: Box::pin(future), place };
     scheduler::with(|current| match current.filter(|scheduler| !scheduler.is_abandoned()) {
-        Some(scheduler) => queue_of(scheduler).borrow_mut().push_back(clean_up),
+        Some(scheduler) => queue_of(scheduler, place).borrow_mut().push_back(clean_up),
         None => drop(clean_up),
     });
 }
 
-/// Where the clean-ups of what is being dropped now go.
-fn queue_of(scheduler: &Scheduler) -> Rc<RefCell<VecDeque<CleanUp>>> {
+/// Where the clean-ups of what is being dropped now go. `place` is that of the first.
+fn queue_of(scheduler: &Scheduler, place: &'static Location<'static>) -> Rc<RefCell<VecDeque<CleanUp>>> {
     let parent = scheduler.responsible();
     let waiting = parent.as_ref().and_then(|parent| {
         let clean_ups = parent.header().extra_or_new().clean_ups.borrow();
@@ -53,14 +63,7 @@ fn queue_of(scheduler: &Scheduler) -> Rc<RefCell<VecDeque<CleanUp>>> {
     });
     waiting.unwrap_or_else(|| {
         let queue = Rc::<RefCell<VecDeque<CleanUp>>>::default();
-        let cleaner = Cleaner {
-            parent: parent.clone(),
-            queue: queue.clone(),
-            current: None,
-            panics: Guarded::default(),
-            error: None,
-        };
-        let place = parent.as_ref().map_or_else(Location::caller, |parent| parent.header().place);
+        let cleaner = Cleaner { parent: parent.clone(), queue: queue.clone(), current: None };
         let task = scheduler.spawn_shielded(cleaner, "clean-up", place);
         if let Some(parent) = parent {
             parent.outlives(&task);
@@ -76,13 +79,10 @@ struct Cleaner {
     parent: Option<TaskRef>,
     queue: Rc<RefCell<VecDeque<CleanUp>>>,
     current: Option<CleanUp>,
-    /// The first of them is its own, in the end.
-    panics: Guarded,
-    error: Option<io::Error>,
 }
 
 impl Future for Cleaner {
-    /// The first error, which nobody takes: so it is reported.
+    /// Errors and panics are reported one by one, each with its place.
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -100,26 +100,39 @@ impl Future for Cleaner {
                 let next = self.queue.borrow_mut().pop_front();
                 self.current = next;
             }
-            let this = &mut *self;
-            let Some(clean_up) = &mut this.current else {
-                std::mem::take(&mut this.panics).finish();
-                return Poll::Ready(this.error.take().map_or(Ok(()), Err));
-            };
+            let Some(clean_up) = &mut self.current else { return Poll::Ready(Ok(())) };
+            let place = clean_up.place;
             // One that fails or panics, in its drop even, must not keep the others from being done.
-            let mut pending = false;
-            this.panics.run(|| match clean_up.as_mut().poll(cx) {
-                Poll::Pending => pending = true,
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => {
-                    this.error.get_or_insert(error);
-                }
-            });
-            if pending {
-                return Poll::Pending;
+            match catch_unwind(AssertUnwindSafe(|| clean_up.future.as_mut().poll(cx))) {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(Ok(()))) => {}
+                Ok(Poll::Ready(Err(error))) => report(place, error.to_string(), false),
+                Err(payload) => report_panic(place, payload),
             }
-            let over = this.current.take();
-            this.panics.run(|| drop(over));
+            let over = self.current.take();
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(over))) {
+                report_panic(place, payload);
+            }
         }
+    }
+}
+
+fn report_panic(place: &'static Location<'static>, payload: Box<dyn Any + Send>) {
+    let panic = Panic::new(payload);
+    report(place, panic.message().to_owned(), true);
+    contain(|| drop(panic)); // its payload is the user's
+}
+
+/// Tells the hook that a clean-up of the task that is being polled has failed.
+fn report(place: &'static Location<'static>, message: String, panicked: bool) {
+    let told = scheduler::with(|current| {
+        let scheduler = current?;
+        let task = scheduler.current_task()?;
+        let unhandled = Unhandled::clean_up(task.header(), place, message, panicked);
+        Some((unhandled, Arc::as_ptr(scheduler.shared())))
+    });
+    if let Some((unhandled, shared)) = told {
+        unhandled.report(shared);
     }
 }
 

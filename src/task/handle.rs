@@ -9,6 +9,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use super::cell::Flags;
 use super::inbox::{Delivery, Shared};
@@ -221,15 +222,51 @@ impl<T> RemoteHandle<T> {
     /// # Panics
     /// On the thread of the task's own runtime while it runs: that would wait for itself. When the result was taken by an
     /// await of `&mut` the handle.
+    #[track_caller]
     pub fn join(self) -> Result<T, JoinError> {
+        self.not_at_home("join");
+        self.outcome.wait()
+    }
+
+    /// Blocks this thread until the task has ended, for `limit` at most: asyncio's `future.result(timeout)`. `None` when
+    /// the time is up; the task goes on, and the handle can be used as before.
+    ///
+    /// # Errors
+    /// As for [`join`](Self::join).
+    ///
+    /// # Panics
+    /// As for [`join`](Self::join); and when an earlier call has given the result.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// let runtime = proactor::Auto::new().unwrap();
+    /// let handle = runtime.handle();
+    /// let other = std::thread::spawn(move || {
+    ///     let mut task = handle.spawn(|| std::future::pending::<()>());
+    ///     assert!(task.join_timeout(Duration::from_millis(1)).is_none());
+    ///     task.request_cancel();
+    ///     assert!(task.join().unwrap_err().is_cancelled());
+    ///     handle.stop();
+    /// });
+    /// runtime.run_forever();
+    /// other.join().unwrap();
+    /// ```
+    #[track_caller]
+    pub fn join_timeout(&mut self, limit: Duration) -> Option<Result<T, JoinError>> {
+        self.not_at_home("join_timeout");
+        self.outcome.wait_for(limit)
+    }
+
+    #[track_caller]
+    fn not_at_home(&self, what: &str) {
         let own = scheduler::with(|current| {
             current.is_some_and(|scheduler| Arc::ptr_eq(scheduler.shared(), &self.shared))
         });
         assert!(
             !own,
-            "RemoteHandle::join blocks the thread that would have to run the task: `.await` the handle instead"
+            "RemoteHandle::{what} blocks the thread that would have to run the task: `.await` the handle instead"
         );
-        self.outcome.wait()
     }
 
     /// Asks for the task's cancellation and returns at once.

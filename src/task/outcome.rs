@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use super::JoinError;
 use crate::sys::guarded::in_drop;
@@ -64,6 +65,13 @@ impl<T> Outcome<T> {
                 None => state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
+    }
+
+    /// None when the time is up.
+    pub(crate) fn wait_for(&self, limit: Duration) -> Option<Result<T, JoinError>> {
+        let waits = |state: &mut State<T>| state.result.is_none() && !state.taken;
+        let waited = self.arrived.wait_timeout_while(self.lock(), limit, waits);
+        waited.unwrap_or_else(PoisonError::into_inner).0.take()
     }
 
     pub(crate) fn is_here(&self) -> bool {

@@ -90,6 +90,16 @@ impl Unhandled {
         Self::new(header, message.to_owned(), true)
     }
 
+    /// Of a clean-up that was registered at `place`; `header` is that of the task that does it.
+    pub(super) fn clean_up(
+        header: &Header,
+        place: &'static Location<'static>,
+        message: String,
+        panicked: bool,
+    ) -> Self {
+        Unhandled { spawned_at: place, ..Self::new(header, message, panicked) }
+    }
+
     /// The task's number.
     pub fn id(&self) -> TaskId {
         self.id
@@ -100,7 +110,9 @@ impl Unhandled {
         self.name.as_deref()
     }
 
-    /// Where the task was spawned, or the callback was given to the loop.
+    /// Where the task was spawned, or the callback was given to the loop; of a clean-up, where it was registered:
+    /// the call of [`using`](crate::scope::using), [`ExitStack::enter`](crate::scope::ExitStack::enter) or
+    /// [`ExitStack::defer`](crate::scope::ExitStack::defer).
     pub fn spawned_at(&self) -> &'static Location<'static> {
         self.spawned_at
     }

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use nix::sys::signal::{SIGINT, raise};
 use proactor::combine::try_gather_tasks;
+use proactor::scope::{exit_stack, using};
 use proactor::task::{BlockingPool, Builder, call_soon, catch_cancel, current, spawn_blocking_on, try_spawn};
-use proactor::{Config, Leak, Runner, Runtime, join, spawn, yield_now};
+use proactor::{Config, Leak, Runner, Runtime, join, signal, spawn, yield_now};
 
 use crate::kit::*;
 
@@ -33,6 +34,9 @@ tests! {
     an_interrupt_is_caught_on_request_only,
     the_first_interrupt_cancels_the_main_future,
     the_second_interrupt_ends_the_process,
+    t223_an_interrupt_before_the_main_future_begins_cancels_it,
+    t224_an_interrupt_is_told_from_a_cancellation,
+    t225_a_clean_up_that_fails_names_the_line_of_its_registration,
     a_pool_of_ones_own,
     a_pool_that_is_shut_down_refuses_work,
     a_pool_for_all_closures_outlives_its_runtime,
@@ -321,6 +325,82 @@ fn the_first_interrupt_cancels_the_main_future<R: Runtime>() {
         assert!(outcome.unwrap_err().is_cancelled());
         assert_eq!(runner.run(async { 1 }).unwrap(), 1);
     });
+}
+
+fn t223_an_interrupt_before_the_main_future_begins_cancels_it<R: Runtime>() {
+    alone(|| {
+        let runner = Runner::on(R::new().unwrap()).cancel_on_ctrl_c(true);
+        let task = runner.local().spawn(async { raise(SIGINT).unwrap() });
+        let outcome = runner.run(async { unreachable!("it was cancelled before") });
+        assert!(outcome.unwrap_err().is_cancelled() && task.is_finished());
+        assert!(runner.is_interrupted());
+        assert_eq!(runner.run(async { 1 }).unwrap(), 1);
+    });
+}
+
+/// asyncio's `run` raises `KeyboardInterrupt` for the one and `CancelledError` for the other.
+fn t224_an_interrupt_is_told_from_a_cancellation<R: Runtime>() {
+    alone(|| {
+        let runner = Runner::on(R::new().unwrap()).cancel_on_ctrl_c(true);
+        let outcome = runner.run(async {
+            assert!(!signal::is_interrupted());
+            raise(SIGINT).unwrap();
+            let cancelled = catch_cancel(pending::<()>()).await.unwrap_err();
+            let child = spawn(async { signal::is_interrupted() });
+            assert!(signal::is_interrupted() && child.await.unwrap(), "the program can find out");
+            drop(cancelled);
+            pending::<()>().await;
+        });
+        assert!(outcome.unwrap_err().is_cancelled());
+        assert!(runner.is_interrupted());
+
+        let outcome = runner.run(async {
+            assert!(!signal::is_interrupted(), "that was another one's");
+            current().request_cancel();
+            yield_now().await;
+        });
+        assert!(outcome.unwrap_err().is_cancelled());
+        assert!(!runner.is_interrupted());
+
+        // `test_interrupt_cancelled_task` of CPython: the signal came second.
+        let outcome = runner.run(async {
+            current().request_cancel();
+            raise(SIGINT).unwrap();
+            let _cancelled = catch_cancel(pending::<()>()).await.unwrap_err();
+            pending::<()>().await; // the signal is a second request
+        });
+        assert!(outcome.unwrap_err().is_cancelled());
+        assert!(!runner.is_interrupted());
+    });
+}
+
+fn t225_a_clean_up_that_fails_names_the_line_of_its_registration<R: Runtime>() {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let log = lines.clone();
+    let config = Config::new().on_unhandled(move |unhandled| {
+        assert_eq!(unhandled.spawned_at().file(), file!());
+        log.lock().unwrap().push((unhandled.message().to_owned(), unhandled.spawned_at().line()));
+    });
+    let runtime = R::with_config(&config).unwrap();
+    let failing = |message: &'static str| Closes(async move || Err(std::io::Error::other(message)));
+    let panicking = Closes(async || panic!("expected: closing"));
+    let line = runtime.block_on(async {
+        let mut line = 0;
+        let block = exit_stack(async |stack| {
+            line = line!();
+            stack.enter(failing("entered"));
+            stack.enter(panicking);
+            stack.defer(async || Err(std::io::Error::other("deferred")));
+            using(failing("used"), async |_| pending::<std::io::Result<()>>().await).await
+        });
+        assert!(race(block, turns(2)).await.is_err(), "the block was dropped");
+        turns(3).await;
+        line
+    });
+    let told: Vec<_> = lines.lock().unwrap().clone();
+    let expected = [("used", 4), ("deferred", 3), ("expected: closing", 2), ("entered", 1)];
+    assert_eq!(told, expected.map(|(message, after)| (message.to_owned(), line + after)));
+    end(runtime);
 }
 
 fn the_second_interrupt_ends_the_process<R: Runtime>() {

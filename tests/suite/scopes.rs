@@ -277,7 +277,8 @@ fn clean_ups_that_fail_or_panic_keep_no_others_from_being_done<R: Runtime>() {
             assert_eq!(log.take(), expected);
         }
     });
-    assert_eq!(*seen.lock().unwrap(), ["first", "expected: second", "expected: close itself"]);
+    let expected = ["first", "expected: second", "expected: close itself", "expected: the drop of a close"];
+    assert_eq!(*seen.lock().unwrap(), expected, "each of them");
     end(runtime);
 }
 

@@ -59,6 +59,7 @@ tests! {
     a_task_that_ignores_its_cancellation_in_drop_is_still_gone,
     t222_a_task_that_awaits_its_own_handle_panics_with_the_cure,
     t222_a_handle_of_another_loop_panics_with_the_cure,
+    t226_a_join_with_a_limit_loses_nothing,
 }
 
 fn tasks_run_in_the_order_of_their_spawns<R: Runtime>() {
@@ -747,4 +748,33 @@ fn t222_a_handle_of_another_loop_panics_with_the_cure<R: Runtime>() {
     assert_eq!(other.block_on(&mut task).unwrap(), 8);
     end(one);
     end(other);
+}
+
+fn t226_a_join_with_a_limit_loses_nothing<R: Runtime>() {
+    let runtime = R::new().unwrap();
+    let handle = runtime.handle();
+    let other = thread(move || {
+        let (open, gate) = proactor::sync::shared::oneshot::channel();
+        let mut task = handle.spawn(move || gate);
+        assert!(task.join_timeout(Duration::ZERO).is_none());
+        assert!(task.join_timeout(Duration::from_nanos(1)).is_none());
+        open.send(7).unwrap();
+        assert_eq!(task.join_timeout(Duration::MAX).unwrap().unwrap(), Ok(7));
+        panic_of(|| task.join_timeout(Duration::ZERO));
+
+        let mut task = handle.spawn(pending::<()>);
+        assert!(task.join_timeout(Duration::ZERO).is_none());
+        task.request_cancel();
+        assert!(task.join().unwrap_err().is_cancelled());
+        handle.stop();
+    });
+    runtime.run_forever();
+    other.join();
+    runtime.block_on(async {
+        let mut task = Handle::current().spawn(async || 1);
+        let message = panic_of(|| task.join_timeout(Duration::MAX));
+        assert!(message.contains(".await"), "{message}");
+        assert_eq!(task.await.unwrap(), 1);
+    });
+    end(runtime);
 }
