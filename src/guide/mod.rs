@@ -168,13 +168,16 @@
 //!
 //! - Its children are no tasks, but futures that the group polls: so they can borrow. They are not in the list of tasks, and
 //!   `task::current` is the task around; their task-locals are their own, as those of Python's tasks. The children of a [`TaskGroup`](crate::task::TaskGroup) are tasks, and borrow nothing.
+//! - Cancelling the task cancels the body alone, as in Python: it may catch that and await its children, which are cancelled
+//!   when the body has left. A body that swallows the request (`uncancel()`) leaves the group as it was; one that lets it go
+//!   and gives a value is cancelled all the same, where Python takes any body that returns for one that has swallowed it.
 //! - A task that is cancelled while its group is ending goes on waiting for the children, and the body gets the request, as in
-//!   Python. From the second one on so do children that are no tasks, which nobody else could cancel.
+//!   Python. From the second one on so do children that are no tasks, which nothing else could cancel.
 //! - What fails is a child that gives an `Err`. One that panics ends the group as well, and the panic goes on when all have
-//!   ended.
+//!   ended; errors beside it go to [`Config::on_unhandled`].
 //! - Spawning into a group that is ending raises in Python. Here the future is dropped, and its handle says that it was
 //!   cancelled.
-//! - `g.cancel()` ends a group quietly; Python has that from 3.15 on.
+//! - `g.cancel()` ends a group quietly; Python has that from 3.15 on. `TaskGroup::run` gives `Ok(None)` then.
 //!
 //! # Time limits
 //!

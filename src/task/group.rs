@@ -18,12 +18,13 @@ use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use super::JoinHandle;
 use super::brood::{ChildStart, Nursery};
 use super::group_error::GroupError;
-use super::member::{Child, Failures, Leader, Member, end_of_all};
+use super::lead::{Children, lead};
+use super::member::{Child, Failures, Leader, Member};
 
 /// Runs `body` with a group, in which it can start children, and waits until all of them have ended.
 ///
@@ -33,10 +34,15 @@ use super::member::{Child, Failures, Leader, Member, end_of_all};
 /// - The first *error*, of a child or of the body, cancels all others and the body. When they have ended, and what they had
 ///   begun is over (operations reaped, clean-ups done), every error that has occurred meanwhile is in the [`GroupError`].
 /// - A child that is *cancelled* ([`Child::cancel`]) is no error, and the group goes on.
-/// - A *panic* does as an error does, and goes on when all have ended.
-/// - A cancellation of the *task* around cancels the children, waits for them, and then goes on; or the errors that have
-///   occurred are given, and the next await ends the task. In a group that is ending already it reaches the body. A further
-///   one reaches the children as well, also those that are cleaning up; they are awaited all the same.
+/// - A *panic* does as an error does, and goes on when all have ended. Errors beside it have no other place to go: each is
+///   told to [`Config::on_unhandled`](crate::Config::on_unhandled).
+/// - A cancellation of the *task* around reaches the body alone, which may catch it ([`catch_cancel`](super::catch_cancel()))
+///   and await its children. When the body has left with the request standing, or had left before, the children are
+///   cancelled and awaited, and the request goes on; or the errors that have occurred are given, and the next await ends the
+///   task. A body that swallows the request leaves the group as it was. In a group that is ending already, a further
+///   request reaches the children as well, also those that are cleaning up; they are awaited all the same.
+/// - While the group ends because of a child, the task counts that as a request
+///   ([`Task::cancelling`](super::Task::cancelling)).
 /// - [`Group::cancel`] and [`Group::finish`] end the group quietly.
 /// - Groups nest; see [`GroupError::downcast`].
 ///
@@ -84,7 +90,7 @@ use super::member::{Child, Failures, Leader, Member, end_of_all};
 pub async fn task_group<'env, T, E, F>(body: F) -> Result<T, GroupError<E>>
 where
     T: 'env,
-    E: 'env,
+    E: fmt::Debug + 'env,
     F: for<'scope> AsyncFnOnce(&'scope Group<'scope, 'env, T, E>) -> Result<T, E>,
 {
     let group = Group::new();
@@ -182,7 +188,7 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
     pub fn finish(&self, value: T) {
         let replaced = self.value.replace(Some(value));
         drop(replaced);
-        self.end();
+        self.end_by_child();
     }
 
     /// Whether the group is ending, or over: it takes no more children.
@@ -194,13 +200,11 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
         self.children.borrow().clone()
     }
 
-    /// False when it was ending before.
-    fn end(&self) -> bool {
-        let first = self.failures.close();
-        if first {
+    /// Cancels all; once. For the body it is a request that is counted.
+    fn end_by_child(&self) {
+        if self.failures.close_by_child() {
             self.cancel_children();
         }
-        first
     }
 
     fn cancel_children(&self) {
@@ -211,22 +215,33 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
         &'scope self,
         close: Close<'scope, 'env, T, E>,
         body: impl Future<Output = Result<T, E>> + 'scope,
-    ) -> Result<T, GroupError<E>> {
-        let mut body = self.start(body, ChildStart::body()).expect("the group has just begun");
-        let all_ended = async || poll_fn(|cx| self.poll(cx)).await;
-        let cancel = |before| match before {
-            0 if self.end() => {}
-            0 => _ = body.request_cancel(), // it is the task's own code
-            _ => self.cancel_children(),    // nobody else could reach them
-        };
-        let cancelled = end_of_all(all_ended, cancel).await;
+    ) -> Result<T, GroupError<E>>
+    where
+        E: fmt::Debug,
+    {
+        let children = self.children().filter(|_| !self.failures.is_closed());
+        let children = children.expect("the group has just begun");
+        let body = children.push(Member::new(body, Body(self)), ChildStart::body());
+        drop(children);
+        let ended = lead(self, &self.failures, body, || self.value.take()).await;
         drop(close);
-        let value = body.try_take().and_then(Result::ok).flatten();
-        self.failures.settle(cancelled, value.or_else(|| self.value.take())).await
+        ended?.ok_or_else(|| GroupError::new(Vec::new()))
+    }
+}
+
+impl<'env, T: 'env, E: 'env> Children for Group<'_, 'env, T, E> {
+    async fn ended(&self) {
+        poll_fn(|cx| self.children().map_or(Poll::Ready(()), |children| children.poll(cx))).await;
     }
 
-    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
-        self.children().map_or(Poll::Ready(()), |children| children.poll(cx))
+    fn end(&self) {
+        if self.failures.close() {
+            self.cancel_children();
+        }
+    }
+
+    fn cancel_again(&self) {
+        self.cancel_children();
     }
 }
 
@@ -258,7 +273,20 @@ impl<'scope, 'env, T: 'env, E: 'env> Leader<E> for &'scope Group<'scope, 'env, T
     }
 
     fn abort(&self) {
-        self.end();
+        self.end_by_child();
+    }
+}
+
+/// The group, as its body sees it.
+struct Body<'scope, 'env, T, E>(&'scope Group<'scope, 'env, T, E>);
+
+impl<'env, T: 'env, E: 'env> Leader<E> for Body<'_, 'env, T, E> {
+    fn failures(&self) -> &Failures<E> {
+        &self.0.failures
+    }
+
+    fn abort(&self) {
+        self.0.end();
     }
 }
 

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -10,10 +11,11 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::catch::{Cancelled, catch_cancel, pass_on};
+use super::cell::TaskRef;
 use super::cleanup::{Remains, dispose};
-use super::group_error::GroupError;
-use super::{JoinError, JoinHandle, Panic, yield_now};
+use super::scopes::target;
+use super::unhandled::Unhandled;
+use super::{JoinError, JoinHandle, Panic, scheduler};
 use crate::sys::guarded::contain;
 
 /// What has gone wrong in a group.
@@ -24,11 +26,21 @@ pub(super) struct Failures<E> {
     panic: RefCell<Option<Panic>>,
     /// No more children: all that are left have been told to end, or the group is over.
     closed: Cell<bool>,
+    /// The task, or child of a group, that runs this one.
+    owner: RefCell<Option<TaskRef>>,
+    /// The owner counts the end of the group as a request.
+    is_counted: Cell<bool>,
 }
 
 impl<E> Failures<E> {
     pub(super) fn new() -> Self {
-        Failures { errors: RefCell::default(), panic: RefCell::default(), closed: Cell::new(false) }
+        Failures {
+            errors: RefCell::default(),
+            panic: RefCell::default(),
+            closed: Cell::new(false),
+            owner: RefCell::default(),
+            is_counted: Cell::new(false),
+        }
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -57,35 +69,55 @@ impl<E> Failures<E> {
         contain(|| drop(panic)); // its payload is the user's
     }
 
-    /// What becomes of a group whose children have ended: a panic wins, then the errors, then cancellations, then the value.
-    pub(super) async fn settle<T>(
-        &self,
-        cancelled: Vec<Cancelled>,
-        value: Option<T>,
-    ) -> Result<T, GroupError<E>> {
-        self.close();
-        self.resume_panic();
-        let errors = self.errors.take();
-        if !errors.is_empty() {
-            return Err(GroupError::new(errors)); // and the next await ends who was cancelled
+    pub(super) fn take_errors(&self) -> Vec<E> {
+        self.errors.take()
+    }
+
+    /// The panic goes on, if there is one: then nobody gets these errors, and the hook for unhandled ones is told.
+    pub(super) fn resume_panic_beside(&self, errors: &[E])
+    where
+        E: fmt::Debug,
+    {
+        if self.panic.borrow().is_some() {
+            let task = scheduler::with(|current| current?.current_task());
+            for (task, error) in task.iter().flat_map(|task| errors.iter().map(move |error| (task, error))) {
+                let header = task.header();
+                contain(|| {
+                    Unhandled::error(header, format!("{error:?}, in a group that panicked"))
+                        .report(header.shared)
+                });
+            }
+            self.resume_panic();
         }
-        if !cancelled.is_empty() {
-            pass_on(cancelled).await;
-            yield_now().await; // here, unless nobody ends it
+    }
+
+    /// The task, or child of a group, that runs this one: a child that fails counts as a request for its end until what
+    /// this gives is dropped.
+    pub(super) fn owned(&self) -> impl Drop {
+        self.owner.replace(target());
+        Owned(self)
+    }
+
+    /// As [`close`](Self::close), by a child or by its command: for the body it is a request that is counted.
+    pub(super) fn close_by_child(&self) -> bool {
+        let first = self.close();
+        if first && let Some(owner) = &*self.owner.borrow() {
+            owner.count_request();
+            self.is_counted.set(true);
         }
-        value.ok_or_else(|| GroupError::new(Vec::new()))
+        first
     }
 }
 
-/// Waits for the end of all. A cancellation of who waits does not end the wait: `cancel` is told, and how many have come
-/// before. Gives the requests, which are kept back until the group has settled.
-pub(super) async fn end_of_all(all_ended: impl AsyncFn(), cancel: impl Fn(usize)) -> Vec<Cancelled> {
-    let mut cancelled = Vec::new();
-    while let Err(request) = catch_cancel(all_ended()).await {
-        cancel(cancelled.len());
-        cancelled.push(request);
+struct Owned<'a, E>(&'a Failures<E>);
+
+impl<E> Drop for Owned<'_, E> {
+    fn drop(&mut self) {
+        let owner = self.0.owner.take();
+        if let Some(owner) = owner.filter(|_| self.0.is_counted.take()) {
+            owner.uncount();
+        }
     }
-    cancelled
 }
 
 /// A group, as its children see it.

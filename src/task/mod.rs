@@ -23,7 +23,8 @@
 //! | `brood.rs` | many futures in the future of one task |
 //! | `group.rs`, `task_group.rs` | `task_group`: children that may borrow; `TaskGroup`: children that are tasks |
 //! | `task_set.rs` | `TaskSet`: tasks that are independent of each other, for servers |
-//! | `member.rs`, `group_error.rs` | what both have in common; all their errors in one |
+//! | `lead.rs`, `member.rs` | what both have in common: a group's run to its end; its children |
+//! | `group_error.rs` | all errors of a group in one |
 //! | `callback.rs` | `call_soon` |
 //! | `promise.rs` | a future whose result other code sets, for one or for several that wait |
 //! | `local.rs` | `task_local!` |
@@ -49,6 +50,7 @@ mod header;
 pub(crate) mod hooks;
 pub(crate) mod inbox;
 pub(crate) mod join;
+mod lead;
 mod local;
 mod member;
 pub(crate) mod outcome;

@@ -13,7 +13,8 @@ use super::brood::{ChildStart, Nursery};
 use super::cell::TaskRef;
 use super::cleanup::wait_for_end;
 use super::group_error::GroupError;
-use super::member::{Child, Failures, Leader, Member, end_of_all};
+use super::lead::{Children, lead};
+use super::member::{Child, Failures, Leader, Member};
 use super::{Builder, JoinHandle, Panic};
 
 /// Tasks that were cancelled one by one are looked for when there are so many in the list.
@@ -116,20 +117,26 @@ impl<E: 'static> TaskGroup<E> {
     /// # Cancellation
     /// When the task that awaits this is cancelled, the group's tasks are cancelled and awaited before. Dropping the future
     /// drops the group.
-    pub async fn join(self) -> Result<(), GroupError<E>> {
-        self.run(async |_| Ok(())).await
+    pub async fn join(self) -> Result<(), GroupError<E>>
+    where
+        E: fmt::Debug,
+    {
+        self.run(async |_| Ok(())).await.map(drop)
     }
 
     /// Runs `body`, which may start tasks, and waits until it and all tasks have ended. The first error cancels the body, too.
     ///
+    /// `None` means that the group was cancelled quietly ([`cancel`](Self::cancel)) before the body had given a value.
+    ///
     /// # Errors
-    /// All that have occurred, in their order. Without any when the group was cancelled before the body had given a result.
+    /// All that have occurred, in their order. Without any as those of [`task_group`](super::task_group()).
     ///
     /// # Panics
     /// With the panic of the body or of a task, when all have ended.
     ///
     /// # Cancellation
-    /// As [`join`](Self::join).
+    /// When the task that awaits this is cancelled, the body is; when it has left, the group's tasks are cancelled and
+    /// awaited, too. Dropping the future drops the group.
     ///
     /// # Examples
     /// ```
@@ -145,27 +152,42 @@ impl<E: 'static> TaskGroup<E> {
     pub async fn run<T>(
         self,
         body: impl AsyncFnOnce(&TaskGroup<E>) -> Result<T, E>,
-    ) -> Result<T, GroupError<E>> {
+    ) -> Result<Option<T>, GroupError<E>>
+    where
+        E: fmt::Debug,
+    {
         let shared = &self.handle.0;
         let nursery = Nursery::new();
-        let mut body = nursery.push(Member::new(body(&self), Body(shared.clone())), ChildStart::body());
+        let body = nursery.push(Member::new(body(&self), Body(shared.clone())), ChildStart::body());
         shared.body.replace(Some(body.task_ref().clone()));
         if shared.failures.is_closed() {
             body.task_ref().request_cancel(); // a task has failed before
         }
-        let all_ended = async || {
-            poll_fn(|cx| nursery.poll(cx)).await;
-            shared.tasks_ended().await;
-        };
-        let cancelled = end_of_all(all_ended, |before| {
-            if before > 0 || !shared.abort() {
-                nursery.cancel_all(); // the body
-            }
-        })
-        .await;
+        let ended = lead(&Running { shared, nursery }, &shared.failures, body, || None).await;
         shared.body.take();
-        let value = body.try_take().and_then(Result::ok).flatten();
-        shared.failures.settle(cancelled, value).await
+        ended
+    }
+}
+
+/// A group that is awaited.
+struct Running<'a, E> {
+    shared: &'a Shared<E>,
+    /// The body alone.
+    nursery: Nursery<'a>,
+}
+
+impl<E> Children for Running<'_, E> {
+    async fn ended(&self) {
+        poll_fn(|cx| self.nursery.poll(cx)).await;
+        self.shared.tasks_ended().await;
+    }
+
+    fn end(&self) {
+        self.shared.end(false);
+    }
+
+    fn cancel_again(&self) {
+        self.nursery.cancel_all(); // tasks can be cancelled by others
     }
 }
 
@@ -178,7 +200,7 @@ impl<E: 'static> Default for TaskGroup<E> {
 impl<E> Drop for TaskGroup<E> {
     fn drop(&mut self) {
         let shared = &self.handle.0;
-        shared.abort();
+        shared.end(false);
         shared.all_tasks().iter().for_each(wait_for_end);
         shared.gone.set(true);
         shared.failures.resume_panic(); // which nobody has awaited
@@ -265,7 +287,7 @@ impl<E: 'static> GroupHandle<E> {
 
     /// Ends the group quietly, as [`TaskGroup::cancel`] does.
     pub fn cancel(&self) {
-        self.0.abort();
+        self.0.end(true);
     }
 }
 
@@ -321,16 +343,15 @@ impl<E> Shared<E> {
         self.tasks.borrow().iter().filter_map(|(_, task)| task.clone()).collect()
     }
 
-    /// Tells all to end. False when they were told before.
-    fn abort(&self) -> bool {
-        let first = self.failures.close();
+    /// Tells all to end; once. By a child or a command it counts as a request for the body's end.
+    fn end(&self, by_child: bool) {
+        let first = if by_child { self.failures.close_by_child() } else { self.failures.close() };
         if first {
             let body = self.body.borrow().clone();
             self.all_tasks().iter().chain(&body).for_each(|task| {
                 task.request_cancel();
             });
         }
-        first
     }
 
     /// Waits for one task after the other: all are to end.
@@ -358,7 +379,7 @@ impl<E> Leader<E> for Task<E> {
     }
 
     fn abort(&self) {
-        self.shared.abort();
+        self.shared.end(true);
     }
 
     fn panicked(&self, panic: Panic) {
@@ -384,6 +405,6 @@ impl<E> Leader<E> for Body<E> {
     }
 
     fn abort(&self) {
-        self.0.abort();
+        self.0.end(false);
     }
 }

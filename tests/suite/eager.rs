@@ -42,7 +42,7 @@ macro_rules! each_group {
         })
         .await;
         ended.unwrap();
-        let ended: Result<(), GroupError<&'static str>> = TaskGroup::new()
+        let ended: Result<Option<()>, GroupError<&'static str>> = TaskGroup::new()
             .run(async |g| {
                 macro_rules! $spawn {
                     ($child:expr) => {
@@ -119,7 +119,7 @@ fn an_eager_child_that_fails_ends_its_group_at_once<R: Runtime>() {
         })
         .await;
         assert!(ended.unwrap_err().iter().eq(&["out of paper"]));
-        let ended: Result<(), GroupError<&str>> = TaskGroup::new()
+        let ended: Result<Option<()>, GroupError<&str>> = TaskGroup::new()
             .run(async |g| {
                 let other = g.spawn(pending::<Result<(), _>>());
                 g.spawn_eager(async { Err::<(), _>("out of paper") });

@@ -484,10 +484,13 @@ fn a_cancellation_of_a_group_that_was_ending_reaches_its_body<R: Runtime>() {
             .await;
             ended
         });
-        let tasks = spawn(TaskGroup::new().run(async |g| {
-            g.spawn(async { Err::<(), _>("failed") });
-            stubborn().await
-        }));
+        let tasks = spawn(async {
+            let ended = TaskGroup::new().run(async |g| {
+                g.spawn(async { Err::<(), _>("failed") });
+                stubborn().await
+            });
+            ended.await.map(drop)
+        });
         turns(5).await;
         let groups = [polled, quiet, tasks];
         assert!(groups.iter().all(JoinHandle::request_cancel));
@@ -764,15 +767,14 @@ fn a_group_error_splits<R: Runtime>() {
 
 fn a_group_that_has_ended_without_errors_is_an_error_that_stays<R: Runtime>() {
     run::<R>(async {
-        let outer: Result<(), GroupError> = task_group(async |g| {
-            g.spawn(async {
-                let inner = TaskGroup::<Box<dyn std::error::Error>>::new();
-                inner.cancel();
-                Ok(inner.run(async |_| pending::<Result<(), _>>().await).await?)
-            });
-            Ok(())
+        let main = task::current();
+        let inner: Result<(), GroupError> = task_group(async |_| {
+            main.request_cancel(); // which cannot end the future given to `block_on`
+            pending().await
         })
         .await;
+        main.uncancel();
+        let outer: Result<(), GroupError> = task_group(async |_| Ok(inner?)).await;
         let (found, rest) = outer.unwrap_err().downcast::<std::fmt::Error>();
         assert!(found.is_empty());
         assert_eq!(rest.unwrap().len(), 1);

@@ -41,6 +41,7 @@ mod endurance;
 mod expiry;
 mod files;
 mod generators;
+mod group_cancellation;
 mod group_edges;
 mod groups;
 mod harness;
@@ -106,6 +107,7 @@ fn tests() -> Vec<Test> {
         task_sets::tests(),
         tasks::tests(),
         combine::tests(),
+        group_cancellation::tests(),
         group_edges::tests(),
         groups::tests(),
         contexts::tests(),

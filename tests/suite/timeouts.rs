@@ -204,9 +204,10 @@ fn a_limit_inside_a_handler_of_another_limit<R: Runtime>() {
         assert_eq!(outer.await, Err(Elapsed));
         // It began before: the request of the outer one goes on, and the code behind the inner one does not run.
         let outer = wait_for(SHORT, async {
-            let inner = wait_for(SHORT * 3, async {
+            let inner = timeout_scope(None, async |limit| {
                 let _cancelled = catch_cancel(pending::<()>()).await;
                 log.note("handling");
+                limit.reset(Instant::now() + SHORT);
                 pending::<()>().await;
             });
             let inner = inner.await;
@@ -215,9 +216,10 @@ fn a_limit_inside_a_handler_of_another_limit<R: Runtime>() {
         assert_eq!(outer.await.map(|()| ()), Err(Elapsed));
         // And so it is where the inner one's request is caught by what handles that of the outer one.
         let outer = wait_for(SHORT, async {
-            let inner = wait_for(SHORT * 3, async {
+            let inner = timeout_scope(None, async |limit| {
                 let handling = catch_cancel(async {
                     let _cancelled = catch_cancel(pending::<()>()).await;
+                    limit.reset(Instant::now() + SHORT);
                     pending::<()>().await;
                 });
                 drop(handling.await);
