@@ -16,7 +16,7 @@ mod end;
 pub(crate) mod leak;
 pub(crate) mod local;
 pub(crate) mod report;
-mod required;
+pub(crate) mod required;
 pub(crate) mod rng;
 pub(crate) mod runner;
 pub(crate) mod testing;

@@ -9,7 +9,7 @@ use super::report::Backend;
 use crate::driver::feature::{Feature, FeatureState};
 
 /// A feature is required and not in use.
-struct Missing {
+pub(crate) struct Missing {
     feature: Feature,
     state: FeatureState,
     backend: Backend,
@@ -111,11 +111,6 @@ fn absent(feature: Feature) -> String {
     )
 }
 
-/// It reads like the message, since `fn main() -> io::Result<()>` prints it.
-impl fmt::Debug for Missing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+debug_as_display!(Missing);
 
 impl Error for Missing {}

@@ -7,10 +7,12 @@ use std::path::Path;
 use crate::buf::BufError;
 use crate::driver::setup::{Refused, Stage};
 use crate::net::{ReuniteError, TcpListener, TcpStream};
+use crate::runtime::required::Missing;
 use crate::sync::queue::{QueueShutDown, TaskDoneError, TryGetError, TryPutError};
 use crate::sync::{Barrier, Semaphore, TryAcquireError, broadcast, mpsc, oneshot};
 use crate::task::{AlreadySettled, JoinError, PromiseError, RuntimeGone, catch_cancel, current, task_group};
 use crate::time::Elapsed;
+use crate::{Config, Feature, Selector};
 
 /// An error that hands a value back shows itself whatever that is.
 struct Opaque;
@@ -134,6 +136,8 @@ async fn of_holders(seen: &mut Seen) {
     });
     seen.holds(failed.await.unwrap_err(), &text);
     seen.alike(torn().await.unwrap());
+    let missing = Selector::with_config(&Config::new().require(Feature::SqPoll)).unwrap_err();
+    seen.alike(*missing.into_inner().unwrap().downcast::<Missing>().unwrap());
 }
 
 /// Halves of two streams.
