@@ -16,6 +16,7 @@
 //! | `Runner.get_loop` | [`Runner::local`](crate::Runner::local), [`Runner::handle`](crate::Runner::handle) |
 //! | `Runner.close` | [`Runner::close`](crate::Runner::close) |
 //! | Ctrl-C cancels the main task | [`Runner::cancel_on_ctrl_c`](crate::Runner::cancel_on_ctrl_c), on request only |
+//! | `KeyboardInterrupt` from `run` | [`JoinError::Cancelled`](crate::task::JoinError::Cancelled) and [`Runner::is_interrupted`](crate::Runner::is_interrupted); inside, [`signal::is_interrupted`](crate::signal::is_interrupted) |
 //! | `new_event_loop` | [`Runtime::new`](crate::Runtime::new) |
 //! | `run_until_complete` | [`Runtime::block_on`](crate::Runtime::block_on) |
 //! | `run_forever`, `stop` | [`Runtime::run_forever`](crate::Runtime::run_forever), [`Handle::stop`](crate::task::Handle::stop) |
@@ -38,6 +39,7 @@
 //! | `create_task(name=...)` | [`task::Builder::name`](crate::task::Builder::name) |
 //! | `create_task(context=...)` | not mapped: a task inherits its spawner's [task-locals](crate::task_local), and sets its own |
 //! | `create_task(eager_start=True)` (3.14), `eager_task_factory` (3.12) | [`spawn_eager`](crate::task::spawn_eager), [`task::Builder::eager`](crate::task::Builder::eager); in groups [`Group::spawn_eager`](crate::task::Group::spawn_eager), [`TaskGroup::spawn_eager`](crate::task::TaskGroup::spawn_eager) |
+//! | `create_eager_task_factory` | not mapped: there is one type of task. [`spawn_eager`](crate::task::spawn_eager) for each that is to start at once |
 //! | `ensure_future` | not mapped: there are futures, and tasks by `spawn` |
 //! | `Task` | [`JoinHandle`](crate::task::JoinHandle), which owns the result; [`Task`](crate::task::Task), which looks on |
 //! | `current_task` | [`task::current`](crate::task::current) |
@@ -51,12 +53,17 @@
 //! | `Task.result`, `exception` | [`JoinHandle::try_take`](crate::task::JoinHandle::try_take), or the await |
 //! | `Task.add_done_callback`, `remove_done_callback` | [`JoinHandle::on_done`](crate::task::JoinHandle::on_done), [`remove_on_done`](crate::task::JoinHandle::remove_on_done) |
 //! | `Task.get_name` | [`JoinHandle::name`](crate::task::JoinHandle::name), [`Task::name`](crate::task::Task::name) |
+//! | `Task.set_name` | not mapped: a task gets its name before it starts, by [`task::Builder::name`](crate::task::Builder::name) |
+//! | `Task.get_context` | not mapped: a task's [task-locals](crate::task_local) are read inside it |
+//! | `Task.get_loop`, `Future.get_loop` | not mapped: a handle stays on its loop's thread, where [`LocalHandle::current`](crate::task::LocalHandle::current) gives the loop |
 //! | `Task.get_stack`, `print_stack`, `get_coro` | not mapped: a future has no stack. [`Task::spawned_at`](crate::task::Task::spawned_at), [`LocalHandle::dump`](crate::task::LocalHandle::dump) |
 //! | "Task exception was never retrieved" | [`Config::on_unhandled`](crate::Config::on_unhandled) |
 //! | `shield` | [`shield`](fn@crate::shield) |
 //! | `to_thread` | [`spawn_blocking`](fn@crate::spawn_blocking); context variables do not follow |
 //! | `run_coroutine_threadsafe` | [`Handle::spawn`](crate::task::Handle::spawn), [`RemoteHandle`](crate::task::RemoteHandle) |
 //! | `sleep(d)` | [`time::sleep`](crate::time::sleep()), [`time::sleep_until`](crate::time::sleep_until) |
+//! | `concurrent.futures.Future.result`, `result(timeout)` | [`RemoteHandle::join`](crate::task::RemoteHandle::join), [`join_timeout`](crate::task::RemoteHandle::join_timeout) |
+//! | `sleep(d, result)` | not mapped: the value is the expression behind the await, as in `{ sleep(d).await; value }` |
 //! | `sleep(0)` | [`yield_now`](fn@crate::yield_now) |
 //! | `iscoroutine`, `isfuture`, `iscoroutinefunction` | not mapped: types say it |
 //!
@@ -111,10 +118,22 @@
 //! | asyncio | here |
 //! |---|---|
 //! | `Lock` | [`sync::Mutex`](crate::sync::Mutex); beside it [`sync::RwLock`](crate::sync::RwLock) |
+//! | `Lock.acquire`, `async with lock` | [`Mutex::lock`](crate::sync::base::Mutex::lock), whose guard gives the value; [`try_lock`](crate::sync::base::Mutex::try_lock) |
+//! | `Lock.release` | the drop of the guard |
+//! | `Lock.locked` | [`Mutex::is_locked`](crate::sync::base::Mutex::is_locked) |
 //! | `Event` | [`sync::Event`](crate::sync::Event) |
+//! | `Event.set`, `clear`, `is_set`, `wait` | [`set`](crate::sync::base::Event::set), [`clear`](crate::sync::base::Event::clear), [`is_set`](crate::sync::base::Event::is_set), [`wait`](crate::sync::base::Event::wait) |
 //! | `Condition` | [`sync::Condition`](crate::sync::Condition) |
+//! | `Condition.wait`, `wait_for` | [`wait`](crate::sync::base::Condition::wait), [`wait_for`](crate::sync::base::Condition::wait_for), which take the guard and give it back |
+//! | `Condition.notify`, `notify_all` | [`notify`](crate::sync::base::Condition::notify), [`notify_all`](crate::sync::base::Condition::notify_all), with or without the lock |
+//! | `Condition.acquire`, `release`, `locked` | those of the [`Mutex`](crate::sync::Mutex) beside it |
 //! | `Semaphore`, `BoundedSemaphore` | [`sync::Semaphore`](crate::sync::Semaphore), and its [`bounded`](crate::sync::base::Semaphore::bounded) |
+//! | `Semaphore.acquire`, `async with semaphore` | [`acquire`](crate::sync::base::Semaphore::acquire), [`acquire_many`](crate::sync::base::Semaphore::acquire_many) |
+//! | `Semaphore.release` | the drop of the permit; without one, [`add_permits`](crate::sync::base::Semaphore::add_permits) |
+//! | `Semaphore.locked` | [`try_acquire`](crate::sync::base::Semaphore::try_acquire) fails; [`available_permits`](crate::sync::base::Semaphore::available_permits) to look |
 //! | `Barrier`, `BrokenBarrierError` | [`sync::Barrier`](crate::sync::Barrier), [`sync::BrokenBarrier`](crate::sync::BrokenBarrier) |
+//! | `Barrier.wait`, `reset`, `abort` | [`wait`](crate::sync::base::Barrier::wait), [`reset`](crate::sync::base::Barrier::reset), [`abort`](crate::sync::base::Barrier::abort) |
+//! | `Barrier.parties`, `n_waiting`, `broken` | [`parties`](crate::sync::base::Barrier::parties), [`n_waiting`](crate::sync::base::Barrier::n_waiting), [`is_broken`](crate::sync::base::Barrier::is_broken) |
 //! | `Queue` | [`queue::bounded`](crate::sync::queue::bounded), [`queue::unbounded`](crate::sync::queue::unbounded) |
 //! | `PriorityQueue`, `LifoQueue` | [`queue::priority`](crate::sync::queue::priority), [`queue::lifo`](crate::sync::queue::lifo) |
 //! | `Queue.put`, `get` | [`Queue::put`](crate::sync::queue::Queue::put), [`get`](crate::sync::queue::Queue::get) |
@@ -139,6 +158,11 @@
 //! | `StreamWriter.write` and `drain` | [`TcpStream::write_all`](crate::net::TcpStream::write_all), in one: it is over when the kernel has taken all |
 //! | `StreamWriter.write_eof`, `close`, `wait_closed` | [`TcpStream::shutdown`](crate::net::TcpStream::shutdown), [`close`](crate::net::TcpStream::close) |
 //! | `StreamWriter.get_extra_info` | [`TcpStream::peer_addr`](crate::net::TcpStream::peer_addr), [`local_addr`](crate::net::TcpStream::local_addr) |
+//! | `StreamReader`, `StreamWriter` | [`TcpStream`](crate::net::TcpStream) in one, and its [halves](crate::net::TcpStream::split) |
+//! | `StreamReader.feed_data`, `feed_eof`, `exception`, `set_exception`, `StreamReaderProtocol` | not mapped: the kernel alone feeds a stream |
+//! | `IncompleteReadError` | of [`read_exact`](crate::net::TcpStream::read_exact), an error of kind `UnexpectedEof`; the [`BufError`](crate::buf::BufError) has the buffer |
+//! | `LimitOverrunError` | to come, with `readuntil` |
+//! | `SendfileNotAvailableError` | to come, with `sendfile` |
 //! | high and low water marks | not mapped: nothing is buffered that was not handed to the kernel |
 //! | `start_tls`, `ssl=` | to come |
 //! | `create_subprocess_exec`, `create_subprocess_shell`, `communicate`, `wait`, `send_signal`, `terminate`, `kill` | to come; until then `std::process` in [`spawn_blocking`](fn@crate::spawn_blocking) |
@@ -158,6 +182,10 @@
 //! | `sock_sendfile`, `sendfile` | to come |
 //! | `create_datagram_endpoint` | [`UdpSocket`](crate::net::UdpSocket) |
 //! | `create_connection`, `create_server`, transports and protocols | to come, if at all: streams and tasks do the same |
+//! | `BaseProtocol`, `Protocol`, `BufferedProtocol` | to come, if at all: a task that awaits [`TcpStream::recv`](crate::net::TcpStream::recv), or [`read`](crate::net::TcpStream::read) into buffers of its own |
+//! | `DatagramProtocol` | to come, if at all: a task that awaits [`UdpSocket::recv_from`](crate::net::UdpSocket::recv_from) |
+//! | `SubprocessProtocol` | to come, if at all, with processes |
+//! | `BaseTransport`, `ReadTransport`, `WriteTransport`, `Transport`, `DatagramTransport`, `SubprocessTransport` | to come, if at all: the methods of the stream or socket. A task that does not receive is its `pause_reading`, an await of [`write_all`](crate::net::TcpStream::write_all) its `pause_writing` |
 //! | `connect_read_pipe`, `connect_write_pipe` | [`PipeReader::from_fd`](crate::io::PipeReader::from_fd), [`PipeWriter::from_fd`](crate::io::PipeWriter::from_fd) |
 //! | `getaddrinfo` | [`net::lookup_host`](crate::net::lookup_host) |
 //! | `getnameinfo` | to come |
@@ -166,6 +194,7 @@
 //! | `set_default_executor` | [`Config::blocking_pool`](crate::Config::blocking_pool), [`Config::pool_threads`](crate::Config::pool_threads) |
 //! | `shutdown_default_executor(timeout)` | [`BlockingPool::shutdown`](crate::task::BlockingPool::shutdown); that of the runtime, [`Config::shutdown_deadline`](crate::Config::shutdown_deadline) |
 //! | `set_exception_handler` | [`Config::on_unhandled`](crate::Config::on_unhandled) |
+//! | `get_exception_handler`, `get_task_factory`, `get_debug` | not mapped: a runtime keeps the settings with which it was made, and does not show its hooks |
 //! | `call_exception_handler`, `default_exception_handler` | not mapped: without a hook errors go to standard error |
 //! | `set_task_factory` | [`Config::on_spawn`](crate::Config::on_spawn), which looks on |
 //! | `set_debug`, `PYTHONASYNCIODEBUG` | [`Config::debug`](crate::Config::debug), `PROACTOR_DEBUG=1`; [`Config::on_leak`](crate::Config::on_leak) |

@@ -125,7 +125,8 @@ fn every_name_of_asyncio_has_its_tests<R: Runtime>() {
     let names: BTreeSet<String> = of_this_backend
         .map(|test| format!("{}::{}", test.module.rsplit("::").next().unwrap_or_default(), test.name))
         .collect();
-    let rows = include_str!("../ASYNCIO.md").lines().filter(|line| line.starts_with("| ")).skip(1);
+    let is_row = |line: &&str| line.starts_with("| ") && !line.ends_with("| tests |");
+    let rows = include_str!("../ASYNCIO.md").lines().filter(is_row);
     for row in rows {
         let named = row.rsplit(" | ").next().unwrap_or_default();
         let named: Vec<_> = named.split('`').filter(|word| word.contains("::")).collect();

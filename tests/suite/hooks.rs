@@ -36,6 +36,8 @@ tests! {
     the_second_interrupt_ends_the_process,
     t223_an_interrupt_before_the_main_future_begins_cancels_it,
     t224_an_interrupt_is_told_from_a_cancellation,
+    t227_values_of_one_main_future_are_those_of_the_next,
+    t227_an_interrupt_ends_a_main_future_that_never_waits,
     t225_a_clean_up_that_fails_names_the_line_of_its_registration,
     a_pool_of_ones_own,
     a_pool_that_is_shut_down_refuses_work,
@@ -371,6 +373,37 @@ fn t224_an_interrupt_is_told_from_a_cancellation<R: Runtime>() {
         });
         assert!(outcome.unwrap_err().is_cancelled());
         assert!(!runner.is_interrupted());
+    });
+}
+
+/// `test_run_keeps_context` of CPython.
+fn t227_values_of_one_main_future_are_those_of_the_next<R: Runtime>() {
+    proactor::task_local! { static NUMBER: i32 = -1; }
+    let runner = Runner::on(R::new().unwrap());
+    let exchange = async |number| {
+        let before = NUMBER.get();
+        yield_now().await;
+        NUMBER.set(number);
+        before
+    };
+    assert_eq!(runner.run(exchange(1)).unwrap(), -1);
+    assert_eq!(runner.run(exchange(2)).unwrap(), 1);
+    assert_eq!(runner.run(async { spawn(async { NUMBER.get() }).await.unwrap() }).unwrap(), 2);
+    runner.close();
+}
+
+/// `test_interrupt_call_soon` of CPython.
+fn t227_an_interrupt_ends_a_main_future_that_never_waits<R: Runtime>() {
+    alone(|| {
+        let runner = Runner::on(R::new().unwrap()).cancel_on_ctrl_c(true);
+        runner.local().call_later(Duration::from_millis(1), || raise(SIGINT).unwrap());
+        let outcome = runner.run(async {
+            loop {
+                yield_now().await;
+            }
+        });
+        let outcome: Result<(), _> = outcome;
+        assert!(outcome.unwrap_err().is_cancelled() && runner.is_interrupted());
     });
 }
 
