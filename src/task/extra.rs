@@ -30,6 +30,8 @@ pub(super) struct Extra {
     pub(super) clean_ups: RefCell<Option<CleanUps>>,
     /// Tasks that end no earlier than this one.
     pub(super) mourners: RefCell<Vec<TaskRef>>,
+    /// Of the body of a group: the task, or child of a group, that runs it.
+    pub(super) runner: RefCell<Option<TaskRef>>,
     /// Its group, which waits for its end beside whoever awaits its handle.
     pub(super) group: Cell<Option<Waiter>>,
     /// Its set, to be told of its end at once.

@@ -37,7 +37,7 @@ pub(super) async fn lead<T, E: Debug>(
     body: JoinHandle<Option<T>>,
     otherwise: impl FnOnce() -> Option<T>,
 ) -> Result<Option<T>, GroupError<E>> {
-    let owner = failures.owned();
+    let owner = failures.owned(&body);
     let body = Body { handle: RefCell::new(body), outcome: Cell::new(None) };
     let requests = RefCell::new(Vec::new());
     let mut was_cancelled = false;

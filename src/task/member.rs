@@ -91,10 +91,12 @@ impl<E> Failures<E> {
         }
     }
 
-    /// The task, or child of a group, that runs this one: a child that fails counts as a request for its end until what
-    /// this gives is dropped.
-    pub(super) fn owned(&self) -> impl Drop {
+    /// What polls now runs this group and its body: a child that fails counts as a request for its end until what this
+    /// gives is dropped.
+    pub(super) fn owned<T>(&self, body: &JoinHandle<T>) -> Owned<'_, E> {
         self.owner.replace(target());
+        // It refers to what has the body in its future: a circle until the body has gone.
+        body.task_ref().header().extra_or_new().runner.replace(target());
         Owned(self)
     }
 
@@ -102,20 +104,21 @@ impl<E> Failures<E> {
     pub(super) fn close_by_child(&self) -> bool {
         let first = self.close();
         if first && let Some(owner) = &*self.owner.borrow() {
-            owner.count_request();
+            owner.count_own_request();
             self.is_counted.set(true);
         }
         first
     }
 }
 
-struct Owned<'a, E>(&'a Failures<E>);
+/// The time in which a group runs.
+pub(super) struct Owned<'a, E>(&'a Failures<E>);
 
 impl<E> Drop for Owned<'_, E> {
     fn drop(&mut self) {
         let owner = self.0.owner.take();
         if let Some(owner) = owner.filter(|_| self.0.is_counted.take()) {
-            owner.uncount();
+            owner.uncount_own_request();
         }
     }
 }

@@ -34,10 +34,27 @@ impl TaskRef {
         self.deliver_cancel();
     }
 
-    /// Counts one less: it was counted for a limit or a group that has ended.
-    pub(super) fn uncount(&self) {
-        let cancels = &self.header().cancels;
-        cancels.set(cancels.get().saturating_sub(1));
+    /// Counts a request that a limit or a group in this task makes. That in a body is one of the task around as well, whose
+    /// code the body is.
+    pub(super) fn count_own_request(&self) {
+        self.each_runner(TaskRef::count_request);
+    }
+
+    /// The same, when the limit or the group has ended.
+    pub(super) fn uncount_own_request(&self) {
+        self.each_runner(|task| {
+            let cancels = &task.header().cancels;
+            cancels.set(cancels.get().saturating_sub(1));
+        });
+    }
+
+    /// Calls `f` for this task or child, and where it is a body for those that run it.
+    fn each_runner(&self, f: impl Fn(&TaskRef)) {
+        let mut task = Some(self.clone());
+        while let Some(current) = task {
+            f(&current);
+            task = current.header().extra().and_then(|extra| extra.runner.borrow().clone());
+        }
     }
 
     /// A request is to be delivered, by a run of the task. One that is being reaped has had its own.

@@ -315,7 +315,7 @@ impl Scope {
     /// The task counts the request of this limit no longer. Gives the number of requests that are left.
     fn uncount(&self, task: &TaskRef) -> u16 {
         if self.limit.as_ref().is_some_and(|limit| limit.counted.take()) {
-            task.uncount();
+            task.uncount_own_request();
         }
         task.header().cancels.get()
     }
@@ -442,7 +442,7 @@ impl Region {
             && !limit.counted.replace(true)
         {
             limit.last_poll.set(true);
-            entered.task.count_request();
+            entered.task.count_own_request();
         }
         self.told = joins;
     }

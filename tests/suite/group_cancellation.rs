@@ -15,6 +15,7 @@ use crate::kit::*;
 tests! {
     t214_a_body_that_is_cancelled_may_await_its_children,
     t215_children_are_cancelled_when_the_body_has_left,
+    a_child_that_fails_while_the_body_handles_a_request_ends_the_group,
     a_body_that_swallows_the_request_leaves_the_group_as_it_was,
     a_limit_cancels_the_body_of_a_group_first,
     a_body_that_ends_with_what_it_waits_for_ends_its_group,
@@ -103,6 +104,32 @@ fn t215_children_are_cancelled_when_the_body_has_left<R: Runtime>() {
         });
         turns(2).await;
         assert!(task.cancel().await.unwrap().unwrap_err().into_iter().eq(["the handler"]));
+    });
+}
+
+fn a_child_that_fails_while_the_body_handles_a_request_ends_the_group<R: Runtime>() {
+    run::<R>(async {
+        let log = Log::default();
+        let noted = log.clone();
+        let task = spawn(async move {
+            let ended: Ended<()> = task_group(async |g| {
+                g.spawn(async {
+                    catch_cancel(turns(5)).await.map_err(|_| "was cancelled")?;
+                    Err::<(), _>("failed")
+                });
+                let _cancelled = catch_cancel(pending::<()>()).await;
+                noted.note("handling");
+                pending().await
+            })
+            .await;
+            assert!(ended.unwrap_err().into_iter().eq(["failed"]));
+            noted.note("given");
+            yield_now().await;
+            unreachable!("it was cancelled");
+        });
+        turns(2).await;
+        assert!(task.cancel().await.map(|()| ()).unwrap_err().is_cancelled());
+        assert_eq!(log.take(), ["handling", "given"]);
     });
 }
 
@@ -221,6 +248,26 @@ fn the_end_of_a_group_by_a_child_counts_as_a_request<R: Runtime>() {
         .await;
         assert!(outer.unwrap_err().into_iter().eq(["outer"]));
         assert_eq!(current().cancelling(), 0);
+        // In bodies it is the task that counts, for limits and groups.
+        let outer: Ended<()> = task_group(async |_| {
+            let inner: Ended<()> = task_group(async |h| {
+                h.spawn(async { Err::<(), _>("inner") });
+                drop(catch_cancel(pending::<()>()).await);
+                assert_eq!(current().cancelling(), 1);
+                Ok(())
+            })
+            .await;
+            assert!(inner.is_err() && current().cancelling() == 0);
+            let limited = wait_for(SHORT, async {
+                let _cancelled = catch_cancel(pending::<()>()).await;
+                assert_eq!(current().cancelling(), 1);
+            });
+            assert_eq!(limited.await, Ok(()));
+            assert_eq!(current().cancelling(), 0);
+            Ok(())
+        })
+        .await;
+        assert_eq!(outer, Ok(()));
         let tasks = TaskGroup::new().run(async |g| {
             g.spawn(async { Err::<(), _>("failed") });
             let _cancelled = catch_cancel(pending::<()>()).await;

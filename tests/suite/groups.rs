@@ -802,7 +802,7 @@ fn a_cancellation_of_an_inner_group_s_child_stays_inside<R: Runtime>() {
                 .await;
                 ended.map_err(|_| "inner")
             });
-            turns(1).await;
+            turns(3).await;
             assert!(inner.cancel().await.unwrap_err().is_cancelled());
             assert_eq!(caught.get(), 1);
             Ok(sibling.await.unwrap())

@@ -140,7 +140,7 @@ fn tasks_that_cancel_each_other_end<R: Runtime>() {
         let views = [one.task(), two.task()];
         first.replace(Some(one.cancel_on_drop()));
         second.replace(Some(two.cancel_on_drop()));
-        turns(1).await;
+        turns(3).await;
         told.set(); // the first lets go of the second, which lets go of the first
         let ended = |view: &proactor::task::Task| matches!(view.state(), TaskState::Done(_));
         let both = async { until(|| views.iter().all(ended)).await };

@@ -4,9 +4,9 @@ use std::future::pending;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use proactor::task::{GroupError, catch_cancel, current, task_group};
+use proactor::task::{GroupError, TaskState, catch_cancel, current, task_group};
 use proactor::time::{Elapsed, sleep, timeout, timeout_scope, timeout_scope_at, wait_for};
-use proactor::{Runtime, join, spawn, yield_now};
+use proactor::{Runtime, join, shield, spawn, yield_now};
 
 use crate::kit::*;
 
@@ -17,6 +17,8 @@ tests! {
     a_request_of_a_limit_is_counted_until_the_limit_ends,
     a_request_that_is_let_go_reaches_the_scopes_around_it_inside_the_limit,
     a_limit_reaches_only_what_is_inside,
+    a_task_that_fails_while_a_limit_cancels_it,
+    a_shielded_future_survives_a_limit,
     t211_limits_due_at_the_same_moment_are_one_request,
     a_limit_inside_a_handler_of_another_limit,
     t212_a_cancellation_of_the_task_wins_over_a_limit,
@@ -149,6 +151,43 @@ fn a_limit_reaches_only_what_is_inside<R: Runtime>() {
         };
         let (beside, ()) = catch_cancel(async { join!(beside, limited) }).await.unwrap();
         assert!(beside.is_ok());
+    });
+}
+
+fn a_task_that_fails_while_a_limit_cancels_it<R: Runtime>() {
+    run::<R>(async {
+        let inner = || {
+            spawn(async {
+                let _cancelled = catch_cancel(pending::<()>()).await;
+                turns(2).await;
+                Err::<(), _>("could not save")
+            })
+        };
+        // The future of the limit passes the request on to the task, and gives what becomes of it.
+        let limited = wait_for(SHORT, async {
+            let mut task = inner();
+            match catch_cancel(&mut task).await {
+                Ok(ended) => ended,
+                Err(_cancelled) => task.cancel().await,
+            }
+        });
+        assert_eq!(limited.await.unwrap().unwrap(), Err("could not save"));
+        // A handle that is dropped cancels the task, which the limit waits for.
+        let task = inner();
+        let view = task.task();
+        assert_eq!(wait_for(SHORT, task.cancel_on_drop()).await.map(drop), Err(Elapsed));
+        assert!(matches!(view.state(), TaskState::Done(_)));
+    });
+}
+
+fn a_shielded_future_survives_a_limit<R: Runtime>() {
+    run::<R>(async {
+        let goes_on = Signal::default();
+        let mut shielded = shield(goes_on.clone());
+        assert_eq!(wait_for(SHORT, &mut shielded).await, Err(Elapsed));
+        assert!(!shielded.is_finished());
+        goes_on.set();
+        shielded.await;
     });
 }
 
