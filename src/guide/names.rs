@@ -80,6 +80,7 @@
 //! | `wait_for` | [`time::wait_for`](crate::time::wait_for()) |
 //! | `timeout`, `timeout_at` | [`time::timeout_scope`](crate::time::timeout_scope()), [`time::timeout_scope_at`](crate::time::timeout_scope_at); answering at once, [`time::timeout`](crate::time::timeout()), [`time::timeout_at`](crate::time::timeout_at) |
 //! | `Timeout.reschedule`, `when`, `expired` | [`TimeLimit::reset`](crate::time::TimeLimit::reset), [`deadline`](crate::time::TimeLimit::deadline), [`is_expired`](crate::time::TimeLimit::is_expired) |
+//! | `Timeout.reschedule`, from another task | [`LimitHandle::reset`](crate::time::LimitHandle::reset) |
 //! | `TimeoutError` | [`Elapsed`](crate::time::Elapsed) |
 //! | `TaskGroup` | [`task_group`](crate::task::task_group()), whose children may borrow; [`TaskGroup`](crate::task::TaskGroup), whose children are tasks |
 //! | `TaskGroup.create_task` | [`Group::spawn`](crate::task::Group::spawn), [`TaskGroup::spawn`](crate::task::TaskGroup::spawn), both with a `spawn_named` |

@@ -38,7 +38,7 @@ use std::task::Context;
 use std::time::{Duration, Instant};
 
 pub use interval::{Interval, MissedTick, Tick, interval, interval_at};
-pub use scope::{TimeLimit, timeout_scope, timeout_scope_at};
+pub use scope::{LimitHandle, TimeLimit, timeout_scope, timeout_scope_at};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Elapsed, Timeout, WaitFor, timeout, timeout_at, wait_for};
 

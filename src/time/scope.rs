@@ -1,14 +1,17 @@
 //! `timeout_scope`: a time limit that its body can move.
 #![forbid(unsafe_code)]
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
 use super::limited::{Deadline, Limited};
 use super::{Elapsed, Sleep, now, sleep_until};
+use crate::task::waker::Waiter;
 
 /// Runs a block of code until a deadline that the block can look at and move; asyncio's `timeout()`.
 ///
@@ -90,8 +93,12 @@ pub async fn timeout_scope_at<T, F>(deadline: impl Into<Option<Instant>>, body: 
 where
     F: AsyncFnOnce(&TimeLimit) -> T,
 {
-    let limit =
-        TimeLimit { deadline: Cell::new(deadline.into()), moved: Cell::new(true), expired: Cell::new(false) };
+    let limit = TimeLimit {
+        deadline: Cell::new(deadline.into()),
+        moved: Cell::new(true),
+        expired: Cell::new(false),
+        remote: OnceCell::new(),
+    };
     let mut body = pin!(Some(body(&limit)));
     let mut timer = Moving { limit: &limit, sleep: None };
     let mut limited = Limited::default(); // dropped before the body: no request of this limit goes on then
@@ -106,11 +113,17 @@ struct Moving<'a> {
 
 impl Deadline for Moving<'_> {
     fn has_passed(&mut self, cx: &mut Context<'_>) -> bool {
+        self.limit.take_remote_move();
         let sleep = self.sleep.as_mut().filter(|_| !self.limit.moved.get());
         sleep.is_some_and(|sleep| Pin::new(sleep).poll(cx).is_ready())
     }
 
     fn set(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Some(remote) = self.limit.remote.get() {
+            self.limit.take_remote_move();
+            let replaced = remote.waiter.replace(Some(Waiter::new(cx)));
+            drop(replaced);
+        }
         if !self.limit.moved.take() {
             return false;
         }
@@ -123,6 +136,7 @@ impl Deadline for Moving<'_> {
 
     fn expire(&mut self) {
         self.limit.expired.set(true);
+        self.limit.end_remote();
     }
 }
 
@@ -143,13 +157,58 @@ pub struct TimeLimit {
     moved: Cell<bool>,
     /// The body has been asked to end.
     expired: Cell<bool>,
+    /// What other tasks have of it, made when the first handle is.
+    remote: OnceCell<Rc<Remote>>,
+}
+
+/// The limit, for other tasks.
+#[derive(Default)]
+struct Remote {
+    /// The last move that the limit has not seen.
+    moved: Cell<Option<Option<Instant>>>,
+    /// The block's task.
+    waiter: Cell<Option<Waiter>>,
+    ended: Cell<bool>,
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote")
+            .field("moved", &self.moved)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
 }
 
 impl TimeLimit {
+    /// A handle by which other tasks of the loop move this limit.
+    pub fn handle(&self) -> LimitHandle {
+        let remote = self.remote.get_or_init(Rc::default);
+        remote.ended.set(self.expired.get());
+        LimitHandle(remote.clone())
+    }
+
+    fn take_remote_move(&self) {
+        let moved = self.remote.get().and_then(|remote| remote.moved.take());
+        if let Some(deadline) = moved {
+            self.reset(deadline);
+        }
+    }
+
+    fn end_remote(&self) {
+        if let Some(remote) = self.remote.get() {
+            remote.ended.set(true);
+            drop(remote.waiter.take());
+        }
+    }
+
     /// Moves the deadline, forth or back; `None` is no limit. One that has passed ends the body when it
     /// still waits a turn later; asyncio's `reschedule`. When the body has been asked to end, this has no effect (in asyncio
     /// it is an error).
     pub fn reset(&self, deadline: impl Into<Option<Instant>>) {
+        if let Some(remote) = self.remote.get() {
+            remote.moved.take(); // this move is the later one
+        }
         if !self.expired.get() {
             self.deadline.set(deadline.into());
             self.moved.set(true);
@@ -158,11 +217,51 @@ impl TimeLimit {
 
     /// The deadline; asyncio's `when`.
     pub fn deadline(&self) -> Option<Instant> {
+        self.take_remote_move();
         self.deadline.get()
     }
 
     /// Whether the deadline has passed: the body, if it awaits now, ends; asyncio's `expired`.
     pub fn is_expired(&self) -> bool {
-        self.deadline.get().is_some_and(|deadline| deadline <= now())
+        self.deadline().is_some_and(|deadline| deadline <= now())
+    }
+}
+
+impl Drop for TimeLimit {
+    fn drop(&mut self) {
+        self.end_remote();
+    }
+}
+
+/// A limit of a [`timeout_scope`], for other tasks of its loop.
+///
+/// # Examples
+/// ```
+/// use proactor::time::{Elapsed, timeout_scope};
+/// use std::time::Instant;
+/// proactor::run(async {
+///     let limited = timeout_scope(None, async |limit| {
+///         let handle = limit.handle();
+///         proactor::spawn(async move { handle.reset(Instant::now()) }); // there is a reason not to wait any more
+///         std::future::pending::<()>().await
+///     });
+///     assert_eq!(limited.await, Err(Elapsed));
+/// });
+/// ```
+#[derive(Clone, Debug)]
+pub struct LimitHandle(Rc<Remote>);
+
+impl LimitHandle {
+    /// Moves the deadline, as [`TimeLimit::reset`] does, and wakes the block's task for it; `None` is no limit. False, and
+    /// without an effect, when the block has ended or has been asked to (in asyncio that is an error).
+    pub fn reset(&self, deadline: impl Into<Option<Instant>>) -> bool {
+        if self.0.ended.get() {
+            return false;
+        }
+        self.0.moved.set(Some(deadline.into()));
+        if let Some(waiter) = self.0.waiter.take() {
+            waiter.wake();
+        }
+        true
     }
 }

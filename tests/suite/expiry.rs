@@ -1,6 +1,6 @@
 //! Time limits that wait for what they end: `wait_for`, and `timeout_scope` with its limit that moves.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::io;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use proactor::scope::using;
 use proactor::task::catch_cancel;
-use proactor::time::{Elapsed, sleep, sleep_until, timeout_scope, timeout_scope_at, wait_for};
+use proactor::time::{Elapsed, LimitHandle, sleep, sleep_until, timeout_scope, timeout_scope_at, wait_for};
 use proactor::{Runtime, spawn, spawn_blocking, yield_now};
 
 use crate::kit::*;
@@ -22,6 +22,7 @@ tests! {
     a_result_at_the_last_moment_wins,
     who_waits_for_is_cancelled_while_it_awaits_the_rest,
     a_limit_moves_forth_and_back,
+    t228_another_task_moves_a_limit,
     a_limit_in_the_past_ends_the_block,
     limits_inside_each_other,
     a_block_that_is_ended_has_cleaned_up,
@@ -137,6 +138,53 @@ fn who_waits_for_is_cancelled_while_it_awaits_the_rest<R: Runtime>() {
             assert!(task.await.unwrap_err().is_cancelled());
             assert_eq!(log.take(), ["closes", "closed", "outer closes", "outer closed"]);
         }
+    });
+}
+
+/// As `Timeout.reschedule` of asyncio, which any task may call.
+fn t228_another_task_moves_a_limit<R: Runtime>() {
+    run::<R>(async {
+        // Earlier: the task that waits is woken for it.
+        let handle = Rc::new(RefCell::new(None));
+        let given = handle.clone();
+        let limited = spawn(timeout_scope(None, async move |limit| {
+            given.replace(Some(limit.handle()));
+            pending::<()>().await
+        }));
+        yield_now().await;
+        let handle: LimitHandle = handle.take().unwrap();
+        let other = handle.clone();
+        turns(3).await;
+        assert!(other.reset(Instant::now()));
+        assert_eq!(limited.await.unwrap(), Err(Elapsed));
+        assert!(!handle.reset(None), "it has ended");
+
+        // Later, before the task has seen the first of two; and seen by the block.
+        let limited = timeout_scope(LONG, async |limit| {
+            let handle = limit.handle();
+            let far = Instant::now() + LONG * 2;
+            let moves = spawn({
+                let handle = handle.clone();
+                async move { (handle.reset(Instant::now()), handle.reset(far)) }
+            });
+            assert_eq!(moves.await.unwrap(), (true, true));
+            assert_eq!(limit.deadline(), Some(far));
+            assert!(handle.reset(None));
+            yield_now().await;
+            assert_eq!(limit.deadline(), None);
+            handle
+        });
+        let handle = limited.await.unwrap();
+        assert!(!handle.reset(Instant::now()), "it has ended");
+
+        // When the block has been asked to end, it is too late.
+        let limited = timeout_scope(SHORT, async |limit| {
+            let handle = limit.handle();
+            drop(catch_cancel(pending::<()>()).await.unwrap_err());
+            assert!(!handle.reset(None));
+            pending::<()>().await
+        });
+        assert_eq!(limited.await, Err(Elapsed));
     });
 }
 
