@@ -222,42 +222,6 @@ unsafe impl IoBuf for Chunk {
     }
 }
 
-/// With the feature `bytes`.
-#[cfg(feature = "bytes")]
-impl Chunk {
-    /// The same bytes, in the same memory, as a [`bytes::Bytes`]: no copy. The memory goes back to the pool when the last
-    /// handle to it is dropped.
-    ///
-    /// ```
-    /// assert_eq!(&proactor::buf::Chunk::copy_from_slice(b"abc").freeze()[..], b"abc");
-    /// ```
-    pub fn freeze(self) -> bytes::Bytes {
-        bytes::Bytes::from_owner(self)
-    }
-}
-
-#[cfg(feature = "bytes")]
-impl From<Chunk> for bytes::Bytes {
-    fn from(chunk: Chunk) -> Self {
-        chunk.freeze()
-    }
-}
-
-#[cfg(feature = "bytes")]
-impl bytes::Buf for Chunk {
-    fn remaining(&self) -> usize {
-        self.len
-    }
-
-    fn chunk(&self) -> &[u8] {
-        self
-    }
-
-    fn advance(&mut self, count: usize) {
-        Chunk::advance(self, count);
-    }
-}
-
 impl Default for Chunk {
     fn default() -> Self {
         Chunk::new()
@@ -374,7 +338,7 @@ mod tests {
         assert_eq!((chunk.remaining(), chunk.chunk()), (3, &b"123"[..]));
         let bytes = chunk.freeze();
         assert_eq!(bytes.as_ptr(), place.wrapping_add(1));
-        let part = bytes.slice(1..);
+        let part = bytes::Bytes::slice(&bytes, 1..);
         drop(bytes);
         assert_eq!((&part[..], pool.out()), (&b"23"[..], 1));
         drop(part);

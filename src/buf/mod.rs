@@ -4,6 +4,8 @@
 //! freed nor looked at in between. This module says what such a buffer is; it knows nothing about
 //! operations, drivers or the kernel beyond the layout of an I/O vector.
 
+#[cfg(feature = "bytes")]
+mod bytes;
 mod chunk;
 pub(crate) mod copying;
 mod error;
@@ -12,6 +14,7 @@ mod registered;
 mod slice;
 mod vectored;
 
+use std::borrow::Cow;
 use std::ops::RangeBounds;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -228,28 +231,24 @@ readable! {
     [] &'static str;
 }
 
-// SAFETY: the bytes are initialised and live as long as any owner. Nobody can change them while there are two
-// owners, and the only owner can do so only by mutating this value.
-unsafe impl IoBuf for Rc<[u8]> {
-    fn read_ptr(&self) -> *const u8 {
-        (**self).as_ptr()
-    }
+/// Implements `IoBuf` for what shares its bytes with other owners, or may only borrow them.
+macro_rules! shared {
+    ($($buf:ty),*) => {$(
+        // SAFETY: the bytes are initialised, lie outside of the value, and live as long as any owner. They cannot change
+        // while there are two owners, and the only owner can change them only by mutating this value.
+        unsafe impl IoBuf for $buf {
+            fn read_ptr(&self) -> *const u8 {
+                (**self).as_ptr()
+            }
 
-    fn init_len(&self) -> usize {
-        (**self).len()
-    }
+            fn init_len(&self) -> usize {
+                (**self).len()
+            }
+        }
+    )*};
 }
 
-// SAFETY: as for `Rc`.
-unsafe impl IoBuf for Arc<[u8]> {
-    fn read_ptr(&self) -> *const u8 {
-        (**self).as_ptr()
-    }
-
-    fn init_len(&self) -> usize {
-        (**self).len()
-    }
-}
+shared!(Rc<[u8]>, Arc<[u8]>, Rc<str>, Arc<str>, Cow<'static, [u8]>, Cow<'static, str>);
 
 // SAFETY: a `Vec` owns `capacity` bytes alone, never fewer than its length; setting the length moves nothing.
 unsafe impl IoBufMut for Vec<u8> {
@@ -312,6 +311,11 @@ mod tests {
         assert_eq!(initialised(&"abc"), b"abc");
         assert_eq!(initialised(&Rc::<[u8]>::from(*b"abc")), b"abc");
         assert_eq!(initialised(&Arc::<[u8]>::from(*b"abc")), b"abc");
+        assert_eq!(initialised(&Rc::<str>::from("abc")), b"abc");
+        assert_eq!(initialised(&Arc::<str>::from("abc")), b"abc");
+        assert_eq!(initialised(&Cow::Borrowed(&b"abc"[..])), b"abc");
+        assert_eq!(initialised(&Cow::<[u8]>::Owned(b"abc".to_vec())), b"abc");
+        assert_eq!(initialised(&Cow::Borrowed("abc")), b"abc");
         assert_eq!(initialised(&"abc".slice(1..)), b"bc");
     }
 

@@ -21,6 +21,7 @@ use super::{IoBuf, IoBufMut};
 ///
 /// assert_eq!(vec!["head", "body"].total_init(), 8);
 /// assert_eq!([vec![1u8], vec![2, 3]].total_init(), 3);
+/// assert_eq!(("head", vec![1u8, 2]).total_init(), 6);
 /// ```
 pub unsafe trait IoVec: 'static {
     /// Returns how many bytes are initialised in all buffers together.
@@ -138,6 +139,60 @@ macro_rules! sequence {
 sequence! {
     [] Vec<B>;
     [, const N: usize] [B; N];
+}
+
+/// Implements both traits for a tuple of buffers, which may be of different types.
+macro_rules! tuple {
+    ($(($($buf:ident)+);)*) => {$(
+        // SAFETY: the runs are those of the buffers, which lie in this value, and move or change only when it does.
+        unsafe impl<$($buf: IoBuf),+> IoVec for ($($buf,)+) {
+            #[expect(non_snake_case, reason = "named like their types")]
+            fn total_init(&self) -> usize {
+                let ($($buf,)+) = self;
+                [$($buf.init_len()),+].into_iter().fold(0, usize::saturating_add)
+            }
+
+            #[expect(non_snake_case, reason = "named like their types")]
+            fn for_each_read(&self, f: &mut dyn FnMut(*const u8, usize)) {
+                let ($($buf,)+) = self;
+                $(f($buf.read_ptr(), $buf.init_len());)+
+            }
+        }
+
+        // SAFETY: as above; each buffer owns its writable bytes alone, so no two of them share any.
+        unsafe impl<$($buf: IoBufMut),+> IoVecMut for ($($buf,)+) {
+            #[expect(non_snake_case, reason = "named like their types")]
+            fn total_capacity(&self) -> usize {
+                let ($($buf,)+) = self;
+                [$($buf.total_len()),+].into_iter().fold(0, usize::saturating_add)
+            }
+
+            #[expect(non_snake_case, reason = "named like their types")]
+            fn for_each_write(&mut self, f: &mut dyn FnMut(*mut u8, usize)) {
+                let ($($buf,)+) = self;
+                $(f($buf.write_ptr(), $buf.total_len());)+
+            }
+
+            #[expect(non_snake_case, reason = "named like their types")]
+            unsafe fn set_init(&mut self, len: usize) {
+                let ($($buf,)+) = self;
+                let mut left = len;
+                $(
+                    let here = left.min($buf.total_len());
+                    // SAFETY: `here` fits into the buffer, and these bytes are among the first `len` of all.
+                    unsafe { $buf.set_init(here) };
+                    left -= here;
+                )+
+                debug_assert_eq!(left, 0, "{len} bytes do not fit into the buffers");
+            }
+        }
+    )*};
+}
+
+tuple! {
+    (A B);
+    (A B C);
+    (A B C D);
 }
 
 /// Spreads `len` initialised bytes over the buffers, front to back.
@@ -323,6 +378,21 @@ mod tests {
         assert_eq!(list.len(), 0);
         assert_eq!(list.fill_read(&["ab", "c"], 99, 5), 0);
         assert_eq!(list.len(), 0);
+    }
+
+    #[test]
+    fn a_tuple_has_buffers_of_different_types() {
+        let mut list = IoVecs::new();
+        let bufs = ("head ", b"body".to_vec(), *b" tail");
+        assert_eq!((bufs.total_init(), list.fill_read(&bufs, 2, 9)), (14, 9));
+        assert_eq!(gather(&list), b"ad body t");
+        let mut bufs = ([0u8; 2], Vec::with_capacity(4), Box::<[u8]>::from([0u8; 2]), Vec::new());
+        let room = bufs.total_capacity();
+        assert_eq!(list.fill_write(&mut bufs, 0, usize::MAX), room);
+        assert_eq!(scatter(&list, b"abcd"), 4);
+        // SAFETY: four bytes are stored.
+        unsafe { bufs.set_init(4) };
+        assert_eq!(bufs, (*b"ab", b"cd".to_vec(), Box::from([0, 0]), Vec::new()));
     }
 
     #[test]

@@ -61,6 +61,12 @@ impl Leftover {
         }
         leftover
     }
+
+    pub(super) fn into_arrivals(self) -> impl Iterator<Item = Arrival> {
+        let chunks = self.chunks.into_iter().filter(|chunk| !chunk.is_empty());
+        let error = self.error.map(|error| Arrival::Error(error.raw_os_error().unwrap_or(libc::EIO)));
+        chunks.map(Arrival::Bytes).chain(error)
+    }
 }
 
 /// Goes through both gates, so that no other operation is with the kernel, and ends the endpoint's own.

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -83,6 +83,46 @@ impl TcpStream {
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
         let descriptor = attach_shared(stream.into(), "TcpStream::from_std")?;
         Ok(Self::from_endpoint(Share::new(descriptor)))
+    }
+
+    /// Takes a connection over together with what had been received ahead of its readers: what
+    /// [`into_owned_fd`](Self::into_owned_fd) gives, on another thread or another backend, say. The first receive gets the
+    /// leftover's bytes, then its error, and then what the socket has.
+    ///
+    /// O_NONBLOCK is set and cleared as by [`from_std`](Self::from_std). An error without a number of the system is received
+    /// as EIO.
+    ///
+    /// # Errors
+    /// Those of fcntl(2).
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// use proactor::net::{TcpListener, TcpStream};
+    /// proactor::run(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    ///     let client = TcpStream::connect(listener.local_addr()?).await?;
+    ///     let (server, _) = listener.accept().await?;
+    ///     client.write_all("hello").await?;
+    ///     let first = server.recv().await?.expect("the client is still there");
+    ///     client.write_all("world").await?;
+    ///
+    ///     let (fd, leftover) = server.into_owned_fd().await?;
+    ///     let server = proactor::spawn(async move {
+    ///         let (_, rest) = TcpStream::from_owned_fd(fd, leftover)?.read_exact([0; 5]).await?;
+    ///         std::io::Result::Ok(rest)
+    ///     });
+    ///     assert_eq!((&first[..], &server.await??), (&b"hello"[..], b"world"));
+    ///     std::io::Result::Ok(())
+    /// }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn from_owned_fd(fd: OwnedFd, leftover: Leftover) -> io::Result<Self> {
+        let endpoint = Share::new(attach_shared(fd, "TcpStream::from_owned_fd")?);
+        leftover.into_arrivals().for_each(|arrival| endpoint.arrived(arrival));
+        Ok(Self::from_endpoint(endpoint))
     }
 
     #[track_caller]

@@ -140,6 +140,27 @@ impl<T, F: Flavor> Sender<T, F> {
         Ok(())
     }
 
+    /// Puts a value in the place of the other, also when there is no receiver, and gives the one before.
+    ///
+    /// ```
+    /// use proactor::sync::watch;
+    ///
+    /// struct State(u32); // no `Clone`
+    /// let (sender, receiver) = watch::channel(State(1));
+    /// drop(receiver);
+    /// assert_eq!(sender.send_replace(State(2)).0, 1);
+    /// assert_eq!(sender.borrow().0, 2);
+    /// ```
+    pub fn send_replace(&self, value: T) -> Ref<T, F> {
+        let value = F::rc(value);
+        let value = F::with(&self.state, |state| {
+            state.version += 1;
+            mem::replace(&mut state.value, value)
+        });
+        wake_all::<F, _>(&self.state, State::waiting);
+        Ref { value }
+    }
+
     /// Changes the value by way of a copy, also when there is no receiver.
     ///
     /// No lock is held while the closure runs. It is called again, with a copy of the newer value, if another

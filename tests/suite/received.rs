@@ -31,6 +31,8 @@ tests! {
     connections_are_a_stream,
     quiesce_leaves_nothing_with_the_kernel,
     a_stream_given_away_takes_its_leftover_along,
+    t241_a_stream_comes_back_with_its_leftover,
+    t241_head_and_chunk_are_one_vectored_write,
     poll_forms_wait_like_their_futures,
     a_close_ends_a_receive_that_was_armed,
     a_quiet_stream_goes_on_while_the_future_is_kept,
@@ -485,6 +487,74 @@ fn a_stream_given_away_takes_its_leftover_along<R: Runtime>() {
         let error = ours.into_owned_fd().await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy);
         drop(pending);
+    });
+}
+
+/// By way of each kind of receive, into another runtime.
+fn t241_a_stream_comes_back_with_its_leftover<R: Runtime>() {
+    on_machines(async |_: &R| {
+        for kind in 0..3 {
+            let (ours, mut peer) = half_pair();
+            assert!(poll_once(&mut ours.recv()).await.is_pending());
+            peer.write_all(b"abc").unwrap();
+            turns(2).await;
+            let (fd, leftover) = ours.into_owned_fd().await.unwrap();
+            peer.write_all(b"def").unwrap();
+            drop(peer);
+            let received = thread(move || {
+                let runtime = R::new().unwrap();
+                let all = runtime.block_on(async {
+                    let stream = TcpStream::from_owned_fd(fd, leftover).unwrap();
+                    match kind {
+                        0 => stream.read_exact([0; 6]).await.unwrap().1.to_vec(),
+                        1 => {
+                            let mut all = stream.read(vec![0; 2]).await.unwrap().1;
+                            all.extend(stream.read_exact([0; 4]).await.unwrap().1);
+                            all
+                        }
+                        _ => all_chunks(&stream).await,
+                    }
+                });
+                end(runtime);
+                all
+            });
+            assert_eq!(received.ended().await, b"abcdef", "{kind}");
+        }
+        // An error comes behind the bytes, once.
+        let (ours, _peer) = half_pair();
+        let (fd, mut leftover) = ours.into_owned_fd().await.unwrap();
+        leftover.chunks = vec![Chunk::new(), Chunk::copy_from_slice(b"x")];
+        leftover.error = Some(std::io::ErrorKind::TimedOut.into());
+        let stream = TcpStream::from_owned_fd(fd, leftover).unwrap();
+        assert_eq!(stream.recv().await.unwrap().unwrap(), *b"x");
+        assert_eq!(stream.recv().await.unwrap_err().raw_os_error(), Some(nix::libc::EIO));
+        assert!(poll_once(&mut stream.recv()).await.is_pending());
+    });
+}
+
+async fn all_chunks(stream: &TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    while let Some(chunk) = stream.recv().await.unwrap() {
+        all.extend_from_slice(&chunk);
+    }
+    all
+}
+
+/// A tuple has buffers of different types.
+fn t241_head_and_chunk_are_one_vectored_write<R: Runtime>() {
+    on_machines(async |_: &R| {
+        let (ours, mut peer) = half_pair();
+        peer.write_all(b"content").unwrap();
+        let chunk = ours.recv().await.unwrap().unwrap();
+        let (count, (head, chunk)) = ours.write_vectored(("7 ".to_owned(), chunk)).await.unwrap();
+        assert_eq!((count, head.as_str(), &chunk[..]), (9, "7 ", &b"content"[..]));
+        let mut both = [0; 9];
+        std::io::Read::read_exact(&mut peer, &mut both).unwrap();
+        assert_eq!(&both, b"7 content");
+        peer.write_all(b"3 abc").unwrap();
+        turns(1).await;
+        let (count, (head, body)) = ours.read_vectored(([0; 2], Vec::with_capacity(16))).await.unwrap();
+        assert_eq!((count, &head, &body[..]), (5, b"3 ", &b"abc"[..]));
     });
 }
 
