@@ -47,7 +47,12 @@ where
     T: 'static,
     E: 'static,
 {
-    try_gather_tasks(futures.into_iter().map(|future| spawn(future)))
+    let futures = futures.into_iter();
+    let mut tasks = Vec::with_capacity(futures.size_hint().0);
+    for future in futures {
+        tasks.push(spawn(future)); // in no closure: the tasks are spawned where this is called
+    }
+    try_gather_tasks(tasks)
 }
 
 /// [`try_gather`](fn@try_gather) for tasks that have been spawned: it takes them over.

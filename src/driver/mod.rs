@@ -620,7 +620,7 @@ pub(crate) fn operations_of(task: &TaskRef) -> Vec<&'static str> {
 pub(crate) fn attach(fd: impl Into<Opened>, what: &str) -> Descriptor {
     let mut fd = Some(fd.into());
     let descriptor = with(|driver| driver.map(|driver| driver.attach(fd.take().expect("taken once"))));
-    descriptor.unwrap_or_else(|| crate::task::no_runtime(what))
+    crate::task::expect_runtime(descriptor, what)
 }
 
 /// A descriptor has been closed other than by its owner's drop.

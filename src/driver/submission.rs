@@ -14,7 +14,7 @@ use super::slots::Key;
 use super::{Driver, current};
 use crate::op::{Completion, Op};
 use crate::sys::guarded::contain;
-use crate::task::no_runtime;
+use crate::task::expect_runtime;
 
 pub(crate) struct Submission<O: Op> {
     state: State<O>,
@@ -78,7 +78,7 @@ impl<O: Op> Future for Submission<O> {
             return Poll::Ready(op.complete(completion));
         }
         if let State::Here(op) = &mut self.state {
-            let driver = current().unwrap_or_else(|| no_runtime(O::NAME));
+            let driver = expect_runtime(current(), O::NAME);
             let admitted = driver.admit(op, cx);
             if matches!(admitted, Admitted::NotYet) {
                 return Poll::Pending;

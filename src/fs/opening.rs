@@ -25,7 +25,7 @@ use crate::op::open::{Open, OpenOnPool};
 use crate::op::open_file::{Access, Traits};
 use crate::sys::file::{FileKind, has_had_writer, set_status_flags, status_flags};
 use crate::sys::guarded::contain;
-use crate::task::no_runtime;
+use crate::task::expect_runtime;
 use crate::time::{Sleep, sleep};
 
 /// The first pause before a FIFO is looked at again.
@@ -88,7 +88,7 @@ impl Opening {
     }
 
     fn driver(&self) -> Rc<Driver> {
-        current().unwrap_or_else(|| no_runtime("File::open"))
+        expect_runtime(current(), "File::open")
     }
 
     /// A pause, longer than the one before.

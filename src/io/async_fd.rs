@@ -83,6 +83,7 @@ impl<T: AsFd> AsyncFd<T> {
     }
 
     /// What waits in this direction.
+    #[track_caller]
     fn side(&self, direction: Direction) -> io::Result<&Share> {
         let side = match direction {
             Direction::Read => &self.sides.read,
@@ -92,7 +93,8 @@ impl<T: AsFd> AsyncFd<T> {
             return Ok(share);
         }
         let twin: OwnedFd = self.inner.as_fd().try_clone_to_owned()?;
-        Ok(side.get_or_init(|| Share::new(attach(twin, "AsyncFd"))))
+        let share = Share::new(attach(twin, "AsyncFd"));
+        Ok(side.get_or_init(|| share))
     }
 
     /// Waits until a read would not block: there is something, or the end, or an error.
@@ -102,6 +104,7 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Panics
     /// Outside a runtime, and when polled in another one than the first time.
+    #[track_caller]
     pub fn readable(&self) -> Ready {
         Ready::new(self.side(Direction::Read), Direction::Read)
     }
@@ -113,6 +116,7 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Panics
     /// As for [`readable`](Self::readable).
+    #[track_caller]
     pub fn writable(&self) -> Ready {
         Ready::new(self.side(Direction::Write), Direction::Write)
     }

@@ -12,7 +12,7 @@ use crate::net::direct::Installing;
 use crate::net::{Chunks, Quiesce, Read, ReadExact, Recv, Write, WriteAll};
 use crate::op::endpoint::Share;
 use crate::op::medium::Medium;
-use crate::task::no_runtime;
+use crate::task::expect_runtime;
 
 /// Makes a pipe whose ends belong to the ring, where it has such descriptors.
 ///
@@ -36,7 +36,7 @@ use crate::task::no_runtime;
 /// ```
 #[track_caller]
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
-    let driver = current().unwrap_or_else(|| no_runtime("io::direct::pipe"));
+    let driver = expect_runtime(current(), "io::direct::pipe");
     let (reader, writer) = std::io::pipe()?;
     let share = |fd: OwnedFd| -> io::Result<Share> {
         let opened = driver.make_direct(crate::net::adopt(fd)?)?;

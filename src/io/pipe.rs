@@ -36,10 +36,10 @@ use crate::op::socket::{Receiver, Sender};
 #[track_caller]
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = std::io::pipe()?;
-    let share = |fd: OwnedFd| -> io::Result<Share> {
-        Ok(Share::of_pipe(attach(adopt(fd)?, "io::pipe"), Medium::Pipe))
-    };
-    Ok((PipeReader::of(share(reader.into())?), PipeWriter::of(share(writer.into())?)))
+    let (reader, writer) = (adopt(reader.into())?, adopt(writer.into())?);
+    let reader = Share::of_pipe(attach(reader, "io::pipe"), Medium::Pipe);
+    let writer = Share::of_pipe(attach(writer, "io::pipe"), Medium::Pipe);
+    Ok((PipeReader::of(reader), PipeWriter::of(writer)))
 }
 
 /// The reading end of a pipe.

@@ -5,7 +5,7 @@ use std::io;
 
 use crate::buf::RegisteredBuf;
 use crate::driver::current;
-use crate::task::no_runtime;
+use crate::task::expect_runtime;
 
 impl RegisteredBuf {
     /// A buffer of `len` zeros, registered with the runtime's ring if it can be.
@@ -14,7 +14,7 @@ impl RegisteredBuf {
     /// Outside a runtime.
     #[track_caller]
     pub fn new(len: usize) -> Self {
-        let driver = current().unwrap_or_else(|| no_runtime("RegisteredBuf::new"));
+        let driver = expect_runtime(current(), "RegisteredBuf::new");
         let mut buffer = Self::unregistered(len);
         let _ = driver.register_buffer(&mut buffer); // it is an ordinary one then
         buffer
@@ -31,7 +31,7 @@ impl RegisteredBuf {
     /// Outside a runtime.
     #[track_caller]
     pub fn try_new(len: usize) -> io::Result<Self> {
-        let driver = current().unwrap_or_else(|| no_runtime("RegisteredBuf::try_new"));
+        let driver = expect_runtime(current(), "RegisteredBuf::try_new");
         let mut buffer = Self::unregistered(len);
         driver.register_buffer(&mut buffer)?;
         Ok(buffer)

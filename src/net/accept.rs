@@ -24,7 +24,7 @@ use crate::op::endpoint::Share;
 use crate::op::gate::{Pass, Side};
 use crate::op::poll::PollListener;
 use crate::op::socket::{Accept, Accepted};
-use crate::task::no_runtime;
+use crate::task::expect_runtime;
 use crate::time::{Sleep, now, sleep_until};
 
 /// The first pause after a failure, and the longest.
@@ -159,7 +159,7 @@ impl Accepting {
     /// # Panics
     /// When it is not the one that runs here: an accept makes an object, which belongs to the runtime that polls it.
     fn home(&self) -> Rc<Driver> {
-        let driver = current().unwrap_or_else(|| no_runtime(Accept::NAME));
+        let driver = expect_runtime(current(), Accept::NAME);
         driver.check_home(self.acceptor.endpoint.descriptor.home(), Accept::NAME);
         driver
     }

@@ -15,7 +15,7 @@ use crate::driver::submission::Submission;
 use crate::op::endpoint::Share;
 use crate::op::gate::{Pass, Side};
 use crate::op::receive::{Receive, Received, RecvChunk, RecvDatagram};
-use crate::task::no_runtime;
+use crate::task::expect_runtime;
 
 io_future! {
     /// The future of [`TcpStream::recv`](super::TcpStream::recv).
@@ -64,7 +64,7 @@ impl<O: Receive> Future for Receiving<O> {
                         continue;
                     }
                     Err(step) => {
-                        let driver = current().unwrap_or_else(|| no_runtime(O::NAME));
+                        let driver = expect_runtime(current(), O::NAME);
                         match driver.call_now(step) {
                             Received::Item(result, pass) => (result, pass),
                             Received::Ready(_) => {

@@ -16,7 +16,7 @@ use crate::driver::submission::Submission;
 use crate::driver::{attach, current};
 use crate::op::endpoint::Share;
 use crate::op::socket::{Connect as ConnectSocket, OpenSocket};
-use crate::task::no_runtime;
+use crate::task::expect_runtime;
 
 io_future! {
     /// The future of [`TcpStream::connect`].
@@ -87,8 +87,7 @@ impl ConnectTo {
         if self.cancelled {
             return Err(super::addr::cancelled());
         }
-        let driver =
-            self.direct.then(|| current().unwrap_or_else(|| no_runtime("direct::TcpStream::connect")));
+        let driver = self.direct.then(|| expect_runtime(current(), "direct::TcpStream::connect"));
         if let Some(driver) = driver.as_ref().filter(|driver| driver.carries_out::<OpenSocket>()) {
             let vacancy = driver.vacancy()?;
             let (domain, kind, protocol) = (Domain::for_address(*address), Type::STREAM, Protocol::TCP);

@@ -21,7 +21,7 @@ use crate::driver::submission::Submission;
 use crate::op;
 use crate::op::endpoint::Share;
 use crate::op::socket::Sender;
-use crate::task::{Builder, JoinError, JoinHandle, no_runtime};
+use crate::task::{Builder, JoinError, JoinHandle, expect_runtime};
 
 /// Bytes that are copied at a time.
 const PIECE: usize = 64 << 10;
@@ -80,7 +80,7 @@ impl Writer {
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let driver = current().unwrap_or_else(|| no_runtime("poll_write"));
+        let driver = expect_runtime(current(), "poll_write");
         driver.check_home(endpoint.descriptor.home(), "poll_write");
         // A loop of writes that succeed must not keep the others from running.
         ready!(driver.poll_attempt(cx));

@@ -234,14 +234,16 @@ impl Core {
         let limits = self.limits(true);
         let mut output = None;
         loop {
-            self.turn_with(limits, &mut |cancelled| match poll(&mut cx, cancelled) {
+            let turned = self.turn_with(limits, &mut |cancelled| match poll(&mut cx, cancelled) {
                 Poll::Ready(value) => {
                     output = Some(value);
                     true
                 }
                 Poll::Pending => false,
-            })
-            .unwrap_or_else(|error| panic!("{error}"));
+            });
+            if let Err(error) = turned {
+                panic!("{error}");
+            }
             if let Some(output) = output.take() {
                 return output;
             }
@@ -259,7 +261,9 @@ impl Core {
         let _leave = Leave(self);
         let limits = self.limits(true);
         loop {
-            self.turn_with(limits, &mut |_| false).unwrap_or_else(|error| panic!("{error}"));
+            if let Err(error) = self.turn_with(limits, &mut |_| false) {
+                panic!("{error}");
+            }
             if self.scheduler.shared().take_stop() {
                 return;
             }

@@ -12,7 +12,7 @@ use crate::driver;
 use crate::io::AsyncFd;
 use crate::task::callback::{CallHandle, call_after, watch};
 use crate::task::scheduler::{self, Scheduler, WatchKey};
-use crate::task::{JoinHandle, Task, no_runtime};
+use crate::task::{JoinHandle, Task, expect_runtime};
 use crate::time::{now, sleep_until};
 use crate::yield_now;
 
@@ -61,7 +61,7 @@ impl LocalHandle {
     /// Outside a runtime.
     #[track_caller]
     pub fn current() -> Self {
-        Self::try_current().unwrap_or_else(|| no_runtime("LocalHandle::current"))
+        expect_runtime(Self::try_current(), "LocalHandle::current")
     }
 
     /// That of the runtime that runs on this thread, if one does.

@@ -453,7 +453,8 @@ fn automatic(config: &Config) -> io::Result<Core> {
 /// ```
 #[track_caller]
 pub fn run<F: Future>(future: F) -> F::Output {
-    let runtime =
-        Auto::new().unwrap_or_else(|error| panic!("proactor::run: no runtime can be made: {error}"));
-    runtime.block_on(future)
+    match Auto::new() {
+        Ok(runtime) => runtime.block_on(future),
+        Err(error) => panic!("proactor::run: no runtime can be made: {error}"),
+    }
 }

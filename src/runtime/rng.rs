@@ -54,7 +54,7 @@ impl Rng {
 /// [`Config::seed`]: crate::Config::seed
 #[track_caller]
 pub fn random() -> u64 {
-    try_random().unwrap_or_else(|| crate::task::no_runtime("random"))
+    crate::task::expect_runtime(try_random(), "random")
 }
 
 /// [`random`], if there is a runtime.

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use super::cleanup::{Remains, dispose};
-use super::no_runtime;
+use super::expect_runtime;
 use super::scopes::{Entered, Request, Share, target};
 
 /// Lets a cancellation of the task end `future` alone; asyncio's `try: … except CancelledError:`.
@@ -91,7 +91,7 @@ impl<F: Future> Future for CatchCancel<F> {
         loop {
             match this.state {
                 State::New => {
-                    let task = target().unwrap_or_else(|| no_runtime("catch_cancel"));
+                    let task = expect_runtime(target(), "catch_cancel");
                     *this.state = State::Inside(Entered::new(task));
                 }
                 State::Inside(entered) if !target().is_some_and(|task| entered.is_of(&task)) => {

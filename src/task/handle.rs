@@ -16,7 +16,7 @@ use super::inbox::{Delivery, Shared};
 use super::outcome::{Giver, Outcome};
 use super::scheduler::Start;
 use super::unhandled::Opaque;
-use super::{JoinError, JoinHandle, LocalHandle, no_runtime, scheduler, spawn, start};
+use super::{JoinError, JoinHandle, LocalHandle, expect_runtime, scheduler, spawn, start};
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
 use crate::sys::sync::{Arc, Mutex};
 
@@ -67,7 +67,7 @@ impl Handle {
     /// Outside a runtime.
     #[track_caller]
     pub fn current() -> Handle {
-        Self::try_current().unwrap_or_else(|| no_runtime("Handle::current"))
+        expect_runtime(Self::try_current(), "Handle::current")
     }
 
     /// The handle of the runtime that runs on this thread, if one does.

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use super::cell::TaskRef;
-use super::{no_runtime, scheduler};
+use super::{expect_runtime, scheduler};
 use crate::sys::guarded::in_drop;
 
 /// The values of a task, by the addresses of their keys.
@@ -123,9 +123,12 @@ impl<T: 'static> TaskLocal<T> {
         T: Clone,
     {
         let value = self.with(|value| value.cloned());
-        value.unwrap_or_else(|| {
-            panic!("this task-local has no value here: set it in this task or in its spawner, or give it a default")
-        })
+        let Some(value) = value else {
+            panic!(
+                "this task-local has no value here: set it in this task or in its spawner, or give it a default"
+            )
+        };
+        value
     }
 
     /// Gives the task another value, and what it spawns from now on. Whoever has inherited the one before keeps it.
@@ -166,7 +169,7 @@ impl<T: 'static> TaskLocal<T> {
     #[track_caller]
     fn replace(&'static self, value: Option<Rc<dyn Any>>) -> Option<Rc<dyn Any>> {
         let owner = scheduler::with(|current| current?.values_owner());
-        let owner = owner.unwrap_or_else(|| no_runtime("a task-local"));
+        let owner = expect_runtime(owner, "a task-local");
         let locals = &owner.header().extra_or_new().locals;
         // Dropping a value is code of the user, as is dropping the list: not while it is borrowed.
         let mut values = locals.borrow_mut().take().unwrap_or_default();

@@ -200,6 +200,16 @@ where
     })
 }
 
+/// What was found of this thread's runtime, or the panic of [`no_runtime`]. (In a closure it would name a line of the crate.)
+#[inline]
+#[track_caller]
+pub(crate) fn expect_runtime<T>(found: Option<T>, what: &str) -> T {
+    match found {
+        Some(found) => found,
+        None => no_runtime(what),
+    }
+}
+
 /// The panic for anything that needs a loop and finds none.
 #[track_caller]
 pub(crate) fn no_runtime(what: &str) -> ! {

@@ -19,7 +19,7 @@ use slab::Slab;
 
 use super::cell::TaskRef;
 use super::waker::Waiter;
-use super::{no_runtime, scheduler};
+use super::{expect_runtime, scheduler};
 use crate::sys::guarded::contain;
 
 /// The scopes of one task.
@@ -418,7 +418,7 @@ impl Region {
 
     /// The scope, which is another one in another task.
     fn entered(&mut self) -> &Entered {
-        let task = target().unwrap_or_else(|| no_runtime("a time limit"));
+        let task = expect_runtime(target(), "a time limit");
         if !self.entered.as_ref().is_some_and(|entered| entered.is_of(&task)) {
             *self = Region { before: task.header().cancels.get(), ..Region::default() };
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::Location;
 
 use super::cell::{Flags, Phase, TaskRef};
-use super::{TaskId, no_runtime, scheduler};
+use super::{TaskId, expect_runtime, scheduler};
 
 /// How a task has ended.
 ///
@@ -154,7 +154,7 @@ impl fmt::Debug for Task {
 /// Outside a task: outside a runtime, or in a callback of the loop. See [`try_current`].
 #[track_caller]
 pub fn current() -> Task {
-    try_current().unwrap_or_else(|| no_runtime("task::current"))
+    expect_runtime(try_current(), "task::current")
 }
 
 /// The task that is being polled, if one is.

@@ -1,24 +1,34 @@
 //! What is used wrongly says so, and how to do it; nothing hangs.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::future::{Future, pending};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use proactor::buf::RegisteredBuf;
 use proactor::fs::File;
-use proactor::net::{TcpListener, TcpStream, UdpSocket};
-use proactor::task::{Handle, JoinError, RuntimeGone};
+use proactor::io::AsyncFd;
+use proactor::net::{Leftover, TcpListener, TcpStream, UdpSocket, direct};
+use proactor::signal::{self, Kind};
+use proactor::task::{
+    self, BlockingPool, Builder, Child, GroupHandle, Handle, JoinError, LocalHandle, RuntimeGone, TaskGroup,
+    TaskSet, spawn_blocking_on,
+};
 use proactor::time::sleep;
-use proactor::{Budget, Embed, Runtime, Wait, spawn, spawn_blocking, yield_now};
+use proactor::{Budget, Embed, Runtime, Wait, spawn, spawn_blocking, task_local, yield_now};
 
 use crate::kit::*;
 
 tests! {
     spawn_outside_a_runtime_names_the_cure,
+    t242_a_panic_outside_a_runtime_names_the_callers_file,
+    t242_tasks_are_spawned_where_the_caller_is,
     futures_polled_outside_a_runtime_name_the_cure,
     objects_made_outside_a_runtime_name_the_cure,
     an_object_of_one_runtime_panics_in_another,
@@ -60,6 +70,153 @@ fn spawn_outside_a_runtime_names_the_cure<R: Runtime>() {
     names_run("Handle::current needs", &panic_of(Handle::current));
     assert!(Handle::try_current().is_none());
     end(runtime);
+}
+
+type Misuse = (&'static str, Box<dyn FnOnce()>);
+
+fn misuse<T>(name: &'static str, f: impl FnOnce() -> T + 'static) -> Misuse {
+    (name, Box::new(|| drop(f())))
+}
+
+task_local! {
+    static WORD: &'static str;
+}
+
+/// Every public function that panics outside a runtime, by its file and name.
+#[expect(
+    clippy::redundant_closure,
+    reason = "a function that is passed by its name is called in the standard library"
+)]
+fn misuses() -> Vec<Misuse> {
+    let listener = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let udp = || std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let stream = move || std::net::TcpStream::connect(listener().local_addr().unwrap()).unwrap();
+    let null = || std::fs::File::open("/dev/null").unwrap();
+    let set = TaskSet::<Result<(), String>>::new;
+    let group = TaskGroup::<String>::new;
+    let handle = |call: fn(&GroupHandle<String>) -> Child<()>| {
+        move || {
+            let group = TaskGroup::<String>::new(); // after its end its handle would be silent
+            let child = call(&group.handle());
+            drop(group);
+            child
+        }
+    };
+    vec![
+        misuse("runtime/local.rs current", || LocalHandle::current()),
+        misuse("runtime/rng.rs random", || proactor::random()),
+        misuse("net/direct.rs from_std", move || direct::TcpListener::from_std(listener())),
+        misuse("net/tcp_listener.rs from_std", move || TcpListener::from_std(listener())),
+        misuse("net/tcp_stream.rs from_std", move || TcpStream::from_std(stream())),
+        misuse("net/tcp_stream.rs from_owned_fd", move || {
+            TcpStream::from_owned_fd(stream().into(), Leftover::default())
+        }),
+        misuse("net/udp.rs from_std", move || UdpSocket::from_std(udp())),
+        misuse("signal/handler.rs on", || signal::on(Kind::HANGUP, || ())),
+        misuse("signal/mod.rs stream", || signal::stream(Kind::HANGUP)),
+        misuse("signal/mod.rs ctrl_c", || signal::ctrl_c()),
+        misuse("task/blocking.rs spawn_blocking", || spawn_blocking(|| ())),
+        misuse("task/blocking.rs spawn_blocking_on", || spawn_blocking_on(&BlockingPool::new(1), || ())),
+        misuse("task/callback.rs call_soon", || task::call_soon(|| ())),
+        misuse("task/handle.rs current", || Handle::current()),
+        misuse("task/local.rs set", || WORD.set("")),
+        misuse("task/local.rs unset", || WORD.unset()),
+        misuse("task/local.rs with_value", || WORD.with_value("", || ())),
+        misuse("task/mod.rs spawn", || spawn(async {})),
+        misuse("task/mod.rs spawn", || Builder::new().spawn(async {})),
+        misuse("task/mod.rs try_spawn", || task::try_spawn(async { Ok::<(), String>(()) })),
+        misuse("task/mod.rs try_spawn", || Builder::new().try_spawn(async { Ok::<(), String>(()) })),
+        misuse("task/mod.rs spawn_eager", || task::spawn_eager(async {})),
+        misuse("task/task_group.rs spawn", move || group().spawn(async { Ok(()) })),
+        misuse("task/task_group.rs spawn_named", move || group().spawn_named("", async { Ok(()) })),
+        misuse("task/task_group.rs spawn_eager", move || group().spawn_eager(async { Ok(()) })),
+        misuse("task/task_group.rs spawn", handle(|handle| handle.spawn(async { Ok(()) }))),
+        misuse("task/task_group.rs spawn_named", handle(|handle| handle.spawn_named("", async { Ok(()) }))),
+        misuse("task/task_group.rs spawn_eager", handle(|handle| handle.spawn_eager(async { Ok(()) }))),
+        misuse("task/task_set.rs spawn", move || set().spawn(async { Ok(()) })),
+        misuse("task/task_set.rs spawn_with", move || set().spawn_with(Builder::new(), async { Ok(()) })),
+        misuse("task/task_set.rs try_spawn", move || set().try_spawn(async { Ok(()) })),
+        misuse("task/task_set.rs try_spawn_with", move || {
+            set().try_spawn_with(Builder::new(), async { Ok(()) })
+        }),
+        misuse("task/view.rs current", || task::current()),
+        misuse("fs/file.rs from_std", move || File::from_std(null())),
+        misuse("combine/as_completed.rs as_completed", || proactor::as_completed([pending::<()>()])),
+        misuse("combine/gather.rs gather", || proactor::gather([pending::<()>()])),
+        misuse("combine/shield.rs shield", || proactor::shield(pending::<()>())),
+        misuse("combine/try_gather.rs try_gather", || {
+            proactor::try_gather([pending::<Result<(), String>>()])
+        }),
+        misuse("io/async_fd.rs readable", move || AsyncFd::new(udp()).readable()),
+        misuse("io/async_fd.rs writable", move || AsyncFd::new(udp()).writable()),
+        misuse("io/direct.rs pipe", || proactor::io::direct::pipe()),
+        misuse("io/pipe.rs pipe", || proactor::io::pipe()),
+        misuse("io/pipe.rs from_fd", move || proactor::io::PipeReader::from_fd(null().into())),
+        misuse("io/pipe.rs from_fd", move || proactor::io::PipeWriter::from_fd(null().into())),
+        misuse("io/registered.rs new", || RegisteredBuf::new(8)),
+        misuse("io/registered.rs try_new", || RegisteredBuf::try_new(8)),
+    ]
+}
+
+fn t242_a_panic_outside_a_runtime_names_the_callers_file<R: Runtime>() {
+    let runtime = R::new().unwrap(); // it is there, but does not run
+    let mut tested = BTreeSet::new();
+    for (name, misuse) in misuses() {
+        let place = panic_place(misuse).unwrap_or_else(|| panic!("{name} did not panic"));
+        assert_eq!(place, file!(), "{name}");
+        tested.insert(name.to_owned());
+    }
+    let documented = documented_misuses(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../src")));
+    assert_eq!(documented.difference(&tested).collect::<Vec<_>>(), [] as [&String; 0], "they are not tested");
+    let inside = panic_place(|| runtime.block_on(async { proactor::run(async {}) }));
+    assert_eq!(inside.as_deref(), Some(file!()), "run inside a runtime");
+    let without = panic_place(|| runtime.block_on(async { drop(WORD.get().to_owned()) }));
+    assert_eq!(without.as_deref(), Some(file!()), "a task-local without a value");
+    end(runtime);
+}
+
+/// The public functions of the sources whose documents say that they panic outside a runtime. (Of a future, and of what is
+/// called with a context, it is the poll that panics.)
+fn documented_misuses(sources: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![sources.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let file = path.strip_prefix(sources).unwrap().display();
+            let mut panics = false;
+            for line in text.lines().map(str::trim_start) {
+                panics |= line.starts_with("/// Outside a runtime") || line.starts_with("/// Outside a task");
+                if let Some((front, rest)) = line.split_once("fn ").filter(|_| !line.starts_with("//")) {
+                    let name = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
+                    let polled = name.starts_with("poll_") || name == "recv";
+                    if std::mem::take(&mut panics) && front == "pub " && !polled {
+                        found.insert(format!("{file} {name}"));
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Also by what spawns several at once.
+fn t242_tasks_are_spawned_where_the_caller_is<R: Runtime>() {
+    run::<R>(async {
+        let _gathered = proactor::try_gather([pending::<Result<(), String>>()]);
+        let _shielded = proactor::shield(pending::<()>());
+        let tasks = LocalHandle::current().tasks();
+        assert_eq!(tasks.len(), 2);
+        for task in tasks {
+            assert_eq!(task.spawned_at().file(), file!());
+            task.request_cancel();
+        }
+    });
 }
 
 fn futures_polled_outside_a_runtime_name_the_cure<R: Runtime>() {

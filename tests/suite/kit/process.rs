@@ -23,6 +23,8 @@ pub(crate) const ALONE: &str = "--alone";
 thread_local! {
     pub(super) static NAME: RefCell<String> = const { RefCell::new(String::new()) };
     pub(super) static QUIET: Cell<bool> = const { Cell::new(false) };
+    /// The file of the last panic.
+    pub(super) static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 fn message_of(payload: &(dyn Any + Send)) -> Option<&str> {
@@ -38,6 +40,9 @@ const USER_VARIABLE: &str = "SUITE_USER";
 pub(crate) fn prepare_process() {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        if let Some(place) = panic.location() {
+            PLACE.with_borrow_mut(|last| place.file().clone_into(last));
+        }
         let expected = message_of(panic.payload()).is_some_and(|message| message.starts_with("expected"));
         if !expected && !QUIET.get() {
             hook(panic);

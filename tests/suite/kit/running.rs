@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use proactor::{Config, Feature, FeatureState, Runtime};
 
-use super::process::QUIET;
+use super::process::{PLACE, QUIET};
 
 /// Runs a test on the backend without each of these sets of features (the selector has but one form). Nothing may be left
 /// behind.
@@ -76,6 +76,11 @@ pub(crate) fn panic_catching(f: impl FnOnce()) -> Option<String> {
         Ok(message) => *message,
         Err(panic) => (*panic.downcast::<&'static str>().unwrap()).to_owned(),
     })
+}
+
+/// The file that the panic of `f` names, if it panics.
+pub(crate) fn panic_place(f: impl FnOnce()) -> Option<String> {
+    panic_catching(f).map(|_| PLACE.take())
 }
 
 /// Polls a future once.
