@@ -28,6 +28,7 @@ mod combine;
 mod completions;
 mod contexts;
 mod counters;
+mod cpython;
 mod credentials;
 mod data;
 mod descriptors;
@@ -113,6 +114,7 @@ fn tests() -> Vec<Test> {
         contexts::tests(),
         callbacks::tests(),
         values::tests(),
+        cpython::tests(),
         promises::tests(),
         eager::tests(),
         hooks::tests(),

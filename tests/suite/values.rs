@@ -225,6 +225,7 @@ fn a_child_that_is_dropped_has_its_own_values<R: Runtime>() {
                 NUMBER.set(number);
                 pending::<()>().await;
                 drop(held);
+                Ok(())
             }
         };
         let mut gathered = Box::pin(gather([child(10), child(11)]));
@@ -232,8 +233,8 @@ fn a_child_that_is_dropped_has_its_own_values<R: Runtime>() {
         drop(gathered);
         assert_eq!(*log.borrow(), [10, 11]);
         let ended: Result<(), proactor::task::GroupError<()>> = task_group(async |g| {
-            let cancelled = g.spawn(async { Ok(child(12).await) });
-            g.spawn(async { Ok(child(13).await) });
+            let cancelled = g.spawn(child(12));
+            g.spawn(child(13));
             yield_now().await;
             assert!(cancelled.cancel().await.unwrap_err().is_cancelled());
             g.cancel();
@@ -300,7 +301,10 @@ fn values_of_a_child_that_has_ended_are_dropped<R: Runtime>() {
         gather((0..2).map(async |_| HELD.set(Rc::new(Counted(drops.clone()))))).await;
         assert_eq!(drops.get(), 2);
         task_group(async |g| {
-            let child = g.spawn(async { Ok::<_, ()>(HELD.set(Rc::new(Counted(drops.clone())))) });
+            let child = g.spawn(async {
+                HELD.set(Rc::new(Counted(drops.clone())));
+                Ok::<_, ()>(())
+            });
             until(|| child.is_finished()).await;
             assert_eq!(drops.get(), 3, "although its handle is there");
             Ok(())
