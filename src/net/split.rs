@@ -105,10 +105,12 @@ impl Drop for OwnedWriteHalf {
             let end = move || drop(SockRef::from(&endpoint.descriptor).shutdown(std::net::Shutdown::Write));
             match stream.writer().take_sending() {
                 // `poll_write` has taken bytes that the kernel does not have yet.
-                Some(sending) if is_running() => drop(spawn(async move {
-                    let _ = sending.await;
-                    end();
-                })),
+                Some(sending) if is_running() => {
+                    spawn(async move {
+                        let _ = sending.await;
+                        end();
+                    });
+                }
                 _ => end(),
             }
         }

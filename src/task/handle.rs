@@ -95,7 +95,7 @@ impl Handle {
                 giver.otherwise(JoinError::Cancelled);
                 // Inside a task, so that a panic of `make` is the task's, like one of its future.
                 let mut task = spawn(async move { make().await }).cancel_on_drop();
-                drop(spawn_watcher(async move {
+                spawn_watcher(async move {
                     let result = poll_fn(|cx| {
                         if request.poll(cx) {
                             task.request_cancel();
@@ -103,7 +103,7 @@ impl Handle {
                         Pin::new(&mut task).poll(cx)
                     });
                     giver.give(result.await);
-                }));
+                });
             }
         });
         drop(posted); // a closure that was refused gives `RuntimeGone` when dropped

@@ -99,8 +99,8 @@ pub use yielding::{YieldNow, yield_now};
 
 /// Starts a task on the runtime of this thread.
 ///
-/// The task is first polled in the next turn of the loop, never inside this call. It goes on when the
-/// handle is dropped.
+/// The task is first polled in the next turn of the loop, never inside this call. It runs on when the
+/// handle is dropped: the statement `spawn(future);` starts a task whose result is not needed.
 ///
 /// # Panics
 /// Outside a runtime.

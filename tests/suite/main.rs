@@ -101,6 +101,9 @@ use kit::Test;
 use libtest_mimic::{Arguments, Failed, Trial};
 use proactor::Proactor;
 
+/// What the suite takes in a debug build, to be told at its start.
+const MINUTES: u32 = 3;
+
 /// All tests, of all files.
 fn tests() -> Vec<Test> {
     [
@@ -196,6 +199,12 @@ fn main() -> ExitCode {
     if let (Some(reason), false) = (&refused, required) {
         eprintln!("the proactor's tests are ignored: {reason}");
     }
+    let arguments = Arguments::from_args();
+    if arguments.filter.is_none() && !arguments.list {
+        eprintln!(
+            "the whole suite takes some {MINUTES} minutes of processor time; a test that hangs is ended"
+        );
+    }
     let watchdog = kit::Watchdog::start();
     let trials = tests.iter().flat_map(|test| test.each_backend()).map(|(name, kind, body)| {
         let refused = refused.clone().filter(|_| kind == "proactor");
@@ -213,5 +222,5 @@ fn main() -> ExitCode {
         });
         trial.with_ignored_flag(ignored.is_some()).with_kind(ignored.unwrap_or_default())
     });
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }

@@ -51,7 +51,7 @@ where
     let listener = TcpListener::from_std(listener)?;
     loop {
         let (stream, _) = listener.accept().await?;
-        drop(proactor::spawn(serve(stream)));
+        proactor::spawn(serve(stream));
     }
 }
 
@@ -182,9 +182,9 @@ impl Mode for Direct {
         loop {
             let stream = listener.accept().await?;
             match service {
-                Service::Echo => drop(proactor::spawn(Chunks::echo(stream))),
-                Service::Sink => drop(proactor::spawn(Chunks::sink(stream))),
-            }
+                Service::Echo => proactor::spawn(Chunks::echo(stream)),
+                Service::Sink => proactor::spawn(Chunks::sink(stream)),
+            };
         }
     }
 }
