@@ -2,7 +2,7 @@
 //!
 //! As for sockets ([`net::direct`](crate::net::direct)): the descriptor lies in a table of the ring, operations alone can
 //! name it, and ordinary ones take its place where there is no such thing. (This is not `O_DIRECT`, which goes round the
-//! page cache; a file may be both.)
+//! page cache; a file may be both.) A program that is generic over [`AnyFile`](super::AnyFile) runs on both kinds.
 #![forbid(unsafe_code)]
 
 use std::future::Future;

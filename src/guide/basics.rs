@@ -126,6 +126,7 @@
 //! |---|---|---|
 //! | run one coroutine to its end | `await coro()`; from ordinary code `run(coro())` | `coro().await`; [`run(coro())`](fn@crate::run) |
 //! | start and forget | `create_task(coro())`, and keep the task | [`spawn(coro())`](fn@crate::spawn), and drop the handle; [`try_spawn`](crate::task::try_spawn()) where its error is to be told |
+//! | start many, and end them together | a `set` of tasks, with `add_done_callback(tasks.discard)` | [`TaskSet`](crate::task::TaskSet): `spawn`, `shutdown(grace)` |
 //! | start, and have the result later | `task = create_task(coro())`, `await task` | `let task = spawn(coro())`, `task.await` |
 //! | have all results | `gather` | [`gather`](fn@crate::gather); of different types [`join!`](crate::join); the first error at once [`try_gather`](fn@crate::try_gather) |
 //! | have all or end all | `TaskGroup` | [`task_group`](crate::task::task_group()), [`TaskGroup`](crate::task::TaskGroup) |

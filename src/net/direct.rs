@@ -7,7 +7,9 @@
 //! The table has [`Config::direct_descriptors`](crate::Config::direct_descriptors) places. When all are taken,
 //! connecting and accepting say so; a connection that can't have a place stays in the listener's backlog. Where the
 //! kernel has no such thing, and on the selector, ordinary descriptors take their place, so that a program runs all the
-//! same: [`Feature::DirectDescriptors`](crate::Feature::DirectDescriptors) in the report says what is in use.
+//! same: [`Feature::DirectDescriptors`](crate::Feature::DirectDescriptors) in the report says what is in use, and
+//! [`Config::require`](crate::Config::require) asks for an error instead. A program that is generic over
+//! [`AnyTcpStream`](super::AnyTcpStream) runs on both kinds.
 //!
 //! Everything else is as for [`TcpStream`](super::TcpStream): nothing that was received is lost, and operations keep their
 //! order.
