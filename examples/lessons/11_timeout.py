@@ -29,6 +29,15 @@ async def answer_never_comes():
         await forever()
 
 
+async def saves():
+    try:
+        await forever()
+        return "everything"
+    except asyncio.CancelledError:
+        await asyncio.sleep(seconds(0.5))
+        return "what was there"
+
+
 async def main():
     print("timeout, around what is quick")
     async with asyncio.timeout(seconds(2)):
@@ -62,10 +71,17 @@ async def main():
     except TimeoutError:
         print(f"  Err(Elapsed) after {watch}")
 
+    print("wait_for, around what saves")
+    print(f'  Ok("{await asyncio.wait_for(saves(), seconds(1))}")')
+
+    print("timeout, around what would save")
+    async with asyncio.timeout(seconds(1)):
+        print(f'  Ok("{await saves()}")')
+
 
 asyncio.run(main())
 
-# Differs: "Time limits". Python has no limit that answers before the cleanup has ended.
+# Differs: "Time limits". Python has no limit that drops what is late without asking it to end.
 #
 # - timeout
 # -   Err(Elapsed) after 1 s
@@ -73,3 +89,8 @@ asyncio.run(main())
 # + timeout
 # +   the connection is closed
 # +   Err(Elapsed) after 2 s
+#
+# - timeout, around what would save
+# -   Err(Elapsed)
+# + timeout, around what would save
+# +   Ok("what was there")

@@ -69,5 +69,12 @@ async def main():
     await asyncio.sleep(0)
     print(f"  {await cancel(task)}")
 
+    print("one with a time limit")
+    try:
+        async with asyncio.timeout(seconds(1)):
+            await polite()
+    except TimeoutError:
+        print("  Err(Elapsed)")
+
 
 asyncio.run(main())
