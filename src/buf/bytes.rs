@@ -6,6 +6,7 @@ use super::{Chunk, IoBuf, IoBufMut};
 
 /// Where this trait is in scope `bytes.slice(..)` is [`IoBuf::slice`], by value; [`Bytes::slice`] is called by its path.
 // SAFETY: the bytes are initialised, lie outside of the value, and no handle to them can change them.
+#[diagnostic::do_not_recommend]
 unsafe impl IoBuf for Bytes {
     fn read_ptr(&self) -> *const u8 {
         self.as_ptr()
@@ -17,6 +18,7 @@ unsafe impl IoBuf for Bytes {
 }
 
 // SAFETY: the bytes are initialised, lie outside of the value, and belong to it alone.
+#[diagnostic::do_not_recommend]
 unsafe impl IoBuf for BytesMut {
     fn read_ptr(&self) -> *const u8 {
         self.as_ptr()
@@ -29,6 +31,7 @@ unsafe impl IoBuf for BytesMut {
 
 // SAFETY: it owns `capacity` bytes alone, never fewer than its length: parts that were split off have other bytes. Setting
 // the length moves nothing.
+#[diagnostic::do_not_recommend]
 unsafe impl IoBufMut for BytesMut {
     fn write_ptr(&mut self) -> *mut u8 {
         self.as_mut_ptr()

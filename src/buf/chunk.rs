@@ -212,6 +212,7 @@ impl Chunk {
 }
 
 // SAFETY: the lease keeps the memory where it is, wherever the chunk moves, and the bytes in it as they are.
+#[diagnostic::do_not_recommend]
 unsafe impl IoBuf for Chunk {
     fn read_ptr(&self) -> *const u8 {
         self.start.as_ptr()

@@ -3,6 +3,30 @@
 //! An operation takes its buffer by value and gives it back when it is done, so the memory can be neither
 //! freed nor looked at in between. This module says what such a buffer is; it knows nothing about
 //! operations, drivers or the kernel beyond the layout of an I/O vector.
+//!
+//! A borrow is no such buffer. Pass the buffer itself, and take it back from the result:
+//!
+//! ```compile_fail,E0277
+//! # async fn send(stream: proactor::net::TcpStream, data: Vec<u8>) -> std::io::Result<()> {
+//! stream.write_all(&data).await?; // `&Vec<u8>` cannot be the buffer of an operation
+//! # Ok(())
+//! # }
+//! ```
+//! ```compile_fail,E0277
+//! # async fn receive(stream: proactor::net::TcpStream) -> std::io::Result<()> {
+//! let mut data = [0; 64];
+//! stream.read(&mut data).await?; // nor can `&mut [u8; 64]`
+//! # Ok(())
+//! # }
+//! ```
+//! ```
+//! # async fn both(stream: proactor::net::TcpStream, data: Vec<u8>) -> std::io::Result<()> {
+//! let (_, data) = stream.write_all(data).await?;
+//! let (count, data) = stream.read(data).await?;
+//! # let _ = (count, data);
+//! # Ok(())
+//! # }
+//! ```
 
 #[cfg(feature = "bytes")]
 mod bytes;
@@ -46,6 +70,12 @@ pub use vectored::{IoVec, IoVecMut};
 /// assert_eq!("text".init_len(), 4);
 /// assert_eq!(vec![1u8, 2, 3].init_len(), 3);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the buffer of an operation: an operation owns its buffer",
+    label = "the kernel may still use the bytes when a borrow of them has ended",
+    note = "pass the buffer itself, as in `let (count, buf) = stream.write(buf).await?`: it comes back with the result",
+    note = "buffers are `Vec<u8>`, `Box<[u8]>`, `[u8; N]`, `String`, `&'static str`, `Rc<[u8]>`, `Chunk` and others"
+)]
 pub unsafe trait IoBuf: 'static {
     /// Returns the address of the first byte.
     ///
@@ -112,6 +142,12 @@ pub unsafe trait IoBuf: 'static {
 /// assert!(Vec::<u8>::with_capacity(64).total_len() >= 64);
 /// assert_eq!([0u8; 16].total_len(), 16);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the buffer that an operation fills: an operation owns its buffer",
+    label = "the kernel may still write into it when a borrow of it has ended",
+    note = "pass the buffer itself, as in `let (count, buf) = stream.read(buf).await?`: it comes back with the result",
+    note = "such buffers are `Vec<u8>`, which is filled up to its capacity, `Box<[u8]>`, `[u8; N]` and a `slice` of them"
+)]
 pub unsafe trait IoBufMut: IoBuf {
     /// Returns the address of the first byte, for writing.
     ///
@@ -210,6 +246,7 @@ macro_rules! readable {
     ($([$($generics:tt)*] $buf:ty;)*) => {$(
         // SAFETY: pointer and length are those of one live run of bytes, owned by the value, shared with
         // owners that can only read, or static. It is initialised and never null, and stays until a change.
+        #[diagnostic::do_not_recommend]
         unsafe impl<$($generics)*> IoBuf for $buf {
             fn read_ptr(&self) -> *const u8 {
                 self.as_ptr()
@@ -236,6 +273,7 @@ macro_rules! shared {
     ($($buf:ty),*) => {$(
         // SAFETY: the bytes are initialised, lie outside of the value, and live as long as any owner. They cannot change
         // while there are two owners, and the only owner can change them only by mutating this value.
+        #[diagnostic::do_not_recommend]
         unsafe impl IoBuf for $buf {
             fn read_ptr(&self) -> *const u8 {
                 (**self).as_ptr()
@@ -251,6 +289,7 @@ macro_rules! shared {
 shared!(Rc<[u8]>, Arc<[u8]>, Rc<str>, Arc<str>, Cow<'static, [u8]>, Cow<'static, str>);
 
 // SAFETY: a `Vec` owns `capacity` bytes alone, never fewer than its length; setting the length moves nothing.
+#[diagnostic::do_not_recommend]
 unsafe impl IoBufMut for Vec<u8> {
     fn write_ptr(&mut self) -> *mut u8 {
         self.as_mut_ptr()
@@ -268,6 +307,7 @@ unsafe impl IoBufMut for Vec<u8> {
 }
 
 // SAFETY: a box owns its bytes alone, and they are as many as can be read.
+#[diagnostic::do_not_recommend]
 unsafe impl IoBufMut for Box<[u8]> {
     fn write_ptr(&mut self) -> *mut u8 {
         self.as_mut_ptr()
@@ -283,6 +323,7 @@ unsafe impl IoBufMut for Box<[u8]> {
 }
 
 // SAFETY: an array is its bytes, and they are as many as can be read.
+#[diagnostic::do_not_recommend]
 unsafe impl<const N: usize> IoBufMut for [u8; N] {
     fn write_ptr(&mut self) -> *mut u8 {
         self.as_mut_ptr()

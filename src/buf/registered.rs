@@ -114,6 +114,7 @@ impl DerefMut for RegisteredBuf {
 }
 
 // SAFETY: the memory stays where it is, is initialised as a whole, and belongs to this value.
+#[diagnostic::do_not_recommend]
 unsafe impl IoBuf for RegisteredBuf {
     fn read_ptr(&self) -> *const u8 {
         self.0.memory.as_ptr()
@@ -131,6 +132,7 @@ unsafe impl IoBuf for RegisteredBuf {
 }
 
 // SAFETY: as above; all of it may be written.
+#[diagnostic::do_not_recommend]
 unsafe impl IoBufMut for RegisteredBuf {
     fn write_ptr(&mut self) -> *mut u8 {
         self.0.memory.as_ptr()

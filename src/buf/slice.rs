@@ -134,6 +134,7 @@ impl<T: IoBuf> Deref for Slice<T> {
 
 // SAFETY: the window lies inside the initialised bytes of `inner`, as `begin` and `end` are both cut to them
 // here, and `inner` keeps those in place while neither it nor the slice around it moves or changes.
+#[diagnostic::do_not_recommend]
 unsafe impl<T: IoBuf> IoBuf for Slice<T> {
     fn read_ptr(&self) -> *const u8 {
         let begin = self.begin.min(self.inner.init_len());
@@ -152,6 +153,7 @@ unsafe impl<T: IoBuf> IoBuf for Slice<T> {
 
 // SAFETY: as above with the writable bytes of `inner`, which begin where its initialised ones do. A window
 // whose first byte is no longer behind initialised ones counts as empty, so `set_init` never leaves a gap.
+#[diagnostic::do_not_recommend]
 unsafe impl<T: IoBufMut> IoBufMut for Slice<T> {
     fn write_ptr(&mut self) -> *mut u8 {
         let begin = self.begin.min(self.inner.init_len());

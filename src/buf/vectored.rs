@@ -23,6 +23,12 @@ use super::{IoBuf, IoBufMut};
 /// assert_eq!([vec![1u8], vec![2, 3]].total_init(), 3);
 /// assert_eq!(("head", vec![1u8, 2]).total_init(), 6);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the buffers of a vectored operation: an operation owns its buffers",
+    label = "this is no `Vec`, array or tuple of owned buffers",
+    note = "pass the buffers themselves, as in `let (count, bufs) = stream.write_vectored((head, body)).await?`: they come back \
+            with the result"
+)]
 pub unsafe trait IoVec: 'static {
     /// Returns how many bytes are initialised in all buffers together.
     ///
@@ -60,6 +66,12 @@ pub unsafe trait IoVec: 'static {
 ///
 /// assert_eq!(vec![[0u8; 16], [0; 16]].total_capacity(), 32);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the buffers that a vectored operation fills: an operation owns its buffers",
+    label = "this is no `Vec`, array or tuple of owned buffers that can be written",
+    note = "pass the buffers themselves, as in `let (count, bufs) = stream.read_vectored((head, body)).await?`: they come back \
+            with the result"
+)]
 pub unsafe trait IoVecMut: IoVec {
     /// Returns how many bytes may be written in all buffers together.
     ///
@@ -108,6 +120,7 @@ macro_rules! sequence {
     ($([$($generics:tt)*] $bufs:ty;)*) => {$(
         // SAFETY: the runs are those of the buffers, which lie in this value or are owned by it, and move or
         // change only when it does.
+        #[diagnostic::do_not_recommend]
         unsafe impl<B: IoBuf $($generics)*> IoVec for $bufs {
             fn total_init(&self) -> usize {
                 self.iter().fold(0, |sum, buf| sum.saturating_add(buf.init_len()))
@@ -119,6 +132,7 @@ macro_rules! sequence {
         }
 
         // SAFETY: as above; each buffer owns its writable bytes alone, so no two of them share any.
+        #[diagnostic::do_not_recommend]
         unsafe impl<B: IoBufMut $($generics)*> IoVecMut for $bufs {
             fn total_capacity(&self) -> usize {
                 self.iter().fold(0, |sum, buf| sum.saturating_add(buf.total_len()))
@@ -145,6 +159,7 @@ sequence! {
 macro_rules! tuple {
     ($(($($buf:ident)+);)*) => {$(
         // SAFETY: the runs are those of the buffers, which lie in this value, and move or change only when it does.
+        #[diagnostic::do_not_recommend]
         unsafe impl<$($buf: IoBuf),+> IoVec for ($($buf,)+) {
             #[expect(non_snake_case, reason = "named like their types")]
             fn total_init(&self) -> usize {
@@ -160,6 +175,7 @@ macro_rules! tuple {
         }
 
         // SAFETY: as above; each buffer owns its writable bytes alone, so no two of them share any.
+        #[diagnostic::do_not_recommend]
         unsafe impl<$($buf: IoBufMut),+> IoVecMut for ($($buf,)+) {
             #[expect(non_snake_case, reason = "named like their types")]
             fn total_capacity(&self) -> usize {
