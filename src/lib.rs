@@ -155,6 +155,14 @@
 //! `=selector` decides for it. Container engines forbid io_uring by default. The proactor wants Linux 6.1 and
 //! has fallbacks for what is newer, each of which can be forced by [`Config::mask`]; it makes do with 5.11.
 //!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `bytes` | `Bytes` and `BytesMut` as buffers; a [`Chunk`](buf::Chunk) becomes a `Bytes` without a copy |
+//!
 //! # Misuse
 //!
 //! What needs a loop and finds none panics and names the fix, and so does a loop inside a loop:
@@ -185,6 +193,8 @@
 //! must_be_send::<proactor::task::Handle>();
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(not(target_os = "linux"))]
 compile_error!("proactor is for Linux: its backends are io_uring and epoll");
 
@@ -204,6 +214,11 @@ pub mod net;
 mod op;
 mod runtime;
 pub mod scope;
+/// For the crate's own tests; no part of the interface.
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::driver::kernel::Fault;
+}
 pub mod signal;
 pub mod stream;
 pub mod sync;
@@ -215,8 +230,6 @@ pub mod time;
 
 pub use combine::{as_completed, gather, shield, try_gather, wait};
 pub use driver::feature::{Feature, FeatureState};
-#[doc(hidden)]
-pub use driver::kernel::Fault;
 pub use runtime::config::Config;
 pub use runtime::leak::Leak;
 pub use runtime::report::{Backend, FeatureReport, Live, Report, Shutdown, Stats};

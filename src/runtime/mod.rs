@@ -194,6 +194,7 @@ pub trait Embed: Runtime + AsFd {
 /// # Examples
 /// See [`Embed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Wait {
     /// Not at all.
     Poll,

@@ -18,6 +18,7 @@ use crate::driver::feature::{Feature, FeatureState};
 /// assert_eq!(Backend::Proactor.to_string(), "proactor");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Backend {
     /// Completions, by io_uring.
     Proactor,

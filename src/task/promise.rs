@@ -59,6 +59,7 @@ enum Outcome<T, E> {
 /// });
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PromiseError<E> {
     /// The error that was set.
     Failed(E),

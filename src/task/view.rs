@@ -12,6 +12,7 @@ use super::{TaskId, expect_runtime, scheduler};
 /// # Examples
 /// See [`Task::state`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Ended {
     /// It ran to its end.
     Finished,

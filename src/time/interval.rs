@@ -60,6 +60,7 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
 /// assert_eq!(interval.missed_tick(), MissedTick::Skip);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MissedTick {
     /// Ticks at once until it has caught up.
     #[default]

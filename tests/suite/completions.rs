@@ -10,7 +10,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use proactor::fs::File;
 use proactor::io::nop;
 use proactor::net::direct;
-use proactor::{Config, Fault, Feature, Runtime, spawn, yield_now};
+use proactor::testing::Fault;
+use proactor::{Config, Feature, Runtime, spawn, yield_now};
 
 use crate::kit::*;
 

@@ -607,7 +607,7 @@ fn what_has_arrived_is_taken_although_the_table_is_full<R: Runtime>() {
 }
 
 fn a_close_that_is_queued_never_means_who_has_the_place_now<R: Runtime>() {
-    let fault = proactor::Fault::Enter { every: 2, errno: libc::EAGAIN, after_submission: false };
+    let fault = proactor::testing::Fault::Enter { every: 2, errno: libc::EAGAIN, after_submission: false };
     for config in [
         Config::new(),
         Config::new().ring_entries(1),

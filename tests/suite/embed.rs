@@ -345,7 +345,7 @@ fn a_turn_inside_block_on_panics<R: Embed>() {
 /// The flag by which the kernel says that there is work stays up now and then over none: the work was done between
 /// the moment when it was added and the one when the flag was raised.
 fn a_flag_that_stays_up_is_not_more_to_do<R: Embed>() {
-    let fault = proactor::Fault::RaisedFlag;
+    let fault = proactor::testing::Fault::RaisedFlag;
     for config in [Config::new(), Config::new().batch(4, Duration::from_secs(600))] {
         let runtime = R::with_config(&config.fault(fault)).unwrap();
         let settles = || (0..100).any(|_| !runtime.turn(Wait::Poll, Budget::default()).unwrap().more);

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use proactor::fs::File;
 use proactor::io::nop;
-use proactor::{Config, Fault, Feature, Runtime, spawn};
+use proactor::testing::Fault;
+use proactor::{Config, Feature, Runtime, spawn};
 
 use crate::kit::*;
 

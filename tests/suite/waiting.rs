@@ -4,8 +4,9 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use proactor::io::nop;
+use proactor::testing::Fault;
 use proactor::time::{sleep, timeout};
-use proactor::{Config, Fault, Feature, FeatureState, Runtime, spawn};
+use proactor::{Config, Feature, FeatureState, Runtime, spawn};
 
 use crate::kit::*;
 

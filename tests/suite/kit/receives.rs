@@ -7,7 +7,8 @@ use std::pin::Pin;
 use proactor::buf::IoBufMut;
 use proactor::io::nop;
 use proactor::net::{TcpStream, UdpSocket};
-use proactor::{Config, Fault, Feature, Runtime};
+use proactor::testing::Fault;
+use proactor::{Config, Feature, Runtime};
 
 use super::peers::half_pair;
 use super::running::{is_proactor, poll_once, until};
