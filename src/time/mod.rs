@@ -180,7 +180,7 @@ impl Due {
     }
 
     /// The same with a duration that counts from now.
-    fn from_now(self) -> Self {
+    fn starting_now(self) -> Self {
         match self {
             Due::After(nanoseconds) => Due::At(now() + Duration::from_nanos(nanoseconds)), // 584 years at most
             at @ Due::At(_) => at,

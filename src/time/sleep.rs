@@ -86,7 +86,7 @@ impl Future for Sleep {
                 State::Yielded
             }
             // A deadline that has passed goes to the wheel as well: what is due fires in the order of the deadlines.
-            State::New(due) => State::Armed(Timer::new(due.from_now(), cx, "sleep")),
+            State::New(due) => State::Armed(Timer::new(due.starting_now(), cx, "sleep")),
             State::Armed(timer) if timer.is_pending(cx) => return Poll::Pending,
             State::Armed(_) | State::Yielded | State::Over => State::Over,
         };
