@@ -352,6 +352,25 @@ impl Entered {
         Entered { task, scope, place }
     }
 
+    /// Leaves the rest to a limit around that is up at the same moment, if there is one. The body of a group is code of the
+    /// task that runs it: limits around the group are around the body.
+    fn joins_limit_around(&self) -> bool {
+        let (mut task, mut innermost) = (self.task.clone(), self.scope.parent.clone());
+        loop {
+            let around = innermost.iter().chain(innermost.iter().flat_map(|scope| scope.around()));
+            let is_last_poll = |limit: &&Limit| limit.last_poll.get();
+            if let Some(limit) = around.filter_map(|scope| scope.limit.as_ref()).find(is_last_poll) {
+                limit.has_joined.set(true);
+                return true;
+            }
+            let Some(runner) = task.header().extra().and_then(|extra| extra.runner.borrow().clone()) else {
+                return false;
+            };
+            innermost = runner.header().extra().and_then(|extra| extra.scopes.current.borrow().clone());
+            task = runner;
+        }
+    }
+
     fn scopes(&self) -> &Scopes {
         &self.task.header().extra_or_new().scopes
     }
@@ -434,10 +453,7 @@ impl Region {
     /// The time is up: what is inside is polled once more, and told to end then by [`tell`](Self::tell).
     pub(crate) fn expire(&mut self) {
         let entered = self.entered();
-        let limits = || entered.scope.around().filter_map(|scope| scope.limit.as_ref());
-        let ends_both = limits().find(|limit| limit.last_poll.get());
-        ends_both.into_iter().for_each(|limit| limit.has_joined.set(true));
-        let joins = ends_both.is_some();
+        let joins = entered.joins_limit_around();
         if let Some(limit) = &entered.scope.limit
             && !limit.counted.replace(true)
         {

@@ -225,6 +225,17 @@ fn t211_limits_due_at_the_same_moment_are_one_request<R: Runtime>() {
             .await
         });
         assert_eq!(outer.await.map(|_: Result<(), _>| ()), Err(Elapsed));
+        // The body of a group is code of the task.
+        let at = Instant::now() + SHORT;
+        let outer = timeout_scope_at(at, async |_| {
+            let ended: Result<(), GroupError<()>> = task_group(async |_| {
+                let inner = timeout_scope_at(at, async |_| pending::<()>().await).await;
+                unreachable!("the outer one ends it: {inner:?}");
+            })
+            .await;
+            ended
+        });
+        assert_eq!(outer.await, Err(Elapsed));
         assert_eq!(current().cancelling(), 0);
     });
 }
