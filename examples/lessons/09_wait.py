@@ -44,7 +44,7 @@ async def main():
     try:
         await third
     except asyncio.CancelledError:
-        print("the third is ended by hand: Err(Cancelled)")
+        print("the third is ended by hand: Err(the task was cancelled)")
 
 
 asyncio.run(main())

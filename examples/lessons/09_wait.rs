@@ -59,4 +59,4 @@ fn main() {
 // first exception: done [0, 1], pending [2]
 // time is up:      done [0, 1], pending [2]
 // the results are still in the handles: Ok(Ok("a page")), Ok(Err("out of paper"))
-// the third is ended by hand: Err(Cancelled)
+// the third is ended by hand: Err(the task was cancelled)

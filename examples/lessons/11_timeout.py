@@ -49,14 +49,14 @@ async def main():
         async with asyncio.timeout(seconds(1)):
             await answer_never_comes()
     except TimeoutError:
-        print(f"  Err(Elapsed) after {watch}")
+        print(f"  Err(the time limit was reached) after {watch}")
 
     print("wait_for")
     watch = Watch()
     try:
         await asyncio.wait_for(answer_never_comes(), seconds(1))
     except TimeoutError:
-        print(f"  Err(Elapsed) after {watch}")
+        print(f"  Err(the time limit was reached) after {watch}")
 
     print("timeout_scope")
     watch = Watch()
@@ -69,7 +69,7 @@ async def main():
             limit.reschedule(asyncio.get_running_loop().time() + seconds(1))
             await forever()
     except TimeoutError:
-        print(f"  Err(Elapsed) after {watch}")
+        print(f"  Err(the time limit was reached) after {watch}")
 
     print("wait_for, around what saves")
     print(f'  Ok("{await asyncio.wait_for(saves(), seconds(1))}")')
@@ -84,13 +84,13 @@ asyncio.run(main())
 # Differs: "Time limits". Python has no limit that drops what is late without asking it to end.
 #
 # - timeout
-# -   Err(Elapsed) after 1 s
+# -   Err(the time limit was reached) after 1 s
 # -   the connection is closed
 # + timeout
 # +   the connection is closed
-# +   Err(Elapsed) after 2 s
+# +   Err(the time limit was reached) after 2 s
 #
 # - timeout, around what would save
-# -   Err(Elapsed)
+# -   Err(the time limit was reached)
 # + timeout, around what would save
 # +   Ok("what was there")

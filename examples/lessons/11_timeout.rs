@@ -93,16 +93,16 @@ fn main() {
 // timeout, around what is quick
 //   Ok(42)
 // timeout
-//   Err(Elapsed) after 1 s
+//   Err(the time limit was reached) after 1 s
 //   the connection is closed
 // wait_for
 //   the connection is closed
-//   Err(Elapsed) after 2 s
+//   Err(the time limit was reached) after 2 s
 // timeout_scope
 //   a greeting, so there is time
 //   a question, and one more second for the answer
-//   Err(Elapsed) after 3 s
+//   Err(the time limit was reached) after 3 s
 // wait_for, around what saves
 //   Ok("what was there")
 // timeout, around what would save
-//   Err(Elapsed)
+//   Err(the time limit was reached)

@@ -18,7 +18,7 @@ async def main():
     try:
         await asyncio.wait_for(print_page(1, paper), seconds(1))
     except TimeoutError:
-        print("  Err(Elapsed), and it was dropped")
+        print("  Err(the time limit was reached), and it was dropped")
     paper.set()
     await asyncio.sleep(0)
     print("  there is paper, but nobody prints")
@@ -30,7 +30,7 @@ async def main():
     try:
         await asyncio.wait_for(asyncio.shield(printing), seconds(1))
     except TimeoutError:
-        print("  Err(Elapsed), but it goes on")
+        print("  Err(the time limit was reached), but it goes on")
     paper.set()
     print(f"  {await printing}")
 
@@ -47,7 +47,7 @@ async def main():
     try:
         await caller
     except asyncio.CancelledError:
-        print("  Err(Cancelled)")
+        print("  Err(the task was cancelled)")
     paper.set()
     await asyncio.sleep(0)
     await asyncio.sleep(0)

@@ -62,12 +62,12 @@ fn main() {
 // Output:
 //
 // without a shield
-//   Err(Elapsed), and it was dropped
+//   Err(the time limit was reached), and it was dropped
 //   there is paper, but nobody prints
 // with a shield
-//   Err(Elapsed), but it goes on
+//   Err(the time limit was reached), but it goes on
 //   page 2 is printed
 //   2
 // the caller is cancelled
-//   Err(Cancelled)
+//   Err(the task was cancelled)
 //   page 3 is printed

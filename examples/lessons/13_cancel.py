@@ -42,7 +42,7 @@ async def cancel(task):
     try:
         return f"Ok({await task})"
     except asyncio.CancelledError:
-        return "Err(Cancelled)"
+        return "Err(the task was cancelled)"
 
 
 async def main():
@@ -74,7 +74,7 @@ async def main():
         async with asyncio.timeout(seconds(1)):
             await polite()
     except TimeoutError:
-        print("  Err(Elapsed)")
+        print("  Err(the time limit was reached)")
 
 
 asyncio.run(main())

@@ -92,19 +92,19 @@ fn main() {
 // a task
 //   working
 //   the hammer is put away
-//   Err(Cancelled)
+//   Err(the task was cancelled)
 // one that catches the request
 //   working
 //   the hammer is put away
 //   asked to end, and saying goodbye first
 //   goodbye
-//   Err(Cancelled)
+//   Err(the task was cancelled)
 // one that swallows it
 //   working
 //   the hammer is put away
 //   Ok("finished all the same")
 // one that has not begun
-//   Err(Cancelled)
+//   Err(the task was cancelled)
 // one that never awaits
 //   Ok(500000500000)
 // one with a time limit
@@ -112,4 +112,4 @@ fn main() {
 //   the hammer is put away
 //   asked to end, and saying goodbye first
 //   goodbye
-//   Err(Elapsed)
+//   Err(the time limit was reached)
