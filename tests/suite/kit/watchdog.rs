@@ -10,6 +10,8 @@
 use std::backtrace::Backtrace;
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::panic::{catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -57,12 +59,13 @@ impl Watchdog {
         let running = watchdog.running.clone();
         let (begun, begins) = mpsc::channel();
         let thread = std::thread::Builder::new().name("watchdog".into()).spawn(move || {
+            // Nothing is opened while tests run: some of them count descriptors.
+            let load = Load::open();
             let _ = begun.send(());
             loop {
-                let (at, processors) =
-                    (Instant::now(), std::thread::available_parallelism().map_or(1, usize::from));
+                let at = Instant::now();
                 std::thread::sleep(Duration::from_millis(200));
-                let counted = counted(at.elapsed(), runnable(), processors);
+                let counted = counted(at.elapsed(), load.runnable(), load.processors);
                 let mut running = running.lock().unwrap();
                 running.values_mut().for_each(|(_, time)| *time += counted);
                 if let Some((thread, (name, _))) = running.iter().find(|(_, (_, time))| *time > limit) {
@@ -104,11 +107,28 @@ pub(crate) fn counted(passed: Duration, runnable: usize, processors: usize) -> D
     passed.mul_f64(share.clamp(LEAST_SHARE, 1.0))
 }
 
-/// The threads of the machine that run or could, see proc(5) on /proc/loadavg.
-fn runnable() -> usize {
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let threads = load.split_whitespace().nth(3).and_then(|threads| threads.split('/').next());
-    threads.and_then(|threads| threads.parse().ok()).unwrap_or(1)
+/// The load of the machine.
+struct Load {
+    file: Option<File>,
+    processors: usize,
+}
+
+impl Load {
+    fn open() -> Self {
+        Load {
+            file: File::open("/proc/loadavg").ok(),
+            processors: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    /// The threads of the machine that run or could, see proc(5) on /proc/loadavg.
+    fn runnable(&self) -> usize {
+        let mut text = [0; 128];
+        let read = self.file.as_ref().and_then(|file| file.read_at(&mut text, 0).ok()).unwrap_or(0);
+        let load = String::from_utf8_lossy(&text[..read]);
+        let threads = load.split_whitespace().nth(3).and_then(|threads| threads.split('/').next());
+        threads.and_then(|threads| threads.parse().ok()).unwrap_or(1)
+    }
 }
 
 /// Where the thread is, what the rings have pending, what is open.
