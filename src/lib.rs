@@ -1,6 +1,6 @@
-//! A runtime for async programs on Linux whose loop *submits operations to io_uring and resumes tasks on
-//! completions* (a proactor), next to a loop that *waits for readiness with epoll* (a selector), both behind
-//! one trait, [`Runtime`]. The same program runs on either.
+//! An async runtime for Linux with two backends behind one trait, [`Runtime`]. The *proactor* submits operations to
+//! io_uring and resumes tasks on completions. The *selector* waits for readiness with epoll. The same program runs on
+//! either. The vocabulary and the behaviour are those of Python's asyncio.
 //!
 //! ```
 //! use proactor::net::{TcpListener, TcpStream};
@@ -21,164 +21,146 @@
 //!     client.write_all("hello").await?;
 //!     let (_count, echo) = client.read_exact([0; 5]).await?;
 //!     assert_eq!(echo, *b"hello");
-//!     drop(client); // the server's `recv` gives `None`
+//!     drop(client); // the server's `recv` returns `None`
 //!     server.await.expect("the server has not panicked")
 //! }).unwrap();
 //! ```
 //!
-//! Buffers are *owned*: an operation takes one and gives it back with its result, also on error, because
-//! with completions it is the kernel that writes into it, at a time of its choosing.
+//! # Everyday tasks
 //!
-//! # The map
-//!
-//! | module | what it is |
+//! | to | use |
 //! |---|---|
-//! | [`Runtime`], [`Embed`], [`Runner`], [`Config`], [`Report`] | `runtime/`: the loop, its settings, what it says of itself |
-//! | [`task`] | tasks, groups, cancellation, handles, wakers, ways in from other threads, the blocking pool |
-//! | [`gather`], [`as_completed`], [`wait`], [`select!`] ... | `combine/`: several futures at once |
-//! | [`time`] | sleep, timeout, interval; the timing wheel |
-//! | [`scope`], [`stream`] | ends that may await; streams written as blocks of code |
-//! | [`sync`] | locks, events, channels and queues, for one loop and between threads |
-//! | [`net`], [`fs`], [`io`] | thin public types: one operation for each method |
-//! | [`signal`] | signals, counted for each who listens |
-//! | [`buf`] | owned buffers: the traits, windows, groups, errors that give them back; chunks and their pool |
-//! | [`guide`] | coming from asyncio: the lessons, the differences, its names one by one |
-//! | `op/` | the operations: each with its io_uring entry and its system call next to each other |
-//! | `driver/` | operations in flight: slots, the ring, the poller |
-//! | `sys/` | a system call as a value, eventfd, signals, thread-local context, forks |
+//! | run a future from ordinary code | [`run`]; a [`Runtime`] and its [`block_on`](Runtime::block_on); [`Runner`] for Ctrl-C |
+//! | start a task | [`spawn`]; [`task_group`](task::task_group()) for work that belongs together; [`TaskSet`](task::TaskSet) for a server's connections |
+//! | call something that blocks | [`spawn_blocking`] |
+//! | run several futures at once | [`join!`], [`gather`](fn@gather), [`select!`], [`as_completed`](fn@as_completed), [`wait`](fn@wait) |
+//! | connect, listen, send and receive | [`net`]: [`TcpStream`](net::TcpStream), [`TcpListener`](net::TcpListener), [`UdpSocket`](net::UdpSocket) |
+//! | read and write files and pipes | [`fs`], [`io`] |
+//! | sleep, repeat, limit the time | [`sleep`](time::sleep()), [`interval`](time::interval()), [`timeout`](time::timeout()) |
+//! | cancel a task, and clean up | [`JoinHandle::cancel`](task::JoinHandle::cancel), [`catch_cancel`](task::catch_cancel()), [`scope::using`] |
+//! | share data and pass messages | [`sync`]: locks, events, channels and queues; [`sync::shared`] between threads |
+//! | handle signals | [`signal`] |
+//! | test on both backends | [`test`](fn@test) |
+//! | step the loop from another loop | [`Embed`] |
+//! | port an asyncio program | the [`guide`], and [asyncio's names](guide::names) with their counterparts |
 //!
-//! Arrows point one way: `sys, buf ← op ← driver ← net, fs, io, signal`, `driver, task, time ← runtime`, and
-//! `task ← combine, scope, stream, sync`.
+//! ## Run a future
 //!
-//! Where to begin reading: `runtime/core.rs` is the loop, `op/mod.rs` says what an operation is,
-//! `driver/slot.rs` what becomes of it, and `driver/mod.rs` is the only place where the two backends part.
-//! *One new operation is three edits*: its struct and `impl Op` in `op/`, one public method, one generic test.
+//! [`run`] makes a runtime, runs one future to completion, cancels the tasks that are left, and ends the runtime. With
+//! settings of your own, make the runtime yourself:
 //!
-//! # One turn
+//! ```
+//! use proactor::{Auto, Config};
 //!
-//! ```text
-//!          ┌────────────────────────────────────────────────────────────────────────────┐
-//!          │  inbox         wake-ups and closures from other threads, in arrival order  │
-//!          │    ↓                                                                       │
-//!          │  timers        what is due becomes ready; no timer, no look at the clock   │
-//!          │    ↓                                                                       │
-//!          │  ready queue   one generation: what was ready when the turn began          │
-//!          │    ↓                                                                       │
-//!          │  something ready?                                                          │
-//!          │    yes → visit the kernel only if 256 polls or 200 µs have passed, or if   │
-//!          │          the ring's flags say that there is work; do not wait there        │
-//!          │    no  → visit the kernel and wait there: until a completion or an event,  │
-//!          │          the next timer, or a wake-up from another thread                  │
-//!          │    ↓                                                                       │
-//!          │  settle        wake tasks, take abandoned operations apart                 │
-//!          └────────────────────────────────────────────────────────────────────────────┘
+//! let runtime = Auto::with_config(&Config::new().pool_threads(4))?;
+//! let answer = runtime.block_on(async { 6 * 7 });
+//! assert_eq!(answer, 42);
+//! # std::io::Result::Ok(())
 //! ```
 //!
-//! A visit is one system call: `io_uring_enter` submits, waits and reaps at once; `epoll_pwait2` waits.
+//! ## Spawn tasks
 //!
-//! # The life of one read
+//! A task runs concurrently with the others, on the same thread: it need not be `Send`. Its [`JoinHandle`](task::JoinHandle)
+//! is a future of its result. A panic in a task becomes its [`JoinError`](task::JoinError). A dropped handle detaches the
+//! task.
 //!
-//! `stream.read(buf).await`, when nothing has arrived yet:
-//!
-//! | | proactor | selector |
-//! |---|---|---|
-//! | first poll | The operation (buffer and a share of the socket) is written into its *slot*, and an entry with the buffer's address into the submission queue. No system call. | `recv` is called: EAGAIN. The operation is written into its slot, the descriptor is registered with epoll, once and for all. |
-//! | the loop sleeps | `io_uring_enter` hands the entry over, and waits | `epoll_pwait2` waits |
-//! | bytes arrive | The kernel writes them into the buffer and posts a completion. | The kernel reports an edge: readable. |
-//! | the loop wakes | The slot becomes *done* and keeps the result; the task becomes ready. | The registration notes "readable"; the task becomes ready. |
-//! | second poll | The operation is moved out of its slot; buffer and count go to the caller. | `recv` is called and moves the bytes; the same from here. |
-//! | dropped instead | The slot becomes an *orphan* and a cancel is queued. When the operation's own last completion arrives, bytes that came all the same go to the stream's queue for the next read, and the buffer is freed. | The slot is emptied. Nothing was received, so nothing is lost. |
-//!
-//! `stream.recv().await` receives into the runtime's own memory, and is another story on the proactor: the first one
-//! begins a *standing operation*, a multishot receive that belongs to the stream. From then on the kernel takes a buffer
-//! of the ring that `driver/buffers.rs` keeps filled whenever bytes arrive, and each completion puts a [`Chunk`](buf::Chunk)
-//! into the stream's queue (`op/endpoint.rs`) and wakes who waits. A `recv` that finds something there is no operation at
-//! all. A dropped one takes nothing along, since it had nothing.
-//!
-//! # What one echo round trip costs
-//!
-//! A server that receives a message and sends it back does two operations. With 64 connections of 64 bytes, in
-//! instructions in user space, the mean of receives and sends (callgrind over both ends of an echo in one loop; Rust
-//! 1.95, x86-64, link-time optimisation):
-//!
-//! | part | of one operation | where |
-//! |---|---|---|
-//! | the future: the gate; the buffer and entry of a send made, moved into the slot, queued, and later the result taken out again; or what has arrived taken from the endpoint | 530 | `driver/submission.rs`, `repeat.rs`, `dispatch.rs`, `op/endpoint.rs` |
-//! | the completion taken from the queue, its slot found and stepped, received bytes queued with their endpoint, the task made ready | 265 | `driver/ring.rs`, `slots.rs`, `buffers.rs`, `op/standing.rs` |
-//! | the task: out of the ready queue, polled by way of its table, references | 130, the server's own code included | `task/scheduler.rs`, `cell.rs` |
-//! | its share of the turn and of the visit to the kernel | 15 | `runtime/core.rs` |
-//! | **together** | **940** | |
-//!
-//! `cargo bench --bench instructions -- echo` counts all four of a round trip, with 8 connections: 4,211. The parts above
-//! were measured when it counted 3,839; the checks that make every operation sound and every descriptor usable came since.
-//!
-//! None of it allocates, hashes, or takes an atomic read-modify-write, and there is one system call for all that is
-//! ready: 0.03 of one per round trip with 64 connections. Everything else, 95 % of the round trip, is the kernel's
-//! loopback, which a loop without a runtime pays as well. Above that loop, the bare ring of `benches/rivals`, remain 2
-//! to 6 % of CPU time: tasks, futures, and the ownership of buffers, none of which it has. These figures are those of
-//!
-//! ```text
-//! cd benches/rivals && cargo run --release -- --only echo-64-64 --runtimes bare-ring,proactor,tokio,monoio --rounds 9
 //! ```
+//! use proactor::{spawn, spawn_blocking};
 //!
-//! # Invariants
-//!
-//! - **An operation leaves its slot only at its terminal completion**: not when its future is dropped, not
-//!   when its cancel completes, not when the ring is closed. Until then its memory does not move and is not
-//!   freed; at a shutdown's deadline it is leaked, and counted.
-//! - **What the kernel delivers belongs to the endpoint**, not to a future: its queue is the first place where any receive
-//!   looks. A buffer lies either in the kernel's ring, in the pool, or with chunks that keep it, and goes from one to the
-//!   next by one hand.
-//! - **A key is used once.** Index and generation go to the kernel as `user_data`, so that what comes late
-//!   meets nobody.
-//! - **A slot holds a share of its descriptor**, so that a number is not closed, and so not used again, while
-//!   an entry that names it may be consumed. A place of the ring's own table is set aside before the operation that fills
-//!   it, and used again only behind the entry that empties it.
-//! - **A drop outside the running loop closes at once**: it hands the cancel of its operation over, takes the completion,
-//!   and closes. It runs no waker and no destructor of other operations; the loop does that in its next turn.
-//! - **No code of the user** (wakers, destructors, futures) **runs while the driver is borrowed.**
-//! - **Only `driver/mod.rs` matches on the backend**; only `driver/kernel.rs` calls io_uring (with `open.rs` and
-//!   `resize.rs`, which make the ring and a larger one), only `driver/poller.rs` waits with epoll
-//!   (`listening.rs` makes the set by which a ring polls a listener), and a running loop waits in
-//!   these two alone (but for a pause when the kernel refuses a ring's enter again and again).
-//! - **Only `time` reads the clock**, and all randomness comes from [`Config::seed`].
-//! - **There is no thread but the caller's** until the blocking pool gets its first job.
-//! - **Who is cancelled ends when what it began is over**: operations are reaped, tasks that it cancelled have ended, its
-//!   clean-ups are done. Nobody cancels a clean-up.
-//! - **`unsafe` is in `task/`, `driver/`, `op/`, `buf/` and `sys/`**, and where `sync/` makes the guards of its locks; every
-//!   other file forbids it.
-//!
-//! # Backends and kernels
-//!
-//! [`Proactor`] and [`Selector`] are what they say, or fail with cause and cure. [`Auto`] takes the proactor
-//! where the kernel lets it, and says in its [`Report`] why where not; `PROACTOR_BACKEND=proactor` or
-//! `=selector` decides for it. Container engines forbid io_uring by default. The proactor wants Linux 6.1 and
-//! has fallbacks for what is newer, each of which can be forced by [`Config::mask`]; it makes do with 5.11.
-//!
-//! # Features
-//!
-//! None is on by default.
-//!
-//! | feature | what it adds |
-//! |---|---|
-//! | `bytes` | `Bytes` and `BytesMut` as buffers; a [`Chunk`](buf::Chunk) becomes a `Bytes` without a copy |
-//!
-//! # Misuse
-//!
-//! What needs a loop and finds none panics and names the fix, and so does a loop inside a loop:
-//!
-//! ```should_panic
 //! proactor::run(async {
-//!     proactor::run(async {}) // a second loop would stop the first: panics
+//!     let task = spawn(async { 1 });
+//!     let thread = spawn_blocking(|| 2); // on a thread of the pool: it may block
+//!     assert_eq!(task.await? + thread.await?, 3);
+//!     Ok::<_, proactor::task::JoinError>(())
+//! }).unwrap();
+//! ```
+//!
+//! ## Sockets and buffers
+//!
+//! An operation *owns* its buffer and returns it with the result, also on error: with io_uring the kernel writes into
+//! the buffer while the task waits. [`recv`](net::TcpStream::recv) needs no buffer: the runtime provides the memory, and
+//! an idle connection keeps none.
+//!
+//! ```
+//! # use proactor::net::{TcpListener, TcpStream};
+//! # proactor::run(async {
+//! # let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! # let stream = TcpStream::connect(listener.local_addr()?).await?;
+//! # let (peer, _) = listener.accept().await?;
+//! let (count, buffer) = stream.write(vec![1, 2, 3]).await?;
+//! # peer.write_all("answer").await?;
+//! let (count, buffer) = stream.read(buffer).await?; // the same memory
+//! # std::io::Result::Ok(())
+//! # }).unwrap();
+//! ```
+//!
+//! ## Time limits
+//!
+//! [`timeout`](time::timeout()) drops the future when the time has passed. It is safe around a read or an accept: bytes and
+//! connections that arrive for a dropped operation go to the next one. [`wait_for`](time::wait_for()) and
+//! [`timeout_scope`](time::timeout_scope()) send a cancellation instead, and wait until the cleanups have run.
+//!
+//! ```
+//! use proactor::time::timeout;
+//! use std::time::Duration;
+//!
+//! proactor::run(async {
+//!     let socket = proactor::net::UdpSocket::bind("127.0.0.1:0").await?;
+//!     let nothing = timeout(Duration::from_millis(5), socket.recv_from([0; 16])).await;
+//!     assert!(nothing.is_err()); // elapsed
+//!     std::io::Result::Ok(())
+//! }).unwrap();
+//! ```
+//!
+//! ## Cancellation
+//!
+//! [`JoinHandle::cancel`](task::JoinHandle::cancel) requests cancellation and waits for the end of the task. The task's future
+//! is dropped at its next await. A cancelled task completes only after its operations have completed and its cleanups have
+//! run. [`catch_cancel`](task::catch_cancel()) lets code handle the request, and await meanwhile.
+//!
+//! ```
+//! proactor::run(async {
+//!     let task = proactor::spawn(std::future::pending::<()>());
+//!     assert!(task.cancel().await.unwrap_err().is_cancelled());
 //! });
 //! ```
 //!
-//! A runtime belongs to the process in which it was made. In a child of fork(2) `block_on` panics and says so,
-//! `turn` gives an error, operations end with `ECANCELED`, handles with
-//! [`RuntimeGone`](task::RuntimeGone); what the child inherited can be dropped there without harm to the parent,
-//! and the child can make runtimes of its own. Descriptors are not inherited by programs that are executed.
+//! ## Choose a backend
 //!
-//! What belongs to one thread does not compile on another:
+//! | type | backend |
+//! |---|---|
+//! | [`Auto`] | the proactor if the kernel allows it, the selector otherwise; [`run`] uses it |
+//! | [`Proactor`] | io_uring, or an error that names the cause and the cure |
+//! | [`Selector`] | epoll |
+//!
+//! `PROACTOR_BACKEND=proactor` or `PROACTOR_BACKEND=selector` in the environment decides for [`Auto`]. [`Report`] gives the
+//! backend in use and the reason for it. Container engines forbid io_uring by default. The proactor is made for Linux 6.1
+//! and later, and has a fallback for each newer feature, which [`Config::mask`] can force; it also runs on 5.11 and later.
+//!
+//! ```
+//! use proactor::{Auto, Runtime, Selector};
+//!
+//! fn answer<R: Runtime>() -> std::io::Result<u32> {
+//!     Ok(R::new()?.block_on(async { 6 * 7 }))
+//! }
+//!
+//! assert_eq!(answer::<Selector>()?, 42);
+//! assert_eq!(answer::<Auto>()?, 42);
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! # Features
+//!
+//! No feature is on by default.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `bytes` | `Bytes` and `BytesMut` as buffers; conversion of a [`Chunk`](buf::Chunk) into `Bytes` without a copy |
+//!
+//! # Threads and processes
+//!
+//! A runtime stays on its thread, and so does everything that belongs to it: sockets, files, tasks. The compiler refuses to
+//! send them. A [`Handle`](task::Handle) reaches the runtime from other threads.
 //!
 //! ```compile_fail,E0277
 //! fn must_be_send<T: Send>() {}
@@ -192,6 +174,23 @@
 //! fn must_be_send<T: Send + Sync>() {}
 //! must_be_send::<proactor::task::Handle>();
 //! ```
+//!
+//! A function that needs a running loop panics without one, and the message names the fix. A loop inside a loop panics too:
+//!
+//! ```should_panic
+//! proactor::run(async {
+//!     proactor::run(async {}) // a second loop would stop the first: panics
+//! });
+//! ```
+//!
+//! A runtime belongs to the process that made it. In a child of fork(2) `block_on` panics with the cause, `turn` returns an
+//! error, operations fail with `ECANCELED`, and handles with [`RuntimeGone`](task::RuntimeGone). The child can drop what it
+//! inherited without harm to the parent, and can make runtimes of its own. Executed programs do not inherit descriptors.
+//!
+//! # The source
+//!
+//! The [map of the source](guide::map) shows the folders, one turn of the loop as a picture, the life of one read, its cost,
+//! and the invariants.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -353,4 +353,5 @@
 #![forbid(unsafe_code)]
 
 pub mod basics;
+pub mod map;
 pub mod names;
