@@ -10,10 +10,10 @@ use std::task::{Context, Poll, ready};
 use crate::task::blocking::Blocking;
 use crate::task::pool::Lane;
 
-/// What can be turned into addresses: an address, a host and port, or a text of both.
+/// Types that resolve to socket addresses: an address, a host and port, or a string of both.
 ///
-/// Addresses in text are understood on the spot; names are looked up on the blocking pool. It is
-/// implemented in this crate only.
+/// Addresses in strings are parsed at once; names are looked up on the blocking pool. The trait is implemented in this
+/// crate only.
 ///
 /// # Examples
 /// ```
@@ -122,11 +122,11 @@ impl<T: Target + ?Sized> Target for &T {
 }
 impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {}
 
-/// Looks a host up; asyncio's `getaddrinfo`.
+/// Resolves a host name; asyncio's `getaddrinfo`.
 ///
 /// # Errors
-/// The resolver's, naming what was looked up; it never gives an empty list. When no thread can be started for the look-up,
-/// that of pthread_create(3).
+/// Those of getaddrinfo(3), with the name in the message; the list is never empty. If no thread can be started for the
+/// look-up, that of pthread_create(3).
 ///
 /// # Panics
 /// When polled outside a runtime, if a name has to be looked up.
@@ -149,7 +149,8 @@ pub fn lookup_host(host: impl ToSocketAddrs) -> LookupHost {
 /// The future of [`lookup_host`].
 ///
 /// # Cancellation
-/// Dropping it leaves a look-up that has begun to end by itself. The end of the runtime does not wait for it.
+/// A look-up that has started runs to its end on its thread, also when the future is dropped. The shutdown of the
+/// runtime does not wait for it.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct LookupHost(State);

@@ -15,12 +15,12 @@ use crate::buf::{Chunk, IoBuf, IoBufMut, IoVec, IoVecMut};
 use crate::driver::submission::sealed;
 use crate::io::Close;
 
-/// A TCP stream of either kind: [`TcpStream`] or [`direct::TcpStream`]. A program that is generic over it is written once,
+/// A TCP stream of either kind: [`TcpStream`] or [`direct::TcpStream`]. Code that is generic over it is written once
 /// and chooses the kind in one place.
 ///
-/// Each method does what the method of the same name does on the type; where the two differ (one asks the socket at once,
-/// the other by an operation) it gives a future. It is implemented in this crate only. For any source or target of bytes
-/// see [`ReadOwned`](crate::io::ReadOwned) and [`WriteOwned`](crate::io::WriteOwned).
+/// Each method does the same as the method of that name on the type. Where the types differ (one makes a system call,
+/// the other submits an operation) it returns a future. The trait is implemented in this crate only. For any source or
+/// target of bytes see [`ReadOwned`](crate::io::ReadOwned) and [`WriteOwned`](crate::io::WriteOwned).
 ///
 /// # Examples
 /// ```
@@ -40,7 +40,7 @@ use crate::io::Close;
 ///     stream.write_all("hello").await?;
 ///     assert_eq!(stream.read_exact([0; 5]).await?.1, *b"hello");
 ///     stream.close().await?;
-///     server.await.expect("it has not panicked")
+///     server.await.expect("the server has not panicked")
 /// }
 ///
 /// proactor::run(async {

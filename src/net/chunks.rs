@@ -68,7 +68,7 @@ impl<O: Receive> Future for Receiving<O> {
                         match driver.call_now(step) {
                             Received::Item(result, pass) => (result, pass),
                             Received::Ready(_) => {
-                                unreachable!("a call answers with what it received, or an error")
+                                unreachable!("a call returns received data or an error")
                             }
                         }
                     }
@@ -96,7 +96,7 @@ impl<O: Receive> Future for Receiving<O> {
 
 /// The chunks of a stream, as a [`Stream`]: see [`TcpStream::chunks`](super::TcpStream::chunks).
 ///
-/// It ends with the stream, or after an error.
+/// It yields `None` at the end of the stream, and after an error.
 ///
 /// # Examples
 /// ```
@@ -132,7 +132,7 @@ impl Chunks {
     /// The next chunk; `None` at the end, and after an error.
     ///
     /// # Cancellation
-    /// Dropping the future loses nothing: the chunk is the next one's.
+    /// Dropping the future loses nothing: the next call returns the chunk.
     #[expect(clippy::should_implement_trait, reason = "it is what `StreamExt` calls it")]
     pub fn next(&mut self) -> impl Future<Output = Option<io::Result<Chunk>>> {
         std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx))
@@ -179,7 +179,7 @@ impl Future for ReceivingDatagram {
         let received = ready!(Pin::new(&mut self.0).poll(cx));
         Poll::Ready(received.and_then(|datagram| {
             let sender = datagram.sender().ok_or_else(|| {
-                io::Error::new(io::ErrorKind::InvalidData, "the datagram came without an Internet address")
+                io::Error::new(io::ErrorKind::InvalidData, "the sender's address is neither IPv4 nor IPv6")
             })?;
             Ok((datagram.into_bytes(), sender))
         }))
@@ -217,10 +217,10 @@ impl Datagrams {
     /// The next datagram and its sender.
     ///
     /// # Errors
-    /// Those of recvmsg(2); the next call goes on.
+    /// Those of recvmsg(2); the next call continues.
     ///
     /// # Cancellation
-    /// Dropping the future loses nothing: the datagram is the next one's.
+    /// Dropping the future loses nothing: the next call returns the datagram.
     #[expect(clippy::should_implement_trait, reason = "it is what `StreamExt` calls it")]
     pub fn next(&mut self) -> impl Future<Output = io::Result<(Chunk, SocketAddr)>> {
         std::future::poll_fn(|cx| self.poll_datagram(cx))

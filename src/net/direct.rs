@@ -1,14 +1,14 @@
 //! Sockets whose descriptors belong to the ring.
 //!
-//! A *direct descriptor* lies in a table of the ring instead of that of the process. The kernel finds it without counting
-//! references, and accepts, opens and closes it with operations alone. What is not an operation can't name it: these
-//! types have no `AsFd` and no number, and `install` makes an ordinary stream of one.
+//! A *direct descriptor* is an entry of the ring's table instead of the process's. The kernel uses it without counting
+//! references. Only operations can accept, open, close or name it: these types have no `AsFd` and no descriptor number,
+//! and `install` converts one into an ordinary stream.
 //!
-//! The table has [`Config::direct_descriptors`](crate::Config::direct_descriptors) places. When all are taken,
-//! connecting and accepting say so; a connection that can't have a place stays in the listener's backlog. Where the
-//! kernel has no such thing, and on the selector, ordinary descriptors take their place, so that a program runs all the
-//! same: [`Feature::DirectDescriptors`](crate::Feature::DirectDescriptors) in the report says what is in use, and
-//! [`Config::require`](crate::Config::require) asks for an error instead. A program that is generic over
+//! The table has [`Config::direct_descriptors`](crate::Config::direct_descriptors) entries. When all are taken,
+//! connects and accepts fail with `QuotaExceeded`, and the connection stays in the listener's backlog. On the selector,
+//! and on a kernel without direct descriptors, these types use ordinary descriptors, so that the same program runs.
+//! [`Feature::DirectDescriptors`](crate::Feature::DirectDescriptors) in the report shows which are in use, and
+//! [`Config::require`](crate::Config::require) asks for an error instead. Code that is generic over
 //! [`AnyTcpStream`](super::AnyTcpStream) runs on both kinds.
 //!
 //! Everything else is as for [`TcpStream`](super::TcpStream): nothing that was received is lost, and operations keep their
@@ -43,7 +43,7 @@ use crate::op::endpoint::Share;
 
 /// A TCP connection whose descriptor belongs to the ring: see the module.
 ///
-/// Dropping it closes the connection in the loop's next turn, once operations of dropped futures are over.
+/// Dropping it closes the connection in the loop's next turn, after the operations of dropped futures have completed.
 ///
 /// # Examples
 /// ```
@@ -54,7 +54,7 @@ use crate::op::endpoint::Share;
 ///     let server = listener.accept().await?;
 ///     client.write_all("hello").await?;
 ///     assert_eq!(server.recv().await?.expect("the client is still there"), *b"hello");
-///     // The other way round, by an ordinary descriptor of the same connection.
+///     // The other direction, through an ordinary descriptor of the same connection.
 ///     let server = server.install().await?;
 ///     server.set_nodelay(true)?;
 ///     server.write_all("hello").await?;
@@ -66,7 +66,7 @@ use crate::op::endpoint::Share;
 pub struct TcpStream(super::TcpStream);
 
 impl TcpStream {
-    /// Connects to the first address that answers, one after the other.
+    /// Connects to the first address that accepts; tries them in order.
     ///
     /// # Errors
     /// As [`TcpStream::connect`](super::TcpStream::connect), and `QuotaExceeded` when the table is full.
@@ -75,7 +75,7 @@ impl TcpStream {
     /// When polled outside a runtime.
     ///
     /// # Cancellation
-    /// Dropping it ends the attempt and closes its socket.
+    /// Dropping the future ends the attempt and closes its socket.
     pub fn connect(address: impl ToSocketAddrs) -> Connect {
         Connect(Connecting(ConnectTo::new(address, true)))
     }
@@ -130,8 +130,8 @@ impl TcpStream {
         self.0.write_all_zerocopy(buf)
     }
 
-    /// As [`TcpStream::poll_write`](super::TcpStream::poll_write). No call can name a direct descriptor, so all bytes are
-    /// copied.
+    /// As [`TcpStream::poll_write`](super::TcpStream::poll_write). No system call can name a direct descriptor, so all
+    /// bytes are copied.
     pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.0.poll_write(cx, bytes)
     }
@@ -176,7 +176,8 @@ impl TcpStream {
         self.0.quiesce()
     }
 
-    /// Sends small segments at once, or gathers them (TCP_NODELAY). An accepted stream has what its listener was set to.
+    /// Sets whether small segments are sent at once (TCP_NODELAY). An accepted stream inherits the option of its
+    /// listener.
     ///
     /// # Errors
     /// Those of setsockopt(2).
@@ -184,7 +185,7 @@ impl TcpStream {
         self.set(libc::IPPROTO_TCP, libc::TCP_NODELAY, nodelay.into())
     }
 
-    /// Sets the bytes of the kernel's receive buffer (SO_RCVBUF); the kernel doubles the number.
+    /// Sets the size of the kernel's receive buffer in bytes (SO_RCVBUF); the kernel doubles it.
     ///
     /// # Errors
     /// Those of setsockopt(2).
@@ -192,7 +193,7 @@ impl TcpStream {
         self.set(libc::SOL_SOCKET, libc::SO_RCVBUF, bytes.try_into().unwrap_or(i32::MAX))
     }
 
-    /// Sets the bytes of the kernel's send buffer (SO_SNDBUF); the kernel doubles the number.
+    /// Sets the size of the kernel's send buffer in bytes (SO_SNDBUF); the kernel doubles it.
     ///
     /// # Errors
     /// Those of setsockopt(2).
@@ -204,7 +205,7 @@ impl TcpStream {
         SetSocketOption(Submission::new(SetOption::new(self.0.endpoint(), level, name, value)))
     }
 
-    /// The address of this side, by way of an ordinary descriptor that is closed again.
+    /// The local address, through a temporary ordinary descriptor.
     ///
     /// # Errors
     /// Those of getsockname(2), and `EMFILE`.
@@ -212,7 +213,7 @@ impl TcpStream {
         self.address(|socket| internet(socket.local_addr()))
     }
 
-    /// The address of the other side, by way of an ordinary descriptor that is closed again.
+    /// The peer's address, through a temporary ordinary descriptor.
     ///
     /// # Errors
     /// Those of getpeername(2), and `EMFILE`.
@@ -224,22 +225,22 @@ impl TcpStream {
         Address(Asking { step: Submission::new(Install(self.0.endpoint().clone())), ask })
     }
 
-    /// Makes an ordinary stream of it, which has what was received and not taken.
+    /// Converts it into an ordinary stream, which keeps the data that was received and not yet taken.
     ///
     /// # Errors
-    /// `EMFILE` when the process has no descriptor free; `ResourceBusy` while other futures of this stream are there. The
-    /// connection is closed then.
+    /// `EMFILE` when the process has no free descriptor; `ResourceBusy` while other futures of this stream exist. The
+    /// connection is then closed.
     ///
     /// # Cancellation
-    /// Dropping it closes the connection.
+    /// Dropping the future closes the connection.
     pub fn install(self) -> InstallStream {
         InstallStream(Installing::new(self.0.endpoint(), super::TcpStream::from_endpoint))
     }
 
-    /// Closes the connection and waits until that is done; dropping it closes it as well, but tells of no error.
+    /// Closes the connection and waits until it is closed. A drop closes it as well, but reports no error.
     ///
     /// # Errors
-    /// Those of close(2); `ResourceBusy` while futures of this stream are still there.
+    /// Those of close(2); `ResourceBusy` while futures of this stream exist.
     pub fn close(self) -> Close {
         self.0.close()
     }
@@ -249,7 +250,7 @@ crate::io::reads_owned!(TcpStream);
 
 crate::io::writes_owned!(TcpStream);
 
-/// A listener whose connections become direct descriptors; its own is an ordinary one.
+/// A listener that accepts connections as direct descriptors. Its own descriptor is an ordinary one.
 ///
 /// # Examples
 /// See [`TcpStream`].
@@ -265,7 +266,7 @@ impl TcpListener {
         Bind(Binding(super::TcpListener::bind(address)))
     }
 
-    /// Takes a listener of the standard library over.
+    /// Takes over a listener of the standard library.
     ///
     /// # Errors
     /// Those of fcntl(2), and on the proactor of epoll_create1(2) and epoll_ctl(2).
@@ -277,24 +278,24 @@ impl TcpListener {
         super::TcpListener::from_std(listener).map(Self::from)
     }
 
-    /// Waits for a connection. (Its address costs a system call more: [`TcpStream::peer_addr`].)
+    /// Waits for a connection. The peer's address would cost a further system call: see [`TcpStream::peer_addr`].
     ///
-    /// A connection is accepted when the future is polled and there is one, as by
+    /// A connection is accepted only when the future is polled, as by
     /// [`TcpListener::accept`](super::TcpListener::accept).
     ///
     /// # Errors
-    /// Those of accept(2), and `QuotaExceeded` when the table is full. Simply try again: as after `EMFILE`
-    /// ([`TcpListener::accept`](super::TcpListener::accept)) the next accept waits until a descriptor has been closed, or for
-    /// a pause, and the connection stays in the backlog.
+    /// Those of accept(2), and `QuotaExceeded` when the table is full. Try again after these: as after `EMFILE`
+    /// ([`TcpListener::accept`](super::TcpListener::accept)), the next accept first waits until a descriptor has been
+    /// closed, or for a pause. The connection stays in the backlog.
     ///
     /// # Cancellation
-    /// Dropping it loses no connection.
+    /// Dropping the future loses no connection.
     pub fn accept(&self) -> Accept {
         Accept(AcceptFrom(Accepting::direct(self.acceptor())))
     }
 
-    /// Polls for a connection, for adapters. After `Pending` it keeps its turn: other accepts wait until it has been
-    /// ready.
+    /// Polls for a connection, for adapters. After `Pending` it keeps its turn: other accepts wait until it has
+    /// returned `Ready`.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
         self.polled.poll(cx, || self.accept())
     }
@@ -303,7 +304,7 @@ impl TcpListener {
         self.listener.acceptor()
     }
 
-    /// The address that it listens on.
+    /// The address that the listener is bound to.
     ///
     /// # Errors
     /// Those of getsockname(2).
@@ -311,7 +312,7 @@ impl TcpListener {
         self.listener.local_addr()
     }
 
-    /// Has connections that are accepted from now on send small segments at once, or gather them (TCP_NODELAY).
+    /// Sets whether connections that are accepted from now on send small segments at once (TCP_NODELAY).
     ///
     /// # Errors
     /// Those of setsockopt(2).
@@ -319,10 +320,10 @@ impl TcpListener {
         SockRef::from(&self.listener.as_fd()).set_tcp_nodelay(nodelay)
     }
 
-    /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
+    /// Closes the listener and waits until it is closed. A drop closes it as well, but reports no error.
     ///
     /// # Errors
-    /// Those of close(2); `ResourceBusy` while futures of this listener are still there.
+    /// Those of close(2); `ResourceBusy` while futures of this listener exist.
     pub fn close(self) -> Close {
         self.polled.end();
         self.listener.close()
@@ -331,7 +332,7 @@ impl TcpListener {
 
 impl From<super::TcpListener> for TcpListener {
     /// Connections inherit SO_LINGER from their listener. A ring closes direct descriptors on the loop's thread, which
-    /// must not wait, so a time is turned off; zero stays.
+    /// must not wait: so a linger time is turned off, and zero is kept.
     fn from(listener: super::TcpListener) -> Self {
         listener.acceptor().endpoint.descriptor.stop_lingering();
         TcpListener { listener, polled: Unfinished::default() }

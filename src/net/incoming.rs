@@ -44,10 +44,10 @@ impl Incoming {
     /// The next connection.
     ///
     /// # Errors
-    /// Those of [`accept`](super::TcpListener::accept); the next call goes on.
+    /// Those of [`accept`](super::TcpListener::accept); the next call continues.
     ///
     /// # Cancellation
-    /// Dropping the future loses nothing: the connection is the next one's.
+    /// Dropping the future loses nothing: the next call returns the connection.
     #[expect(clippy::should_implement_trait, reason = "it is what `StreamExt` calls it")]
     pub fn next(&mut self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> {
         std::future::poll_fn(|cx| self.poll_accept(cx))

@@ -1,46 +1,59 @@
 //! Sockets: TCP and UDP over IPv4 and IPv6.
 //!
-//! All methods take `&self` and owned buffers; their futures are `'static`, may be kept in structures, and
-//! have `cancel()`. One receive and one send (or accept) of an object are with the kernel at a time, later ones wait
-//! their turn. A future that has its result keeps its turn until it is polled or dropped: otherwise bytes could
+//! All methods take `&self` and owned buffers. Their futures are `'static`, so they can be stored in structs, and each
+//! has a `cancel()` method. The kernel works on one receive and one send (or accept) of an object at a time; later ones
+//! wait their turn. A future that has its result keeps its turn until it is polled or dropped: otherwise bytes could
 //! overtake each other.
 //!
 //! # Nothing that was received is lost
 //!
-//! Dropping a future, as `select!` and timeouts do, loses nothing: what the kernel delivers belongs to the stream, the
-//! socket or the listener, and waits there for whoever asks next, in order, however it asks.
+//! Dropping a future, as `select!` and timeouts do, loses no data. Received data belongs to the stream, socket or
+//! listener. It stays in that object's queue, and the next receive takes it from there, in order, whichever method it
+//! uses.
 //!
-//! - *Standing operations*: on the proactor `recv` and `recv_chunk` stand on one multishot operation of their object, which
-//!   fills its queue. It is ended when the queue holds enough and nobody comes (256 KiB of bytes; what is under way by
-//!   then comes on top), and begun again when it is empty.
-//! - *Accepts* take a connection when their future is polled, and not before. Until then it stays in the kernel's backlog,
-//!   takes no descriptor, and may be accepted by another loop or process that has the same listener.
-//! - *Reads into the caller's buffer* that are dropped with the operation in flight give what it still receives to the
-//!   same queue; a `read_exact` gives back what it had.
-//! - *Writes* that are dropped may have been sent, whole or in part: [`bytes_sent`](TcpStream::bytes_sent) tells, when a
-//!   later write has had its turn (one of nothing will do).
-//! - [`quiesce`](TcpStream::quiesce) waits until the kernel holds nothing of the object, and
-//!   [`into_owned_fd`](TcpStream::into_owned_fd) gives the descriptor away with what is left in the queue.
+//! - *Multishot operations*: on the proactor `recv` and `recv_chunk` use one multishot operation per object, which
+//!   fills the object's queue. It is stopped when the queue holds 256 KiB and no receive takes them; data in flight at
+//!   that time is still added. It is started again when the queue is empty.
+//! - *Accepts* take a connection only when their future is polled. Until then the connection stays in the kernel's
+//!   backlog. It uses no descriptor there, and another loop or process with the same listener may accept it.
+//! - *Reads into the caller's buffer*: when one is dropped with its operation in flight, the bytes that still arrive
+//!   for it go to the same queue. A dropped `read_exact` also puts back the bytes that it had received.
+//! - *Writes*: a dropped write may have been sent, in full or in part. [`bytes_sent`](TcpStream::bytes_sent) tells how
+//!   much, once a later write has had its turn (an empty `write` is enough).
+//! - [`quiesce`](TcpStream::quiesce) waits until no operation of the object is in flight.
+//!   [`into_owned_fd`](TcpStream::into_owned_fd) gives the descriptor away, together with the data in the queue.
 //!
-//! # Which receive, which send
+//! # Which method to use
 //!
-//! | use | when | an idle connection takes |
+//! | method | use it | memory of an idle connection |
 //! |---|---|---|
-//! | [`recv`](TcpStream::recv), [`chunks`](TcpStream::chunks) | as a rule. Small pieces come by multishot, into buffers that the kernel chooses when they arrive; a stream whose pieces are 16 KiB or more is polled, and received into a buffer that is still in the caches | 690 bytes |
-//! | [`read`](TcpStream::read) | into memory that the program has anyway, such as a frame's | that and its buffer |
-//! | [`write_all`](TcpStream::write_all) of the chunk | to send onward what came: no copy | |
-//! | [`write_all_zerocopy`](TcpStream::write_all_zerocopy) | large buffers through real network cards; on loopback, which copies all the same, it costs 10 to 50 % more | |
-//! | [`direct`] | streams that only this loop uses, and no other library: their descriptors belong to the ring | 690 bytes |
+//! | [`recv`](TcpStream::recv), [`chunks`](TcpStream::chunks) | by default. Small pieces are received by multishot, into buffers that the kernel takes when data arrives. A stream with pieces of 16 KiB or more is polled instead, and received into a buffer that is still in the caches | 690 bytes |
+//! | [`read`](TcpStream::read) | to receive into memory that the program has anyway, such as the buffer of a frame | the same, and its buffer |
+//! | [`write_all`](TcpStream::write_all) of a chunk | to forward received data without a copy | |
+//! | [`write_all_zerocopy`](TcpStream::write_all_zerocopy) | for large buffers over real network cards. On loopback the kernel copies anyway, and it costs 10 to 50 % more | |
+//! | [`direct`] | for streams that only this loop uses, and no other library: the ring owns their descriptors | 690 bytes |
 //!
-//! CPU time per round trip of an echo, per connection with one round trip (*churn*), and per message one way (*stream*), by
-//! that of a bare ring with plain receives, sends and descriptors; all on one core, in one run for the echoes, one for churn
-//! with small messages and one for the others (Linux 6.18):
+//! # Runtimes and threads
+//!
+//! An object belongs to the runtime in which it was made. Starting an operation in another runtime panics. An accept
+//! makes an object, so it panics there even if it was started in its own runtime. An object also stays on its thread:
+//! ```compile_fail,E0277
+//! # async fn example(stream: proactor::net::TcpStream) {
+//! std::thread::spawn(move || drop(stream));
+//! # }
+//! ```
+//!
+//! # Benchmarks
+//!
+//! The tables show CPU time: per round trip of an echo, per connection with one round trip (*churn*), and per message
+//! in one direction (*stream*). It is relative to a bare ring with plain receives, sends and descriptors. Everything
+//! ran on one core: the echoes in one run, churn with small messages in a second, the others in a third (Linux 6.18).
 //!
 //! | echo | 64 B, 64 conn. | 64 B, 1,000 | 4 KiB, 64 | 4 KiB, 1,000 | 64 KiB, 64 | 64 KiB, 1,000 |
 //! |---|---|---|---|---|---|---|
 //! | `recv` + `write_all` | 1.02 | 1.06 | 1.06 | 1.10 | 0.92 | 0.98 |
 //! | … with direct descriptors | 0.95 | 0.98 | 1.01 | 0.97 | 0.80 | 0.94 |
-//! | … without incremental consumption: a buffer, or a bundle of them, for each receive | 1.10 | 1.13 | 1.06 | 0.94 | 0.85 | 0.97 |
+//! | … without incremental buffers: one buffer, or one bundle, per receive | 1.10 | 1.13 | 1.06 | 0.94 | 0.85 | 0.97 |
 //! | … polled, without multishot | 1.14 | 1.20 | 1.11 | 1.09 | 0.94 | 0.97 |
 //! | `read` + `write_all` | 1.08 | 1.14 | 1.09 | 1.03 | 0.94 | 0.99 |
 //! | `recv` + `write_all_zerocopy` | 1.14 | 1.20 | 1.10 | 1.15 | 1.27 | 1.35 |
@@ -60,23 +73,14 @@
 //! | bare epoll | 0.95 | 1.04 | 0.50 | – | – | 0.71 |
 //! | the best other runtime | 0.96 | 1.03 | 0.57 | 0.98 | 1.05 | 0.77 |
 //!
-//! The machine is shared and small: differences of five hundredths are none. The large messages
-//! show why the default does not stay with multishot for them: with one buffer for each of many pieces in flight every
-//! buffer is cold. The commands are
+//! The machine is shared and small: differences of up to 0.05 are noise. The large messages show why multishot is not
+//! the default for them: with one buffer for each of many pieces in flight, every buffer is cold. The commands are
 //!
 //! ```text
 //! cd benches/rivals
 //! cargo run --release -- --cores same --rounds 7 --seconds 0.25 --no-counts --only echo-64-64,echo-64-1000,echo-4k-64,echo-4k-1000,echo-64k-64,echo-64k-1000 --runtimes bare-ring,bare-multishot,bare-direct,bare-bundle,bare-epoll,proactor,proactor-direct,proactor-owned,proactor-whole,proactor-polled,proactor-zerocopy,tokio,monoio,compio
 //! cargo run --release -- --cores same --rounds 3 --seconds 0.25 --no-counts --only stream-64-64,stream-4k-64,stream-64k-64,churn-64k-64 --runtimes bare-ring,bare-multishot,bare-bundle,bare-epoll,proactor,proactor-direct,proactor-owned,tokio,monoio,compio
 //! cargo run --release -- --cores same --rounds 7 --seconds 0.3 --only churn-64-64,churn-4k-64 --runtimes bare-ring,bare-multishot,proactor,proactor-direct,proactor-owned,monoio,compio,tokio
-//! ```
-//!
-//! An object belongs to the runtime in which it was made. An operation that would begin in another one panics and says so;
-//! an accept, which makes an object, panics there also when it had begun in its own. And an object stays on its thread:
-//! ```compile_fail,E0277
-//! # async fn example(stream: proactor::net::TcpStream) {
-//! std::thread::spawn(move || drop(stream));
-//! # }
 //! ```
 #![forbid(unsafe_code)]
 
@@ -167,7 +171,7 @@ impl<T> fmt::Debug for Unfinished<T> {
     }
 }
 
-/// Prepares a descriptor that nobody else uses, or a listener: accept4(2) has no flag to keep it from waiting.
+/// Sets O_NONBLOCK on an unshared descriptor, or on a listener: accept4(2) has no flag that keeps it from blocking.
 pub(crate) fn adopt(fd: OwnedFd) -> io::Result<OwnedFd> {
     let socket = Socket::from(fd);
     socket.set_nonblocking(true)?;

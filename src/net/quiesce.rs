@@ -1,4 +1,4 @@
-//! Leaving a socket to somebody else: `quiesce` and `into_owned_fd`.
+//! Giving a socket away: `quiesce` and `into_owned_fd`.
 #![forbid(unsafe_code)]
 
 use std::future::Future;
@@ -37,13 +37,13 @@ impl Quiesce {
     }
 }
 
-/// What a stream had received and nobody had taken when it was given away.
+/// Data that a stream had received and not yet delivered when its descriptor was given away.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Leftover {
     /// The bytes, in order.
     pub chunks: Vec<Chunk>,
-    /// What the socket said behind them, and does not say a second time, such as `ECONNRESET`.
+    /// The error that follows the bytes, such as `ECONNRESET`. The socket does not report it a second time.
     pub error: Option<io::Error>,
 }
 
@@ -145,10 +145,10 @@ impl<T> Future for Surrender<T> {
     type Output = io::Result<(OwnedFd, T)>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let quieting = self.quieting.as_mut().expect("it is not polled after its result");
+        let quieting = self.quieting.as_mut().expect("an `into_owned_fd` was polled after its result");
         let quiet = ready!(Pin::new(quieting).poll(cx));
         self.quieting = None; // its places at the gates share the endpoint
-        let endpoint = self.endpoint.take().expect("it is not polled after its result");
+        let endpoint = self.endpoint.take().expect("an `into_owned_fd` was polled after its result");
         quiet?;
         if endpoint.is_held() {
             return Poll::Ready(Err(busy()));

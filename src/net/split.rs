@@ -50,7 +50,7 @@ pub struct WriteHalf<'a>(pub(super) &'a TcpStream);
 ///     let client = TcpStream::connect(listener.local_addr()?).await?;
 ///     let (server, _) = listener.accept().await?;
 ///     let (reader, writer) = server.into_split();
-///     drop(writer); // ends the direction: the client reads the end
+///     drop(writer); // shuts its direction down: the client reads the end
 ///     assert_eq!(client.read(Vec::with_capacity(8)).await?.0, 0);
 ///     client.write_all("still open").await?;
 ///     assert_eq!(reader.read(Vec::with_capacity(64)).await?.1, b"still open");
@@ -64,7 +64,7 @@ pub struct OwnedReadHalf {
 
 /// The writing half of a stream: see [`TcpStream::into_split`], and [`OwnedReadHalf`] for an example.
 ///
-/// Dropping it ends its direction, as `shutdown(Shutdown::Write)` does: the peer reads the end.
+/// Dropping it shuts its direction down, as `shutdown(Shutdown::Write)` does: the peer reads the end.
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
     /// `None` only after `forget` or `reunite`.
@@ -77,10 +77,10 @@ pub(super) fn split(stream: TcpStream) -> (OwnedReadHalf, OwnedWriteHalf) {
 }
 
 impl OwnedReadHalf {
-    /// Puts the two halves of one stream together again.
+    /// Joins the two halves of a stream again.
     ///
     /// # Errors
-    /// Both halves, when they are not of the same stream.
+    /// Both halves, if they do not belong to the same stream.
     pub fn reunite(self, writer: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
         if !self.stream.endpoint().is_same(writer.as_ref().endpoint()) {
             return Err(ReuniteError(self, writer));
@@ -91,7 +91,7 @@ impl OwnedReadHalf {
 }
 
 impl OwnedWriteHalf {
-    /// Drops it without ending its direction, which then ends with the stream.
+    /// Drops the half without shutting its direction down. The direction then ends with the stream.
     pub fn forget(mut self) {
         self.stream = None;
     }
@@ -141,12 +141,12 @@ impl AsRef<TcpStream> for WriteHalf<'_> {
     }
 }
 
-/// The halves that were given to [`OwnedReadHalf::reunite`] are of two streams; they come back in here.
+/// Error of [`OwnedReadHalf::reunite`]: the halves belong to two streams. It contains both halves.
 pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
 
 impl fmt::Display for ReuniteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the two halves are not of the same stream")
+        f.write_str("the two halves do not belong to the same stream")
     }
 }
 

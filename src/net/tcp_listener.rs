@@ -22,23 +22,24 @@ use crate::io::Close;
 use crate::op::endpoint::{Arrival, Share};
 use crate::op::fd::Opened;
 
-/// A socket that accepts connections.
+/// A TCP socket that accepts connections.
 ///
-/// Dropping it closes it, and the kernel resets the connections that wait in its backlog. The backlog is 1,024; the
-/// kernel limits it to `net.core.somaxconn`.
+/// Dropping it closes it, and the kernel resets the connections in its backlog. The backlog is 1,024; the kernel limits
+/// it to `net.core.somaxconn`.
 ///
 /// # Several loops with one listener
-/// A connection is accepted when the future of an accept is polled, never ahead of that: so a program that serves one
-/// client after the other holds the descriptor of one. Several loops, threads or processes may have the same listener
-/// (`try_clone` of the standard library's, then [`from_std`](Self::from_std); or descriptors kept across a fork). Each new
-/// client wakes all loops that wait in an accept, and the first one takes it; a loop that is busy, sleeps, or does not run
-/// leaves its clients to the others. With many loops it is cheaper to give each a listener of its own on the same port, by
-/// `SO_REUSEPORT`; then the kernel distributes the clients, and those of a loop that does not run wait for it.
+/// A connection is accepted only when the future of an accept is polled, never ahead of that. So a program that serves
+/// one client after the other holds the descriptor of one. Several loops, threads or processes may share a listener
+/// (`try_clone` of the standard library, then [`from_std`](Self::from_std); or descriptors kept across a fork). Each
+/// new client wakes all loops that wait in an accept, and the first one takes it. A loop that is busy, sleeps or does
+/// not run leaves clients to the others. With many loops it is cheaper to give each its own listener on the same port,
+/// with `SO_REUSEPORT`. The kernel then distributes the clients, and clients of a loop that does not run wait for that
+/// loop.
 ///
-/// On the proactor a listener has a second descriptor: an epoll set, which the ring polls in its place. So nothing in the
-/// ring keeps the listener open, and its port is free as soon as the process has ended, also by `SIGKILL` or `exit`.
-/// (Streams, UDP sockets and files of operations that were in flight then are closed some milliseconds later, when the
-/// kernel takes the ring apart.)
+/// On the proactor a listener has a second descriptor: an epoll set, which the ring polls in the listener's place. So
+/// nothing in the ring keeps the listener open, and its port is free as soon as the process has ended, also by
+/// `SIGKILL` or `exit`. (Streams, UDP sockets and files with operations in flight at that time are closed some
+/// milliseconds later, when the kernel releases the ring.)
 ///
 /// # Examples
 /// ```
@@ -63,11 +64,11 @@ const BACKLOG: i32 = 1_024;
 impl TcpListener {
     /// Binds to the first address that works, with SO_REUSEADDR, and listens.
     ///
-    /// Port 0 lets the kernel choose; [`local_addr`](Self::local_addr) tells.
+    /// With port 0 the kernel chooses the port; [`local_addr`](Self::local_addr) returns it.
     ///
     /// # Errors
-    /// Those of the look-up, socket(2), bind(2) and listen(2), and on the proactor of epoll_create1(2) and epoll_ctl(2); of
-    /// several addresses, the last one's.
+    /// Those of the look-up, socket(2), bind(2) and listen(2), and on the proactor of epoll_create1(2) and
+    /// epoll_ctl(2); with several addresses, the error of the last.
     ///
     /// # Panics
     /// When polled outside a runtime.
@@ -81,13 +82,14 @@ impl TcpListener {
         }))
     }
 
-    /// Takes a listener of the standard library over.
+    /// Takes over a listener of the standard library.
     ///
-    /// O_NONBLOCK is set, and stays so: accept4(2) has no flag of its own to keep it from waiting, and other loops may share
-    /// the listener. Other code may clear it. From Linux 6.10 on that never stops the proactor's loop: the ring accepts, which
-    /// needs no flag. The selector, and the proactor on older kernels, look at the flag right before each accept4(2) and set
-    /// it again. What remains is a clear between these two calls: if another loop has taken the client as well, this one
-    /// waits for the next client. Since the flag is set again, an accept on a clone in other code may give `WouldBlock`.
+    /// O_NONBLOCK is set and stays set: accept4(2) has no flag that keeps it from blocking, and other loops may share
+    /// the listener. Other code may clear the flag. From Linux 6.10 on this never blocks the proactor's loop: the ring
+    /// accepts, which needs no flag. The selector, and the proactor on older kernels, check the flag right before each
+    /// accept4(2) and set it again. A gap remains between these two calls: if the flag is cleared there and another
+    /// loop takes the client, this loop blocks until the next client. Since the flag is set again, an accept on a clone
+    /// in other code may fail with `WouldBlock`.
     ///
     /// # Errors
     /// Those of fcntl(2), and on the proactor of epoll_create1(2) and epoll_ctl(2).
@@ -111,56 +113,56 @@ impl TcpListener {
         &self.acceptor
     }
 
-    /// Waits for a connection; gives the stream and its peer's address.
+    /// Waits for a connection; returns the stream and the peer's address.
     ///
-    /// A connection that its peer has reset while it was in the backlog is given as well: its bytes can be received, and
-    /// then `ECONNRESET`.
+    /// A connection that the peer has reset in the backlog is returned as well: its bytes can be received, and then
+    /// `ECONNRESET`.
     ///
     /// # Errors
-    /// Those of accept(2). Some concern only the one connection (ECONNABORTED, and errors of the network);
-    /// on EMFILE, ENFILE, ENOBUFS and ENOMEM connections stay in the backlog. Simply try again: after such
-    /// an error the next accept waits until the runtime has closed a descriptor, or for a pause (5 ms, doubled
-    /// with each failure in a row, up to 1 s), so that a loop around it does not spin.
+    /// Those of accept(2). Some concern only one connection (ECONNABORTED, and errors of the network). On EMFILE,
+    /// ENFILE, ENOBUFS and ENOMEM connections stay in the backlog. Try again in both cases. After a lack of descriptors
+    /// or memory the next accept first waits until the runtime has closed a descriptor, or for a pause (5 ms, doubled
+    /// with each failure in a row, up to 1 s). So a loop around it does not spin.
     ///
     /// # Cancellation
-    /// Dropping it loses no connection: none is accepted before the future is polled.
+    /// Dropping the future loses no connection: none is accepted before it is polled.
     pub fn accept(&self) -> Accept {
         Accept(AcceptFrom::new(&self.acceptor))
     }
 
-    /// The connections, one after the other, as a stream of the `futures` crates.
+    /// Returns the connections as a stream of the `futures` crates.
     ///
     /// # Cancellation
-    /// Dropping it loses no connection.
+    /// Dropping the stream loses no connection.
     pub fn incoming(&self) -> Incoming {
         Incoming::new(&self.acceptor)
     }
 
-    /// Polls for a connection, as [`accept`](Self::accept) does, for adapters. After `Pending` it keeps its turn: other
-    /// accepts wait until it has been ready.
+    /// Polls for a connection, as [`accept`](Self::accept) does; for adapters. After `Pending` it keeps its turn: other
+    /// accepts wait until it has returned `Ready`.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         self.polled.poll(cx, || self.accept())
     }
 
-    /// Waits for its turn among the accepts, so that no accept of the listener is under way.
+    /// Waits until no accept of the listener is in flight: takes its turn among them.
     ///
     /// # Errors
-    /// None but `ECANCELED`.
+    /// Only `ECANCELED`, after a cancel.
     ///
     /// # Cancellation
-    /// Dropping it is harmless.
+    /// Dropping the future is harmless.
     pub fn quiesce(&self) -> Quiesce {
         Quiesce::of(&self.acceptor.endpoint)
     }
 
-    /// Gives the descriptor away. Connections that nobody has accepted stay in its backlog. The vector has one only if the
-    /// future of an accept was dropped after the ring had accepted for it.
+    /// Gives the descriptor away. Connections that were not accepted stay in its backlog. The vector contains a
+    /// connection only if the future of an accept was dropped after the ring had accepted for it.
     ///
     /// # Errors
-    /// `ResourceBusy` while futures of this listener are still there; it is closed then.
+    /// `ResourceBusy` while futures of this listener exist; the listener is then closed.
     ///
     /// # Cancellation
-    /// Dropping or cancelling it closes the listener.
+    /// Dropping or cancelling the future closes the listener.
     pub fn into_owned_fd(self) -> ListenerIntoOwnedFd {
         let connections = |arrivals: Vec<Arrival>| {
             let connection = |arrival| match arrival {
@@ -175,7 +177,7 @@ impl TcpListener {
         ListenerIntoOwnedFd(Surrender::new(self.acceptor.endpoint.clone(), connections))
     }
 
-    /// The address that it listens on.
+    /// The address that the listener is bound to.
     ///
     /// # Errors
     /// Those of getsockname(2).
@@ -199,17 +201,17 @@ impl TcpListener {
         SockRef::from(&self.acceptor.endpoint.descriptor).set_ttl_v4(ttl)
     }
 
-    /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
+    /// Closes the listener and waits until it is closed. A drop closes it as well, but reports no error.
     ///
     /// # Errors
-    /// Those of close(2); `ResourceBusy` while futures of this listener are still there.
+    /// Those of close(2); `ResourceBusy` while futures of this listener exist.
     pub fn close(self) -> Close {
         Close::new(self.acceptor.endpoint.clone())
     }
 }
 
 impl Drop for TcpListener {
-    /// Frees the port at once, also when operations of dropped futures were still with the kernel.
+    /// Frees the port at once, also when operations of dropped futures are still in flight.
     fn drop(&mut self) {
         self.polled.end();
         let_go(&self.acceptor.endpoint);

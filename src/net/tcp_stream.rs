@@ -29,8 +29,8 @@ use crate::op::socket::{Receiver, Sender};
 
 /// A TCP connection.
 ///
-/// Dropping it closes the connection; if operations of dropped futures are still with the kernel, they are
-/// ended first, which takes one or two turns of the loop. Futures that are still there keep it open.
+/// Dropping it closes the connection. Operations of dropped futures that are still in flight are cancelled first, which
+/// takes one or two turns of the loop. Futures of the stream that still exist keep it open.
 ///
 /// # Examples
 /// ```
@@ -54,25 +54,26 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    /// Connects to the first address that answers, one after the other.
+    /// Connects to the first address that accepts; tries them in order.
     ///
     /// # Errors
-    /// Those of the look-up, socket(2) and connect(2), naming the address; of several, the last one's.
+    /// Those of the look-up, socket(2) and connect(2), with the address in the message; with several addresses, the
+    /// error of the last.
     ///
     /// # Panics
     /// When polled outside a runtime.
     ///
     /// # Cancellation
-    /// Dropping it ends the attempt and closes its socket.
+    /// Dropping the future ends the attempt and closes its socket.
     pub fn connect(address: impl ToSocketAddrs) -> Connect {
         Connect(ConnectTo::new(address, false))
     }
 
-    /// Takes a stream of the standard library over.
+    /// Takes over a stream of the standard library.
     ///
-    /// On the proactor O_NONBLOCK is set while the runtime has it, and cleared at its end if it was clear before: at the
-    /// drop, and by `into_owned_fd`. The flag belongs to the open file description, which clones of the descriptor share.
-    /// The selector leaves the flag as it is.
+    /// On the proactor O_NONBLOCK is set while the runtime has the stream. If it was clear before, it is cleared again
+    /// by the drop and by `into_owned_fd`. The flag belongs to the open file description, which clones of the
+    /// descriptor share. The selector leaves the flag as it is.
     ///
     /// # Errors
     /// Those of fcntl(2).
@@ -85,11 +86,11 @@ impl TcpStream {
         Ok(Self::from_endpoint(Share::new(descriptor)))
     }
 
-    /// Takes a connection over together with what had been received ahead of its readers: what
-    /// [`into_owned_fd`](Self::into_owned_fd) gives, on another thread or another backend, say. The first receive gets the
-    /// leftover's bytes, then its error, and then what the socket has.
+    /// Takes over a connection and the data that was received ahead of its readers, as returned by
+    /// [`into_owned_fd`](Self::into_owned_fd): on another thread or backend, for example. Receives return the
+    /// leftover's bytes first, then its error, and then the socket's data.
     ///
-    /// O_NONBLOCK is set and cleared as by [`from_std`](Self::from_std). An error without a number of the system is received
+    /// O_NONBLOCK is set and cleared as by [`from_std`](Self::from_std). An error without an OS error code is received
     /// as EIO.
     ///
     /// # Errors
@@ -151,28 +152,31 @@ impl TcpStream {
         &self.writer
     }
 
-    /// Receives what is there, at least one byte, from the buffer's start up to its capacity, and sets its
-    /// length. Zero is the end of the stream (or a buffer without room).
+    /// Receives into the buffer: at least one byte, at most its capacity.
+    ///
+    /// The bytes are written from the buffer's start, and its length is set. Zero means the end of the stream (or a
+    /// buffer without room).
     ///
     /// # Errors
     /// Those of recv(2); the buffer comes back.
     ///
     /// # Cancellation
-    /// Dropping it loses no byte: what arrives for it all the same goes to the next receive. The buffer is
-    /// freed when the kernel has let go of it.
+    /// Dropping the future loses no byte: bytes that still arrive for it go to the next receive. The buffer is freed
+    /// when the kernel no longer uses it.
     pub fn read<B: IoBufMut>(&self, buf: B) -> Read<B> {
         Read(Repeat::new(Receiver::new(&self.endpoint), buf, Goal::Once))
     }
 
-    /// Receives what is there, at least one byte, into memory of the runtime; `None` at the end of the stream.
+    /// Receives at least one byte into memory of the runtime; `None` at the end of the stream.
     ///
     /// This is the cheapest way to receive. On the proactor one multishot operation, which belongs to the stream, fills
-    /// its queue from buffers that the kernel takes when bytes arrive: a connection that waits keeps no buffer. When
-    /// the receiver does not come, the queue grows to some 256 KiB, and the rest stays with the kernel until the queue is
-    /// empty. Behind the first 17 pieces of the queue, a piece below half of a buffer is copied into memory of its own
-    /// size, so that few bytes don't keep many buffers. For what a chunk keeps see [its memory](Chunk#memory).
+    /// the stream's queue. The kernel takes a buffer only when bytes arrive, so a waiting connection keeps none. If no
+    /// receive takes the bytes, the queue grows to about 256 KiB, and the rest stays in the kernel until the queue is
+    /// empty. After the first 17 pieces of the queue, a piece smaller than half a buffer is copied into memory of its
+    /// own size, so that few bytes don't keep many buffers. For the memory that a chunk keeps see [its
+    /// memory](Chunk#memory).
     ///
-    /// `recv` and [`read`](Self::read) may be mixed; bytes come in order.
+    /// `recv` and [`read`](Self::read) may be mixed; bytes stay in order.
     ///
     /// # Errors
     /// Those of recv(2).
@@ -183,13 +187,13 @@ impl TcpStream {
         Recv::of(&self.endpoint)
     }
 
-    /// Polls for a chunk, as [`recv`](Self::recv) does, for adapters. After `Pending` it keeps its turn: other receives
-    /// wait until it has been ready.
+    /// Polls for a chunk, as [`recv`](Self::recv) does; for adapters. After `Pending` it keeps its turn: other receives
+    /// wait until it has returned `Ready`.
     pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Chunk>>> {
         self.polled.poll(cx, || self.recv())
     }
 
-    /// What the stream receives, chunk by chunk, as a stream of the `futures` crates.
+    /// Returns the received chunks as a stream of the `futures` crates.
     ///
     /// # Cancellation
     /// Dropping it loses no byte.
@@ -200,10 +204,10 @@ impl TcpStream {
     /// Receives until the buffer is full.
     ///
     /// # Errors
-    /// Those of recv(2), and `UnexpectedEof`; the buffer comes back, with what had been received.
+    /// Those of recv(2), and `UnexpectedEof`; the buffer comes back with the bytes received so far.
     ///
     /// # Cancellation
-    /// Dropping it loses no byte: what it had received goes back to the stream.
+    /// Dropping the future loses no byte: the bytes that it had received go back to the stream.
     pub fn read_exact<B: IoBufMut>(&self, buf: B) -> ReadExact<B> {
         ReadExact(Repeat::new(Receiver::new(&self.endpoint), buf, Goal::All))
     }
@@ -216,19 +220,19 @@ impl TcpStream {
         ReadVectored(Repeat::new(VectoredReceiver::new(&self.endpoint), bufs, Goal::Once))
     }
 
-    /// Sends the buffer's bytes, or some from their start, and tells how many the kernel took.
+    /// Sends bytes from the buffer's start, and returns how many the kernel took.
     ///
     /// # Errors
-    /// Those of send(2), `BrokenPipe` where the peer has closed (never a signal); the buffer comes back.
+    /// Those of send(2), `BrokenPipe` if the peer has closed (never SIGPIPE); the buffer comes back.
     ///
     /// # Cancellation
-    /// A dropped write may have been sent, whole or in part; [`bytes_sent`](Self::bytes_sent) tells. Later
-    /// writes wait until that is decided, so that nothing is sent out of order.
+    /// A dropped write may have been sent, in full or in part; [`bytes_sent`](Self::bytes_sent) tells how much. Later
+    /// writes wait until that is known, so that nothing is sent out of order.
     pub fn write<B: IoBuf>(&self, buf: B) -> Write<B> {
         Write(Repeat::new(Sender::new(&self.endpoint), buf, Goal::Once))
     }
 
-    /// Sends all of the buffer's bytes, without those of another write in between.
+    /// Sends all bytes of the buffer, with no bytes of another write in between.
     ///
     /// # Errors
     /// Those of send(2), and `WriteZero`; the buffer comes back.
@@ -239,21 +243,21 @@ impl TcpStream {
         WriteAll(Repeat::new(Sender::new(&self.endpoint), buf, Goal::All))
     }
 
-    /// Sends the buffer's bytes, or some from their start, without a copy where the kernel can
-    /// ([`Feature::SendZeroCopy`](crate::Feature::SendZeroCopy)), and else as [`write`](Self::write) does.
+    /// Sends bytes from the buffer's start without a copy, if the kernel can
+    /// ([`Feature::SendZeroCopy`](crate::Feature::SendZeroCopy)), and otherwise as [`write`](Self::write) does.
     ///
-    /// The future is ready, and the buffer comes back, when the kernel reads it no more: with TCP when the peer has
-    /// acknowledged the bytes. Later writes wait until then, unless the future is dropped. It is worth its price for large
-    /// buffers (64 KiB and more) and real network cards; on loopback the kernel copies all the same.
+    /// The future completes, and the buffer comes back, when the kernel no longer reads it: with TCP, when the peer has
+    /// acknowledged the bytes. Later writes wait until then, unless the future is dropped. It pays off for large
+    /// buffers (64 KiB and more) over real network cards; on loopback the kernel copies anyway.
     ///
     /// # Errors
     /// As for [`write`](Self::write).
     ///
     /// # Cancellation
-    /// As for [`write`](Self::write). The kernel keeps the buffer of a dropped one until the peer has acknowledged the
-    /// bytes; nothing else waits for that: later writes go on, and the stream can be closed. The end of the runtime waits a
-    /// second for such buffers, then leaks them and counts each in [`Shutdown::ops_leaked`](crate::Shutdown::ops_leaked);
-    /// the stream closes all the same.
+    /// As for [`write`](Self::write). The kernel keeps the buffer of a dropped write until the peer has acknowledged
+    /// the bytes. Nothing else waits for that: later writes continue, and the stream can be closed. The shutdown of the
+    /// runtime waits one second for such buffers, then leaks them and counts each in
+    /// [`Shutdown::ops_leaked`](crate::Shutdown::ops_leaked). The stream is closed in any case.
     pub fn write_zerocopy<B: IoBuf>(&self, buf: B) -> Write<B> {
         Write(Repeat::new(Sender::without_copy(&self.endpoint), buf, Goal::Once))
     }
@@ -280,29 +284,32 @@ impl TcpStream {
         WriteAllVectored(Repeat::new(VectoredSender(Sender::without_copy(&self.endpoint)), bufs, Goal::All))
     }
 
-    /// Sends some of the bytes at once, or tells that the kernel has no room for any (`WouldBlock`). The bytes are lent:
-    /// nothing is copied.
+    /// Sends some of the bytes at once, or fails with `WouldBlock` if the kernel has no room. The bytes are borrowed:
+    /// the runtime copies nothing.
     ///
-    /// It is `WouldBlock` as well while another write is in flight or waits for its turn, since it would overtake that.
+    /// It fails with `WouldBlock` as well while another write is in flight or waits for its turn, since it would
+    /// overtake that write.
     ///
     /// # Errors
-    /// Those of send(2), `WouldBlock`, and the error of what [`poll_write`](Self::poll_write) had taken before.
+    /// Those of send(2), `WouldBlock`, and the error of bytes that [`poll_write`](Self::poll_write) had taken before.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.writer.try_write(&self.endpoint, bytes)
     }
 
-    /// Polls for room to send, for adapters; gives how many of the bytes were taken.
+    /// Polls until bytes can be sent, and returns how many were taken; for adapters.
     ///
-    /// The bytes are lent. Those that the kernel takes at once are not copied. When it takes none, or another write is in
-    /// flight, up to 64 KiB are copied and count as taken: a task of the runtime sends them. It sends them in their place
-    /// among all writes of the stream, also when this is not polled again; the next poll waits for it. A stream that is
-    /// dropped meanwhile closes when they are sent; one that is [closed](Self::close) is busy until then, so
-    /// [flush](Self::poll_flush) it before. The end of the runtime drops them.
+    /// The bytes are borrowed. Those that the kernel takes at once are not copied. If it takes none, or another write
+    /// is in flight, up to 64 KiB are copied and count as taken, and a task of the runtime sends them. The task keeps
+    /// the order of all writes of the stream, and sends the bytes even if this is not polled again. The next poll waits
+    /// for it. A stream that is dropped meanwhile is closed after the bytes have been sent. [`close`](Self::close)
+    /// fails with `ResourceBusy` until then, so [flush](Self::poll_flush) first. The shutdown of the runtime drops the
+    /// bytes.
     ///
-    /// [`bytes_sent`](Self::bytes_sent) counts what the kernel has. When several tasks poll, the last one is woken.
+    /// [`bytes_sent`](Self::bytes_sent) counts only bytes that the kernel has taken. When several tasks poll, the last
+    /// one is woken.
     ///
     /// # Errors
-    /// Those of send(2); one that meets bytes that were taken before is reported by the next poll.
+    /// Those of send(2). An error of bytes that were taken before is returned by the next poll.
     ///
     /// # Panics
     /// Outside a runtime.
@@ -331,18 +338,20 @@ impl TcpStream {
         self.writer.poll_write(&self.endpoint, cx, bytes)
     }
 
-    /// Waits until the kernel has all bytes that [`poll_write`](Self::poll_write) has taken.
+    /// Polls until the kernel has all bytes that [`poll_write`](Self::poll_write) has taken.
     ///
     /// # Errors
-    /// The error that they have met.
+    /// The error of sending them.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.writer.poll_flush(cx)
     }
 
-    /// Flushes as [`poll_flush`](Self::poll_flush) does, and then ends the direction of sending: the peer reads the end.
+    /// Flushes as [`poll_flush`](Self::poll_flush) does, and then shuts the write direction down: the peer reads the
+    /// end.
     ///
     /// # Errors
-    /// As for [`poll_flush`](Self::poll_flush), and those of shutdown(2). A connection that has ended is no error.
+    /// As for [`poll_flush`](Self::poll_flush), and those of shutdown(2). A connection that has already ended is not an
+    /// error.
     ///
     /// # Panics
     /// Outside a runtime.
@@ -350,7 +359,7 @@ impl TcpStream {
         self.writer.poll_shutdown(&self.endpoint, cx)
     }
 
-    /// Sends several buffers, one after the other, or some of their bytes.
+    /// Sends bytes from several buffers, in order, and returns how many the kernel took.
     ///
     /// # Errors
     /// Those of sendmsg(2); the buffers come back.
@@ -366,7 +375,7 @@ impl TcpStream {
         WriteAllVectored(Repeat::new(VectoredSender(Sender::new(&self.endpoint)), bufs, Goal::All))
     }
 
-    /// Ends one or both directions. After `Write` the peer reads the end of the stream.
+    /// Shuts one or both directions down. After `Write` the peer reads the end of the stream.
     ///
     /// # Errors
     /// Those of shutdown(2).
@@ -374,17 +383,17 @@ impl TcpStream {
         Shutdown(Submission::new(op::socket::Shutdown::new(self.endpoint.clone(), how)))
     }
 
-    /// Two halves that borrow the stream.
+    /// Splits the stream into two halves that borrow it.
     pub fn split(&self) -> (ReadHalf<'_>, WriteHalf<'_>) {
         (ReadHalf(self), WriteHalf(self))
     }
 
-    /// Two halves that own the stream together. Dropping the writing half ends its direction.
+    /// Splits the stream into two halves that own it together. Dropping the writing half shuts its direction down.
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         super::split::split(self)
     }
 
-    /// The address of this side.
+    /// The local address.
     ///
     /// # Errors
     /// Those of getsockname(2).
@@ -392,7 +401,7 @@ impl TcpStream {
         internet(SockRef::from(&self.endpoint.descriptor).local_addr())
     }
 
-    /// The address of the other side.
+    /// The peer's address.
     ///
     /// # Errors
     /// Those of getpeername(2).
@@ -400,54 +409,55 @@ impl TcpStream {
         internet(SockRef::from(&self.endpoint.descriptor).peer_addr())
     }
 
-    /// Bytes that the kernel has taken for sending since this stream was made, those of dropped and
-    /// cancelled writes included.
+    /// Number of bytes that the kernel has taken for sending since this stream was made, including those of dropped and
+    /// cancelled writes.
     pub fn bytes_sent(&self) -> u64 {
         self.endpoint.sent()
     }
 
-    /// Waits until the kernel holds nothing of the stream any more: ends its own operation, lets those of futures that
-    /// are still there end, and those of dropped ones. What was received stays in the stream's queue. It may take as long
-    /// as the peer does, if a send waits for it.
+    /// Waits until no operation of the stream is in flight.
+    ///
+    /// It stops the stream's multishot operation, and waits for the operations of futures that exist and of dropped
+    /// ones. Received data stays in the stream's queue. If a send waits for the peer, this waits as well.
     ///
     /// # Errors
-    /// None but `ECANCELED`.
+    /// Only `ECANCELED`, after a cancel.
     ///
     /// # Cancellation
-    /// Dropping it is harmless.
+    /// Dropping the future is harmless.
     pub fn quiesce(&self) -> Quiesce {
         Quiesce::of(&self.endpoint)
     }
 
-    /// Gives the descriptor away, together with what it had received and nobody had taken.
+    /// Gives the descriptor away, together with the data that was received and not yet taken.
     ///
     /// # Errors
-    /// `ResourceBusy` while other futures or halves of this stream are there, of which the last one closes it.
+    /// `ResourceBusy` while other futures or halves of this stream exist; the last of them closes it.
     ///
     /// # Cancellation
-    /// Dropping or cancelling it closes the connection.
+    /// Dropping or cancelling the future closes the connection.
     pub fn into_owned_fd(self) -> IntoOwnedFd {
         IntoOwnedFd(Surrender::new(self.endpoint, Leftover::of))
     }
 
-    /// Closes the connection and waits until that is done; dropping it closes it as well, but tells of no
-    /// error. With SO_LINGER and a time it waits for the peer, on the blocking pool: see [`set_linger`](Self::set_linger).
+    /// Closes the connection and waits until it is closed. A drop closes it as well, but reports no error. With a time
+    /// in SO_LINGER the close waits for the peer, on the blocking pool: see [`set_linger`](Self::set_linger).
     ///
     /// # Errors
-    /// Those of close(2); `ResourceBusy` while futures of this stream are still there.
+    /// Those of close(2); `ResourceBusy` while futures of this stream exist.
     pub fn close(self) -> Close {
         Close::new(self.endpoint)
     }
 }
 
-/// Socket options; each is one getsockopt(2) or setsockopt(2), whose errors they give.
+/// Socket options. Each method is one getsockopt(2) or setsockopt(2), and returns its errors.
 impl TcpStream {
     /// Whether small segments are sent at once (TCP_NODELAY).
     pub fn nodelay(&self) -> io::Result<bool> {
         SockRef::from(&self.endpoint.descriptor).tcp_nodelay()
     }
 
-    /// Sends small segments at once, or gathers them (TCP_NODELAY).
+    /// Sets whether small segments are sent at once (TCP_NODELAY).
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         SockRef::from(&self.endpoint.descriptor).set_tcp_nodelay(nodelay)
     }
@@ -457,16 +467,16 @@ impl TcpStream {
         SockRef::from(&self.endpoint.descriptor).linger()
     }
 
-    /// Sets how long [`close`](Self::close) waits for the peer to acknowledge what was sent (SO_LINGER); zero resets the
+    /// Sets how long [`close`](Self::close) waits for the peer to acknowledge sent data (SO_LINGER); zero resets the
     /// connection instead.
     ///
-    /// The wait is one of close(2), so a thread of the blocking pool makes it, and the loop goes on; the runtime's end waits
-    /// for it until its deadline. Such closes have threads of their own and hold up no other job of the pool. There are
-    /// [`pool_threads`](crate::Config::pool_threads) of them: while all of them wait, further closes that would wait leave
-    /// their connections open until a thread is free.
+    /// close(2) itself waits, so a thread of the blocking pool calls it, and the loop continues. The shutdown of the
+    /// runtime waits for it until its deadline. Such closes have their own threads and delay no other job of the pool.
+    /// There are [`pool_threads`](crate::Config::pool_threads) of these threads: while all of them wait, further closes
+    /// that would wait leave their connections open until a thread is free.
     ///
-    /// A drop does not wait: it turns the option off, for duplicates of the descriptor as well, and the kernel sends the rest
-    /// in the background, as it does after the time.
+    /// A drop does not wait. It turns the option off, for duplicates of the descriptor as well, and the kernel sends
+    /// the rest in the background, as it does after the time has passed.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
         self.endpoint.descriptor.note_lent();
         SockRef::from(&self.endpoint.descriptor).set_linger(linger)
@@ -482,22 +492,22 @@ impl TcpStream {
         SockRef::from(&self.endpoint.descriptor).set_ttl_v4(ttl)
     }
 
-    /// Bytes of the kernel's receive buffer (SO_RCVBUF).
+    /// Size of the kernel's receive buffer in bytes (SO_RCVBUF).
     pub fn recv_buffer_size(&self) -> io::Result<usize> {
         SockRef::from(&self.endpoint.descriptor).recv_buffer_size()
     }
 
-    /// Sets the bytes of the kernel's receive buffer (SO_RCVBUF); the kernel doubles the number.
+    /// Sets the size of the kernel's receive buffer in bytes (SO_RCVBUF); the kernel doubles it.
     pub fn set_recv_buffer_size(&self, bytes: usize) -> io::Result<()> {
         SockRef::from(&self.endpoint.descriptor).set_recv_buffer_size(bytes)
     }
 
-    /// Bytes of the kernel's send buffer (SO_SNDBUF).
+    /// Size of the kernel's send buffer in bytes (SO_SNDBUF).
     pub fn send_buffer_size(&self) -> io::Result<usize> {
         SockRef::from(&self.endpoint.descriptor).send_buffer_size()
     }
 
-    /// Sets the bytes of the kernel's send buffer (SO_SNDBUF); the kernel doubles the number.
+    /// Sets the size of the kernel's send buffer in bytes (SO_SNDBUF); the kernel doubles it.
     pub fn set_send_buffer_size(&self, bytes: usize) -> io::Result<()> {
         SockRef::from(&self.endpoint.descriptor).set_send_buffer_size(bytes)
     }

@@ -23,7 +23,7 @@ use crate::op::message;
 
 /// A UDP socket.
 ///
-/// Dropping it closes it, together with datagrams that were received and not taken.
+/// Dropping it closes it, and discards datagrams that were received and not yet taken.
 ///
 /// # Examples
 /// ```
@@ -48,7 +48,7 @@ impl UdpSocket {
     /// Binds to the first address that works.
     ///
     /// # Errors
-    /// Those of the look-up, socket(2) and bind(2); of several addresses, the last one's.
+    /// Those of the look-up, socket(2) and bind(2); with several addresses, the error of the last.
     ///
     /// # Panics
     /// When polled outside a runtime.
@@ -60,11 +60,11 @@ impl UdpSocket {
         }))
     }
 
-    /// Takes a socket of the standard library over.
+    /// Takes over a socket of the standard library.
     ///
-    /// On the proactor O_NONBLOCK is set while the runtime has it, and cleared at its end if it was clear before: at the
-    /// drop, and by `into_owned_fd`. The flag belongs to the open file description, which clones of the descriptor share.
-    /// The selector leaves the flag as it is.
+    /// On the proactor O_NONBLOCK is set while the runtime has the socket. If it was clear before, it is cleared again
+    /// by the drop and by `into_owned_fd`. The flag belongs to the open file description, which clones of the
+    /// descriptor share. The selector leaves the flag as it is.
     ///
     /// # Errors
     /// Those of fcntl(2).
@@ -82,7 +82,7 @@ impl UdpSocket {
         UdpSocket { endpoint: Share::new(attach(fd, what)), polled: Unfinished::default() }
     }
 
-    /// Fixes the peer for [`send`](Self::send) and [`recv`](Self::recv): the first address that works.
+    /// Sets the peer of [`send`](Self::send) and [`recv`](Self::recv) to the first address that works.
     ///
     /// # Errors
     /// Those of the look-up and connect(2).
@@ -96,12 +96,12 @@ impl UdpSocket {
     /// Those of sendmsg(2); the buffer comes back.
     ///
     /// # Cancellation
-    /// A dropped send may have been sent; never in part.
+    /// A dropped send may have been sent, but never in part.
     pub fn send_to<B: IoBuf>(&self, buf: B, target: SocketAddr) -> SendTo<B> {
         SendTo(Submission::new(message::SendTo::new(&self.endpoint, buf, Some(target.into()))))
     }
 
-    /// Sends one datagram to the peer fixed by [`connect`](Self::connect).
+    /// Sends one datagram to the peer set by [`connect`](Self::connect).
     ///
     /// # Errors
     /// Those of sendmsg(2); the buffer comes back.
@@ -109,14 +109,14 @@ impl UdpSocket {
         UdpSend(Submission::new(message::SendTo::new(&self.endpoint, buf, None)))
     }
 
-    /// Receives one datagram and its sender's address. One that is longer than the buffer is cut.
+    /// Receives one datagram and its sender's address. A datagram longer than the buffer is truncated.
     ///
     /// # Errors
     /// Those of recvmsg(2); the buffer comes back.
     ///
     /// # Cancellation
-    /// Dropping it loses no datagram: one that arrives for it all the same goes to the next receive, cut to
-    /// the size of the dropped one's buffer.
+    /// Dropping the future loses no datagram: one that still arrives for it goes to the next receive, truncated to the
+    /// size of the dropped future's buffer.
     pub fn recv_from<B: IoBufMut>(&self, buf: B) -> RecvFrom<B> {
         RecvFrom(Submission::new(message::RecvFrom::new(&self.endpoint, buf)))
     }
@@ -129,8 +129,10 @@ impl UdpSocket {
         UdpRecv(Receiving(Submission::new(message::RecvFrom::new(&self.endpoint, buf))))
     }
 
-    /// Receives one datagram, whole, into memory of the runtime, and its sender's address: the cheapest way. On the
-    /// proactor one multishot operation, which belongs to the socket, fills its queue.
+    /// Receives one whole datagram into memory of the runtime, and its sender's address.
+    ///
+    /// This is the cheapest way to receive. On the proactor one multishot operation, which belongs to the socket, fills
+    /// the socket's queue.
     ///
     /// # Errors
     /// Those of recvmsg(2).
@@ -141,7 +143,7 @@ impl UdpSocket {
         RecvChunkFrom(ReceivingDatagram::new(&self.endpoint))
     }
 
-    /// The datagrams that it receives, as a stream of the `futures` crates.
+    /// Returns the received datagrams as a stream of the `futures` crates.
     ///
     /// # Cancellation
     /// Dropping it loses no datagram.
@@ -149,31 +151,31 @@ impl UdpSocket {
         Datagrams::new(&self.endpoint)
     }
 
-    /// Polls for a datagram, as [`recv_chunk`](Self::recv_chunk) does, for adapters. After `Pending` it keeps its turn:
-    /// other receives wait until it has been ready.
+    /// Polls for a datagram, as [`recv_chunk`](Self::recv_chunk) does; for adapters. After `Pending` it keeps its turn:
+    /// other receives wait until it has returned `Ready`.
     pub fn poll_recv_chunk(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Chunk, SocketAddr)>> {
         self.polled.poll(cx, || self.recv_chunk())
     }
 
-    /// Ends the socket's own operation, and waits until the kernel holds nothing of it any more: see
+    /// Waits until no operation of the socket is in flight; stops its multishot operation. See
     /// [`TcpStream::quiesce`](super::TcpStream::quiesce).
     ///
     /// # Errors
-    /// None but `ECANCELED`.
+    /// Only `ECANCELED`, after a cancel.
     ///
     /// # Cancellation
-    /// Dropping it is harmless.
+    /// Dropping the future is harmless.
     pub fn quiesce(&self) -> Quiesce {
         Quiesce::of(&self.endpoint)
     }
 
-    /// Gives the descriptor away, together with the datagrams that had been received and not taken.
+    /// Gives the descriptor away, together with the datagrams that were received and not yet taken.
     ///
     /// # Errors
-    /// `ResourceBusy` while futures of this socket are still there; it is closed then.
+    /// `ResourceBusy` while futures of this socket exist; the socket is then closed.
     ///
     /// # Cancellation
-    /// Dropping or cancelling it closes the socket.
+    /// Dropping or cancelling the future closes the socket.
     pub fn into_owned_fd(self) -> UdpIntoOwnedFd {
         let datagrams = |arrivals: Vec<Arrival>| {
             let datagram = |arrival| match arrival {
@@ -187,7 +189,7 @@ impl UdpSocket {
         UdpIntoOwnedFd(Surrender::new(self.endpoint.clone(), datagrams))
     }
 
-    /// The address of this side.
+    /// The local address.
     ///
     /// # Errors
     /// Those of getsockname(2).
@@ -195,7 +197,7 @@ impl UdpSocket {
         internet(SockRef::from(&self.endpoint.descriptor).local_addr())
     }
 
-    /// The peer fixed by [`connect`](Self::connect).
+    /// The peer set by [`connect`](Self::connect).
     ///
     /// # Errors
     /// Those of getpeername(2).
@@ -203,7 +205,7 @@ impl UdpSocket {
         internet(SockRef::from(&self.endpoint.descriptor).peer_addr())
     }
 
-    /// Whether it may send to broadcast addresses (SO_BROADCAST).
+    /// Whether the socket may send to broadcast addresses (SO_BROADCAST).
     ///
     /// # Errors
     /// Those of getsockopt(2).
@@ -211,7 +213,7 @@ impl UdpSocket {
         SockRef::from(&self.endpoint.descriptor).broadcast()
     }
 
-    /// Allows it to send to broadcast addresses, or not (SO_BROADCAST).
+    /// Sets whether the socket may send to broadcast addresses (SO_BROADCAST).
     ///
     /// # Errors
     /// Those of setsockopt(2).
@@ -219,17 +221,17 @@ impl UdpSocket {
         SockRef::from(&self.endpoint.descriptor).set_broadcast(broadcast)
     }
 
-    /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
+    /// Closes the socket and waits until it is closed. A drop closes it as well, but reports no error.
     ///
     /// # Errors
-    /// Those of close(2); `ResourceBusy` while futures of this socket are still there.
+    /// Those of close(2); `ResourceBusy` while futures of this socket exist.
     pub fn close(self) -> Close {
         Close::new(self.endpoint.clone())
     }
 }
 
 impl Drop for UdpSocket {
-    /// Frees the port at once, also when operations of dropped futures were still with the kernel.
+    /// Frees the port at once, also when operations of dropped futures are still in flight.
     fn drop(&mut self) {
         self.polled.end();
         let_go(&self.endpoint);

@@ -127,7 +127,7 @@ impl<B: IoBufMut> Op for RecvFrom<B> {
     fn complete(self, completion: Completion) -> Self::Output {
         let (result, buf, _pass) = self.finish(completion);
         let none =
-            || io::Error::new(io::ErrorKind::InvalidData, "the datagram came without an Internet address");
+            || io::Error::new(io::ErrorKind::InvalidData, "the sender's address is neither IPv4 nor IPv6");
         let result = result.and_then(|(count, sender)| {
             let sender = sender.as_ref().and_then(SockAddr::as_socket).ok_or_else(none)?;
             Ok((count, sender))

@@ -530,7 +530,7 @@ fn halves_of_two_streams_are_given_back<R: Runtime>() {
         let ((one, one_peer), (two, two_peer)) = (half_pair(), half_pair());
         let ((one_reader, one_writer), (two_reader, two_writer)) = (one.into_split(), two.into_split());
         let error = one_reader.reunite(two_writer).unwrap_err();
-        assert!(error.to_string().contains("not of the same stream"), "{error}");
+        assert!(error.to_string().contains("do not belong to the same stream"), "{error}");
         let (one_reader, two_writer) = (error.0, error.1);
         let one = one_reader.reunite(one_writer).unwrap();
         let two = two_reader.reunite(two_writer).unwrap();
