@@ -1,4 +1,4 @@
-//! `Barrier`: where several wait for each other.
+//! `Barrier`: a point at which several tasks wait for each other.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -15,10 +15,11 @@ use super::waiters::Ticket;
 use super::waiting::let_go;
 use super::waking::{Line, Woken, still_waits, waking};
 
-/// A point that tasks pass together, when as many have come as were agreed; asyncio's `Barrier`.
+/// A point at which tasks wait until a fixed number of them has arrived; asyncio's `Barrier`.
 ///
-/// It can be passed again and again. Unlike asyncio's, it takes the first of the next round while those of the last one
-/// are still on their way, and the positions of one round are all different, whoever has left it.
+/// It can be used for any number of rounds. It differs from asyncio's in two points: tasks of the next round can arrive
+/// while tasks of the last round have not resumed yet, and the positions in one round are always distinct, also if a
+/// waiter has left.
 ///
 /// The flavours are [`sync::Barrier`](crate::sync::Barrier), for the tasks of one loop, and
 /// [`sync::shared::Barrier`](crate::sync::shared::Barrier), for any thread.
@@ -45,16 +46,16 @@ pub struct Barrier<F: Flavor> {
     parties: usize,
 }
 
-/// The line holds the seats of those who wait for the others, in order of their coming.
+/// The line holds the seats of the waiters, in order of arrival.
 type Round<F> = Line<F, usize, State<F>>;
 
 struct State<F: Flavor> {
     broken: bool,
-    /// Of those who wait, and of those who don't and have not noticed.
+    /// The seats of the waiters, and of those that have been released and have not run since.
     seats: Slab<Seat<F>>,
 }
 
-/// Somebody's place: its seat, and where that is in the line.
+/// The place of a waiter: its seat, and where that is in the line.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     seat: usize,
@@ -73,34 +74,35 @@ enum Seat<F: Flavor> {
 }
 
 impl<F: Flavor> Barrier<F> {
-    /// One for so many.
+    /// Creates a barrier for `parties` tasks.
     ///
     /// # Panics
-    /// If that is zero.
+    /// If `parties` is zero.
     #[track_caller]
     pub fn new(parties: usize) -> Self {
-        assert!(parties > 0, "a barrier needs one party at least");
+        assert!(parties > 0, "a barrier needs at least one party");
         Barrier { line: Line::<F, _, _>::new(State { broken: false, seats: Slab::new() }), parties }
     }
 
-    /// Waits until all parties wait, and gives the position in which this one came, from zero.
+    /// Waits until all parties have arrived. Returns the position in which this one arrived, from zero.
     ///
     /// # Errors
-    /// [`BrokenBarrier`] if it is [aborted](Self::abort), before or meanwhile, or [reset](Self::reset) meanwhile.
+    /// [`BrokenBarrier`] if the barrier is [aborted](Self::abort), before or during the wait, or [reset](Self::reset)
+    /// during the wait.
     ///
     /// # Cancellation
-    /// Dropping the future takes this party back, if the others have not passed yet; they wait for another one.
+    /// Dropping the future withdraws this party, if the round is not complete yet; the others wait for another one.
     pub fn wait(&self) -> BarrierWait<'_, F> {
         BarrierWait { barrier: self, state: WaitState::New }
     }
 
-    /// Breaks it: who waits gets [`BrokenBarrier`], and who will until it is [reset](Self::reset). Unlike with
-    /// asyncio's, who has been let pass does pass, also if it has not noticed yet.
+    /// Breaks the barrier: all waits fail with [`BrokenBarrier`], current ones and, until a [reset](Self::reset), later
+    /// ones. Unlike with asyncio's, a task whose round is complete still succeeds, also if it has not resumed yet.
     pub fn abort(&self) {
         self.end_wait(true);
     }
 
-    /// Makes it as it was at first: who waits gets [`BrokenBarrier`]; it is not broken any more.
+    /// Returns the barrier to its initial state: current waits fail with [`BrokenBarrier`], and it is no longer broken.
     pub fn reset(&self) {
         self.end_wait(false);
     }
@@ -112,22 +114,23 @@ impl<F: Flavor> Barrier<F> {
         });
     }
 
-    /// Whether it is broken.
+    /// Whether the barrier is broken.
     pub fn is_broken(&self) -> bool {
         F::with(&self.line, |line| line.state.broken)
     }
 
-    /// How many it takes to pass.
+    /// Number of tasks that pass the barrier together.
     pub fn parties(&self) -> usize {
         self.parties
     }
 
-    /// How many wait for the others.
+    /// Number of tasks that wait at the barrier.
     pub fn n_waiting(&self) -> usize {
         F::with(&self.line, |line| line.queue.len())
     }
 
-    /// Comes to the barrier: the position if it was the last, and otherwise its place there, which takes the waiter.
+    /// Arrives at the barrier. Returns the position if this was the last party, and otherwise its place, which takes
+    /// the waiter.
     fn come(&self, waiter: &mut Option<F::Waiter>) -> Result<Came, BrokenBarrier> {
         waking::<F, _, _, _>(&self.line, |line, woken| {
             if line.state.broken {
@@ -144,7 +147,7 @@ impl<F: Flavor> Barrier<F> {
     }
 }
 
-/// Ends the wait of all, each of which learns by its seat how.
+/// Ends all waits; each waiter learns the result from its seat.
 fn settle<F: Flavor>(line: &mut Round<F>, woken: &mut Woken<F>, how: impl Fn(usize) -> Seat<F>) {
     for (position, seat) in line.queue.drain().enumerate() {
         if let Seat::Waits(waiter) = mem::replace(&mut line.state.seats[seat], how(position)) {
@@ -235,7 +238,7 @@ impl<F: Flavor> fmt::Debug for BarrierWait<'_, F> {
     }
 }
 
-/// The barrier was aborted, or reset while somebody waited at it.
+/// Error of a wait at a barrier that was aborted, or reset during the wait.
 ///
 /// # Examples
 /// ```
@@ -249,7 +252,7 @@ pub struct BrokenBarrier(());
 
 impl fmt::Display for BrokenBarrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the barrier is broken: it was aborted, or reset meanwhile")
+        f.write_str("the barrier is broken: it was aborted, or reset during the wait")
     }
 }
 

@@ -1,6 +1,6 @@
-//! Waiting on a plain thread: it sleeps until its future can go on.
+//! Waiting on a plain thread: the thread sleeps until its future is ready.
 //!
-//! It knows no loop, but that a thread with one must not sleep here.
+//! A thread that runs a loop must not sleep here.
 #![forbid(unsafe_code)]
 
 use std::future::Future;
@@ -40,7 +40,7 @@ impl Sleeper {
 pub(crate) fn no_loop_here(what: &str, instead: &str) {
     assert!(
         scheduler::with(|current| current.is_none()),
-        "{what} blocks the thread, and with it the loop that runs here: `{instead}.await` instead"
+        "{what} would block the loop that runs on this thread: use `{instead}.await` instead"
     );
 }
 

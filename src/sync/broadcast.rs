@@ -1,7 +1,7 @@
-//! A channel whose every receiver gets every value that is sent after it subscribed.
+//! A channel in which each receiver gets every value that is sent after it subscribed.
 //!
-//! The channel keeps a limited number of values. A receiver that falls further behind than that is told how many it
-//! has missed, and goes on with the oldest that is left; senders never wait for it.
+//! The channel keeps a limited number of values, and senders never wait. A receiver that lags further behind gets an
+//! error with the number of values that it missed, and continues with the oldest value that is left.
 //!
 //! ```
 //! use proactor::sync::broadcast::{self, RecvError};
@@ -19,8 +19,8 @@
 //! });
 //! ```
 //!
-//! A value is cloned for each receiver but the last, outside of the lock, from a share of it. A place that nobody reads
-//! any more keeps its memory for the next value.
+//! A value is cloned for each receiver except the last one, from a reference-counted copy, outside of the lock. A slot
+//! that all receivers have read keeps its memory for the next value.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -36,7 +36,7 @@ use super::waiters::{Ticket, Waiters};
 use super::waiting::{leave, poll_queue, wake_all};
 use crate::sys::guarded::in_drop;
 
-/// A channel that keeps so many values.
+/// Creates a channel that keeps up to `capacity` values.
 ///
 /// # Panics
 /// If `capacity` is 0.
@@ -47,7 +47,7 @@ pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 
 #[track_caller]
 pub(super) fn with_capacity<T, F: Flavor>(capacity: usize) -> (Sender<T, F>, Receiver<T, F>) {
-    assert!(capacity > 0, "a channel without room would lose everything: give it room for one value or more");
+    assert!(capacity > 0, "a broadcast channel needs a capacity of at least one");
     let state = F::rc(F::cell(State {
         capacity,
         slots: Vec::new(),
@@ -71,15 +71,15 @@ struct State<T, F: Flavor> {
 }
 
 struct Slot<T, F: Flavor> {
-    /// A share may be with receivers that clone the value right now.
+    /// Receivers that clone the value right now may hold references to it.
     value: Option<F::Rc<Option<T>>>,
-    /// How many receivers have still to see it.
+    /// How many receivers have not seen it yet.
     unseen: usize,
 }
 
 /// What a receiver takes out of the lock.
 enum Taken<T, F: Flavor> {
-    /// It was the last who had not seen it.
+    /// The value itself, for the last receiver.
     Whole(T),
     Share(F::Rc<Option<T>>),
 }
@@ -94,7 +94,7 @@ impl<T, F: Flavor> State<T, F> {
         self.end.saturating_sub(self.capacity as u64)
     }
 
-    /// Puts a value at the end; what it replaces is for the caller to drop.
+    /// Appends a value. The caller drops the value that it replaces.
     fn push(&mut self, value: T) -> (Option<T>, Option<F::Rc<Option<T>>>) {
         let unseen = self.receivers;
         if self.slots.len() < self.capacity && self.slots.len() as u64 == self.end {
@@ -140,7 +140,7 @@ impl<T, F: Flavor> State<T, F> {
     }
 }
 
-/// Sends to all receivers; clones of it send into the same channel.
+/// Sends to all receivers. Clones send into the same channel.
 ///
 /// # Examples
 /// ```
@@ -149,7 +149,7 @@ impl<T, F: Flavor> State<T, F> {
 /// proactor::run(async {
 ///     let (sender, receiver) = broadcast::channel(16);
 ///     drop(receiver);
-///     assert!(sender.send("to nobody").is_err());
+///     assert!(sender.send("to none").is_err());
 ///     let mut receiver = sender.subscribe();
 ///     sender.send("to one").unwrap();
 ///     assert_eq!(receiver.recv().await, Ok("to one"));
@@ -160,10 +160,12 @@ pub struct Sender<T, F: Flavor = Local> {
 }
 
 impl<T, F: Flavor> Sender<T, F> {
-    /// Sends a value, at once, and says to how many receivers. The oldest value makes room for it if need be.
+    /// Sends a value, without waiting. Returns the number of receivers.
+    ///
+    /// If the channel is full, the value replaces the oldest one.
     ///
     /// # Errors
-    /// [`SendError`] with the value when there is no receiver.
+    /// [`SendError`] with the value if there is no receiver.
     pub fn send(&self, value: T) -> Result<usize, SendError<T>> {
         let (receivers, _replaced) = F::with(&self.state, |state| match state.receivers {
             0 => Err(SendError(value)),
@@ -173,7 +175,7 @@ impl<T, F: Flavor> Sender<T, F> {
         Ok(receivers)
     }
 
-    /// A new receiver, of what is sent from now on.
+    /// Creates a receiver of the values that are sent from now on.
     pub fn subscribe(&self) -> Receiver<T, F> {
         let next = F::with(&self.state, |state| {
             state.receivers += 1;
@@ -182,7 +184,7 @@ impl<T, F: Flavor> Sender<T, F> {
         Receiver { state: self.state.clone(), next }
     }
 
-    /// How many receivers there are.
+    /// Number of receivers.
     pub fn receiver_count(&self) -> usize {
         F::with(&self.state, |state| state.receivers)
     }
@@ -213,7 +215,7 @@ impl<T, F: Flavor> fmt::Debug for Sender<T, F> {
     }
 }
 
-/// Receives every value that is sent after it was made.
+/// Receives every value that is sent after it was created.
 ///
 /// # Examples
 /// ```
@@ -229,19 +231,19 @@ impl<T, F: Flavor> fmt::Debug for Sender<T, F> {
 /// ```
 pub struct Receiver<T, F: Flavor = Local> {
     state: F::Rc<F::Cell<State<T, F>>>,
-    /// The number of the value that it sees next.
+    /// The number of the value that it receives next.
     next: u64,
 }
 
 impl<T, F: Flavor> Receiver<T, F> {
-    /// Waits for the next value.
+    /// Receives the next value; waits until there is one.
     ///
     /// # Errors
-    /// [`RecvError::Lagged`] with the number of values that it has missed; the next call gives the oldest that is left.
-    /// [`RecvError::Closed`] when all senders are gone and everything has been received.
+    /// [`RecvError::Lagged`] with the number of values that this receiver missed; the next call returns the oldest
+    /// value that is left. [`RecvError::Closed`] if all senders are gone and this receiver has received everything.
     ///
     /// # Cancellation
-    /// A future that is dropped has taken nothing.
+    /// Dropping the future loses no value: the next call returns it.
     pub fn recv(&mut self) -> Recv<'_, T, F>
     where
         T: Clone,
@@ -249,7 +251,7 @@ impl<T, F: Flavor> Receiver<T, F> {
         Recv { receiver: self, ticket: None }
     }
 
-    /// Takes the next value if there is one.
+    /// Receives the next value if there is one.
     ///
     /// # Errors
     /// [`TryRecvError`].
@@ -261,7 +263,7 @@ impl<T, F: Flavor> Receiver<T, F> {
         Ok(whole::<T, F>(taken))
     }
 
-    /// A new receiver of the same channel, of what is sent from now on.
+    /// Creates another receiver of this channel, for the values that are sent from now on.
     pub fn resubscribe(&self) -> Self {
         let next = F::with(&self.state, |state| {
             state.receivers += 1;
@@ -270,18 +272,18 @@ impl<T, F: Flavor> Receiver<T, F> {
         Receiver { state: self.state.clone(), next }
     }
 
-    /// How many values wait for it, those that it has missed included.
+    /// Number of values that this receiver has not received, including those that it missed.
     pub fn len(&self) -> usize {
         F::with(&self.state, |state| usize::try_from(state.end - self.next).unwrap_or(usize::MAX))
     }
 
-    /// Whether none does.
+    /// Whether this receiver has received all values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// The value itself, or a clone of it: code of the user, outside of the lock.
+/// The value itself, or a clone of it. Cloning is user code and runs outside of the lock.
 fn whole<T: Clone, F: Flavor>(taken: Taken<T, F>) -> T {
     match taken {
         Taken::Whole(value) => value,
@@ -351,7 +353,7 @@ impl<T, F: Flavor> fmt::Debug for Recv<'_, T, F> {
     }
 }
 
-/// Why a receiver got no value.
+/// Error of [`Receiver::recv`].
 ///
 /// # Examples
 /// ```
@@ -369,9 +371,9 @@ impl<T, F: Flavor> fmt::Debug for Recv<'_, T, F> {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum RecvError {
-    /// So many values were replaced by newer ones before it came to them.
+    /// The receiver missed this number of values: newer ones replaced them.
     Lagged(u64),
-    /// All senders are gone, and everything has been received.
+    /// All senders are gone, and this receiver has received everything.
     Closed,
 }
 
@@ -379,9 +381,9 @@ impl fmt::Display for RecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RecvError::Lagged(missed) => {
-                write!(f, "the receiver was too slow and has missed {missed} values")
+                write!(f, "the receiver was too slow and missed {missed} values")
             }
-            RecvError::Closed => f.write_str("the channel is closed: nobody sends to it any more"),
+            RecvError::Closed => f.write_str("the channel is closed: no more values will come"),
         }
     }
 }
@@ -390,14 +392,14 @@ impl Error for RecvError {}
 
 into_io_error!(RecvError: RecvError::Lagged(_) => Other, RecvError::Closed => UnexpectedEof);
 
-/// Why a receiver got no value at once.
+/// Error of [`Receiver::try_recv`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TryRecvError {
     /// There is none yet.
     Empty,
-    /// So many values were replaced by newer ones before it came to them.
+    /// The receiver missed this number of values: newer ones replaced them.
     Lagged(u64),
-    /// All senders are gone, and everything has been received.
+    /// All senders are gone, and this receiver has received everything.
     Closed,
 }
 

@@ -1,10 +1,10 @@
-//! Why something could not be sent or received: the errors that the channels share.
+//! The errors of sending and receiving that the channels share.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
 use std::fmt;
 
-/// Nobody will receive what was to be sent; it comes back.
+/// Error of a send into a closed channel. It contains the value that was not sent.
 ///
 /// # Examples
 /// ```
@@ -19,7 +19,7 @@ pub struct SendError<T>(pub T);
 
 impl<T> fmt::Display for SendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the channel is closed: nobody receives from it any more")
+        f.write_str("the channel is closed: it accepts no more values")
     }
 }
 
@@ -27,7 +27,7 @@ impl<T> Error for SendError<T> {}
 
 into_io_error!(SendError<T>: SendError(_) => BrokenPipe, SendError(()));
 
-/// Why nothing could be sent at once; what was to be sent comes back.
+/// Error of a send that does not wait. It contains the value that was not sent.
 ///
 /// # Examples
 /// ```
@@ -41,14 +41,14 @@ into_io_error!(SendError<T>: SendError(_) => BrokenPipe, SendError(()));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TrySendError<T> {
-    /// There is no room, or others wait for it.
+    /// The channel is full, or its free room is reserved for waiting senders.
     Full(T),
-    /// Nobody receives any more.
+    /// The receiver was dropped or has closed the channel.
     Closed(T),
 }
 
 impl<T> TrySendError<T> {
-    /// What was to be sent.
+    /// Returns the value that was not sent.
     pub fn into_inner(self) -> T {
         match self {
             TrySendError::Full(value) | TrySendError::Closed(value) => value,
@@ -60,7 +60,7 @@ impl<T> fmt::Display for TrySendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             TrySendError::Full(_) => "the channel is full",
-            TrySendError::Closed(_) => "the channel is closed: nobody receives from it any more",
+            TrySendError::Closed(_) => "the channel is closed: it accepts no more values",
         })
     }
 }
@@ -71,7 +71,7 @@ into_io_error!(TrySendError<T>:
     TrySendError::Full(_) => WouldBlock, TrySendError::Full(());
     TrySendError::Closed(_) => BrokenPipe, TrySendError::Closed(()));
 
-/// All senders are gone, and what they had sent has been received.
+/// Error of a receive from a channel that is closed and empty.
 ///
 /// # Examples
 /// ```
@@ -88,7 +88,7 @@ pub struct RecvError;
 
 impl fmt::Display for RecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the channel is closed: nobody sends to it any more")
+        f.write_str("the channel is closed: no more values will come")
     }
 }
 
@@ -96,7 +96,7 @@ impl Error for RecvError {}
 
 into_io_error!(RecvError: RecvError => UnexpectedEof);
 
-/// Why nothing could be received at once.
+/// Error of a receive that does not wait.
 ///
 /// # Examples
 /// ```
@@ -109,9 +109,9 @@ into_io_error!(RecvError: RecvError => UnexpectedEof);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TryRecvError {
-    /// There is nothing yet.
+    /// The channel is empty at the moment.
     Empty,
-    /// There is nothing, and nothing can come any more.
+    /// The channel is closed and empty.
     Closed,
 }
 
@@ -119,7 +119,7 @@ impl fmt::Display for TryRecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             TryRecvError::Empty => "the channel is empty",
-            TryRecvError::Closed => "the channel is closed: nobody sends to it any more",
+            TryRecvError::Closed => "the channel is closed: no more values will come",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! `Condition`: waiting, with a mutex released meanwhile, for a change of what it protects.
+//! `Condition`: waits for a change of the value in a mutex, which is unlocked meanwhile.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -13,11 +13,11 @@ use super::waiters::Ticket;
 use super::waiting::let_go;
 use super::waking::{Line, still_waits, waking};
 
-/// Tells those who wait with a [`Mutex`] that what it protects has changed; asyncio's `Condition`.
+/// A condition variable, used with a [`Mutex`]; asyncio's `Condition`.
 ///
-/// Waiting takes the mutex's guard and gives one back. Whoever changes the value notifies one, several or all of those
-/// who wait, while it holds the mutex or after; who has been notified goes on once it has the mutex again, and should
-/// look whether what it waits for holds: another may have been faster. [`wait_for`](Self::wait_for) does that.
+/// Waiting takes the mutex's guard and returns a new one. A task that changes the value notifies one, several or all
+/// waiting tasks, while it holds the mutex or after. A notified task resumes once it has locked the mutex again. It
+/// should check its condition then, because another task may have been faster; [`wait_for`](Self::wait_for) does that.
 ///
 /// The flavours are [`sync::Condition`](crate::sync::Condition), for the tasks of one loop, and
 /// [`sync::shared::Condition`](crate::sync::shared::Condition), for any thread.
@@ -49,25 +49,27 @@ pub struct Condition<F: Flavor> {
 }
 
 impl<F: Flavor> Condition<F> {
-    /// One that nobody waits for.
+    /// Creates a condition without waiters.
     pub fn new() -> Self {
         Condition { line: Line::<F, _, _>::new(()) }
     }
 
-    /// Unlocks the mutex and waits to be notified, then until it has the mutex again.
+    /// Unlocks the mutex, waits for a notification, and locks the mutex again.
     ///
-    /// Whoever notifies after the mutex was unlocked finds it waiting. It may go on without need, where another
-    /// passes its notification on.
+    /// A notification that comes after the mutex was unlocked is not missed. The wait may end spuriously, if a
+    /// cancelled waiter passes its notification on.
     ///
     /// # Cancellation
-    /// Dropping the future leaves the mutex unlocked, or gives up its place in the mutex's queue. If it had been notified
-    /// and had not returned, another one who waits is notified for it.
+    /// Dropping the future leaves the mutex unlocked, or gives up its place in the mutex's queue. If it had been
+    /// notified and had not returned, another waiter is notified instead.
     pub fn wait<'a, T: ?Sized>(&'a self, guard: MutexGuard<'a, F, T>) -> ConditionWait<'a, F, T> {
         ConditionWait { condition: self, mutex: guard.mutex(), state: State::Holds(guard) }
     }
 
-    /// Waits until the predicate says that what the mutex protects is as it should be: at once, if it is; otherwise it
-    /// is asked again whenever this has been notified. The mutex is locked when it is asked, and when this returns.
+    /// Waits until `predicate` is true for the value in the mutex.
+    ///
+    /// The predicate is called at once, and again after each notification. The mutex is locked when it is called and
+    /// when this returns.
     ///
     /// # Cancellation
     /// As for [`wait`](Self::wait).
@@ -82,7 +84,7 @@ impl<F: Flavor> Condition<F> {
         WaitFor { wait: self.wait(guard), predicate }
     }
 
-    /// Notifies so many of those who wait, first come, first served; or all, if there are less.
+    /// Notifies `count` waiters, in order of arrival; or all, if there are fewer.
     pub fn notify(&self, count: usize) {
         waking::<F, _, _, _>(&self.line, |line, woken| {
             let first = std::iter::from_fn(|| line.queue.pop_front()).take(count);
@@ -90,7 +92,7 @@ impl<F: Flavor> Condition<F> {
         });
     }
 
-    /// Notifies all who wait.
+    /// Notifies all waiters.
     pub fn notify_all(&self) {
         self.notify(usize::MAX);
     }
@@ -181,9 +183,9 @@ impl<F: Flavor, T: ?Sized> fmt::Debug for ConditionWait<'_, F, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Holds(_) => "new",
-            State::Waits(_) => "waits to be notified",
+            State::Waits(_) => "waits for a notification",
             State::Locks(_) => "waits for the mutex",
-            State::Over => "over",
+            State::Over => "finished",
         };
         f.debug_struct("ConditionWait").field("state", &state).finish_non_exhaustive()
     }

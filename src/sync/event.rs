@@ -1,4 +1,4 @@
-//! `Event`: a flag that can be waited for.
+//! `Event`: a flag that tasks can wait for.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -12,9 +12,9 @@ use super::waiting::{Standing, leave, poll_queue_with};
 use super::waking::{Line, waking};
 use crate::sys::sync::atomic::Ordering::{AcqRel, Acquire};
 
-/// A flag that is set and cleared, and that any number can wait for; asyncio's `Event`.
+/// A flag that is set and cleared, and that any number of tasks can wait for; asyncio's `Event`.
 ///
-/// Setting it ends the wait of all who wait at that moment, even if it is cleared before they go on.
+/// Setting the event ends the wait of all tasks that wait at that moment, even if it is cleared before they run.
 ///
 /// The flavours are [`sync::Event`](crate::sync::Event), for the tasks of one loop, and
 /// [`sync::shared::Event`](crate::sync::shared::Event), for any thread.
@@ -35,20 +35,20 @@ use crate::sys::sync::atomic::Ordering::{AcqRel, Acquire};
 /// });
 /// ```
 pub struct Event<F: Flavor> {
-    /// 1 when it is set. Changed under the line's lock only; when it is set, nobody is in the line.
+    /// 1 when it is set. Changed under the line's lock only; when it is set, the line has no waiter.
     set: F::Word,
     line: F::Cell<Line<F, F::Waiter>>,
 }
 
 impl<F: Flavor> Event<F> {
-    /// One that is not set.
+    /// Creates an event that is not set.
     pub fn new() -> Self {
         Event { set: F::Word::new(0), line: Line::<F, _, _>::new(()) }
     }
 
-    /// Sets it, and ends the wait of all who wait.
+    /// Sets the event and ends the wait of all waiting tasks.
     ///
-    /// What was done before is known to whoever finds it set.
+    /// Writes before this call are visible to a thread that sees the event set.
     pub fn set(&self) {
         // Written also where it is set already: who clears it next has to know what was done before this.
         if self.set.update(AcqRel, |set| (set == 1).then_some(1)).is_ok() {
@@ -60,7 +60,7 @@ impl<F: Flavor> Event<F> {
         });
     }
 
-    /// Clears it: from now on one waits for it again.
+    /// Clears the event: later calls of [`wait`](Self::wait) wait again.
     pub fn clear(&self) {
         F::with(&self.line, |_| self.put(0));
     }
@@ -70,15 +70,15 @@ impl<F: Flavor> Event<F> {
         let _ = self.set.update(AcqRel, |_| Some(value));
     }
 
-    /// Whether it is set.
+    /// Whether the event is set.
     pub fn is_set(&self) -> bool {
         self.set.load(Acquire) == 1
     }
 
-    /// Waits until it is set; if it is, not at all.
+    /// Waits until the event is set; returns at once if it is set already.
     ///
     /// # Cancellation
-    /// Dropping the future ends the wait, and nothing else.
+    /// Dropping the future only ends the wait.
     pub fn wait(&self) -> EventWait<'_, F> {
         EventWait { event: self, ticket: None }
     }

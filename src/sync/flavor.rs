@@ -1,8 +1,8 @@
 //! The two flavours of each primitive: *local*, for the tasks of one loop, without an atomic; and *threaded*, for any.
 //!
 //! What a primitive does is written once, generically over this trait; what differs is how its state is shared and
-//! locked, and what wakes a waiter. No code of the user (a waker, a destructor) runs while a state is locked: whoever
-//! is to be woken, and whatever is to be dropped, is carried out of the lock first.
+//! locked, and what wakes a waiter. No user code (a waker, a destructor) runs while a state is locked: waiters to be
+//! woken and values to be dropped are carried out of the lock first.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -27,14 +27,14 @@ pub trait Count: fmt::Debug {
     fn get(&self) -> usize;
     /// The value before.
     fn add(&self, more: usize) -> usize;
-    /// As `add`, where nobody else ever changes the number.
+    /// Like `add`, if no other thread ever changes the number.
     fn add_alone(&self, more: usize);
     /// Sets bits; the value before.
     fn set(&self, bits: usize) -> usize;
     fn clear(&self, bits: usize);
 }
 
-/// How a primitive is shared: [`Local`] or [`Threaded`]. It is implemented in this crate only.
+/// The flavour of a primitive: [`Local`] or [`Threaded`]. The trait is sealed.
 pub trait Flavor: sealed::Sealed + Sized + 'static {
     /// Whether others are at work while a future is polled.
     #[doc(hidden)]
@@ -52,15 +52,15 @@ pub trait Flavor: sealed::Sealed + Sized + 'static {
 
     #[doc(hidden)]
     fn cell<T>(value: T) -> Self::Cell<T>;
-    /// Calls `f` with the value, which nobody else uses meanwhile. `f` calls no code of the user.
+    /// Calls `f` with exclusive access to the value. `f` calls no user code.
     #[doc(hidden)]
     fn with<T, U>(cell: &Self::Cell<T>, f: impl FnOnce(&mut T) -> U) -> U;
     #[doc(hidden)]
     fn rc<T>(value: T) -> Self::Rc<T>;
-    /// The value, if nobody else has a share of it.
+    /// Returns the value, if this is the only reference to it.
     #[doc(hidden)]
     fn unique<T>(rc: &mut Self::Rc<T>) -> Option<&mut T>;
-    /// May be code of the user, as is the drop of a waiter: not under the lock.
+    /// May be user code, as is the drop of a waiter: not under the lock.
     #[doc(hidden)]
     fn waiter(cx: &Context<'_>) -> Self::Waiter;
     #[doc(hidden)]
@@ -125,15 +125,15 @@ impl Word for AtomicUsize {
     }
 }
 
-/// Between the tasks of one loop: no atomics; the primitive does not leave its thread.
+/// The flavour for the tasks of one loop: no atomics; the primitive does not leave its thread.
 #[derive(Clone, Copy, Debug)]
 pub enum Local {}
 
-/// Between threads, and between loops of any kind.
+/// The flavour for any threads and loops.
 #[derive(Clone, Copy, Debug)]
 pub enum Threaded {}
 
-/// Who waits on this thread.
+/// A waiter on this thread.
 #[derive(Debug)]
 pub struct LocalWaiter(Waiter);
 

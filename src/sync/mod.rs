@@ -1,16 +1,16 @@
-//! What tasks meet at: locks, events, channels and queues, with asyncio's behaviour.
+//! Synchronization primitives with asyncio's behaviour: locks, events, channels and queues.
 //!
-//! Each comes in two flavours that behave alike. Those of this module are *local*: for the tasks of one loop, without
-//! atomics, and they do not leave their thread. Those of [`shared`] cross threads. [`base`] has what both are: the types
-//! that they are names of, with their methods and their futures.
+//! Each primitive comes in two flavours that behave alike. Those of this module are *local*: they serve the tasks of
+//! one loop, use no atomics, and stay on their thread. Those of [`shared`] work across threads. Both are type aliases;
+//! the generic types, with their methods and futures, are in [`base`].
 //!
-//! All are fair: who waited first is served first, and nobody overtakes. A future of theirs can be dropped at any
-//! time, also after it was served and before it was polled again: no permit and no item is lost by it, and the next in
-//! the queue gets what it leaves. (One that is forgotten keeps its place.)
+//! All are fair: waiters are served in order of arrival, and no newcomer overtakes a waiter. Their futures can be
+//! dropped at any time, also after they were served and before they were polled again: no permit and no item is lost,
+//! and the next waiter gets it. (A future that is forgotten keeps its place in the queue.)
 //!
-//! `?` turns their errors into an [`io::Error`](std::io::Error): of kind `BrokenPipe` where nothing can be sent, put or
-//! acquired any more, `UnexpectedEof` where nothing will be received, `WouldBlock` where only now there is no place or no
-//! value.
+//! `?` turns their errors into an [`io::Error`](std::io::Error). Its kind is `BrokenPipe` if nothing can be sent, put
+//! or acquired any more, `UnexpectedEof` if nothing more will be received, and `WouldBlock` if there is no room or no
+//! value at the moment.
 //!
 //! ```
 //! async fn first(mut lines: proactor::sync::mpsc::Receiver<String>) -> std::io::Result<String> {
@@ -27,7 +27,7 @@
 //! });
 //! ```
 //!
-//! What is local does not compile on another thread:
+//! A local primitive cannot move to another thread; that does not compile:
 //!
 //! ```compile_fail,E0277
 //! fn must_be_send<T: Send>() {}
@@ -43,18 +43,18 @@
 //! | `oneshot.rs` | a channel for one value |
 //! | `mpsc/` | channels from many senders to one receiver |
 //! | `broadcast.rs` | a channel whose every receiver gets every value |
-//! | `watch.rs` | a value that changes, and those who watch it |
+//! | `watch.rs` | a value that changes, and its watchers |
 //! | `queue/` | asyncio's queues |
 //! | `channel_error.rs` | the errors that channels share |
-//! | `shared/` | the names of all these between threads |
+//! | `shared/` | the names of the flavour that works across threads |
 //! | `blocking.rs` | waiting on a plain thread |
 //! | `waiting.rs` | how a future waits: look, and look again with a waiter |
 //! | `flavor.rs` | local and threaded: how a state is shared, and what wakes a waiter |
-//! | `waiters.rs` | the queue of those who wait |
-//! | `waking.rs` | those who are woken: out of the lock, in order, by the waker that they have now |
+//! | `waiters.rs` | the queue of waiters |
+//! | `waking.rs` | wakes waiters: outside of the lock, in order, by their current waker |
 //! | `permits.rs` | permits and the queue for them: mutex, read-write lock and semaphore in one |
 //! | `mutex.rs`, `rwlock.rs`, `semaphore.rs` | the three |
-//! | `owned.rs` | their guards and permits over an `Rc` or `Arc` |
+//! | `owned.rs` | their guards and permits that own an `Rc` or `Arc` |
 //! | `event.rs`, `condition.rs`, `barrier.rs` | `Event`, `Condition`, `Barrier` |
 
 mod barrier;
@@ -82,10 +82,9 @@ pub use flavor::{Flavor, Local, Threaded};
 pub use semaphore::{AcquireError, TryAcquireError};
 
 pub mod base {
-    //! The primitives, generically over their flavour: [`Local`](super::Local) or [`Threaded`](super::Threaded).
+    //! The primitives, generic over their flavour: [`Local`](super::Local) or [`Threaded`](super::Threaded).
     //!
-    //! For use they have names in [`sync`](super) and [`sync::shared`](super::shared), by which the flavour need not be
-    //! said.
+    //! [`sync`](super) and [`sync::shared`](super::shared) have an alias of each for one flavour.
     pub use super::barrier::{Barrier, BarrierWait};
     pub use super::condition::{Condition, ConditionWait, WaitFor};
     pub use super::event::{Event, EventWait};
@@ -101,33 +100,33 @@ pub mod base {
 /// The names of one flavour.
 macro_rules! names {
     ($flavor:ty) => {
-        /// A value for one at a time: see [`base::Mutex`].
+        /// A mutual exclusion lock around a value: see [`base::Mutex`].
         pub type Mutex<T> = base::Mutex<$flavor, T>;
-        /// The right to use the value of a [`Mutex`]: see [`base::MutexGuard`].
+        /// A guard that gives access to the value of a [`Mutex`]: see [`base::MutexGuard`].
         pub type MutexGuard<'a, T> = base::MutexGuard<'a, $flavor, T>;
-        /// The same with a share of the mutex: see [`base::OwnedMutexGuard`].
+        /// A mutex guard that owns a reference to its mutex: see [`base::OwnedMutexGuard`].
         pub type OwnedMutexGuard<T> = base::OwnedMutexGuard<$flavor, T>;
-        /// A value for several who read it or one who changes it: see [`base::RwLock`].
+        /// A read-write lock: many readers or one writer. See [`base::RwLock`].
         pub type RwLock<T> = base::RwLock<$flavor, T>;
-        /// The right to read the value of an [`RwLock`]: see [`base::ReadGuard`].
+        /// A guard that gives read access to the value of an [`RwLock`]: see [`base::ReadGuard`].
         pub type ReadGuard<'a, T> = base::ReadGuard<'a, $flavor, T>;
-        /// The right to change the value of an [`RwLock`]: see [`base::WriteGuard`].
+        /// A guard that gives write access to the value of an [`RwLock`]: see [`base::WriteGuard`].
         pub type WriteGuard<'a, T> = base::WriteGuard<'a, $flavor, T>;
-        /// The right to read with a share of the lock: see [`base::OwnedReadGuard`].
+        /// A read guard that owns a reference to its lock: see [`base::OwnedReadGuard`].
         pub type OwnedReadGuard<T> = base::OwnedReadGuard<$flavor, T>;
-        /// The right to change with a share of the lock: see [`base::OwnedWriteGuard`].
+        /// A write guard that owns a reference to its lock: see [`base::OwnedWriteGuard`].
         pub type OwnedWriteGuard<T> = base::OwnedWriteGuard<$flavor, T>;
-        /// A number of permits: see [`base::Semaphore`].
+        /// A counting semaphore: see [`base::Semaphore`].
         pub type Semaphore = base::Semaphore<$flavor>;
         /// Permits of a [`Semaphore`]: see [`base::Permit`].
         pub type Permit<'a> = base::Permit<'a, $flavor>;
-        /// Permits with a share of the semaphore: see [`base::OwnedPermit`].
+        /// Permits that own a reference to their semaphore: see [`base::OwnedPermit`].
         pub type OwnedPermit = base::OwnedPermit<$flavor>;
-        /// A flag that can be waited for: see [`base::Event`].
+        /// A flag that tasks can wait for: see [`base::Event`].
         pub type Event = base::Event<$flavor>;
-        /// Tells those who wait with a [`Mutex`] of a change: see [`base::Condition`].
+        /// A condition variable, used with a [`Mutex`]: see [`base::Condition`].
         pub type Condition = base::Condition<$flavor>;
-        /// Where several wait for each other: see [`base::Barrier`].
+        /// A point at which several tasks wait for each other: see [`base::Barrier`].
         pub type Barrier = base::Barrier<$flavor>;
     };
 }
@@ -135,7 +134,7 @@ macro_rules! names {
 names!(Local);
 
 pub mod shared {
-    //! The same between threads: each is `Send` and `Sync` where what it holds allows it.
+    //! The same primitives across threads: each is `Send` and `Sync` if the values in it allow it.
     use super::{Threaded, base};
 
     names!(Threaded);

@@ -1,6 +1,6 @@
-//! `Mutex`: a value for one at a time. One permit is the right to it.
+//! `Mutex`: mutual exclusion around a value. The holder of its one permit may access the value.
 //!
-//! The queue and the fast path are those of `permits.rs`; here is only what ties the permit to the value.
+//! The queue and the fast path are those of `permits.rs`; this file only ties the permit to the value.
 
 use std::fmt;
 use std::future::Future;
@@ -12,14 +12,14 @@ use super::flavor::Flavor;
 use super::permits::{Acquiring, Permits};
 use crate::sys::lock_cell::{Exclusive, LockCell};
 
-/// A value that is used by one at a time, first come, first served; asyncio's `Lock`, with the value inside.
+/// A fair mutual exclusion lock around a value; asyncio's `Lock`, with the value inside.
 ///
-/// Unlocking hands the lock to whoever has waited longest, so nobody who comes later takes it first. It is not
-/// poisoned: a panic while it is held releases it, as everything else does that drops the guard, and leaves the value as
-/// it was at that moment.
+/// Unlocking passes the lock to the waiter that has waited longest, so no later caller takes it first. There is no
+/// poisoning: a panic while the lock is held drops the guard, which releases the lock and leaves the value as it was at
+/// that moment.
 ///
 /// The flavours are [`sync::Mutex`](crate::sync::Mutex), for the tasks of one loop, and
-/// [`sync::shared::Mutex`](crate::sync::shared::Mutex), for any thread. Without a wait, the latter costs one atomic
+/// [`sync::shared::Mutex`](crate::sync::shared::Mutex), for any thread. Without contention, the latter costs one atomic
 /// exchange to lock and one to unlock.
 ///
 /// # Examples
@@ -32,7 +32,7 @@ use crate::sys::lock_cell::{Exclusive, LockCell};
 ///     let task = proactor::spawn(async move {
 ///         let mut log = other.lock().await;
 ///         log.push("begins");
-///         proactor::yield_now().await; // nobody comes between
+///         proactor::yield_now().await; // no other task gets the lock here
 ///         log.push("ends");
 ///     });
 ///     proactor::yield_now().await;
@@ -46,27 +46,28 @@ pub struct Mutex<F: Flavor, T: ?Sized> {
 }
 
 impl<F: Flavor, T> Mutex<F, T> {
-    /// One that is not locked.
+    /// Creates an unlocked mutex.
     pub fn new(value: T) -> Self {
         Mutex { permits: Permits::new(1), value: LockCell::new(value) }
     }
 
-    /// The value.
+    /// Returns the value.
     pub fn into_inner(self) -> T {
         self.value.into_inner()
     }
 }
 
 impl<F: Flavor, T: ?Sized> Mutex<F, T> {
-    /// Waits until the lock is free and nobody is before it in the queue.
+    /// Locks the mutex. Waits while it is locked, behind all earlier waiters.
     ///
     /// # Cancellation
-    /// Dropping the future gives up its place in the queue; if it had been given the lock, the next one gets it.
+    /// Dropping the future gives up its place in the queue. If it had already been given the lock, the next waiter gets
+    /// it.
     pub fn lock(&self) -> Lock<'_, F, T> {
         Lock { mutex: self, acquiring: Acquiring::new(1) }
     }
 
-    /// Locks it if that needs no wait: nobody has it, and nobody waits for it.
+    /// Locks the mutex if it is unlocked and has no waiters.
     ///
     /// # Examples
     /// ```
@@ -80,7 +81,7 @@ impl<F: Flavor, T: ?Sized> Mutex<F, T> {
         self.permits.try_acquire(1).is_ok().then(|| self.guard())
     }
 
-    /// For who has just got the permit.
+    /// Creates the guard. The caller must hold the permit.
     #[inline]
     fn guard(&self) -> MutexGuard<'_, F, T> {
         // SAFETY: the permit is the only one, and the guard gives it back after its last use of the value, which
@@ -96,12 +97,12 @@ impl<F: Flavor, T: ?Sized> Mutex<F, T> {
         unsafe { self.value.exclusive() }
     }
 
-    /// Whether somebody has it, or has been given it and does not know yet.
+    /// Whether the mutex is locked, or was passed to a waiter that has not run since.
     pub fn is_locked(&self) -> bool {
         self.permits.available() == 0
     }
 
-    /// The value, which nobody else can be using.
+    /// Returns a mutable reference to the value, without locking: `&mut self` proves that there is no guard.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }
@@ -142,7 +143,7 @@ impl<'a, F: Flavor, T: ?Sized> Future for Lock<'a, F, T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mutex = self.mutex;
         let result = ready!(mutex.permits.poll_acquire(&mut self.acquiring, cx));
-        debug_assert!(result.is_ok(), "nobody closes it");
+        debug_assert!(result.is_ok(), "a mutex is never closed");
         Poll::Ready(mutex.guard())
     }
 }
@@ -160,7 +161,7 @@ impl<F: Flavor, T: ?Sized> fmt::Debug for Lock<'_, F, T> {
     }
 }
 
-/// The right to use the value of a [`Mutex`]; dropping it unlocks.
+/// A guard that gives access to the value of a [`Mutex`]; dropping it unlocks the mutex.
 ///
 /// # Examples
 /// ```

@@ -1,4 +1,4 @@
-//! A channel for one value: from one who gives it to one who awaits it.
+//! A channel that carries one value from a sender to a receiver.
 //!
 //! ```
 //! use proactor::sync::oneshot;
@@ -22,7 +22,7 @@ use super::flavor::{Flavor, Local, Threaded};
 use super::waiting::{let_go, poll_slot, wake};
 use crate::sys::guarded::in_drop;
 
-/// A channel for one value.
+/// Creates a channel for one value.
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     pair::<T, Local>()
 }
@@ -37,13 +37,13 @@ type Shared<T, F> = <F as Flavor>::Rc<<F as Flavor>::Cell<State<T, F>>>;
 
 struct State<T, F: Flavor> {
     value: Option<T>,
-    /// The sender has sent or gone: nothing more comes.
+    /// The sender has sent or was dropped: no more values come.
     sent: bool,
-    /// The receiver has gone or closed the channel: nothing more is taken.
+    /// The receiver was dropped or closed the channel: no more values are accepted.
     closed: bool,
-    /// Who waits for the value.
+    /// The waiter for the value.
     receiver: Option<F::Waiter>,
-    /// Who waits for the receiver to go.
+    /// The waiter for the end of the receiver.
     sender: Option<F::Waiter>,
 }
 
@@ -57,7 +57,7 @@ impl<T, F: Flavor> State<T, F> {
     }
 }
 
-/// Gives the value. Dropping it tells the receiver that none comes.
+/// Sends the value. Dropping it ends the receiver's wait with [`RecvError`].
 ///
 /// # Examples
 /// ```
@@ -66,12 +66,12 @@ impl<T, F: Flavor> State<T, F> {
 /// proactor::run(async {
 ///     let (mut sender, receiver) = oneshot::channel();
 ///     proactor::spawn(async move { drop(receiver) });
-///     sender.closed().await; // nobody wants the answer any more
+///     sender.closed().await; // the answer is no longer needed
 ///     assert_eq!(sender.send("answer"), Err("answer"));
 /// });
 /// ```
 pub struct Sender<T, F: Flavor = Local> {
-    /// Until it has sent.
+    /// `None` once it has sent.
     state: Option<Shared<T, F>>,
 }
 
@@ -80,10 +80,10 @@ impl<T, F: Flavor> Sender<T, F> {
         self.state.as_deref().expect("it has not sent yet")
     }
 
-    /// Gives the value; it does not wait.
+    /// Sends the value, without waiting.
     ///
     /// # Errors
-    /// With the value when the receiver has gone or closed the channel.
+    /// The value, if the receiver was dropped or has closed the channel.
     pub fn send(mut self, value: T) -> Result<(), T> {
         let state = self.state.take().expect("it has not sent yet");
         let (receiver, sender) = F::with(&state, |state| {
@@ -99,15 +99,17 @@ impl<T, F: Flavor> Sender<T, F> {
         Ok(())
     }
 
-    /// Waits until the receiver goes or closes the channel.
+    /// Waits until the receiver is dropped or closes the channel.
     ///
     /// # Cancellation
-    /// Nothing is lost.
+    /// Dropping the future only ends the wait.
     pub fn closed(&mut self) -> Closed<'_, T, F> {
         Closed { sender: self }
     }
 
-    /// [`closed`](Self::closed) for those who write futures by hand. The task that asked last is woken.
+    /// Polls for the end of the receiver: [`closed`](Self::closed) for futures written by hand.
+    ///
+    /// Only the task of the last call is woken.
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         poll_slot::<F, _, _>(
             self.state(),
@@ -119,7 +121,7 @@ impl<T, F: Flavor> Sender<T, F> {
         )
     }
 
-    /// Whether the receiver has gone or closed the channel.
+    /// Whether the receiver was dropped or has closed the channel.
     pub fn is_closed(&self) -> bool {
         F::with(self.state(), |state| state.closed)
     }
@@ -163,13 +165,13 @@ impl<T, F: Flavor> fmt::Debug for Closed<'_, T, F> {
     }
 }
 
-/// The future of the value.
+/// Receives the value: a future that resolves to it.
 ///
-/// It ends with [`RecvError`] when the sender was dropped without having sent, when the channel was closed before a value
-/// came, and when it is awaited again after it gave the value.
+/// It fails with [`RecvError`] if the sender was dropped without sending, if the channel was closed before a value
+/// came, or if it is awaited again after it returned the value.
 ///
 /// # Cancellation
-/// It is the receiver itself that would be dropped; await `&mut receiver` to keep it.
+/// Dropping the future drops the receiver; await `&mut receiver` to keep it.
 ///
 /// # Examples
 /// ```
@@ -183,14 +185,14 @@ impl<T, F: Flavor> fmt::Debug for Closed<'_, T, F> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Receiver<T, F: Flavor = Local> {
     state: Shared<T, F>,
-    /// It has the value: the sender has gone, and has taken all who waited along.
+    /// It has the value: the sender is gone, and no waiter is left.
     received: bool,
 }
 
 impl<T, F: Flavor> Unpin for Receiver<T, F> {}
 
 impl<T, F: Flavor> Receiver<T, F> {
-    /// Takes the value if it has come.
+    /// Takes the value if it was sent.
     ///
     /// # Errors
     /// [`TryRecvError`].
@@ -200,7 +202,7 @@ impl<T, F: Flavor> Receiver<T, F> {
         look
     }
 
-    /// Refuses what has not been sent yet; what has can still be received.
+    /// Closes the channel: a value that was not sent yet is refused. A value that was sent can still be received.
     pub fn close(&mut self) {
         // Who polled the receiver may be another than who closes it.
         let (sender, receiver) = F::with(&self.state, |state| {
@@ -213,13 +215,13 @@ impl<T, F: Flavor> Receiver<T, F> {
 }
 
 impl<T> Receiver<T, Threaded> {
-    /// Receives on a plain thread, which sleeps until the value comes.
+    /// Receives the value on a plain thread, which blocks until the value comes.
     ///
     /// # Errors
-    /// [`RecvError`] when none comes.
+    /// [`RecvError`] if the sender is dropped without sending, or the channel was closed.
     ///
     /// # Panics
-    /// On the thread of a running loop, which would stand still.
+    /// On the thread of a running loop, because it would block the loop.
     #[track_caller]
     pub fn blocking_recv(self) -> Result<T, RecvError> {
         no_loop_here("Receiver::blocking_recv", "receiver");

@@ -1,7 +1,7 @@
-//! Guards and permits that hold a share of their lock instead of borrowing it, for what has to outlive the frame that
-//! has the lock: a permit that travels with a connection, a guard in a struct.
+//! Guards and permits that own a reference to their lock instead of borrowing it. They can outlive the frame that has
+//! the lock: a permit that moves with a connection, a guard in a struct.
 //!
-//! Each is what its borrowing relative is, over an `Rc` of a local lock or an `Arc` of a shared one.
+//! Each corresponds to a borrowing guard, with an `Rc` of a local lock or an `Arc` of a shared one.
 
 use std::convert::identity;
 use std::fmt;
@@ -20,11 +20,11 @@ use super::semaphore::{AcquireError, Semaphore, TryAcquireError};
 use crate::sys::lock_cell::{Exclusive, Shared};
 use crate::sys::sync;
 
-/// The methods, once for `Rc` and once for `Arc`; `kept` makes of it the share that the guards keep.
+/// The methods, once for `Rc` and once for `Arc`; `kept` turns it into the reference that the guards keep.
 macro_rules! on_shares {
     ($flavor:ident, $share:ident, $kept:path) => {
         impl<T> Mutex<$flavor, T> {
-            /// As [`lock`](Self::lock), with a guard that holds a share of the mutex.
+            /// Like [`lock`](Self::lock), with a guard that owns a reference to the mutex.
             ///
             /// # Cancellation
             /// As for [`lock`](Self::lock).
@@ -32,14 +32,14 @@ macro_rules! on_shares {
                 LockOwned { mutex: $kept(self), acquiring: Acquiring::new(1) }
             }
 
-            /// As [`try_lock`](Self::try_lock), with a guard that holds a share of the mutex.
+            /// Like [`try_lock`](Self::try_lock), with a guard that owns a reference to the mutex.
             pub fn try_lock_owned(self: $share<Self>) -> Option<OwnedMutexGuard<$flavor, T>> {
                 self.permits.try_acquire(1).is_ok().then(|| OwnedMutexGuard::new($kept(self)))
             }
         }
 
         impl<T> RwLock<$flavor, T> {
-            /// As [`read`](Self::read), with a guard that holds a share of the lock.
+            /// Like [`read`](Self::read), with a guard that owns a reference to the lock.
             ///
             /// # Cancellation
             /// As for [`read`](Self::read).
@@ -47,7 +47,7 @@ macro_rules! on_shares {
                 ReadOwned { lock: $kept(self), acquiring: Acquiring::new(1) }
             }
 
-            /// As [`write`](Self::write), with a guard that holds a share of the lock.
+            /// Like [`write`](Self::write), with a guard that owns a reference to the lock.
             ///
             /// # Cancellation
             /// As for [`read`](Self::read).
@@ -57,10 +57,10 @@ macro_rules! on_shares {
         }
 
         impl Semaphore<$flavor> {
-            /// As [`acquire`](Self::acquire), with a permit that holds a share of the semaphore.
+            /// Like [`acquire`](Self::acquire), with a permit that owns a reference to the semaphore.
             ///
             /// # Errors
-            /// [`AcquireError`] once it is closed.
+            /// [`AcquireError`] once the semaphore is closed.
             ///
             /// # Cancellation
             /// As for [`acquire`](Self::acquire).
@@ -68,10 +68,10 @@ macro_rules! on_shares {
                 self.acquire_many_owned(1)
             }
 
-            /// As [`acquire_many`](Self::acquire_many), with a permit that holds a share of the semaphore.
+            /// Like [`acquire_many`](Self::acquire_many), with a permit that owns a reference to the semaphore.
             ///
             /// # Errors
-            /// [`AcquireError`] once it is closed.
+            /// [`AcquireError`] once the semaphore is closed.
             ///
             /// # Cancellation
             /// As for [`acquire`](Self::acquire).
@@ -79,7 +79,7 @@ macro_rules! on_shares {
                 AcquireOwned { semaphore: $kept(self), acquiring: Acquiring::new(count) }
             }
 
-            /// As [`try_acquire`](Self::try_acquire), with a permit that holds a share of the semaphore.
+            /// Like [`try_acquire`](Self::try_acquire), with a permit that owns a reference to the semaphore.
             ///
             /// # Errors
             /// As for [`try_acquire`](Self::try_acquire).
@@ -109,7 +109,7 @@ impl<F: Flavor, T> Future for LockOwned<F, T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let result = ready!(this.mutex.permits.poll_acquire(&mut this.acquiring, cx));
-        debug_assert!(result.is_ok(), "nobody closes it");
+        debug_assert!(result.is_ok(), "this lock is never closed");
         Poll::Ready(OwnedMutexGuard::new(this.mutex.clone()))
     }
 }
@@ -120,7 +120,7 @@ impl<F: Flavor, T> Drop for LockOwned<F, T> {
     }
 }
 
-/// The right to use the value of a [`Mutex`], with a share of that; dropping it unlocks.
+/// A guard of a [`Mutex`] that owns a reference to the mutex; dropping it unlocks the mutex.
 ///
 /// # Examples
 /// ```
@@ -141,7 +141,7 @@ pub struct OwnedMutexGuard<F: Flavor, T> {
 }
 
 impl<F: Flavor, T> OwnedMutexGuard<F, T> {
-    /// For who has just got the permit.
+    /// Creates the guard. The caller must hold the permit.
     fn new(mutex: F::Rc<Mutex<F, T>>) -> Self {
         // SAFETY: the permit is the only one. The guard gives it back when it is dropped, until when its share
         // keeps the mutex in its place.
@@ -171,7 +171,7 @@ impl<F: Flavor, T> Future for ReadOwned<F, T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let result = ready!(this.lock.permits.poll_acquire(&mut this.acquiring, cx));
-        debug_assert!(result.is_ok(), "nobody closes it");
+        debug_assert!(result.is_ok(), "this lock is never closed");
         Poll::Ready(OwnedReadGuard::new(this.lock.clone()))
     }
 }
@@ -182,7 +182,7 @@ impl<F: Flavor, T> Drop for ReadOwned<F, T> {
     }
 }
 
-/// The right to read the value of an [`RwLock`], with a share of that; dropping it gives it back.
+/// A read guard of an [`RwLock`] that owns a reference to the lock; dropping it releases the lock.
 ///
 /// # Examples
 /// ```
@@ -190,17 +190,17 @@ impl<F: Flavor, T> Drop for ReadOwned<F, T> {
 /// use std::rc::Rc;
 /// proactor::run(async {
 ///     let guard: OwnedReadGuard<i32> = Rc::new(RwLock::new(1)).read_owned().await;
-///     assert_eq!(*guard, 1); // it alone keeps the lock
+///     assert_eq!(*guard, 1); // the guard keeps the lock alive
 /// });
 /// ```
-#[must_use = "the lock is given back when the guard is dropped"]
+#[must_use = "the lock is released when the guard is dropped"]
 pub struct OwnedReadGuard<F: Flavor, T> {
     value: Shared<T>,
     lock: F::Rc<RwLock<F, T>>,
 }
 
 impl<F: Flavor, T> OwnedReadGuard<F, T> {
-    /// For who has one permit.
+    /// Creates the guard. The caller must hold one permit.
     fn new(lock: F::Rc<RwLock<F, T>>) -> Self {
         // SAFETY: who writes has all permits. The guard gives this one back when it is dropped, until when its
         // share keeps the lock in its place.
@@ -230,7 +230,7 @@ impl<F: Flavor, T> Future for WriteOwned<F, T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let result = ready!(this.lock.permits.poll_acquire(&mut this.acquiring, cx));
-        debug_assert!(result.is_ok(), "nobody closes it");
+        debug_assert!(result.is_ok(), "this lock is never closed");
         Poll::Ready(OwnedWriteGuard::new(this.lock.clone()))
     }
 }
@@ -241,7 +241,7 @@ impl<F: Flavor, T> Drop for WriteOwned<F, T> {
     }
 }
 
-/// The right to change the value of an [`RwLock`], with a share of that; dropping it gives it back.
+/// A write guard of an [`RwLock`] that owns a reference to the lock; dropping it releases the lock.
 ///
 /// # Examples
 /// ```
@@ -250,18 +250,18 @@ impl<F: Flavor, T> Drop for WriteOwned<F, T> {
 /// proactor::run(async {
 ///     let lock = Arc::new(RwLock::new(1));
 ///     let mut guard: OwnedWriteGuard<i32> = lock.clone().write_owned().await;
-///     std::thread::spawn(move || *guard = 2).join().unwrap(); // unlocked over there
+///     std::thread::spawn(move || *guard = 2).join().unwrap(); // that thread releases the lock
 ///     assert_eq!(*lock.read().await, 2);
 /// });
 /// ```
-#[must_use = "the lock is given back when the guard is dropped"]
+#[must_use = "the lock is released when the guard is dropped"]
 pub struct OwnedWriteGuard<F: Flavor, T> {
     value: Exclusive<T>,
     lock: F::Rc<RwLock<F, T>>,
 }
 
 impl<F: Flavor, T> OwnedWriteGuard<F, T> {
-    /// For who has just got all permits.
+    /// Creates the guard. The caller must hold all permits.
     fn new(lock: F::Rc<RwLock<F, T>>) -> Self {
         // SAFETY: nobody else has a permit. The guard gives them back when it is dropped, until when its share
         // keeps the lock in its place.
@@ -302,7 +302,7 @@ impl<F: Flavor> Drop for AcquireOwned<F> {
     }
 }
 
-/// One or several permits of a [`Semaphore`], with a share of that; dropping it gives them back.
+/// One or several permits of a [`Semaphore`], with a reference to it; dropping it releases them.
 ///
 /// # Examples
 /// ```
@@ -312,23 +312,23 @@ impl<F: Flavor> Drop for AcquireOwned<F> {
 ///     let connections = Rc::new(Semaphore::new(100));
 ///     let permit = connections.clone().acquire_owned().await.unwrap();
 ///     proactor::spawn(async move {
-///         let _permit = permit; // given back when the connection ends
+///         let _permit = permit; // released when the connection ends
 ///     });
 /// });
 /// ```
-#[must_use = "the permit is given back when it is dropped"]
+#[must_use = "the permit is released when it is dropped"]
 pub struct OwnedPermit<F: Flavor> {
     semaphore: F::Rc<Semaphore<F>>,
     count: usize,
 }
 
 impl<F: Flavor> OwnedPermit<F> {
-    /// How many it stands for.
+    /// Number of permits that this value holds.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// Keeps them for good: the semaphore has so many less, until some are [added](Semaphore::add_permits).
+    /// Removes these permits from the semaphore, until new ones are [added](Semaphore::add_permits).
     pub fn forget(mut self) {
         self.semaphore.forget(self.count);
         self.count = 0;
@@ -341,7 +341,7 @@ impl<F: Flavor> Drop for OwnedPermit<F> {
     }
 }
 
-/// A guard is its value for whoever looks.
+/// A guard dereferences to its value.
 macro_rules! derefs {
     ($($guard:ident)*) => {$(
         impl<F: Flavor, T> Deref for $guard<F, T> {

@@ -1,17 +1,17 @@
 //! A number of permits and the queue for them: what a mutex, a read-write lock and a semaphore have in common.
 //!
 //! It does not know what the permits are for. Without a wait, taking permits is one exchange of a word, and so is
-//! giving them back; the queue, and the lock around it, are touched only by who waits and by who serves those.
+//! giving them back. Only a task that waits or serves waiters touches the queue and the lock around it.
 //!
-//! The word holds the free permits and two flags. As long as a waiter is queued ([`QUEUED`]), free permits are meant for the
-//! front of the queue: the word is changed under the lock alone, no newcomer takes any, and a release serves
-//! the queue. A newcomer that finds none free sets that flag under the lock, by an exchange that fails if permits were given
-//! back meanwhile; so none is overlooked. A served waiter is taken out of the queue with the permits in hand, before it
-//! knows: if it is dropped then, it gives them back.
+//! The word holds the free permits and two flags. As long as a waiter is queued ([`QUEUED`]), free permits are meant
+//! for the front of the queue: the word is changed under the lock alone, no newcomer takes any, and a release serves
+//! the queue. A newcomer that finds none free sets that flag under the lock, by an exchange that fails if permits were
+//! given back meanwhile; so none is overlooked. A served waiter is taken out of the queue with the permits in hand,
+//! before it knows: if it is dropped then, it gives them back.
 //!
-//! The flag stays until each served waiter has been polled: the line counts those that have not. A newcomer queues behind
-//! them even where enough permits are free. It is served and woken at once then, so it runs after them, and waits for no
-//! other thread.
+//! The flag stays until each served waiter has been polled: the line counts those that have not. A newcomer queues
+//! behind them even where enough permits are free. It is served and woken at once then, so it runs after them, and
+//! waits for no other thread.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -23,7 +23,7 @@ use super::waiting::let_go;
 use super::waking::{Line, Woken, still_waits, waking};
 use crate::sys::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-/// Nobody gets a permit any more.
+/// Closed: no permit can be acquired any more.
 const CLOSED: usize = 1;
 /// A waiter is in the queue, or was served and has not been polled since; and it is not closed.
 const QUEUED: usize = 2;
@@ -33,10 +33,10 @@ const ONE: usize = 4;
 /// So many permits can be free at once.
 pub(crate) const MAX_PERMITS: usize = usize::MAX / ONE;
 
-/// Why there was no permit.
+/// Reason a permit was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// There are too few, or they are meant for somebody else.
+    /// Too few are free, or the free ones are reserved for waiters.
     Busy,
     Closed,
 }
@@ -53,7 +53,8 @@ struct Waiting<F: Flavor> {
     waiter: Option<F::Waiter>,
 }
 
-/// A wait for permits, from its beginning to its end. Who drops one that isn't over calls [`Permits::cancel`].
+/// A wait for permits, from its beginning to its end. Its owner calls [`Permits::cancel`] before it drops one that has
+/// not ended.
 #[derive(Debug)]
 pub(crate) struct Acquiring {
     count: usize,
@@ -103,7 +104,7 @@ impl<F: Flavor> Permits<F> {
         taken.map_err(|word| if word & CLOSED == 0 { Refused::Busy } else { Refused::Closed })
     }
 
-    /// Gives permits back, to those who wait first of all.
+    /// Gives permits back; waiters get them first.
     #[inline]
     pub(crate) fn release(&self, count: usize) {
         let given = self.word.update(Release, |word| (word & QUEUED == 0).then_some(word + count * ONE));
@@ -126,7 +127,7 @@ impl<F: Flavor> Permits<F> {
         debug_assert!(changed.is_ok());
     }
 
-    /// Gives free permits to the queue, as far as they suffice for whoever is at its front.
+    /// Gives free permits to the queue, as far as they suffice for the waiter at its front.
     fn serve(&self, line: &mut Line<F, Waiting<F>, usize>, woken: &mut Woken<F>) {
         loop {
             let word = self.word.load(Relaxed);
@@ -158,7 +159,7 @@ impl<F: Flavor> Permits<F> {
     /// Takes the permits, or waits for its turn; `Err` once they are closed.
     ///
     /// # Panics
-    /// If it has given its result.
+    /// If it is polled after its result.
     #[inline]
     pub(crate) fn poll_acquire(
         &self,
@@ -271,14 +272,14 @@ impl<F: Flavor> fmt::Debug for Permits<F> {
     }
 }
 
-/// Permits that are somebody's; dropping it gives them back.
+/// Acquired permits; dropping it gives them back.
 pub(crate) struct Held<'a, F: Flavor> {
     permits: &'a Permits<F>,
     count: usize,
 }
 
 impl<'a, F: Flavor> Held<'a, F> {
-    /// For who has acquired so many.
+    /// Creates the guard. The caller must hold `count` permits.
     #[inline]
     pub(crate) fn new(permits: &'a Permits<F>, count: usize) -> Self {
         Held { permits, count }

@@ -1,7 +1,7 @@
-//! `RwLock`: a value for several who read it, or for one who changes it. Who reads has one permit, who writes all.
+//! `RwLock`: a value for many readers or one writer. A reader holds one permit, a writer all of them.
 //!
-//! The queue and the fast path are those of `permits.rs`, its fairness with them: a writer at the front of the queue
-//! lets no reader by.
+//! The queue, the fast path and the fairness are those of `permits.rs`: no reader overtakes a writer at the front of
+//! the queue.
 
 use std::fmt;
 use std::future::Future;
@@ -16,11 +16,11 @@ use crate::sys::lock_cell::{Exclusive, LockCell, Shared};
 /// So many may read at once; all of the permits are needed to write.
 pub(super) const ALL: usize = MAX_PERMITS;
 
-/// A value that several read at once or one changes, first come, first served.
+/// A fair read-write lock: many readers or one writer at a time.
 ///
-/// Readers and writers stand in one queue, so neither can starve the other: a reader who comes after a writer waits for
-/// it. So a task that reads already and reads again may wait for a writer that waits for itself; it is better not done.
-/// A panic while it is held releases it, without poison.
+/// Readers and writers wait in one queue, so neither can starve the other: a reader that arrives after a writer waits
+/// for it. Do not read again in a task that holds a read guard: if a writer arrived in between, both wait for each
+/// other forever. A panic while the lock is held releases it; there is no poisoning.
 ///
 /// The flavours are [`sync::RwLock`](crate::sync::RwLock), for the tasks of one loop, and
 /// [`sync::shared::RwLock`](crate::sync::shared::RwLock), for any thread.
@@ -45,27 +45,28 @@ pub struct RwLock<F: Flavor, T: ?Sized> {
 }
 
 impl<F: Flavor, T> RwLock<F, T> {
-    /// One that nobody has.
+    /// Creates an unlocked lock.
     pub fn new(value: T) -> Self {
         RwLock { permits: Permits::new(ALL), value: LockCell::new(value) }
     }
 
-    /// The value.
+    /// Returns the value.
     pub fn into_inner(self) -> T {
         self.value.into_inner()
     }
 }
 
 impl<F: Flavor, T: ?Sized> RwLock<F, T> {
-    /// Waits until nobody writes and nobody is before it in the queue.
+    /// Locks for reading. Waits while a writer holds the lock, behind all earlier waiters.
     ///
     /// # Cancellation
-    /// Dropping the future gives up its place in the queue; if it had been given the lock, it gives it back.
+    /// Dropping the future gives up its place in the queue. If it had already been given the lock, it releases the
+    /// lock.
     pub fn read(&self) -> Read<'_, F, T> {
         Read { lock: self, acquiring: Acquiring::new(1) }
     }
 
-    /// Waits until nobody reads or writes and nobody is before it in the queue.
+    /// Locks for writing. Waits while readers or a writer hold the lock, behind all earlier waiters.
     ///
     /// # Cancellation
     /// As for [`read`](Self::read).
@@ -73,17 +74,17 @@ impl<F: Flavor, T: ?Sized> RwLock<F, T> {
         Write { lock: self, acquiring: Acquiring::new(ALL) }
     }
 
-    /// The right to read, if that needs no wait: nobody writes, and nobody waits.
+    /// Locks for reading if there is no writer and no waiter.
     pub fn try_read(&self) -> Option<ReadGuard<'_, F, T>> {
         self.permits.try_acquire(1).is_ok().then(|| self.read_guard(Held::new(&self.permits, 1)))
     }
 
-    /// The right to write, if that needs no wait: nobody reads or writes, and nobody waits.
+    /// Locks for writing if there is no reader, no writer and no waiter.
     pub fn try_write(&self) -> Option<WriteGuard<'_, F, T>> {
         self.permits.try_acquire(ALL).is_ok().then(|| self.write_guard())
     }
 
-    /// For who has one permit.
+    /// Creates the guard. The caller must hold one permit.
     #[inline]
     fn read_guard<'a>(&'a self, held: Held<'a, F>) -> ReadGuard<'a, F, T> {
         // SAFETY: who writes has all permits, so nobody does until the guard gives this one back, after its last use of
@@ -91,7 +92,7 @@ impl<F: Flavor, T: ?Sized> RwLock<F, T> {
         ReadGuard { value: unsafe { self.shared() }, _held: held }
     }
 
-    /// For who has just got all permits.
+    /// Creates the guard. The caller must hold all permits.
     #[inline]
     fn write_guard(&self) -> WriteGuard<'_, F, T> {
         // SAFETY: nobody else has a permit until the guard gives them back, after its last use of the value, which
@@ -115,7 +116,7 @@ impl<F: Flavor, T: ?Sized> RwLock<F, T> {
         unsafe { self.value.exclusive() }
     }
 
-    /// The value, which nobody else can be using.
+    /// Returns a mutable reference to the value, without locking: `&mut self` proves that there is no guard.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }
@@ -156,7 +157,7 @@ impl<'a, F: Flavor, T: ?Sized> Future for Read<'a, F, T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let lock = self.lock;
         let result = ready!(lock.permits.poll_acquire(&mut self.acquiring, cx));
-        debug_assert!(result.is_ok(), "nobody closes it");
+        debug_assert!(result.is_ok(), "a read-write lock is never closed");
         Poll::Ready(lock.read_guard(Held::new(&lock.permits, 1)))
     }
 }
@@ -182,7 +183,7 @@ impl<'a, F: Flavor, T: ?Sized> Future for Write<'a, F, T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let lock = self.lock;
         let result = ready!(lock.permits.poll_acquire(&mut self.acquiring, cx));
-        debug_assert!(result.is_ok(), "nobody closes it");
+        debug_assert!(result.is_ok(), "a read-write lock is never closed");
         Poll::Ready(lock.write_guard())
     }
 }
@@ -194,7 +195,7 @@ impl<F: Flavor, T: ?Sized> Drop for Write<'_, F, T> {
     }
 }
 
-/// The right to read the value of an [`RwLock`]; dropping it gives it back.
+/// A guard that gives read access to the value of an [`RwLock`]; dropping it releases the lock.
 ///
 /// # Examples
 /// ```
@@ -204,13 +205,13 @@ impl<F: Flavor, T: ?Sized> Drop for Write<'_, F, T> {
 /// assert!(lock.try_read().is_some() && lock.try_write().is_none());
 /// assert_eq!(*guard, 1);
 /// ```
-#[must_use = "the lock is given back when the guard is dropped"]
+#[must_use = "the lock is released when the guard is dropped"]
 pub struct ReadGuard<'a, F: Flavor, T: ?Sized> {
     value: Shared<T>,
     _held: Held<'a, F>, // dropped last
 }
 
-/// The right to change the value of an [`RwLock`]; dropping it gives it back.
+/// A guard that gives write access to the value of an [`RwLock`]; dropping it releases the lock.
 ///
 /// # Examples
 /// ```
@@ -220,7 +221,7 @@ pub struct ReadGuard<'a, F: Flavor, T: ?Sized> {
 /// *guard += 1;
 /// assert!(lock.try_read().is_none());
 /// ```
-#[must_use = "the lock is given back when the guard is dropped"]
+#[must_use = "the lock is released when the guard is dropped"]
 pub struct WriteGuard<'a, F: Flavor, T: ?Sized> {
     value: Exclusive<T>,
     held: Held<'a, F>, // dropped after the value
@@ -228,7 +229,9 @@ pub struct WriteGuard<'a, F: Flavor, T: ?Sized> {
 }
 
 impl<'a, F: Flavor, T: ?Sized> WriteGuard<'a, F, T> {
-    /// Goes on as a reader. Nobody writes in between; who waits to read does so from now on, unless a writer is before.
+    /// Turns the write guard into a read guard; no writer gets the lock in between.
+    ///
+    /// Waiting readers get the lock too, up to the first waiting writer.
     ///
     /// # Examples
     /// ```
@@ -319,7 +322,7 @@ mod tests {
             let mut writer = pin!(lock.write());
             assert!(writer.as_mut().poll(cx).is_pending());
             drop(served);
-            let Poll::Ready(mut value) = writer.as_mut().poll(cx) else { panic!("nobody reads any more") };
+            let Poll::Ready(mut value) = writer.as_mut().poll(cx) else { panic!("all readers are gone") };
             assert!(lock.try_read().is_none(), "a reader beside the writer, after {others} others");
             *value += 1;
             drop(value);

@@ -1,7 +1,7 @@
-//! `Semaphore`: permits to be had and given back, as many as it was made with.
+//! `Semaphore`: a counting semaphore.
 //!
-//! The queue and the fast path are those of `permits.rs`. What is here besides is the count of the permits that exist,
-//! free or not, by which one that is bounded knows that too many are given back.
+//! The queue and the fast path are those of `permits.rs`. This file adds the count of all permits, free or not, by
+//! which a bounded semaphore notices that too many are added.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -14,15 +14,15 @@ use super::flavor::{Flavor, Word};
 use super::permits::{Acquiring, MAX_PERMITS, Permits, Refused};
 use crate::sys::sync::atomic::Ordering::Relaxed;
 
-/// A number of permits, to be had first come, first served; asyncio's `Semaphore` and `BoundedSemaphore`.
+/// A fair counting semaphore; asyncio's `Semaphore` and `BoundedSemaphore`.
 ///
-/// A request for many permits at the front of the queue waits until there are so many; a later request for few waits
-/// behind it. The order holds until a task runs: a request that comes after a release runs after the tasks that this
-/// release has served.
+/// A request for many permits at the front of the queue waits until enough are free; a later request for fewer permits
+/// waits behind it. The order holds until the tasks run: a request that arrives after a release runs after the tasks
+/// that the release has served.
 ///
 /// The flavours are [`sync::Semaphore`](crate::sync::Semaphore), for the tasks of one loop, and
-/// [`sync::shared::Semaphore`](crate::sync::shared::Semaphore), for any thread. Without a wait, the latter costs one
-/// atomic exchange to take a permit and one to give it back.
+/// [`sync::shared::Semaphore`](crate::sync::shared::Semaphore), for any thread. Without contention, the latter costs
+/// one atomic exchange to acquire a permit and one to release it.
 ///
 /// # Examples
 /// ```
@@ -45,7 +45,7 @@ use crate::sys::sync::atomic::Ordering::Relaxed;
 /// ```
 pub struct Semaphore<F: Flavor> {
     pub(super) permits: Permits<F>,
-    /// How many permits there are, those included that somebody has.
+    /// The number of all permits, free and acquired.
     existing: F::Word,
     limit: usize,
 }
@@ -54,28 +54,28 @@ impl<F: Flavor> Semaphore<F> {
     /// The largest number of permits.
     pub const MAX_PERMITS: usize = MAX_PERMITS;
 
-    /// One with so many permits, to which more can be added.
+    /// Creates a semaphore with `permits` permits, to which more can be added.
     ///
     /// # Panics
-    /// Above [`MAX_PERMITS`](Self::MAX_PERMITS).
+    /// If `permits` is above [`MAX_PERMITS`](Self::MAX_PERMITS).
     #[track_caller]
     pub fn new(permits: usize) -> Self {
         Semaphore::with_limit(permits, MAX_PERMITS)
     }
 
-    /// One that never has more permits than at first; asyncio's `BoundedSemaphore`.
+    /// Creates a semaphore that never has more than `permits` permits; asyncio's `BoundedSemaphore`.
     ///
     /// A permit that was [forgotten](Permit::forget) can be added again.
     ///
     /// # Panics
-    /// Above [`MAX_PERMITS`](Self::MAX_PERMITS).
+    /// If `permits` is above [`MAX_PERMITS`](Self::MAX_PERMITS).
     ///
     /// # Examples
     /// ```should_panic
     /// let semaphore = proactor::sync::Semaphore::bounded(2);
     /// semaphore.try_acquire().unwrap().forget();
-    /// semaphore.add_permits(1); // given back by hand
-    /// semaphore.add_permits(1); // once too often: panics
+    /// semaphore.add_permits(1); // replaces the forgotten permit
+    /// semaphore.add_permits(1); // one too many: panics
     /// ```
     #[track_caller]
     pub fn bounded(permits: usize) -> Self {
@@ -88,21 +88,22 @@ impl<F: Flavor> Semaphore<F> {
         Semaphore { permits: Permits::new(permits), existing: F::Word::new(permits), limit }
     }
 
-    /// Waits for a permit.
+    /// Acquires a permit; waits until one is free.
     ///
     /// # Errors
-    /// [`AcquireError`] once it is closed.
+    /// [`AcquireError`] once the semaphore is closed.
     ///
     /// # Cancellation
-    /// Dropping the future gives up its place in the queue; what it had been given goes to the next.
+    /// Dropping the future gives up its place in the queue. Permits that it had already been given go to the next
+    /// waiter.
     pub fn acquire(&self) -> Acquire<'_, F> {
         self.acquire_many(1)
     }
 
-    /// Waits for several permits at once, for as long as there are not so many.
+    /// Acquires several permits at once; waits until `count` are free.
     ///
     /// # Errors
-    /// [`AcquireError`] once it is closed.
+    /// [`AcquireError`] once the semaphore is closed.
     ///
     /// # Cancellation
     /// As for [`acquire`](Self::acquire).
@@ -110,16 +111,16 @@ impl<F: Flavor> Semaphore<F> {
         Acquire { semaphore: self, acquiring: Acquiring::new(count) }
     }
 
-    /// Takes a permit if there is one and no task waits. A task that was given a permit and has not run since counts
-    /// as one that waits.
+    /// Acquires a permit if one is free and no task waits. A task that was given a permit and has not run since counts
+    /// as waiting.
     ///
     /// # Errors
-    /// [`TryAcquireError`]: none is to be had, or it is closed.
+    /// [`TryAcquireError`]: no permit is available, or the semaphore is closed.
     pub fn try_acquire(&self) -> Result<Permit<'_, F>, TryAcquireError> {
         self.try_acquire_many(1)
     }
 
-    /// Takes several permits if there are so many and no task waits.
+    /// Acquires several permits at once if `count` are free and no task waits.
     ///
     /// # Errors
     /// As for [`try_acquire`](Self::try_acquire).
@@ -128,23 +129,23 @@ impl<F: Flavor> Semaphore<F> {
         Ok(self.permit(count))
     }
 
-    /// For who has just got so many.
+    /// Creates the permit. The caller must hold `count` permits.
     #[inline]
     fn permit(&self, count: usize) -> Permit<'_, F> {
         Permit { semaphore: self, count }
     }
 
-    /// How many permits are free. If somebody waits they are meant for it.
+    /// Number of free permits. If tasks wait, these permits are reserved for them.
     pub fn available_permits(&self) -> usize {
         self.permits.available()
     }
 
-    /// Adds permits, to those who wait first of all; asyncio's `release`, for permits that were
-    /// [forgotten](Permit::forget) or that never were.
+    /// Adds permits; waiting tasks get them first. asyncio's `release`, for new permits and for
+    /// [forgotten](Permit::forget) ones.
     ///
     /// # Panics
-    /// If there were more than the [bound](Self::bounded) then, or more than [`MAX_PERMITS`](Self::MAX_PERMITS);
-    /// nothing has changed then.
+    /// If the semaphore would then have more permits than its [bound](Self::bounded), or more than
+    /// [`MAX_PERMITS`](Self::MAX_PERMITS); it is unchanged then.
     #[doc(alias = "release")]
     #[track_caller]
     pub fn add_permits(&self, count: usize) {
@@ -158,13 +159,13 @@ impl<F: Flavor> Semaphore<F> {
         self.permits.release(count);
     }
 
-    /// They won't be given back.
+    /// Lowers the number of all permits by permits that are never released.
     pub(super) fn forget(&self, count: usize) {
         let _ = self.existing.update(Relaxed, |existing| Some(existing - count));
     }
 
-    /// Gives no permit from now on: who waits for one is told so, and who asks for one. Those that somebody has can be
-    /// given back.
+    /// Closes the semaphore: all waiting and later requests fail with [`AcquireError`]. Acquired permits can still be
+    /// released.
     ///
     /// # Examples
     /// ```
@@ -179,7 +180,7 @@ impl<F: Flavor> Semaphore<F> {
         self.permits.close();
     }
 
-    /// Whether it is closed.
+    /// Whether the semaphore is closed.
     pub fn is_closed(&self) -> bool {
         self.permits.is_closed()
     }
@@ -222,7 +223,7 @@ impl<F: Flavor> fmt::Debug for Acquire<'_, F> {
     }
 }
 
-/// One or several permits of a [`Semaphore`]; dropping it gives them back.
+/// One or several permits of a [`Semaphore`]; dropping it releases them.
 ///
 /// # Examples
 /// ```
@@ -233,19 +234,19 @@ impl<F: Flavor> fmt::Debug for Acquire<'_, F> {
 /// drop(permit);
 /// assert_eq!(semaphore.available_permits(), 3);
 /// ```
-#[must_use = "the permit is given back when it is dropped"]
+#[must_use = "the permit is released when it is dropped"]
 pub struct Permit<'a, F: Flavor> {
     semaphore: &'a Semaphore<F>,
     count: usize,
 }
 
 impl<F: Flavor> Permit<'_, F> {
-    /// How many it stands for.
+    /// Number of permits that this value holds.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// Keeps them for good: the semaphore has so many less, until some are [added](Semaphore::add_permits).
+    /// Removes these permits from the semaphore, until new ones are [added](Semaphore::add_permits).
     pub fn forget(self) {
         self.semaphore.forget(self.count);
         std::mem::forget(self);
@@ -287,7 +288,7 @@ impl Error for AcquireError {}
 
 into_io_error!(AcquireError: AcquireError(()) => BrokenPipe);
 
-/// Why no permit was to be had at once.
+/// Reason a permit could not be acquired without waiting.
 ///
 /// # Examples
 /// ```
@@ -299,7 +300,7 @@ into_io_error!(AcquireError: AcquireError(()) => BrokenPipe);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TryAcquireError {
-    /// Too few are free, or they are meant for somebody who waits.
+    /// Too few permits are free, or the free ones are reserved for waiting tasks.
     NoPermits,
     /// The semaphore is closed.
     Closed,
@@ -317,7 +318,7 @@ impl From<Refused> for TryAcquireError {
 impl fmt::Display for TryAcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TryAcquireError::NoPermits => f.write_str("the semaphore has no permit free"),
+            TryAcquireError::NoPermits => f.write_str("the semaphore has no free permit"),
             TryAcquireError::Closed => AcquireError(()).fmt(f),
         }
     }

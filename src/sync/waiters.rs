@@ -1,9 +1,9 @@
-//! A queue of those who wait: first come, first served, and anybody may leave at any time, in constant time.
+//! A queue of waiters: first come, first served; any waiter may leave at any time, in constant time.
 //!
 //! It knows neither wakers nor locks; what a waiter is, its user says. The entries are a list threaded through an
-//! arena that is used again, so that waiting allocates nothing once the arena has its size. A ticket is used once: who
-//! was taken out of the queue finds nothing by it, which is how a waiter learns that it was served. The guards of locks
-//! rely on this, so a place is retired after 2^32 - 1 tickets.
+//! arena that is used again, so that waiting allocates nothing once the arena has its size. A ticket is used once: it
+//! finds nothing after its waiter was taken out of the queue, which is how a waiter learns that it was served. The
+//! guards of locks rely on this, so a place is retired after 2^32 - 1 tickets.
 #![forbid(unsafe_code)]
 
 use std::num::NonZeroU32;
@@ -81,12 +81,12 @@ impl<T> Waiters<T> {
         Ticket { index, generation }
     }
 
-    /// Who has waited longest.
+    /// The waiter that has waited longest.
     pub(crate) fn front(&self) -> Option<&T> {
         self.entries.get(self.head as usize)?.waiter.as_ref()
     }
 
-    /// Takes out who has waited longest.
+    /// Takes out the waiter that has waited longest.
     pub(crate) fn pop_front(&mut self) -> Option<T> {
         (self.head != NIL).then(|| self.take(self.head))
     }

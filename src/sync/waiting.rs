@@ -1,8 +1,8 @@
-//! How a future waits at a primitive: it looks under the lock, and if there is nothing yet it makes a waiter and looks
-//! again. And how many are woken at once.
+//! How a future waits at a primitive: it checks under the lock, and if it must wait, makes a waiter and checks again.
+//! Also wakes many waiters at once.
 //!
-//! The two looks are there because making a waiter is code of the user, which does not run under the lock, and because
-//! most looks find something. This file does not know what is waited for.
+//! There are two checks because making a waiter runs user code, which must not run under the lock, and because most
+//! first checks succeed. This file does not know what is waited for.
 #![forbid(unsafe_code)]
 
 use std::mem;
@@ -17,7 +17,7 @@ use crate::sys::guarded::contain;
 pub(crate) enum Standing {
     /// It is not in the queue.
     New,
-    /// It is in the queue still: whoever polls it now has not served it.
+    /// It is still in the queue: it was not served.
     Waiting,
     /// It was in the queue and has been taken out. Told once.
     Served,
@@ -52,8 +52,8 @@ pub(crate) fn poll_slot<F: Flavor, S, R>(
     poll
 }
 
-/// Waits in `queue`, at the place that `ticket` names. Where to be served is to be given something, `look` is ready when
-/// it is told [`Standing::Served`].
+/// Waits in `queue`, at the place that `ticket` names. If a waiter is served by being given something, `look` must be
+/// ready when it gets [`Standing::Served`].
 pub(crate) fn poll_queue<F: Flavor, S, R>(
     cell: &F::Cell<S>,
     cx: &Context<'_>,
@@ -64,7 +64,7 @@ pub(crate) fn poll_queue<F: Flavor, S, R>(
     poll_queue_with::<F, _, _>(cell, cx, ticket, None, queue, look)
 }
 
-/// [`poll_queue`] for who has looked without the lock: he has his waiter with him, and looks once only.
+/// [`poll_queue`] after a check without the lock: the caller brings its waiter, and there is only one more check.
 pub(crate) fn poll_queue_with<F: Flavor, S, R>(
     cell: &F::Cell<S>,
     cx: &Context<'_>,
@@ -138,9 +138,9 @@ pub(crate) fn leave<F: Flavor, S>(
 /// How many are taken out of a queue under one lock.
 const BATCH: usize = 16;
 
-/// Wakes all who wait now. Nothing is allocated for it.
+/// Wakes all current waiters, without allocating.
 ///
-/// Who comes to wait in the meantime may be woken too: for queues whose waiters look again when they are woken.
+/// Waiters that arrive in the meantime may be woken too: only for queues whose waiters check again when they are woken.
 pub(crate) fn wake_all<F: Flavor, S>(cell: &F::Cell<S>, queue: impl Fn(&mut S) -> &mut Waiters<F::Waiter>) {
     let mut left = F::with(cell, |state| queue(state).len());
     if left == 0 {
@@ -160,7 +160,7 @@ pub(crate) fn wake_all<F: Flavor, S>(cell: &F::Cell<S>, queue: impl Fn(&mut S) -
     }
 }
 
-/// Wakes one, if there is one. A waker that panics is no concern of who wakes, who may have an item in hand.
+/// Wakes one waiter, if there is one. A panic of the waker is contained, because the caller may hold an item.
 #[inline]
 pub(crate) fn wake<F: Flavor>(waiter: Option<F::Waiter>) {
     if let Some(waiter) = waiter {
@@ -168,8 +168,8 @@ pub(crate) fn wake<F: Flavor>(waiter: Option<F::Waiter>) {
     }
 }
 
-/// Drops one that waits no more, or that was not needed. One that panics then is no concern of who may have been given
-/// something.
+/// Drops a waiter that is not needed any more. A panic of its destructor is contained, because the caller may have been
+/// given something.
 #[inline]
 pub(crate) fn let_go<F: Flavor>(waiter: Option<F::Waiter>) {
     if let Some(waiter) = waiter {

@@ -1,7 +1,4 @@
-//! What every lock does with those who wait: it carries them out of the lock to wake them, and keeps their wakers up to
-//! date.
-//!
-//! It does not know who is woken, nor why.
+//! Wakes waiters for every lock: carries their wakers out of the lock first, and keeps the wakers up to date.
 #![forbid(unsafe_code)]
 
 use std::mem;
@@ -15,11 +12,11 @@ use super::waiting::{let_go, wake};
 pub(crate) struct Line<F: Flavor, T, S = ()> {
     pub(crate) queue: Waiters<T>,
     pub(crate) state: S,
-    /// In which those are carried out who are woken together; kept, so that it is allocated once.
+    /// Carries out the waiters that are woken together; kept, so that it is allocated once.
     pub(crate) room: Vec<F::Waiter>,
 }
 
-/// Who is to be woken when the lock has been released.
+/// The waiters to be woken after the lock has been released.
 pub(crate) struct Woken<F: Flavor> {
     first: Option<F::Waiter>,
     /// Has the line's room once there is a second.
@@ -50,8 +47,8 @@ impl<F: Flavor> Woken<F> {
     }
 }
 
-/// Calls `f` under the lock, and after that wakes those whom it has named, in order. Who gives a lock back is not
-/// concerned by a waker that panics: it may be unwinding itself, or have a guard in hand.
+/// Calls `f` under the lock, and then wakes the waiters that it has named, in order. A panic of a waker is contained:
+/// the caller may be unwinding itself, or hold a guard.
 pub(crate) fn waking<F: Flavor, T, S, U>(
     line: &F::Cell<Line<F, T, S>>,
     f: impl FnOnce(&mut Line<F, T, S>, &mut Woken<F>) -> U,
@@ -75,7 +72,7 @@ fn wake_more<F: Flavor, T, S>(line: &F::Cell<Line<F, T, S>>, mut more: Vec<F::Wa
     });
 }
 
-/// Whether somebody waits still, whose waker `find` finds then. If so, it is now the waker of `cx`.
+/// Whether the waiter still waits; `find` returns its waker then. If so, the waker is replaced by that of `cx`.
 pub(crate) fn still_waits<F: Flavor, S>(
     cell: &F::Cell<S>,
     cx: &Context<'_>,

@@ -1,7 +1,7 @@
-//! A value that changes, and those who watch it: they see the latest one, not each.
+//! A channel that holds one changing value; receivers see the latest value, not each one.
 //!
-//! Who looks gets a share of the value and no lock: it can be kept for as long as one likes, also across an await, and
-//! stays what it was while newer values come.
+//! A receiver gets a reference-counted snapshot of the value and holds no lock. It can keep the snapshot for any time,
+//! also across an await; newer values do not change it.
 //!
 //! ```
 //! use proactor::sync::watch;
@@ -31,7 +31,7 @@ use super::flavor::{Flavor, Local};
 use super::waiters::{Ticket, Waiters};
 use super::waiting::{leave, poll_queue, wake_all};
 
-/// A value to be watched. The receiver has seen it.
+/// Creates a channel that holds `value`, which counts as seen by the receiver.
 pub fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
     holding::<T, Local>(value)
 }
@@ -61,7 +61,7 @@ impl<T, F: Flavor> State<T, F> {
         (self.value.clone(), self.version)
     }
 
-    /// Puts a value in the place of the other, which is for the caller to drop.
+    /// Replaces the value. The caller drops the old one.
     fn replace(&mut self, value: T) -> (Option<T>, Option<F::Rc<T>>) {
         self.version += 1;
         match F::unique(&mut self.value) {
@@ -71,7 +71,7 @@ impl<T, F: Flavor> State<T, F> {
     }
 }
 
-/// A share of the value as it was when somebody looked.
+/// A reference-counted snapshot of the value.
 ///
 /// # Examples
 /// ```
@@ -106,7 +106,7 @@ impl<T: fmt::Debug, F: Flavor> fmt::Debug for Ref<T, F> {
     }
 }
 
-/// Changes the value; clones of it change the same.
+/// Changes the value. Clones change the same value.
 ///
 /// # Examples
 /// ```
@@ -116,21 +116,21 @@ impl<T: fmt::Debug, F: Flavor> fmt::Debug for Ref<T, F> {
 /// sender.send_modify(|list| list.push(2));
 /// assert_eq!(*receiver.borrow(), [1, 2]);
 ///
-/// let told = sender.send_if_modified(|list| {
+/// let notified = sender.send_if_modified(|list| {
 ///     list.retain(|number| *number < 10);
-///     false // nobody is told, and the list stays what it was
+///     false // no receiver is notified, and the list does not change
 /// });
-/// assert!(!told);
+/// assert!(!notified);
 /// ```
 pub struct Sender<T, F: Flavor = Local> {
     state: F::Rc<F::Cell<State<T, F>>>,
 }
 
 impl<T, F: Flavor> Sender<T, F> {
-    /// Changes the value, at once.
+    /// Replaces the value, without waiting.
     ///
     /// # Errors
-    /// [`SendError`] with the value when there is no receiver; the value is then what it was.
+    /// [`SendError`] with the new value if there is no receiver; the old value stays.
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         let _replaced = F::with(&self.state, |state| match state.receivers {
             0 => Err(SendError(value)),
@@ -140,7 +140,7 @@ impl<T, F: Flavor> Sender<T, F> {
         Ok(())
     }
 
-    /// Puts a value in the place of the other, also when there is no receiver, and gives the one before.
+    /// Replaces the value, also if there is no receiver. Returns the old one.
     ///
     /// ```
     /// use proactor::sync::watch;
@@ -161,10 +161,10 @@ impl<T, F: Flavor> Sender<T, F> {
         Ref { value }
     }
 
-    /// Changes the value by way of a copy, also when there is no receiver.
+    /// Modifies a copy of the value and stores that, also if there is no receiver.
     ///
-    /// No lock is held while the closure runs. It is called again, with a copy of the newer value, if another
-    /// sender has changed the value meanwhile. If it panics nothing has changed.
+    /// No lock is held while the closure runs. If another sender changes the value meanwhile, the closure is called
+    /// again with a copy of the newer value. If it panics, the value does not change.
     pub fn send_modify(&self, mut modify: impl FnMut(&mut T))
     where
         T: Clone,
@@ -175,8 +175,9 @@ impl<T, F: Flavor> Sender<T, F> {
         });
     }
 
-    /// As [`send_modify`](Self::send_modify), where the closure answers true; where it answers false its copy is
-    /// dropped, the value stays what it was, and nobody is told. Gives what the closure answered.
+    /// Like [`send_modify`](Self::send_modify), if the closure returns true. Returns what the closure returned.
+    ///
+    /// If the closure returns false, its copy is dropped, the value does not change, and no receiver is notified.
     pub fn send_if_modified(&self, mut modify: impl FnMut(&mut T) -> bool) -> bool
     where
         T: Clone,
@@ -199,12 +200,12 @@ impl<T, F: Flavor> Sender<T, F> {
         }
     }
 
-    /// The value now.
+    /// Returns a snapshot of the current value.
     pub fn borrow(&self) -> Ref<T, F> {
         Ref { value: F::with(&self.state, |state| state.value.clone()) }
     }
 
-    /// A new receiver, which has seen the value as it is now.
+    /// Creates a receiver; the current value counts as seen.
     pub fn subscribe(&self) -> Receiver<T, F> {
         let seen = F::with(&self.state, |state| {
             state.receivers += 1;
@@ -213,7 +214,7 @@ impl<T, F: Flavor> Sender<T, F> {
         Receiver { state: self.state.clone(), seen }
     }
 
-    /// How many receivers there are.
+    /// Number of receivers.
     pub fn receiver_count(&self) -> usize {
         F::with(&self.state, |state| state.receivers)
     }
@@ -244,7 +245,7 @@ impl<T: fmt::Debug, F: Flavor> fmt::Debug for Sender<T, F> {
     }
 }
 
-/// Watches the value; a clone of it has seen what this one has.
+/// Watches the value. A clone has seen the same values as the original.
 ///
 /// # Examples
 /// ```
@@ -269,43 +270,43 @@ pub struct Receiver<T, F: Flavor = Local> {
 }
 
 impl<T, F: Flavor> Receiver<T, F> {
-    /// The value now. It does not count as seen.
+    /// Returns a snapshot of the current value, which does not count as seen.
     pub fn borrow(&self) -> Ref<T, F> {
         Ref { value: F::with(&self.state, |state| state.value.clone()) }
     }
 
-    /// The value now, which counts as seen.
+    /// Returns a snapshot of the current value and marks it as seen.
     pub fn borrow_and_update(&mut self) -> Ref<T, F> {
         let (value, version) = F::with(&self.state, |state| state.snapshot());
         self.seen = version;
         Ref { value }
     }
 
-    /// Whether there is a value that it has not seen.
+    /// Whether this receiver has not seen the current value.
     pub fn has_changed(&self) -> bool {
         F::with(&self.state, |state| state.version) != self.seen
     }
 
-    /// Waits for a value that it has not seen, which then counts as seen.
+    /// Waits for a value that this receiver has not seen, and marks it as seen.
     ///
     /// # Errors
-    /// [`RecvError`] when all senders are gone and it has seen the last value.
+    /// [`RecvError`] if all senders are gone and the last value has been seen.
     ///
     /// # Cancellation
-    /// What a future that is dropped would have reported remains unseen.
+    /// Dropping the future marks nothing as seen.
     pub fn changed(&mut self) -> Changed<'_, T, F> {
         Changed { receiver: self, ticket: None }
     }
 
-    /// Waits until the value, the one of now or a later one, satisfies `predicate`; it then counts as seen.
+    /// Waits until the current value or a later one satisfies `predicate`, and marks it as seen.
     ///
     /// No lock is held while `predicate` runs.
     ///
     /// # Errors
-    /// [`RecvError`] when all senders are gone and the last value does not.
+    /// [`RecvError`] if all senders are gone and the last value does not satisfy `predicate`.
     ///
     /// # Cancellation
-    /// Nothing counts as seen for a future that is dropped.
+    /// Dropping the future marks nothing as seen.
     pub fn wait_for<P: FnMut(&T) -> bool>(&mut self, predicate: P) -> WaitFor<'_, T, P, F> {
         WaitFor { receiver: self, predicate, refused: None, ticket: None }
     }

@@ -1,4 +1,4 @@
-//! What the two sides of a channel share: the queue, the places in it, and who waits.
+//! The state that senders and receiver share: the queue, the places in it, and the waiters.
 //!
 //! The receiver takes the whole queue at once and serves itself from there, so that it locks once per batch and not
 //! once per item. Items in its hands still have their places: it counts what it has taken in a number beside the lock,
@@ -32,7 +32,7 @@ struct State<T, F: Flavor> {
     queue: VecDeque<T>,
     /// How many items were ever put into the queue.
     sent: usize,
-    /// How many of these had been taken when somebody last looked.
+    /// How many of these had been taken at the last look.
     seen: usize,
     /// Places of [`Permit`](super::Permit)s.
     reserved: usize,
@@ -41,7 +41,7 @@ struct State<T, F: Flavor> {
     senders: usize,
     /// No more sends, but for what was reserved.
     closed: bool,
-    /// And nobody to receive that.
+    /// The receiver was dropped.
     abandoned: bool,
     receiver: Option<F::Waiter>,
     /// For places.
@@ -132,7 +132,7 @@ impl<T, F: Flavor> Chan<T, F> {
         state.used() < self.capacity
     }
 
-    /// Whether somebody who has just come may have a place. If not, the receiver is told that one is waited for.
+    /// Whether a newcomer may have a place. If not, this sets the bit that tells the receiver about a waiting sender.
     fn admits(&self, state: &mut State<T, F>) -> bool {
         if !state.waiting.is_empty() {
             return false;
@@ -164,7 +164,7 @@ impl<T, F: Flavor> Chan<T, F> {
         self.try_admit(|state| state.reserved += 1)
     }
 
-    /// Room alone is not enough: between the receiver's count and its visit to who waits there is room that is theirs.
+    /// Room alone is not enough: it belongs to the waiters until the receiver, which has counted it, serves them.
     fn try_admit<R>(&self, then: impl FnOnce(&mut State<T, F>) -> R) -> Result<R, Refused> {
         F::with(&self.state, |state| {
             if state.closed {
@@ -278,7 +278,7 @@ impl<T, F: Flavor> Chan<T, F> {
         }
     }
 
-    /// Something may have left a place: who has waited longest gets it.
+    /// A place may have become free: the waiter that has waited longest gets it.
     fn serve<R>(&self, change: impl FnOnce(&mut State<T, F>) -> R) -> R {
         let (result, sender) = F::with(&self.state, |state| {
             let result = change(state);
@@ -326,7 +326,7 @@ impl<T, F: Flavor> Chan<T, F> {
         self.wake_senders();
     }
 
-    /// The receiver has gone. Gives what nobody will receive.
+    /// The receiver is gone. Returns the items that will not be received.
     pub(super) fn abandon(&self) -> VecDeque<T> {
         let (left, receiver) = F::with(&self.state, |state| {
             state.closed = true;
@@ -369,7 +369,7 @@ impl<T, F: Flavor> Chan<T, F> {
     }
 }
 
-/// Why there is no place.
+/// Reason a send was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     Full,

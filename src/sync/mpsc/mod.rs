@@ -1,8 +1,8 @@
-//! Channels from many senders to one receiver, with a limit or without.
+//! Channels from many senders to one receiver, bounded or unbounded.
 //!
-//! A full channel makes its senders wait, and they get room in the order in which they came. What was sent is received
-//! in the order in which it was sent. Dropping all senders ends the channel once the receiver has taken everything;
-//! dropping the receiver ends it at once.
+//! Senders wait while the channel is full, and get room in order of arrival. Items are received in the order in which
+//! they were sent. After all senders are dropped, the receiver gets the remaining items and then `None`. Dropping the
+//! receiver closes the channel at once.
 //!
 //! ```
 //! use proactor::sync::mpsc;
@@ -22,7 +22,7 @@
 //! });
 //! ```
 //!
-//! Its ends stay on their thread; those of [`shared::mpsc`](crate::sync::shared::mpsc) do not:
+//! Senders and receiver stay on their thread; those of [`shared::mpsc`](crate::sync::shared::mpsc) can move:
 //! ```compile_fail,E0277
 //! let (sender, receiver) = proactor::sync::mpsc::channel::<u32>(1);
 //! std::thread::spawn(move || drop(sender));
@@ -31,7 +31,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `chan.rs` | what the two sides share |
-//! | `sender.rs` | the senders, their futures, places reserved |
+//! | `sender.rs` | the senders, their futures, reserved places |
 //! | `receiver.rs` | the receiver |
 #![forbid(unsafe_code)]
 
@@ -45,7 +45,7 @@ pub use super::channel_error::{SendError, TryRecvError, TrySendError};
 use super::flavor::{Flavor, Local};
 use chan::Chan;
 
-/// A channel that holds so many items.
+/// Creates a channel that holds up to `capacity` items.
 ///
 /// # Panics
 /// If `capacity` is 0.
@@ -54,14 +54,14 @@ pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     bounded::<T, Local>(capacity)
 }
 
-/// A channel without a limit: sending never waits.
+/// Creates an unbounded channel: sending never waits.
 pub fn unbounded_channel<T>() -> (UnboundedSender<T>, Receiver<T>) {
     unbounded::<T, Local>()
 }
 
 #[track_caller]
 pub(super) fn bounded<T, F: Flavor>(capacity: usize) -> (Sender<T, F>, Receiver<T, F>) {
-    assert!(capacity > 0, "a channel without room could never be sent to: give it room for one item or more");
+    assert!(capacity > 0, "a channel needs a capacity of at least one; for no limit use `unbounded_channel`");
     let chan = Chan::<T, F>::new(capacity);
     (Sender::new(chan.clone()), Receiver::new(chan))
 }

@@ -1,4 +1,4 @@
-//! The receiver's side.
+//! The receiver.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -26,7 +26,7 @@ use crate::sys::guarded::in_drop;
 ///     let (sender, mut receiver) = mpsc::unbounded_channel();
 ///     sender.send('a').unwrap();
 ///     sender.send('b').unwrap();
-///     receiver.close(); // what is in the channel remains
+///     receiver.close(); // the items in the channel can still be received
 ///     assert!(sender.send('c').is_err());
 ///     assert_eq!(receiver.recv().await, Some('a'));
 ///     assert_eq!(receiver.try_recv(), Ok('b'));
@@ -48,16 +48,16 @@ impl<T, F: Flavor> Receiver<T, F> {
         Receiver { batch: VecDeque::new(), streams: false, chan }
     }
 
-    /// Waits for the next item; `None` when all senders are gone, or the channel was closed, and everything has been
-    /// received.
+    /// Receives the next item; waits until there is one. Returns `None` once the channel is closed, or all senders are
+    /// gone, and everything has been received.
     ///
     /// # Cancellation
-    /// A future that is dropped has taken nothing.
+    /// Dropping the future loses no item: the next call returns it.
     pub fn recv(&mut self) -> Recv<'_, T, F> {
         Recv { receiver: self }
     }
 
-    /// Takes the next item if there is one.
+    /// Receives the next item if there is one.
     ///
     /// # Errors
     /// [`TryRecvError`].
@@ -75,7 +75,9 @@ impl<T, F: Flavor> Receiver<T, F> {
         }
     }
 
-    /// [`recv`](Self::recv) for those who write futures by hand. The task that asked last is woken.
+    /// Polls for the next item: [`recv`](Self::recv) for futures written by hand.
+    ///
+    /// Only the task of the last call is woken.
     #[inline]
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         if let Some(item) = self.next_of_batch() {
@@ -90,8 +92,8 @@ impl<T, F: Flavor> Receiver<T, F> {
         poll
     }
 
-    /// Asks to be polled again instead of being woken by a sender. One on another thread may be about to send the next: it
-    /// need not wake who is awake, which takes much longer than the turn.
+    /// Asks to be polled again instead of being woken by a sender. One on another thread may be about to send the next:
+    /// it need not wake who is awake, which takes much longer than the turn.
     fn poll_once_more(&mut self, cx: &Context<'_>) -> Poll<Option<T>> {
         match self.chan.take(&mut self.batch) {
             Found::Item(item) => Poll::Ready(Some(item)),
@@ -110,33 +112,33 @@ impl<T, F: Flavor> Receiver<T, F> {
         Some(item)
     }
 
-    /// Ends sending: sends fail from now on, those that wait too; what was sent, and what a
+    /// Closes the channel: waiting and later sends fail. Items that were sent, and those that a
     /// [`Permit`](super::Permit) sends, can still be received.
     pub fn close(&mut self) {
         self.chan.close();
     }
 
-    /// How many items are in the channel.
+    /// Number of items in the channel.
     pub fn len(&self) -> usize {
         self.chan.len()
     }
 
-    /// Whether nothing is in the channel.
+    /// Whether the channel is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many items the channel holds when it is full, if it has a limit.
+    /// Maximum number of items in the channel; `None` if it is unbounded.
     pub fn capacity(&self) -> Option<usize> {
         self.chan.capacity()
     }
 }
 
 impl<T> Receiver<T, Threaded> {
-    /// Receives on a plain thread, which sleeps while there is nothing.
+    /// Receives on a plain thread, which blocks until there is an item.
     ///
     /// # Panics
-    /// On the thread of a running loop, which would stand still.
+    /// On the thread of a running loop, because it would block the loop.
     #[track_caller]
     pub fn blocking_recv(&mut self) -> Option<T> {
         no_loop_here("Receiver::blocking_recv", "recv()");

@@ -1,4 +1,4 @@
-//! The senders' side: sending, waiting for room, and places that are reserved before there is anything to send.
+//! The senders: sending, waiting for room, and places that are reserved in advance.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::sync::blocking::{block_on, no_loop_here};
 use crate::sync::flavor::{Flavor, Local, Threaded};
 use crate::sync::waiters::Ticket;
 
-/// Sends into a channel with a limit; clones of it send into the same.
+/// Sends into a bounded channel. Clones send into the same channel.
 ///
 /// # Examples
 /// ```
@@ -39,22 +39,22 @@ impl<T, F: Flavor> Sender<T, F> {
         Sender { chan }
     }
 
-    /// Sends a value once there is room and all who waited before have been served.
+    /// Sends a value. Waits while the channel is full, behind all earlier senders.
     ///
     /// # Errors
-    /// [`SendError`] with the value when the receiver has gone or closed the channel, also while this waits.
+    /// [`SendError`] with the value if the receiver was dropped or has closed the channel, before or during the wait.
     ///
     /// # Cancellation
-    /// A future that is dropped before it is ready has not sent, and drops the value; its place in the queue is lost.
-    /// To keep the value, [`reserve`](Self::reserve) a place first.
+    /// Dropping the future before it is ready sends nothing, drops the value, and gives up its place in the queue. To
+    /// keep the value, [`reserve`](Self::reserve) a place first.
     pub fn send(&self, value: T) -> Send<'_, T, F> {
         Send { chan: &self.chan, value: Some(value), ticket: None }
     }
 
-    /// Sends a value if there is room now and nobody waits for it.
+    /// Sends a value if there is room and no sender waits.
     ///
     /// # Errors
-    /// [`TrySendError`], with the value.
+    /// [`TrySendError`] with the value.
     pub fn try_send(&self, value: T) -> Result<(), TrySendError<T>> {
         let mut value = Some(value);
         self.chan.try_send(&mut value).map_err(|refused| {
@@ -66,21 +66,22 @@ impl<T, F: Flavor> Sender<T, F> {
         })
     }
 
-    /// Waits for a place, which then is kept until something is sent by it.
+    /// Reserves a place for one value; waits until there is room.
     ///
     /// # Errors
-    /// [`SendError`] when the receiver has gone or closed the channel.
+    /// [`SendError`] if the receiver was dropped or has closed the channel.
     ///
     /// # Cancellation
-    /// As for [`send`](Self::send): the place, if there was one already, goes to the next who waits.
+    /// Dropping the future gives up its place in the queue. A place that it had already been given goes to the next
+    /// waiting sender.
     pub fn reserve(&self) -> Reserve<'_, T, F> {
         Reserve { chan: &self.chan, ticket: None }
     }
 
-    /// Takes a place if there is one now and nobody waits for it.
+    /// Reserves a place for one value if there is room and no sender waits.
     ///
     /// # Errors
-    /// [`TrySendError`], with nothing in it.
+    /// [`TrySendError`] without a value.
     pub fn try_reserve(&self) -> Result<Permit<'_, T, F>, TrySendError<()>> {
         match self.chan.try_reserve() {
             Ok(()) => Ok(Permit { chan: &self.chan }),
@@ -89,43 +90,43 @@ impl<T, F: Flavor> Sender<T, F> {
         }
     }
 
-    /// How many items are in the channel.
+    /// Number of items in the channel.
     pub fn len(&self) -> usize {
         self.chan.len()
     }
 
-    /// Whether nothing is in the channel.
+    /// Whether the channel is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many items the channel holds when it is full.
+    /// Maximum number of items in the channel.
     pub fn capacity(&self) -> usize {
         self.chan.capacity().unwrap_or(usize::MAX) // a limit that large is none
     }
 
-    /// Whether the receiver has gone or closed the channel.
+    /// Whether the receiver was dropped or has closed the channel.
     pub fn is_closed(&self) -> bool {
         self.chan.is_closed()
     }
 
-    /// Waits until the receiver goes or closes the channel.
+    /// Waits until the receiver is dropped or closes the channel.
     ///
     /// # Cancellation
-    /// Nothing is lost.
+    /// Dropping the future only ends the wait.
     pub fn closed(&self) -> Closed<'_, T, F> {
         Closed { chan: &self.chan, ticket: None }
     }
 }
 
 impl<T> Sender<T, Threaded> {
-    /// Sends from a plain thread, which sleeps while there is no room.
+    /// Sends from a plain thread, which blocks while the channel is full.
     ///
     /// # Errors
-    /// [`SendError`] with the value when the receiver has gone or closed the channel.
+    /// [`SendError`] with the value if the receiver was dropped or has closed the channel.
     ///
     /// # Panics
-    /// On the thread of a running loop, which would stand still.
+    /// On the thread of a running loop, because it would block the loop.
     #[track_caller]
     pub fn blocking_send(&self, value: T) -> Result<(), SendError<T>> {
         no_loop_here("Sender::blocking_send", "send(value)");
@@ -156,7 +157,7 @@ impl<T, F: Flavor> fmt::Debug for Sender<T, F> {
     }
 }
 
-/// Sends into a channel without a limit; clones of it send into the same.
+/// Sends into an unbounded channel. Clones send into the same channel.
 ///
 /// # Examples
 /// ```
@@ -179,34 +180,34 @@ impl<T, F: Flavor> UnboundedSender<T, F> {
         UnboundedSender { chan }
     }
 
-    /// Sends a value, at once.
+    /// Sends a value, without waiting.
     ///
     /// # Errors
-    /// [`SendError`] with the value when the receiver has gone or closed the channel.
+    /// [`SendError`] with the value if the receiver was dropped or has closed the channel.
     #[inline]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         self.chan.send(value).map_err(SendError)
     }
 
-    /// How many items are in the channel.
+    /// Number of items in the channel.
     pub fn len(&self) -> usize {
         self.chan.len()
     }
 
-    /// Whether nothing is in the channel.
+    /// Whether the channel is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether the receiver has gone or closed the channel.
+    /// Whether the receiver was dropped or has closed the channel.
     pub fn is_closed(&self) -> bool {
         self.chan.is_closed()
     }
 
-    /// Waits until the receiver goes or closes the channel.
+    /// Waits until the receiver is dropped or closes the channel.
     ///
     /// # Cancellation
-    /// Nothing is lost.
+    /// Dropping the future only ends the wait.
     pub fn closed(&self) -> Closed<'_, T, F> {
         Closed { chan: &self.chan, ticket: None }
     }
@@ -245,11 +246,11 @@ impl<T, F: Flavor> Future for Send<'_, T, F> {
     type Output = Result<(), SendError<T>>;
 
     /// # Panics
-    /// If it is polled after it was ready.
+    /// If it is polled again after it was ready.
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        assert!(this.value.is_some(), "a `send` is polled after it was ready");
+        assert!(this.value.is_some(), "a `send` was polled after its result");
         let poll = this.chan.poll_send(cx, &mut this.ticket, &mut this.value);
         poll.map_err(|_| SendError(this.value.take().expect("it was not sent")))
     }
@@ -326,7 +327,7 @@ impl<T, F: Flavor> fmt::Debug for Closed<'_, T, F> {
     }
 }
 
-/// A place in a channel, kept for one value; dropping it gives the place back.
+/// A reserved place in a channel, for one value; dropping it gives the place back.
 ///
 /// # Examples
 /// ```
@@ -336,20 +337,20 @@ impl<T, F: Flavor> fmt::Debug for Closed<'_, T, F> {
 ///     let (sender, mut receiver) = mpsc::channel(1);
 ///     let permit = sender.reserve().await.unwrap();
 ///     assert!(sender.try_send("no room").is_err());
-///     permit.send("kept").unwrap(); // does not wait
-///     assert_eq!(receiver.recv().await, Some("kept"));
+///     permit.send("value").unwrap(); // does not wait
+///     assert_eq!(receiver.recv().await, Some("value"));
 /// });
 /// ```
-#[must_use = "a place that is not used is given back"]
+#[must_use = "the place is given back when the permit is dropped"]
 pub struct Permit<'a, T, F: Flavor = Local> {
     chan: &'a Chan<T, F>,
 }
 
 impl<T, F: Flavor> Permit<'_, T, F> {
-    /// Sends a value, at once, also when the receiver has closed the channel meanwhile.
+    /// Sends a value, without waiting, also if the receiver has closed the channel meanwhile.
     ///
     /// # Errors
-    /// [`SendError`] with the value when the receiver has gone.
+    /// [`SendError`] with the value if the receiver was dropped.
     pub fn send(self, value: T) -> Result<(), SendError<T>> {
         let chan = self.chan;
         mem::forget(self); // the place is used; there is nothing else in it

@@ -1,10 +1,10 @@
-//! Why something could not be put or got.
+//! The errors of the queues.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
 use std::fmt;
 
-/// The queue was shut down: nothing can be put any more, and nothing is left to get. What was to be put comes back.
+/// Error of a put into a queue that was shut down, with the item, or of a get from one that is also empty.
 ///
 /// # Examples
 /// ```
@@ -30,7 +30,7 @@ impl<T> Error for QueueShutDown<T> {}
 
 into_io_error!(QueueShutDown<T>: QueueShutDown(_) => BrokenPipe, QueueShutDown(()));
 
-/// Why nothing could be put at once; what was to be put comes back.
+/// Error of a put that does not wait. It contains the item that was not put.
 ///
 /// # Examples
 /// ```
@@ -42,14 +42,14 @@ into_io_error!(QueueShutDown<T>: QueueShutDown(_) => BrokenPipe, QueueShutDown((
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TryPutError<T> {
-    /// There is no room, or others wait for it.
+    /// The queue is full, or its free room is reserved for waiting putters.
     Full(T),
     /// The queue was shut down.
     ShutDown(T),
 }
 
 impl<T> TryPutError<T> {
-    /// What was to be put.
+    /// Returns the item that was not put.
     pub fn into_inner(self) -> T {
         match self {
             TryPutError::Full(item) | TryPutError::ShutDown(item) => item,
@@ -72,7 +72,7 @@ into_io_error!(TryPutError<T>:
     TryPutError::Full(_) => WouldBlock, TryPutError::Full(());
     TryPutError::ShutDown(_) => BrokenPipe, TryPutError::ShutDown(()));
 
-/// Why nothing could be got at once.
+/// Error of a get that does not wait.
 ///
 /// # Examples
 /// ```
@@ -83,9 +83,9 @@ into_io_error!(TryPutError<T>:
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TryGetError {
-    /// There is nothing, or nothing but what is for others who waited.
+    /// The queue is empty, or its items are reserved for waiting getters.
     Empty,
-    /// There is nothing, and the queue was shut down.
+    /// The queue is empty and was shut down.
     ShutDown,
 }
 
@@ -115,7 +115,7 @@ pub struct TaskDoneError;
 impl fmt::Display for TaskDoneError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "task_done was called more often than items were put: call it once for each item that was got",
+            "task_done was called more often than items were put: call it once for each item from `get`",
         )
     }
 }

@@ -1,5 +1,5 @@
-//! Queues between tasks, as asyncio has them: any number of tasks put, any number get, and one can wait until all that
-//! was put has been dealt with.
+//! Queues with asyncio's behaviour: any number of tasks put and get items, and a task can wait until all items are
+//! processed.
 //!
 //! ```
 //! use proactor::sync::queue;
@@ -33,14 +33,14 @@
 //! ```
 //!
 //! asyncio's `get_nowait` and `put_nowait` are [`try_get`](Queue::try_get) and [`try_put`](Queue::try_put), its `qsize`
-//! is [`len`](Queue::len). Other than there, nobody overtakes those who wait: neither who asks at once nor who has
-//! just come. Who was served is sure of an item, or of a place, though not of which: another one that is there until it
-//! goes on is for whoever comes, and may be the first.
+//! is [`len`](Queue::len). Unlike in asyncio, no newcomer overtakes a waiter, not even with `try_get` or `try_put`. A
+//! getter that was served is sure of an item but not of a particular one: until it runs, another getter may take the
+//! first item if there are enough for both. The same holds for putters and places.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `state.rs` | what is in a queue, who waits, who is served |
-//! | `order.rs` | which item is next |
+//! | `state.rs` | the items, the waiters, and their order of service |
+//! | `order.rs` | the order of the items |
 //! | `error.rs` | the errors |
 #![forbid(unsafe_code)]
 
@@ -61,30 +61,31 @@ use super::flavor::{Flavor, Local, Threaded};
 use super::waiters::Ticket;
 use super::waiting::{self, Standing, poll_queue, wake_all};
 
-/// A [`Queue`] that gives the least item first.
+/// A [`Queue`] that returns the smallest item first.
 pub type PriorityQueue<T> = Queue<T, Priority>;
-/// A [`Queue`] that gives the newest item first.
+/// A [`Queue`] that returns the newest item first.
 pub type LifoQueue<T> = Queue<T, Lifo>;
 
-/// A queue that holds so many items: asyncio's `Queue(maxsize)`.
+/// Creates a queue that holds up to `maxsize` items: asyncio's `Queue(maxsize)`.
 ///
 /// # Panics
-/// If `maxsize` is 0; that would be [`unbounded`].
+/// If `maxsize` is 0; use [`unbounded`] for a queue without a limit.
 #[track_caller]
 pub fn bounded<T>(maxsize: usize) -> Queue<T> {
     Queue::with_maxsize(limit(maxsize))
 }
 
-/// A queue without a limit: asyncio's `Queue()`.
+/// Creates a queue without a limit: asyncio's `Queue()`.
 pub fn unbounded<T>() -> Queue<T> {
     Queue::with_maxsize(usize::MAX)
 }
 
-/// A queue that gives the least item first, and equal ones in the order in which they were put: asyncio's
-/// `PriorityQueue(maxsize)`. With a `maxsize` of 0 it has no limit.
+/// Creates a queue that returns the smallest item first: asyncio's `PriorityQueue(maxsize)`.
 ///
-/// Items are compared while the queue is locked: a comparison must not use the queue. One that panics surfaces from the
-/// `put` or `get`; no item is lost by it, though some may then be out of their order.
+/// Equal items keep the order in which they were put. A `maxsize` of 0 means no limit.
+///
+/// Items are compared while the queue is locked, so a comparison must not use the queue. A panic of a comparison
+/// surfaces from the `put` or `get`; no item is lost, but some may be out of order afterwards.
 ///
 /// # Examples
 /// ```
@@ -105,7 +106,7 @@ pub fn priority<T: Ord>(maxsize: usize) -> PriorityQueue<T> {
     Queue::with_maxsize(or_none(maxsize))
 }
 
-/// A queue that gives the newest item first: asyncio's `LifoQueue(maxsize)`. With a `maxsize` of 0 it has no limit.
+/// Creates a queue that returns the newest item first: asyncio's `LifoQueue(maxsize)`. A `maxsize` of 0 means no limit.
 ///
 /// # Examples
 /// ```
@@ -122,7 +123,7 @@ pub fn lifo<T>(maxsize: usize) -> LifoQueue<T> {
 pub(super) fn limit(maxsize: usize) -> usize {
     assert!(
         maxsize > 0,
-        "a queue without room could never be put into: for no limit use `queue::unbounded()`"
+        "a bounded queue needs a `maxsize` of at least one: for no limit use `queue::unbounded()`"
     );
     maxsize
 }
@@ -131,7 +132,7 @@ pub(super) fn or_none(maxsize: usize) -> usize {
     if maxsize == 0 { usize::MAX } else { maxsize }
 }
 
-/// A queue, by any of its handles: clones are of the same queue.
+/// A handle to a queue. Clones are handles to the same queue.
 ///
 /// # Examples
 /// ```
@@ -154,21 +155,22 @@ impl<T, O: Order<T>, F: Flavor> Queue<T, O, F> {
         Queue { state: F::rc(F::cell(State::new(maxsize))) }
     }
 
-    /// Puts an item once there is room and all who waited before have been served.
+    /// Puts an item. Waits while the queue is full, behind all earlier putters.
     ///
     /// # Errors
-    /// [`QueueShutDown`] with the item when the queue was shut down, also while this waits.
+    /// [`QueueShutDown`] with the item if the queue was shut down, before or during the wait.
     ///
     /// # Cancellation
-    /// A future that is dropped before it is ready has put nothing, and drops the item; its place goes to the next.
+    /// Dropping the future before it is ready puts nothing and drops the item. A place that it had already been given
+    /// goes to the next waiter.
     pub fn put(&self, item: T) -> Put<'_, T, O, F> {
         Put { state: &self.state, item: Some(item), ticket: None }
     }
 
-    /// Puts an item if there is room now and nobody waits for it.
+    /// Puts an item if there is room and no putter waits.
     ///
     /// # Errors
-    /// [`TryPutError`], with the item.
+    /// [`TryPutError`] with the item.
     pub fn try_put(&self, item: T) -> Result<(), TryPutError<T>> {
         let mut item = Some(item);
         match F::with(&self.state, |state| state.put(&mut item, Standing::New)) {
@@ -186,18 +188,18 @@ impl<T, O: Order<T>, F: Flavor> Queue<T, O, F> {
         }
     }
 
-    /// Takes an item once there is one and all who waited before have been served.
+    /// Removes and returns the next item. Waits while the queue is empty, behind all earlier getters.
     ///
     /// # Errors
-    /// [`QueueShutDown`] when the queue was shut down and nothing is left in it.
+    /// [`QueueShutDown`] if the queue was shut down and is empty.
     ///
     /// # Cancellation
-    /// A future that is dropped has taken nothing, also when it had been served: the next in the queue is.
+    /// Dropping the future takes no item. If it had already been served, the next waiter gets the item.
     pub fn get(&self) -> Get<'_, T, O, F> {
         Get { state: &self.state, ticket: None }
     }
 
-    /// Takes an item if there is one now that is not for somebody who waited.
+    /// Removes and returns the next item if there is one that is not reserved for a waiting getter.
     ///
     /// # Errors
     /// [`TryGetError`].
@@ -209,10 +211,10 @@ impl<T, O: Order<T>, F: Flavor> Queue<T, O, F> {
         }
     }
 
-    /// Says that an item that was got has been dealt with; see [`join`](Self::join).
+    /// Reports that an item from [`get`](Self::get) was processed; see [`join`](Self::join).
     ///
     /// # Errors
-    /// [`TaskDoneError`] when it is called more often than items were put.
+    /// [`TaskDoneError`] if it is called more often than items were put.
     pub fn task_done(&self) -> Result<(), TaskDoneError> {
         let last = F::with(&self.state, |state| state.task_done()).ok_or(TaskDoneError)?;
         if last {
@@ -224,16 +226,16 @@ impl<T, O: Order<T>, F: Flavor> Queue<T, O, F> {
     /// Waits until [`task_done`](Self::task_done) has been called for every item that was put.
     ///
     /// # Cancellation
-    /// Nothing is lost.
+    /// Dropping the future only ends the wait.
     pub fn join(&self) -> Join<'_, T, O, F> {
         Join { state: &self.state, since: None, ticket: None }
     }
 
-    /// Ends the queue: puts fail from now on, those that wait too. Gets fail once the queue is empty, and those that wait
-    /// at once.
+    /// Shuts the queue down: waiting and later puts fail. Waiting gets fail at once, later ones once the queue is
+    /// empty.
     ///
-    /// With `immediate`, what is in the queue is dropped now and counts as done, so that [`join`](Self::join)
-    /// waits for nothing but what is in the hands of getters.
+    /// With `immediate`, the items in the queue are dropped at once and count as done, so that [`join`](Self::join)
+    /// waits only for the items that getters have taken.
     pub fn shutdown(&self, immediate: bool) {
         // Dropped last, without the lock: that is code of the user.
         let _left = F::with(&self.state, |state| state.shut_down(immediate));
@@ -247,48 +249,48 @@ impl<T, O: Order<T>, F: Flavor> Queue<T, O, F> {
         F::with(&self.state, |state| state.is_shut_down())
     }
 
-    /// How many items are in the queue.
+    /// Number of items in the queue.
     pub fn len(&self) -> usize {
         F::with(&self.state, |state| state.len())
     }
 
-    /// Whether nothing is in the queue.
+    /// Whether the queue is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether the queue holds as many items as it may.
+    /// Whether the queue holds the maximum number of items.
     pub fn is_full(&self) -> bool {
         F::with(&self.state, |state| state.is_full())
     }
 
-    /// How many items it may hold, if there is a limit.
+    /// Maximum number of items in the queue; `None` without a limit.
     pub fn maxsize(&self) -> Option<usize> {
         F::with(&self.state, |state| state.maxsize())
     }
 }
 
 impl<T, O: Order<T>> Queue<T, O, Threaded> {
-    /// Puts an item from a plain thread, which sleeps while there is no room.
+    /// Puts an item from a plain thread, which blocks while the queue is full.
     ///
     /// # Errors
     /// As for [`put`](Self::put).
     ///
     /// # Panics
-    /// On the thread of a running loop, which would stand still.
+    /// On the thread of a running loop, because it would block the loop.
     #[track_caller]
     pub fn blocking_put(&self, item: T) -> Result<(), QueueShutDown<T>> {
         no_loop_here("Queue::blocking_put", "put(item)");
         block_on(self.put(item))
     }
 
-    /// Takes an item on a plain thread, which sleeps while there is none.
+    /// Removes and returns the next item on a plain thread, which blocks while the queue is empty.
     ///
     /// # Errors
     /// As for [`get`](Self::get).
     ///
     /// # Panics
-    /// On the thread of a running loop, which would stand still.
+    /// On the thread of a running loop, because it would block the loop.
     #[track_caller]
     pub fn blocking_get(&self) -> Result<T, QueueShutDown> {
         no_loop_here("Queue::blocking_get", "get()");
@@ -322,10 +324,10 @@ impl<T, O: Order<T>, F: Flavor> Future for Put<'_, T, O, F> {
     type Output = Result<(), QueueShutDown<T>>;
 
     /// # Panics
-    /// If it is polled after it was ready.
+    /// If it is polled again after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Put { state, item, ticket } = self.get_mut();
-        assert!(item.is_some(), "a `put` is polled after it was ready");
+        assert!(item.is_some(), "a `put` was polled after its result");
         let poll = poll_queue::<F, _, _>(state, cx, ticket, State::putters, |state, standing| {
             match state.put(item, standing) {
                 Ok(done) => Poll::Ready(Some(done)),
@@ -399,7 +401,7 @@ impl<T, O: Order<T>, F: Flavor> fmt::Debug for Get<'_, T, O, F> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Join<'a, T, O: Order<T> = Fifo, F: Flavor = Local> {
     state: &'a F::Cell<State<T, O, F>>,
-    /// How often all had been done when it began to wait.
+    /// How often all items had been done when the wait began.
     since: Option<u64>,
     ticket: Option<Ticket>,
 }

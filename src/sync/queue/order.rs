@@ -1,7 +1,7 @@
-//! In which order a queue gives its items: first in first out, last in first out, or the least first.
+//! The order in which a queue returns its items: first in first out, last in first out, or smallest first.
 //!
-//! Comparing items is the only code of the user that runs while a queue is locked; a comparison that panics loses no
-//! item, which is why the heap is one of our own: its items are swapped in their places, and none is ever outside.
+//! Comparisons are the only user code that runs while a queue is locked. A comparison that panics must lose no item.
+//! That is why this file has its own heap: it swaps items in place, and none is ever outside of it.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -19,7 +19,7 @@ pub trait Order<T>: sealed::Sealed + 'static {
     type Items: Items<T>;
 }
 
-/// What a queue holds.
+/// The items of a queue.
 pub trait Items<T>: Default {
     fn len(&self) -> usize;
     /// The item is in, also where a comparison panicked.
@@ -36,7 +36,7 @@ pub enum Fifo {}
 #[derive(Clone, Copy, Debug)]
 pub enum Lifo {}
 
-/// The least first; equal ones in the order in which they were put.
+/// Smallest first; equal items in the order in which they were put.
 #[derive(Clone, Copy, Debug)]
 pub enum Priority {}
 

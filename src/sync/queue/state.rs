@@ -1,10 +1,10 @@
-//! What is in a queue, who waits for what, and who is served next.
+//! The items of a queue, its waiters, and the order in which they are served.
 //!
-//! Who waits is served by a promise: a getter of one item, a putter of one place. The item stays in the queue until
-//! the getter comes for it, so that one who never comes takes nothing along; its promise goes to the next.
+//! A waiter is served by a promise: a getter of one item, a putter of one place. The item stays in the queue until the
+//! getter takes it. So a getter that is dropped takes no item with it; its promise goes to the next waiter.
 //!
-//! A shutdown voids all promises, and nobody looks at their numbers any more: from then on nobody waits, and who comes
-//! first gets what is left.
+//! A shutdown voids all promises, and their counts are not used any more: from then on no task waits, and the first
+//! getter to run takes the next item.
 #![forbid(unsafe_code)]
 
 use std::mem;
@@ -20,9 +20,9 @@ pub(super) struct State<T, O: Order<T>, F: Flavor> {
     items: O::Items,
     /// `usize::MAX` without a limit.
     maxsize: usize,
-    /// Items for getters who were served and have not come yet.
+    /// Items promised to getters that have not run since.
     promised: usize,
-    /// Places for putters who were served and have not come yet.
+    /// Places promised to putters that have not run since.
     granted: usize,
     /// Items that were put and not yet reported done.
     unfinished: usize,
@@ -106,7 +106,7 @@ impl<T, O: Order<T>, F: Flavor> State<T, O, F> {
         self.items.len() > self.promised
     }
 
-    /// Puts the item, if somebody who stands so may.
+    /// Puts the item, if a putter with this standing may.
     #[inline]
     pub(super) fn put(&mut self, item: &mut Option<T>, standing: Standing) -> Result<Done<(), F>, Refused> {
         if self.shut_down {
@@ -122,7 +122,7 @@ impl<T, O: Order<T>, F: Flavor> State<T, O, F> {
         Ok(Done { result, wake: self.serve_getter() })
     }
 
-    /// Takes an item, if there is one for somebody who stands so.
+    /// Takes an item, if there is one for a getter with this standing.
     #[inline]
     pub(super) fn get(&mut self, standing: Standing) -> Result<Done<T, F>, Refused> {
         match standing {
@@ -157,7 +157,7 @@ impl<T, O: Order<T>, F: Flavor> State<T, O, F> {
         Some(putter)
     }
 
-    /// A getter who was served does not come.
+    /// A getter that was served was dropped.
     pub(super) fn give_up_item(&mut self) -> Option<F::Waiter> {
         if !self.shut_down {
             self.promised -= 1;
@@ -165,7 +165,7 @@ impl<T, O: Order<T>, F: Flavor> State<T, O, F> {
         self.serve_getter()
     }
 
-    /// A putter who was served does not come.
+    /// A putter that was served was dropped.
     pub(super) fn give_up_place(&mut self) -> Option<F::Waiter> {
         if !self.shut_down {
             self.granted -= 1;
@@ -190,7 +190,7 @@ impl<T, O: Order<T>, F: Flavor> State<T, O, F> {
         self.unfinished == 0 || *since.get_or_insert(self.finishes) != self.finishes
     }
 
-    /// No more puts. Gives what is left, if it is not to be got any more either, and counts it as done.
+    /// Refuses later puts. If `immediate`, returns the items that are left and counts them as done.
     pub(super) fn shut_down(&mut self, immediate: bool) -> Option<O::Items> {
         self.shut_down = true;
         immediate.then(|| {

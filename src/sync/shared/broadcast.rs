@@ -1,7 +1,6 @@
-//! A channel whose every receiver, on any thread, gets every value: [`sync::broadcast`](crate::sync::broadcast) between
-//! threads.
+//! A channel across threads in which each receiver gets every value: see [`sync::broadcast`](crate::sync::broadcast).
 //!
-//! Values are cloned by several threads at once, without a lock: so they are `Send` and `Sync`.
+//! Several threads may clone a value at once, without a lock, so values must be `Send` and `Sync`.
 //!
 //! ```
 //! use proactor::sync::shared::broadcast;
@@ -16,12 +15,12 @@ use crate::sync::broadcast;
 pub use crate::sync::broadcast::{RecvError, SendError, TryRecvError};
 use crate::sync::flavor::Threaded;
 
-/// [`broadcast::Sender`] between threads.
+/// The [`broadcast::Sender`] that works across threads.
 pub type Sender<T> = broadcast::Sender<T, Threaded>;
-/// [`broadcast::Receiver`] between threads.
+/// The [`broadcast::Receiver`] that works across threads.
 pub type Receiver<T> = broadcast::Receiver<T, Threaded>;
 
-/// A channel that keeps so many values.
+/// Creates a channel that keeps up to `capacity` values.
 ///
 /// # Panics
 /// If `capacity` is 0.

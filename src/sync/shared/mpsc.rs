@@ -1,5 +1,4 @@
-//! Channels from many senders, on any thread, to one receiver, with a limit or without: [`sync::mpsc`](crate::sync::mpsc)
-//! between threads.
+//! Channels across threads from many senders to one receiver: see [`sync::mpsc`](crate::sync::mpsc).
 //!
 //! ```
 //! use proactor::sync::shared::mpsc;
@@ -21,16 +20,16 @@ use crate::sync::flavor::Threaded;
 use crate::sync::mpsc;
 pub use crate::sync::mpsc::{SendError, TryRecvError, TrySendError};
 
-/// [`mpsc::Sender`] between threads.
+/// The [`mpsc::Sender`] that works across threads.
 pub type Sender<T> = mpsc::Sender<T, Threaded>;
-/// [`mpsc::UnboundedSender`] between threads.
+/// The [`mpsc::UnboundedSender`] that works across threads.
 pub type UnboundedSender<T> = mpsc::UnboundedSender<T, Threaded>;
-/// [`mpsc::Receiver`] between threads.
+/// The [`mpsc::Receiver`] that works across threads.
 pub type Receiver<T> = mpsc::Receiver<T, Threaded>;
-/// [`mpsc::Permit`] between threads.
+/// The [`mpsc::Permit`] that works across threads.
 pub type Permit<'a, T> = mpsc::Permit<'a, T, Threaded>;
 
-/// A channel that holds so many items.
+/// Creates a channel that holds up to `capacity` items.
 ///
 /// # Panics
 /// If `capacity` is 0.
@@ -39,7 +38,7 @@ pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     mpsc::bounded(capacity)
 }
 
-/// A channel without a limit: sending never waits.
+/// Creates an unbounded channel: sending never waits.
 pub fn unbounded_channel<T>() -> (UnboundedSender<T>, Receiver<T>) {
     mpsc::unbounded()
 }

@@ -1,4 +1,4 @@
-//! A channel for one value, between threads: [`sync::oneshot`](crate::sync::oneshot), whose sender and receiver may be on any.
+//! A channel across threads that carries one value: see [`sync::oneshot`](crate::sync::oneshot).
 //!
 //! ```
 //! use proactor::sync::shared::oneshot;
@@ -13,12 +13,12 @@ use crate::sync::flavor::Threaded;
 use crate::sync::oneshot;
 pub use crate::sync::oneshot::{RecvError, TryRecvError};
 
-/// [`oneshot::Sender`] between threads.
+/// The [`oneshot::Sender`] that works across threads.
 pub type Sender<T> = oneshot::Sender<T, Threaded>;
-/// [`oneshot::Receiver`] between threads.
+/// The [`oneshot::Receiver`] that works across threads.
 pub type Receiver<T> = oneshot::Receiver<T, Threaded>;
 
-/// A channel for one value.
+/// Creates a channel for one value.
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     oneshot::pair()
 }

@@ -1,4 +1,4 @@
-//! Queues between tasks of any loops and plain threads: [`sync::queue`](crate::sync::queue) between threads.
+//! Queues between tasks of any loops and plain threads: see [`sync::queue`](crate::sync::queue).
 //!
 //! ```
 //! use proactor::sync::shared::queue;
@@ -28,33 +28,33 @@ use crate::sync::flavor::Threaded;
 use crate::sync::queue::{self, limit, or_none};
 pub use crate::sync::queue::{Fifo, Lifo, Priority, QueueShutDown, TaskDoneError, TryGetError, TryPutError};
 
-/// [`queue::Queue`] between threads.
+/// The [`queue::Queue`] that works across threads.
 pub type Queue<T> = queue::Queue<T, Fifo, Threaded>;
-/// [`queue::PriorityQueue`] between threads.
+/// The [`queue::PriorityQueue`] that works across threads.
 pub type PriorityQueue<T> = queue::Queue<T, Priority, Threaded>;
-/// [`queue::LifoQueue`] between threads.
+/// The [`queue::LifoQueue`] that works across threads.
 pub type LifoQueue<T> = queue::Queue<T, Lifo, Threaded>;
 
-/// A queue that holds so many items: [`queue::bounded`].
+/// Creates a queue that holds up to `maxsize` items: [`queue::bounded`].
 ///
 /// # Panics
-/// If `maxsize` is 0; that would be [`unbounded`].
+/// If `maxsize` is 0; use [`unbounded`] for a queue without a limit.
 #[track_caller]
 pub fn bounded<T>(maxsize: usize) -> Queue<T> {
     Queue::with_maxsize(limit(maxsize))
 }
 
-/// A queue without a limit: [`queue::unbounded`].
+/// Creates a queue without a limit: [`queue::unbounded`].
 pub fn unbounded<T>() -> Queue<T> {
     Queue::with_maxsize(usize::MAX)
 }
 
-/// A queue that gives the least item first: [`queue::priority`].
+/// Creates a queue that returns the smallest item first: [`queue::priority`].
 pub fn priority<T: Ord>(maxsize: usize) -> PriorityQueue<T> {
     queue::Queue::with_maxsize(or_none(maxsize))
 }
 
-/// A queue that gives the newest item first: [`queue::lifo`].
+/// Creates a queue that returns the newest item first: [`queue::lifo`].
 pub fn lifo<T>(maxsize: usize) -> LifoQueue<T> {
     queue::Queue::with_maxsize(or_none(maxsize))
 }

@@ -1,6 +1,6 @@
-//! A value that changes, and those on any thread who watch it: [`sync::watch`](crate::sync::watch) between threads.
+//! A channel across threads that holds one changing value: see [`sync::watch`](crate::sync::watch).
 //!
-//! Several threads may look at a value at once, without a lock: so it is `Send` and `Sync`.
+//! Several threads may read a value at once, without a lock, so it must be `Send` and `Sync`.
 //!
 //! ```
 //! use proactor::sync::shared::watch;
@@ -16,14 +16,14 @@ use crate::sync::flavor::Threaded;
 use crate::sync::watch;
 pub use crate::sync::watch::{RecvError, SendError};
 
-/// [`watch::Sender`] between threads.
+/// The [`watch::Sender`] that works across threads.
 pub type Sender<T> = watch::Sender<T, Threaded>;
-/// [`watch::Receiver`] between threads.
+/// The [`watch::Receiver`] that works across threads.
 pub type Receiver<T> = watch::Receiver<T, Threaded>;
-/// [`watch::Ref`] between threads.
+/// The [`watch::Ref`] that works across threads.
 pub type Ref<T> = watch::Ref<T, Threaded>;
 
-/// A value to be watched. The receiver has seen it.
+/// Creates a channel that holds `value`, which counts as seen by the receiver.
 pub fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
     watch::holding(value)
 }
