@@ -12,10 +12,11 @@ use std::task::{Context, Poll, ready};
 use super::{Kind, Signal};
 use crate::task::{Builder, JoinHandle};
 
-/// Has `f` called in the loop, by a task of its own, once for each delivery of a kind of signal, until the [`Handler`] goes:
-/// asyncio's `add_signal_handler`. Several of a kind are all called.
+/// Calls `f` in the loop for each delivery of a signal, until the [`Handler`] is dropped; asyncio's
+/// `add_signal_handler`.
 ///
-/// A panic of `f` ends the task, and the handler with it: as if it were dropped.
+/// A separate task calls `f`. If there are several handlers for a kind of signal, all are called. If `f` panics, the
+/// task ends, and the handler with it, as if it were dropped.
 ///
 /// # Errors
 /// As for [`stream`](super::stream).
@@ -47,10 +48,10 @@ pub fn on(kind: Kind, f: impl FnMut() + 'static) -> io::Result<Handler> {
     Ok(Handler { kind, signal, task })
 }
 
-/// Keeps a closure listening to a kind of signal: see [`on`].
+/// The registration of a closure for a kind of signal: see [`on`].
 ///
-/// When it is dropped the listening ends at once and the closure is not called any more, although deliveries may have been
-/// counted for it. The closure itself is dropped in the loop's next turn.
+/// Dropping it stops listening at once: the closure is not called any more, even if deliveries were counted for it. The
+/// closure itself is dropped in the loop's next turn.
 ///
 /// # Examples
 /// See [`on`].
@@ -62,10 +63,10 @@ pub struct Handler {
 }
 
 impl Handler {
-    /// Removes it, as dropping it does: asyncio's `remove_signal_handler`.
+    /// Removes the handler, like dropping it; asyncio's `remove_signal_handler`.
     pub fn remove(self) {}
 
-    /// What it is called for.
+    /// Returns the kind of signal that this handler is registered for.
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -102,7 +103,7 @@ impl<F: FnMut()> Future for Calls<F> {
             self.signal.set(Some(signal)); // before the call, which may remove the handler
             match ready!(arrived) {
                 Ok(()) => (self.f)(),
-                Err(error) => panic!("nobody can wait for {} any more: {error}", self.kind),
+                Err(error) => panic!("cannot wait for {} any more: {error}", self.kind),
             }
         }
     }

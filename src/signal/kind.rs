@@ -1,4 +1,4 @@
-//! `Kind`: signals by their names. It does not know which of them can be listened to.
+//! `Kind`: signals by name. It does not know which of them can be listened for.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -15,36 +15,37 @@ use std::fmt;
 pub struct Kind(i32);
 
 impl Kind {
-    /// SIGINT: somebody has typed Ctrl-C at the terminal.
+    /// SIGINT: Ctrl-C was typed at the terminal.
     pub const INTERRUPT: Kind = Kind(libc::SIGINT);
     /// SIGTERM: the process is asked to end.
     pub const TERMINATE: Kind = Kind(libc::SIGTERM);
-    /// SIGHUP: the terminal has gone; daemons read their configuration again.
+    /// SIGHUP: the terminal was closed; daemons reload their configuration.
     pub const HANGUP: Kind = Kind(libc::SIGHUP);
-    /// SIGUSR1: what it means is the program's choice.
+    /// SIGUSR1: its meaning is up to the program.
     pub const USER1: Kind = Kind(libc::SIGUSR1);
-    /// SIGUSR2: what it means is the program's choice.
+    /// SIGUSR2: its meaning is up to the program.
     pub const USER2: Kind = Kind(libc::SIGUSR2);
     /// SIGCHLD: at least one child has ended, or was stopped or continued.
     pub const CHILD: Kind = Kind(libc::SIGCHLD);
     /// SIGALRM: a timer of alarm(2) or setitimer(2) has expired.
     pub const ALARM: Kind = Kind(libc::SIGALRM);
-    /// SIGWINCH: the terminal's window has another size.
+    /// SIGWINCH: the size of the terminal's window has changed.
     pub const WINDOW_CHANGE: Kind = Kind(libc::SIGWINCH);
-    /// SIGQUIT: somebody has typed Ctrl-\ at the terminal.
+    /// SIGQUIT: Ctrl-\ was typed at the terminal.
     pub const QUIT: Kind = Kind(libc::SIGQUIT);
-    /// SIGPIPE: a write to a pipe that nobody reads.
+    /// SIGPIPE: a write to a pipe without readers.
     pub const PIPE: Kind = Kind(libc::SIGPIPE);
     /// SIGIO: a descriptor with `O_ASYNC` is ready.
     pub const IO: Kind = Kind(libc::SIGIO);
 
-    /// The kind with this number, as for real-time signals: `libc::SIGRTMIN() + 1`. Listening finds out whether there is
-    /// such a one.
+    /// Creates a kind from a signal number, for example of a real-time signal: `libc::SIGRTMIN() + 1`.
+    ///
+    /// The number is checked when a listener is created.
     pub const fn from_raw(signal: i32) -> Kind {
         Kind(signal)
     }
 
-    /// Its number.
+    /// Returns the signal number.
     pub const fn as_raw(self) -> i32 {
         self.0
     }

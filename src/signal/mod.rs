@@ -1,24 +1,25 @@
-//! Signals: waiting for those that are sent to the process, see signal(7) and sigaction(2).
+//! Signals: waiting for those that are sent to the process. See signal(7) and sigaction(2).
 //!
-//! Nothing is touched before somebody asks. The first listener of a kind of signal puts this crate's handler in the place
-//! of the program's disposition, and the last one to go puts that back, if the handler still is in place. In between, a
-//! handler of the program's own for that signal is not called.
+//! The crate changes no signal disposition before it is asked to. The first listener for a kind of signal replaces the
+//! program's disposition by this crate's handler. Dropping the last listener restores the disposition, if the handler
+//! is still in place. In between, the program's previous handler for that signal is not called.
 //!
-//! Each delivery is counted for each listener, of whatever runtime and thread, and none is lost: not while nobody waits,
-//! nor when a future is dropped. What the kernel delivers once comes once: a standard signal that is sent again while
-//! it is still pending is one delivery, and many children that end may be one [`Kind::CHILD`]. In the context of the signal
-//! there is only counting: code that listens runs in its loop, and may do what it likes.
+//! Each delivery is counted for each listener, in any runtime and thread. None is lost while no task waits or when a
+//! future is dropped. The kernel may merge signals: a standard signal that is sent again while it is pending is one
+//! delivery, and several children that end may be one [`Kind::CHILD`]. The signal handler only counts; code that
+//! listens runs in its loop and has no restrictions.
 //!
-//! A signal goes to some thread of the process that does not block it. One that all threads block stays pending, and nobody
-//! here hears of it: see pthread_sigmask(3). (A thread begins with the mask of the one that has made it.)
+//! The kernel delivers a signal to some thread of the process that does not block it. A signal that all threads block
+//! stays pending, and no listener gets it: see pthread_sigmask(3). (A thread starts with the signal mask of the thread
+//! that created it.)
 //!
-//! A child of fork(2) does not listen: its parent hears nothing of signals to the child, and there they find the
-//! program's own disposition, as they do in every program that is executed.
+//! A child of fork(2) does not listen. Its parent gets no signals that are sent to the child; in the child they find
+//! the program's previous disposition, and so they do after execve(2).
 //!
-//! # A shutdown in good order
+//! # Graceful shutdown
 //!
-//! Wait for the signal, accept no more connections, let the open ones end by themselves for a grace period, and then cancel
-//! the rest. The period is one for all connections together:
+//! Wait for the signal, accept no more connections, let the open ones end by themselves for a grace period, and then
+//! cancel the rest. All connections share one grace period:
 //!
 //! ```
 //! use std::{io, time::Duration};
@@ -60,7 +61,7 @@
 //! #       io::Result::Ok(idle)
 //! #   });
 //!     let connections = TaskSet::without_results();
-//!     // The branch that loses is dropped: the listener is closed.
+//!     // The losing branch is dropped, which closes the listener.
 //!     select! {
 //!         ended = accept(listener, &connections) => ended?,
 //!         _ = stop.recv() => {}
@@ -70,7 +71,7 @@
 //! #   assert!(!connections.is_empty());
 //!     let grace = Duration::from_millis(20);
 //!     if timeout(grace, connections.join_next()).await.is_err() {
-//!         connections.shutdown(grace).await; // cancels all, and gives their cleanups this time
+//!         connections.shutdown(grace).await; // cancels all, with this time for their cleanups
 //!     }
 //! #   assert!(connections.is_empty());
 //!     io::Result::Ok(())
@@ -82,7 +83,7 @@
 //! | `mod.rs` | `stream` and `Signal`, `ctrl_c`, `is_interrupted` |
 //! | `kind.rs` | `Kind` |
 //! | `handler.rs` | `on` and `Handler` |
-//! | `sys/signal.rs` | the handler of the signal's own context, and how it counts |
+//! | `sys/signal.rs` | the signal handler, and how it counts |
 #![forbid(unsafe_code)]
 
 mod handler;
@@ -108,11 +109,12 @@ use crate::sys::signal::Listener;
 pub use handler::{Handler, on};
 pub use kind::Kind;
 
-/// Listens to a kind of signal, from this call on.
+/// Listens for a kind of signal, from this call on.
 ///
 /// # Errors
-/// `InvalidInput`, with the reason, for signals that can't be listened to: SIGKILL, SIGSTOP, those that report a fault of
-/// the program (SIGSEGV, SIGBUS, SIGFPE, SIGILL), and numbers that are no signal's. `EMFILE` when no descriptor is free.
+/// `InvalidInput`, with the reason, for signals that cannot be listened for: SIGKILL, SIGSTOP, those that report a
+/// fault of the program (SIGSEGV, SIGBUS, SIGFPE, SIGILL), and invalid signal numbers. `EMFILE` if no descriptor is
+/// free.
 ///
 /// # Panics
 /// Outside a runtime.
@@ -132,12 +134,12 @@ pub fn stream(kind: Kind) -> io::Result<Signal> {
     Signal::new(kind, "signal::stream")
 }
 
-/// The deliveries of a kind of signal, also as a [`Stream`] that never ends: see [`stream`].
+/// A listener for a kind of signal, also a [`Stream`] that never ends: see [`stream`].
 ///
-/// Dropping it ends the listening, and the last one of a kind puts the program's disposition back. What it has counted
-/// and nobody has taken is gone then.
+/// Dropping it stops listening; dropping the last listener of a kind restores the program's disposition. Deliveries
+/// that were counted and not received are discarded.
 ///
-/// It waits with one descriptor; a second one, to which the handler counts, is kept for later listeners of the same
+/// It uses one descriptor to wait. A second one, on which the handler counts, is kept for later listeners of the same
 /// kind.
 ///
 /// # Examples
@@ -149,17 +151,17 @@ pub fn stream(kind: Kind) -> io::Result<Signal> {
 ///         nix::sys::signal::raise(nix::sys::signal::SIGUSR1).unwrap();
 ///     }
 ///     for _ in 0..3 {
-///         user.recv().await?; // each of them, although nobody was waiting
+///         user.recv().await?; // returns three times, although no task was waiting
 ///     }
 ///     std::io::Result::Ok(())
 /// }).unwrap();
 /// ```
-#[must_use = "dropping it ends the listening"]
+#[must_use = "dropping it stops listening"]
 pub struct Signal {
     kind: Kind,
-    /// Taken from the counter, and not given yet.
+    /// Taken from the counter, and not returned yet.
     counted: u64,
-    /// Until there is something in the counter. It stays when a future is dropped: the next one goes on with it.
+    /// The wait for the counter. It stays when a future is dropped: the next one continues it.
     waiting: Option<Submission<PollReady>>,
     /// A duplicate of the counter's descriptor, to wait with.
     share: Share,
@@ -175,22 +177,22 @@ impl Signal {
         Ok(Signal { kind, counted: 0, waiting: None, share, listener })
     }
 
-    /// Waits for the next delivery: ready once for each.
+    /// Waits for the next delivery; returns once for each.
     ///
     /// # Errors
-    /// When the kernel can't wait for the descriptor, as for want of memory, and `ECANCELED` in a fork of the process. No
-    /// delivery is lost by it.
+    /// If the kernel cannot wait for the descriptor, for example for lack of memory; `ECANCELED` in a fork of the
+    /// process. An error loses no delivery.
     ///
     /// # Panics
-    /// Outside a runtime, and in another one than where it was made.
+    /// Outside a runtime, and in a runtime other than the one in which it was created.
     ///
     /// # Cancellation
-    /// Dropping it loses nothing: a delivery that comes is the next one's.
+    /// Dropping the future loses no delivery: the next call returns it.
     pub fn recv(&mut self) -> Recv<'_> {
         Recv(self)
     }
 
-    /// Polls for the next delivery, as [`recv`](Self::recv) does, for adapters.
+    /// Polls for the next delivery: [`recv`](Self::recv) for futures written by hand.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.counted > 0 {
@@ -213,7 +215,7 @@ impl Signal {
         }
     }
 
-    /// What it listens to.
+    /// Returns the kind of signal that it listens for.
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -258,12 +260,13 @@ thread_local! {
     static INTERRUPTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether SIGINT has requested the end of the main future that a [`Runner`](crate::Runner) runs on this thread, or ran
-/// last: code that catches a cancellation finds its reason here, in the main future, its tasks and their clean-ups.
+/// Whether SIGINT has cancelled the main future of the [`Runner`](crate::Runner) on this thread, now or in its last
+/// run.
 ///
-/// False where another request came first, and for a runner that does not catch SIGINT
-/// ([`cancel_on_ctrl_c`](crate::Runner::cancel_on_ctrl_c)). asyncio has `KeyboardInterrupt` for this, which only the caller
-/// of `run` sees.
+/// Code that catches a cancellation, in the main future, its tasks and their cleanups, can ask for the reason here.
+/// False if another request came first, and for a runner that does not catch SIGINT
+/// ([`cancel_on_ctrl_c`](crate::Runner::cancel_on_ctrl_c)). asyncio has `KeyboardInterrupt` for this, which only the
+/// caller of `run` sees.
 ///
 /// # Examples
 /// ```
@@ -272,7 +275,7 @@ thread_local! {
 /// let outcome = runner.run(async {
 ///     nix::sys::signal::raise(nix::sys::signal::SIGINT).unwrap(); // Ctrl-C
 ///     if let Err(cancelled) = catch_cancel(std::future::pending::<()>()).await {
-///         assert!(signal::is_interrupted()); // saves its work, and ends
+///         assert!(signal::is_interrupted()); // save work here
 ///         drop(cancelled);
 ///     }
 /// });
@@ -287,8 +290,10 @@ pub(crate) fn set_interrupted(interrupted: bool) {
     INTERRUPTED.set(interrupted);
 }
 
-/// Waits for SIGINT, which Ctrl-C at the terminal sends. It listens from this call until the future is dropped or has given
-/// its result: after that Ctrl-C does what it did before, in most programs end them.
+/// Waits for SIGINT, which Ctrl-C at the terminal sends.
+///
+/// It listens from this call until the future is dropped or returns. After that, Ctrl-C has its previous effect: it
+/// ends most programs.
 ///
 /// # Errors
 /// As for [`stream`] and [`Signal::recv`].
@@ -297,7 +302,7 @@ pub(crate) fn set_interrupted(interrupted: bool) {
 /// Outside a runtime.
 ///
 /// # Cancellation
-/// Dropping it ends the listening. Whoever waits again and again uses a [`stream`], which loses nothing in between.
+/// Dropping the future stops listening. To wait repeatedly use a [`stream`], which loses no signal between two waits.
 ///
 /// # Examples
 /// ```
@@ -321,7 +326,7 @@ impl Future for CtrlC {
     type Output = io::Result<()>;
 
     /// # Panics
-    /// If it is polled after it has given the result.
+    /// If it is polled after its result.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = match self.0.as_mut().expect("a CtrlC was polled after its result") {
             Ok(signal) => ready!(signal.poll_recv(cx)),

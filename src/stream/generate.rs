@@ -1,8 +1,8 @@
-//! `generate`: a stream written as a block of code that gives values as it goes; asyncio's async generator.
+//! `generate`: a stream written as a block of code that yields values; asyncio's async generator.
 //!
-//! The block is a task, and meets whoever reads the stream at each value: it begins when the first value is asked for,
-//! and goes on behind a value when the next one is. So it may hold resources, and is closed like any task: by a
-//! cancellation after which it cleans up.
+//! The block is a task that is in step with the reader of the stream: it starts when the first value is requested, and
+//! resumes after a value when the next one is requested. So it may hold resources, and is closed like any task: it is
+//! cancelled, and then runs its cleanups.
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
@@ -25,8 +25,8 @@ struct Meeting<T> {
     value: Option<T>,
     /// The reader has asked for a value that it has not got.
     wanted: bool,
-    /// What of the block waits to be asked, by the number of its [`Give`]: it may give several values side by side, each
-    /// with a waker of its own.
+    /// What of the block waits to be asked, by the number of its [`Give`]: it may give several values side by side,
+    /// each with a waker of its own.
     block: Vec<(u64, Waiter)>,
     /// The number of the next [`Give`].
     next_give: u64,
@@ -35,7 +35,7 @@ struct Meeting<T> {
 }
 
 impl<T> Meeting<T> {
-    /// A part of the block waits to be asked. Gives back the waiter that it had: dropping it is code of the user.
+    /// A part of the block waits for a request. Returns the waiter that it had, because dropping it is user code.
     fn watch(&mut self, give: u64, waiter: Waiter) -> Option<Waiter> {
         match self.block.iter_mut().find(|(other, _)| *other == give) {
             Some((_, place)) => Some(std::mem::replace(place, waiter)),
@@ -47,7 +47,7 @@ impl<T> Meeting<T> {
     }
 }
 
-/// Lets the block go on. Nothing is borrowed while it is woken.
+/// Resumes the block. Nothing is borrowed while it is woken.
 fn wake_block<T>(shared: &RefCell<Meeting<T>>) {
     let mut block = std::mem::take(&mut shared.borrow_mut().block);
     block.drain(..).for_each(|(_, waiter)| waiter.wake());
@@ -59,10 +59,10 @@ fn wake_block<T>(shared: &RefCell<Meeting<T>>) {
 
 type Shared<T> = Rc<RefCell<Meeting<T>>>;
 
-/// A stream of the values that `block` gives; asyncio's async generator.
+/// Creates a stream of the values that `block` yields; asyncio's async generator.
 ///
-/// The block is called with a [`Yielder`], and runs as a task, though never ahead: it begins when the first value is asked
-/// for, and goes on behind a value when the next one is asked for. What it borrows must be `'static`, as for any task.
+/// The block gets a [`Yielder`] and runs as a task, but never ahead of the reader: it starts when the first value is
+/// requested, and resumes after a value when the next one is requested. It must be `'static`, like any task.
 ///
 /// # Examples
 /// ```
@@ -80,7 +80,7 @@ type Shared<T> = Rc<RefCell<Meeting<T>>>;
 ///     while let Some(square) = squares.next().await {
 ///         sum += square;
 ///         if square >= 9 {
-///             break; // the block waits behind its third value, and ends with the stream
+///             break; // the block waits after its third value, and is cancelled with the stream
 ///         }
 ///     }
 ///     assert_eq!(sum, 1 + 4 + 9);
@@ -100,11 +100,12 @@ where
 
 type Block = Pin<Box<dyn Future<Output = ()>>>;
 
-/// A stream that is written as a block of code, see [`generate`].
+/// A stream that is written as a block of code: see [`generate`].
 ///
-/// A panic of the block surfaces where the stream is read. Dropping the stream cancels the block, which then cleans up
-/// beside whatever goes on ([`scope`](crate::scope)); a task that is cancelled and drops it ends no earlier. To wait for
-/// that, [`close`](Self::close) it. The end of the runtime closes those that are open, like any task.
+/// A panic of the block surfaces where the stream is read. Dropping the stream cancels the block, and its cleanups
+/// ([`scope`](crate::scope)) run concurrently with other tasks; [`close`](Self::close) cancels it and waits for them.
+/// If a cancelled task drops the stream, the task completes only after the block has ended. When the runtime ends, it
+/// cancels the blocks of open streams, like any task.
 ///
 /// # Examples
 /// ```
@@ -121,7 +122,7 @@ type Block = Pin<Box<dyn Future<Output = ()>>>;
 ///         numbers.next().await;
 ///         std::io::Result::Ok(numbers.next().await)
 ///     }).await.unwrap();
-///     assert_eq!(third, Some(2)); // and the block has ended
+///     assert_eq!(third, Some(2)); // the block has ended here
 /// });
 /// ```
 pub struct Generator<T> {
@@ -130,7 +131,7 @@ pub struct Generator<T> {
 }
 
 enum State {
-    /// Nobody has asked yet.
+    /// No value was requested yet.
     New(Block),
     Begun(JoinHandle<()>),
     Over,
@@ -139,11 +140,12 @@ enum State {
 impl<T> Unpin for Generator<T> {}
 
 impl<T> Generator<T> {
-    /// Cancels the block and waits until it has ended, clean-ups included; asyncio's `aclose`. A value that was not read
-    /// is dropped.
+    /// Cancels the block and waits until it has ended, including its cleanups; asyncio's `aclose`.
+    ///
+    /// A value that was not read is dropped.
     ///
     /// # Panics
-    /// When the block does.
+    /// If the block panics.
     pub async fn close(mut self) {
         if let State::Begun(task) = std::mem::replace(&mut self.state, State::Over) {
             task.request_cancel();
@@ -159,7 +161,7 @@ impl<T> AsyncClose for Generator<T> {
     }
 }
 
-/// A panic of the block goes on where its end is seen.
+/// Resumes a panic of the block in the reader.
 fn surface(outcome: Result<(), JoinError>) {
     if let Err(JoinError::Panicked(panic)) = outcome {
         resume_unwind(panic.into_payload());
@@ -199,15 +201,16 @@ impl<T> fmt::Debug for Generator<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::New(_) => "new",
-            State::Begun(_) => "begun",
-            State::Over => "over",
+            State::Begun(_) => "started",
+            State::Over => "finished",
         };
         f.debug_struct("Generator").field("state", &state).finish_non_exhaustive()
     }
 }
 
-/// With what the block of [`generate`] gives its values. It belongs to the block: one that is moved into another task and
-/// outlives the block waits in [`give`](Self::give) for good.
+/// Yields the values of a [`generate`] block.
+///
+/// It belongs to the block. If it is moved to another task and outlives the block, [`give`](Self::give) waits forever.
 ///
 /// # Examples
 /// See [`generate`].
@@ -216,11 +219,11 @@ pub struct Yielder<T> {
 }
 
 impl<T> Yielder<T> {
-    /// Gives a value, and waits until it was taken and the next one is asked for; asyncio's `yield`.
+    /// Yields a value to the reader, and waits until the next one is requested; Python's `yield`.
     ///
     /// # Cancellation
-    /// Dropped before its value could be given, because it was not polled or another value lay there, the value goes with
-    /// it; afterwards it stays until it is taken or the stream ends.
+    /// If the future is dropped before the value was handed over, because it was not polled or an earlier value was not
+    /// read yet, the value is dropped too. Later, the value stays until it is read or the stream ends.
     pub fn give(&self, value: T) -> Give<'_, T> {
         let mut meeting = self.shared.borrow_mut();
         meeting.next_give += 1;

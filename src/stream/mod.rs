@@ -1,7 +1,7 @@
-//! Streams: futures of many values, and how to write them as a block of code; asyncio's `async for` and async generators.
+//! Streams of values, and async generators that make them; asyncio's `async for` and async generators.
 //!
-//! A stream is whatever implements `Stream` of the crate `futures-core`, so that the field's libraries fit. asyncio's
-//! `async for x in xs: …` is
+//! A stream is a type that implements `Stream` of the crate `futures-core`, so that it works with other libraries.
+//! asyncio's `async for x in xs: …` is
 //!
 //! ```
 //! use proactor::stream::{StreamExt, generate};
@@ -32,12 +32,12 @@ use std::task::{Context, Poll};
 pub use futures_core::Stream;
 pub use generate::{Generator, Give, Yielder, generate};
 
-/// The one method that every loop over a stream needs. For more there is the crate `futures-util`.
+/// Adds `next` to every stream. The crate `futures-util` has more combinators.
 pub trait StreamExt: Stream {
-    /// The next value; `None` at the end.
+    /// Waits for the next value; `None` at the end of the stream.
     ///
     /// # Cancellation
-    /// Dropping the future loses no value, for the streams of this crate.
+    /// Dropping the future loses no value if the stream is one of this crate.
     ///
     /// # Examples
     /// See the [module](self).

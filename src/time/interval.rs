@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{Sleep, now, sleep_until};
 
-/// Ticks every `period`, the first time at once.
+/// Creates an interval that ticks every `period`; the first tick comes at once.
 ///
 /// # Panics
 /// If the period is zero.
@@ -30,7 +30,7 @@ pub fn interval(period: Duration) -> Interval {
     interval_at(now(), period)
 }
 
-/// Ticks every `period`, the first time at `start`.
+/// Creates an interval that ticks every `period`; the first tick comes at `start`.
 ///
 /// # Panics
 /// If the period is zero.
@@ -46,11 +46,14 @@ pub fn interval(period: Duration) -> Interval {
 /// ```
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
-    assert!(!period.is_zero(), "an interval needs a period above zero; to run in every turn, use yield_now");
+    assert!(
+        !period.is_zero(),
+        "an interval needs a period above zero; to run in every turn of the loop, use `yield_now`"
+    );
     Interval { next: start, period, missed: MissedTick::default(), sleep: None }
 }
 
-/// What an [`Interval`] does about ticks that were not awaited in time.
+/// Policy of an [`Interval`] for ticks that were not awaited in time.
 ///
 /// # Examples
 /// ```
@@ -62,18 +65,18 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissedTick {
-    /// Ticks at once until it has caught up.
+    /// Ticks without a pause until all missed ticks are made up for.
     #[default]
     Burst,
-    /// Ticks at once, and the pace goes on from there.
+    /// Ticks at once, and then every period from that moment.
     Delay,
-    /// Ticks at once, and then at the next multiple of the period.
+    /// Ticks at once, skips the other missed ticks, and continues at the next multiple of the period.
     Skip,
 }
 
 /// Ticks at a fixed pace: see [`interval`].
 ///
-/// Only a tick that was awaited to its end counts: dropping the future of [`tick`](Self::tick) loses none.
+/// Only a tick that was awaited to its end counts: dropping the future of [`tick`](Self::tick) loses no tick.
 ///
 /// # Examples
 /// ```
@@ -92,27 +95,27 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Waits for the next tick and gives the time at which it was due.
+    /// Waits for the next tick and returns the time at which it was due.
     pub fn tick(&mut self) -> Tick<'_> {
         Tick(self)
     }
 
-    /// The period.
+    /// Returns the period.
     pub fn period(&self) -> Duration {
         self.period
     }
 
-    /// What is done about ticks that were not awaited in time.
+    /// Returns the policy for ticks that were not awaited in time.
     pub fn missed_tick(&self) -> MissedTick {
         self.missed
     }
 
-    /// Changes what is done about ticks that were not awaited in time.
+    /// Sets the policy for ticks that were not awaited in time.
     pub fn set_missed_tick(&mut self, missed: MissedTick) {
         self.missed = missed;
     }
 
-    /// Makes the next tick come one period from now.
+    /// Restarts the interval: the next tick comes one period from now.
     pub fn reset(&mut self) {
         self.next = after(now(), self.period);
         self.sleep = None;

@@ -1,9 +1,10 @@
-//! A future with a time limit that asks it to end, as asyncio's `timeout` does: what `wait_for` and `timeout_scope` share.
+//! A future with a time limit that cancels it, as asyncio's `timeout` does: shared by `wait_for` and `timeout_scope`.
 //!
-//! When the time is up, the future is polled once more, and a result that is there wins. Then the limit sends a request
-//! to the scopes inside it ([`catch_cancel`](crate::task::catch_cancel()), groups, limits), which may await before they
-//! let it go. The future is dropped when nothing in it has caught the request, or all have let it go; what it leaves is
-//! awaited. A value that it gives before that is the result. A request for the task itself wins over the limit.
+//! At the deadline the future is polled once more; if it is ready, its output is the result. Then the limit sends a
+//! request to the scopes in it ([`catch_cancel`](crate::task::catch_cancel()), groups, limits), which may await before
+//! they pass it on. The future is dropped when no scope in it has caught the request, or all have passed it on; its
+//! operations and cleanups are awaited. A value that it returns before is the result. A cancellation of the task takes
+//! precedence over the limit.
 #![forbid(unsafe_code)]
 
 use std::future::Future;
@@ -31,7 +32,7 @@ pub(super) trait Deadline {
 #[derive(Debug, Default)]
 pub(super) struct Limited {
     region: Region,
-    /// What the future has left.
+    /// The operations and cleanups that the dropped future left pending.
     remains: Option<Remains>,
     /// Another request was given a turn to end this await.
     has_waited: bool,

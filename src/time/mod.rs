@@ -1,18 +1,18 @@
 //! Time: sleeping, timeouts, intervals.
 //!
-//! All timers of a runtime are in one timing wheel; the kernel has none. The loop asks the wheel when to
-//! look next, waits for I/O no longer than that, and fires what is due. A timer never fires early; how late
-//! it is depends on what else the loop has to do, on the wheel's tick of 16 µs, on the kernel's own slack
-//! (on the selector: 50 µs by default, see `PR_SET_TIMERSLACK` in prctl(2)), and on other timers: of those that
-//! are due within 48 µs the first may wait for the last, so that a million timers are not as many wake-ups.
+//! All timers of a runtime are in one timing wheel; the kernel has none. The loop asks the wheel for its next deadline,
+//! waits for I/O no longer than that, and fires the timers that are due. A timer never fires early. How late it fires
+//! depends on the loop's other work, on the wheel's tick of 16 µs, on the kernel's timer slack (on the selector: 50 µs
+//! by default, see `PR_SET_TIMERSLACK` in prctl(2)), and on other timers: among timers that are due within 48 µs, the
+//! first may wait for the last, so that a million timers do not cause a million wake-ups.
 //!
 //! A duration counts from the first poll of its future. [`sleep`] reads the clock there. Most time limits are set and
-//! dropped again, and reading the clock costs as much as everything else about them; so the durations of [`timeout`] and
-//! [`wait_for`] count from the end of that poll of the task, where the loop reads the clock once for all limits that the
-//! poll has left behind. No work of other tasks delays a deadline, and no duration begins early.
+//! dropped again, and reading the clock would double their cost. So the durations of [`timeout`] and [`wait_for`] count
+//! from the end of that poll of the task: there, the loop reads the clock once for all limits that the poll has set and
+//! not dropped. Work of other tasks never delays a deadline, and no duration begins early.
 //!
-//! This module is the only place that reads the clock, which is [`Instant`]'s: monotonic, and it stands
-//! still while the machine is suspended.
+//! This module is the only place that reads the clock. The clock is that of [`Instant`]: monotonic, and stopped while
+//! the machine is suspended.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -20,7 +20,7 @@
 //! | `sleep.rs` | `sleep`, `sleep_until` |
 //! | `timeout.rs` | `timeout`, `timeout_at`, `wait_for`, `Elapsed` |
 //! | `scope.rs` | `timeout_scope`: a limit that can be moved |
-//! | `limited.rs` | the request that `wait_for` and `timeout_scope` send to what is inside |
+//! | `limited.rs` | the cancellation request that `wait_for` and `timeout_scope` send to their future |
 //! | `interval.rs` | `interval`, `MissedTick` |
 #![forbid(unsafe_code)]
 
@@ -216,7 +216,7 @@ impl Timer {
         let Timer { timers, key } = self;
         assert!(
             !timers.closed.get(),
-            "the runtime in which this timer was set has ended: make a new one in the runtime that polls it"
+            "the runtime of this timer has ended: create the timer in the runtime that polls it"
         );
         let mut wheel = timers.wheel.borrow_mut();
         let Some(waiter) = wheel.get_mut(*key) else { return false };

@@ -13,13 +13,14 @@ use super::limited::{Deadline, Limited};
 use super::{Elapsed, Sleep, now, sleep_until};
 use crate::task::waker::Waiter;
 
-/// Runs a block of code until a deadline that the block can look at and move; asyncio's `timeout()`.
+/// Runs a block of code with a deadline that the block can read and move; asyncio's `timeout()`.
 ///
-/// The time counts from the first poll; `None` is no limit. When it is up the block is polled once more, and asked to end
-/// if it is not ready then. As with [`wait_for`](super::wait_for), each [`catch_cancel`](crate::task::catch_cancel()) and
-/// each group inside gets the request and may await; a value that the block gives all the same is the result; what a
-/// dropped block leaves is awaited. Limits nest: the one that comes first ends its own block, and of two that come at the
-/// same moment the outer one ends both.
+/// The duration counts from the first poll; `None` means no limit. At the deadline the block is polled once more. If it
+/// is not ready then, it is cancelled, as by [`wait_for`](super::wait_for): each
+/// [`catch_cancel`](crate::task::catch_cancel()) and each group in the block gets the request and may await; if the
+/// block returns a value nevertheless, that is the result; otherwise the block is dropped, and the call returns when
+/// its operations and cleanups have completed. Limits nest: the limit that expires first ends only its own block. If
+/// two expire at the same moment, the outer one ends both blocks.
 ///
 /// # Errors
 /// [`Elapsed`].
@@ -28,7 +29,7 @@ use crate::task::waker::Waiter;
 /// When polled outside a runtime.
 ///
 /// # Cancellation
-/// Dropping it drops the block.
+/// Dropping the future drops the block.
 ///
 /// # Examples
 /// ```
@@ -40,7 +41,7 @@ use crate::task::waker::Waiter;
 ///         while lines < 10 {
 ///             sleep(Duration::from_millis(1)).await; // a line arrives
 ///             lines += 1;
-///             limit.reset(Instant::now() + Duration::from_secs(5)); // so there may be another
+///             limit.reset(Instant::now() + Duration::from_secs(5)); // allow time for the next line
 ///         }
 ///         lines
 ///     });
@@ -48,7 +49,7 @@ use crate::task::waker::Waiter;
 /// });
 /// ```
 ///
-/// A block that saves what it has:
+/// A block that saves its work when it is cancelled:
 /// ```
 /// use proactor::task::catch_cancel;
 /// use proactor::time::{Elapsed, timeout_scope};
@@ -57,7 +58,7 @@ use crate::task::waker::Waiter;
 ///     let saved = Cell::new(false);
 ///     let limited = timeout_scope(Duration::from_millis(1), async |_| {
 ///         if let Err(cancelled) = catch_cancel(pending::<()>()).await {
-///             proactor::yield_now().await; // saves
+///             proactor::yield_now().await; // saves its work
 ///             saved.set(true);
 ///             drop(cancelled); // the next await ends the block
 ///             pending().await
@@ -75,10 +76,10 @@ where
     timeout_scope_at(duration.and_then(|duration| now().checked_add(duration)), body).await
 }
 
-/// The same, until a point in time; asyncio's `timeout_at()`.
+/// Like [`timeout_scope`], with an absolute deadline; asyncio's `timeout_at()`.
 ///
 /// # Errors
-/// As [`timeout_scope`], and so are panics and cancellation.
+/// As for [`timeout_scope`]; panics and cancellation, too.
 ///
 /// # Examples
 /// ```
@@ -140,7 +141,7 @@ impl Deadline for Moving<'_> {
     }
 }
 
-/// The limit of a [`timeout_scope`], for its body.
+/// The time limit of a [`timeout_scope`], as its block sees it.
 ///
 /// # Examples
 /// ```
@@ -181,7 +182,7 @@ impl fmt::Debug for Remote {
 }
 
 impl TimeLimit {
-    /// A handle by which other tasks of the loop move this limit.
+    /// Returns a handle by which other tasks of the loop can move this limit.
     pub fn handle(&self) -> LimitHandle {
         let remote = self.remote.get_or_init(Rc::default);
         remote.ended.set(self.expired.get());
@@ -202,9 +203,10 @@ impl TimeLimit {
         }
     }
 
-    /// Moves the deadline, forth or back; `None` is no limit. One that has passed ends the body when it
-    /// still waits a turn later; asyncio's `reschedule`. When the body has been asked to end, this has no effect (in asyncio
-    /// it is an error).
+    /// Moves the deadline, forward or back; asyncio's `reschedule`.
+    ///
+    /// `None` means no limit. A deadline that has passed cancels the block if it still waits one turn later. Once the
+    /// block has been cancelled, this has no effect (in asyncio it is an error).
     pub fn reset(&self, deadline: impl Into<Option<Instant>>) {
         if let Some(remote) = self.remote.get() {
             remote.moved.take(); // this move is the later one
@@ -215,13 +217,13 @@ impl TimeLimit {
         }
     }
 
-    /// The deadline; asyncio's `when`.
+    /// Returns the deadline; asyncio's `when`.
     pub fn deadline(&self) -> Option<Instant> {
         self.take_remote_move();
         self.deadline.get()
     }
 
-    /// Whether the deadline has passed: the body, if it awaits now, ends; asyncio's `expired`.
+    /// Whether the deadline has passed, so that the block is cancelled if it awaits; asyncio's `expired`.
     pub fn is_expired(&self) -> bool {
         self.deadline().is_some_and(|deadline| deadline <= now())
     }
@@ -233,7 +235,7 @@ impl Drop for TimeLimit {
     }
 }
 
-/// A limit of a [`timeout_scope`], for other tasks of its loop.
+/// A handle to the limit of a [`timeout_scope`], for other tasks of its loop.
 ///
 /// # Examples
 /// ```
@@ -242,7 +244,7 @@ impl Drop for TimeLimit {
 /// proactor::run(async {
 ///     let limited = timeout_scope(None, async |limit| {
 ///         let handle = limit.handle();
-///         proactor::spawn(async move { handle.reset(Instant::now()) }); // there is a reason not to wait any more
+///         proactor::spawn(async move { handle.reset(Instant::now()) }); // ends the wait
 ///         std::future::pending::<()>().await
 ///     });
 ///     assert_eq!(limited.await, Err(Elapsed));
@@ -252,8 +254,10 @@ impl Drop for TimeLimit {
 pub struct LimitHandle(Rc<Remote>);
 
 impl LimitHandle {
-    /// Moves the deadline, as [`TimeLimit::reset`] does, and wakes the block's task for it; `None` is no limit. False, and
-    /// without an effect, when the block has ended or has been asked to (in asyncio that is an error).
+    /// Moves the deadline, like [`TimeLimit::reset`], and wakes the block's task.
+    ///
+    /// `None` means no limit. Returns false, without an effect, if the block has ended or has been cancelled (in
+    /// asyncio that is an error).
     pub fn reset(&self, deadline: impl Into<Option<Instant>>) -> bool {
         if self.0.ended.get() {
             return false;

@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 
 use super::{Due, Timer};
 
-/// Waits for a time; asyncio's `sleep`.
+/// Waits for a duration; asyncio's `sleep`.
 ///
-/// The time runs from the first poll. A duration of zero waits one turn of the loop, as [`yield_now`] does; one that is
-/// too long for the clock never ends.
+/// The duration counts from the first poll. A duration of zero waits one turn of the loop, like [`yield_now`]. A
+/// duration that exceeds the range of the clock never ends.
 ///
 /// # Panics
 /// When polled outside a runtime.
 ///
 /// # Cancellation
-/// Dropping it takes the timer out, at once and in constant time.
+/// Dropping the future removes its timer, at once and in constant time.
 ///
 /// # Examples
 /// ```
@@ -34,10 +34,12 @@ pub fn sleep(duration: Duration) -> Sleep {
     Sleep { state: State::New(Due::after(duration)) }
 }
 
-/// Waits until a point in time; one that has passed waits one turn of the loop. Sleeps that are due in one turn end in
-/// the order of their deadlines, and those of one deadline in the order in which they were first polled.
+/// Waits until a deadline.
 ///
-/// Panics and cancellation are those of [`sleep`].
+/// A deadline that has passed waits one turn of the loop. Sleeps that are due in one turn end in the order of their
+/// deadlines; sleeps with equal deadlines end in the order in which they were first polled.
+///
+/// Panics and cancellation are as for [`sleep`].
 ///
 /// # Examples
 /// ```
@@ -70,7 +72,7 @@ enum State {
 }
 
 impl Sleep {
-    /// Whether the time has come.
+    /// Whether the deadline has passed.
     pub fn is_elapsed(&self) -> bool {
         matches!(self.state, State::Over)
     }

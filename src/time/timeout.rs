@@ -14,16 +14,16 @@ use pin_project_lite::pin_project;
 use super::limited::{Deadline, Limited};
 use super::{Due, Timer};
 
-/// Gives a future a limited time.
+/// Limits the time of a future, and drops it when the time has elapsed.
 ///
-/// The time runs from the end of the task's poll in which the future is first polled and not ready. So a future that is
-/// ready at once costs no timer, and all limits that one poll sets share one look at the clock. When the time is up the
-/// future is polled once more, and a result that is there then wins; otherwise it is dropped and the answer is
-/// [`Elapsed`], at once. What it had in flight is cancelled and reaped behind the scenes; no buffer is freed before. A
-/// [`catch_cancel`](crate::task::catch_cancel()) inside is dropped, too, and does not run: [`wait_for`] and
-/// [`timeout_scope`](super::timeout_scope) let it.
+/// The duration counts from the end of the task's poll in which the future is first polled and not ready. So a future
+/// that is ready at once needs no timer, and all limits that one poll sets share one reading of the clock. At the
+/// deadline the future is polled once more. If it is ready, its output is the result; otherwise it is dropped and the
+/// result is [`Elapsed`], at once. Its pending operations are cancelled and reaped in the background; no buffer is
+/// freed before that. A [`catch_cancel`](crate::task::catch_cancel()) inside is dropped, too, and does not run; it does
+/// with [`wait_for`] and [`timeout_scope`](super::timeout_scope).
 ///
-/// A duration of zero gives the future one turn of the loop; one that is too long for the clock never
+/// A duration of zero gives the future one turn of the loop. A duration that exceeds the range of the clock never
 /// elapses.
 ///
 /// # Errors
@@ -33,7 +33,7 @@ use super::{Due, Timer};
 /// When polled outside a runtime.
 ///
 /// # Cancellation
-/// Dropping it drops the future and takes the timer out.
+/// Dropping it drops the future and removes the timer.
 ///
 /// # Examples
 /// ```
@@ -68,7 +68,7 @@ enum Limit {
     New(Due),
     /// The timer is set, or has fired.
     Armed(Timer),
-    /// The result has been given.
+    /// The result has been returned.
     Over,
 }
 
@@ -87,7 +87,7 @@ impl<F: Future> Future for Timeout<F> {
     type Output = Result<F::Output, Elapsed>;
 
     /// # Panics
-    /// If it is polled after it has given the result.
+    /// If it is polled after its result.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let polled = poll_limited(this.future.as_mut(), this.limit, cx);
@@ -98,7 +98,7 @@ impl<F: Future> Future for Timeout<F> {
     }
 }
 
-/// Polls the future, and then looks at its limit.
+/// Polls the future, and then its limit.
 fn poll_limited<F: Future>(
     future: Pin<&mut Option<F>>,
     limit: &mut Limit,
@@ -121,18 +121,19 @@ fn poll_limited<F: Future>(
     Poll::Pending
 }
 
-/// Gives a future a limited time, and waits for its end in any case; asyncio's `wait_for`.
+/// Limits the time of a future, and waits until its cancellation is complete; asyncio's `wait_for`.
 ///
-/// As [`timeout`], but when the time is up it *asks* the future to end, and waits for that. The request reaches each
-/// [`catch_cancel`](crate::task::catch_cancel()) and each group inside, as a request for the task would. They may await
-/// before they let it go, and a value or an error that the future gives meanwhile is the result. Otherwise the future is
-/// dropped, and the answer comes when its cancellation is complete: its operations reaped, its clean-ups
-/// ([`scope`](crate::scope)) done, the tasks that it cancelled ([`cancel_on_drop`], groups) ended. Jobs on the blocking
-/// pool are not waited for: nothing can stop them.
+/// It differs from [`timeout`] at the deadline: it sends a cancellation request to the future and waits for its end.
+/// The request reaches each [`catch_cancel`](crate::task::catch_cancel()) and each group inside, as a cancellation of
+/// the task would. They may await before they pass the request on. If the future returns a value or an error meanwhile,
+/// that is the result. Otherwise the future is dropped, and this returns when the cancellation is complete: its
+/// operations are reaped, its cleanups ([`scope`](crate::scope)) have run, and the tasks that it cancelled
+/// ([`cancel_on_drop`], groups) have ended. It does not wait for jobs on the blocking pool, because nothing can stop
+/// them.
 ///
-/// Until then the task counts the request ([`Task::cancelling`](crate::task::Task::cancelling)). Of two limits that are up
-/// at the same moment, one inside the other, the outer one ends both: the code behind the inner one does not run. A
-/// cancellation of the task wins over the limit.
+/// Until then the task counts the request ([`Task::cancelling`](crate::task::Task::cancelling)). If two nested limits
+/// expire at the same moment, the outer one ends both, and the code after the inner one does not run. A cancellation of
+/// the task takes precedence over the limit.
 ///
 /// # Errors
 /// [`Elapsed`].
@@ -141,7 +142,7 @@ fn poll_limited<F: Future>(
 /// When polled outside a runtime.
 ///
 /// # Cancellation
-/// Dropping it drops the future.
+/// Dropping it drops the inner future.
 ///
 /// # Examples
 /// ```
@@ -151,12 +152,12 @@ fn poll_limited<F: Future>(
 /// proactor::run(async {
 ///     let socket = UdpSocket::bind("127.0.0.1:0").await?;
 ///     let received = wait_for(Duration::from_millis(1), socket.recv_from(vec![0; 100])).await;
-///     assert!(received.is_err()); // and the kernel has let go of the buffer
+///     assert!(received.is_err()); // and the kernel no longer uses the buffer
 ///     std::io::Result::Ok(())
 /// }).unwrap();
 /// ```
 ///
-/// A future that saves what it has:
+/// A future that saves its work when it is cancelled:
 /// ```
 /// use proactor::task::catch_cancel;
 /// use proactor::time::wait_for;
@@ -167,7 +168,7 @@ fn poll_limited<F: Future>(
 ///         match catch_cancel(std::future::pending::<()>()).await {
 ///             Ok(()) => "complete",
 ///             Err(_cancelled) => {
-///                 yield_now().await; // saves
+///                 yield_now().await; // saves its work
 ///                 "half of it"
 ///             }
 ///         }
@@ -198,7 +199,7 @@ impl<F: Future> Future for WaitFor<F> {
     type Output = Result<F::Output, Elapsed>;
 
     /// # Panics
-    /// If it is polled after it has given the result.
+    /// If it is polled after its result.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let polled = this.limited.poll(this.future, this.limit, cx);
@@ -224,7 +225,7 @@ impl Deadline for Limit {
     fn expire(&mut self) {}
 }
 
-/// The time given to [`timeout`], [`wait_for`] or a [`timeout_scope`](super::timeout_scope) is up.
+/// Error of [`timeout`], [`wait_for`] and [`timeout_scope`](super::timeout_scope): the time limit was reached.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Elapsed;
 
