@@ -6,8 +6,8 @@
 //! nc 127.0.0.1 7007                                   # in another terminal: type a line, see it again
 //! ```
 //!
-//! You see the backend and the address, then a line for each connection that has ended. The server is one
-//! function for every backend: only `main` names one.
+//! You see the backend and the address, then a line for each connection that has ended. The server is one function for
+//! every backend: only `main` names a backend.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -16,10 +16,10 @@ use std::process::ExitCode;
 use proactor::net::{TcpListener, TcpStream};
 use proactor::{Auto, Proactor, Runtime, Selector, spawn};
 
-/// Sends everything back until the peer ends its direction; gives the number of bytes.
+/// Sends everything back until the peer shuts down its direction. Returns the number of bytes.
 async fn echo(stream: TcpStream) -> io::Result<u64> {
     let mut total = 0;
-    // The runtime provides the memory when bytes arrive: a connection that waits keeps no buffer.
+    // The runtime provides a buffer when bytes arrive: an idle connection keeps none.
     while let Some(chunk) = stream.recv().await? {
         total += chunk.len() as u64;
         stream.write_all(chunk).await?;
@@ -36,12 +36,12 @@ fn serve<R: Runtime>(address: &str) -> io::Result<()> {
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // The connection broke, or no descriptor is free: then the next accept pauses by itself.
+                    // A connection was aborted, or no descriptor is free. The next accept then pauses by itself.
                     eprintln!("accept: {error}");
                     continue;
                 }
             };
-            // The task runs on without its handle.
+            // The task keeps running without its handle.
             spawn(async move {
                 match echo(stream).await {
                     Ok(bytes) => println!("{peer}: {bytes} bytes"),

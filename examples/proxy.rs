@@ -1,4 +1,4 @@
-//! A TCP proxy: every connection to LISTEN becomes one to TARGET, and bytes go both ways.
+//! A TCP proxy: relays every connection to LISTEN to TARGET, in both directions.
 //!
 //! ```text
 //! cargo run --example echo                                       # a server, on port 7007
@@ -6,8 +6,8 @@
 //! printf 'hello\n' | nc -N 127.0.0.1 7008                        # in a third
 //! ```
 //!
-//! You see `hello` in the third terminal, and in the second how many bytes went each way. `nc -N` ends its
-//! direction after the input; the proxy passes that on and still brings the answer back.
+//! You see `hello` in the third terminal, and in the second the number of bytes in each direction. `nc -N` shuts down
+//! its direction after the input; the proxy passes that on and still returns the answer.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -17,18 +17,18 @@ use proactor::io::copy;
 use proactor::net::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream};
 use proactor::spawn;
 
-/// Copies one direction. The writing half is dropped at the end, and with that its peer reads the end too.
+/// Copies one direction. At its end the write half is dropped, so that the peer of that half reads the end, too.
 async fn pump(from: OwnedReadHalf, to: OwnedWriteHalf) -> io::Result<u64> {
     copy(&from, &to).await
 }
 
-/// Connects to the target and copies until both directions have ended; gives the bytes of each.
+/// Connects to the target and copies until both directions have ended. Returns the number of bytes of each.
 async fn relay(client: TcpStream, target: &str) -> io::Result<(u64, u64)> {
     let server = TcpStream::connect(target).await?;
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
 
-    // If the way back fails, this function returns early, and the way there is cancelled with its handle.
+    // If the way back fails, this function returns early and drops the handle, which cancels the way there.
     let there = spawn(pump(from_client, to_server)).cancel_on_drop();
     let back = pump(from_server, to_client).await?;
     let there = there.await.unwrap_or_else(|failed| Err(io::Error::other(failed)))?;
@@ -42,7 +42,7 @@ async fn serve(listen: &str, target: &str) -> io::Result<()> {
         let (client, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                // The connection broke, or no descriptor is free: then the next accept pauses by itself.
+                // A connection was aborted, or no descriptor is free. The next accept then pauses by itself.
                 eprintln!("accept: {error}");
                 continue;
             }

@@ -1,12 +1,13 @@
-//! A port scanner: tries to connect to each port, many at a time, each for a limited time.
+//! A port scanner: tries to connect to each port, many at a time, with a time limit for each.
 //!
 //! ```text
 //! cargo run --release --example scan
 //! cargo run --release --example scan -- 127.0.0.1 1-65535 300 500
 //! ```
 //!
-//! The arguments are HOST, FIRST-LAST, the milliseconds for each attempt, and the attempts at a time. You see the
-//! open ports in order, and a summary. Without arguments it looks at ports 1 to 1023 of this machine. Look at others only if they are yours.
+//! The arguments are HOST, FIRST-LAST, the milliseconds for each attempt, and the number of attempts at a time. You see
+//! the open ports in order, and a summary. Without arguments it scans ports 1 to 1023 of this machine. Scan other
+//! machines only if they are yours.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -38,18 +39,18 @@ impl Options {
     }
 }
 
-/// Connects, and closes at once; errors of kind `TimedOut` and `ConnectionRefused` are answers as well.
+/// Connects and closes at once. Errors of kind `TimedOut` and `ConnectionRefused` are results of the scan, too.
 async fn attempt(target: SocketAddr, limit: Duration) -> io::Result<()> {
-    // When the time is up the connect is dropped: the runtime ends the attempt and closes its socket.
+    // At the limit the connect is dropped: the runtime cancels the attempt and closes its socket.
     let stream = timeout(limit, TcpStream::connect(target)).await??;
-    // On the loopback a connection can meet itself, if the kernel picks the port as its source.
+    // On the loopback a socket can connect to itself, if the kernel picks the target port as its source port.
     if stream.local_addr()? == target { Err(ErrorKind::ConnectionRefused.into()) } else { Ok(()) }
 }
 
 async fn scan(Options { host, ports, limit, parallel }: Options) -> Result<(), Box<dyn Error>> {
     let ip = lookup_host((host, 0)).await?[0].ip(); // never an empty list
     let (start, mut open, mut closed, mut silent) = (Instant::now(), Vec::new(), 0, 0);
-    // A window of attempts moves over the ports: the oldest is awaited, a new one takes its place.
+    // A window of attempts moves over the ports: when the oldest has completed, a new one takes its place.
     let (mut ports, mut window) = (ports.0..=ports.1, VecDeque::new());
     loop {
         while window.len() < parallel.into()

@@ -1,4 +1,4 @@
-"""Lesson 1 in Python: a loop, made and ended by hand, and by `run`."""
+"""Lesson 1 in Python: a loop, created and closed by hand, and by `run`."""
 
 import asyncio
 
@@ -18,20 +18,20 @@ async def forever():
 def by_hand():
     loop = asyncio.new_event_loop()
     task = loop.create_task(forever())
-    print("  a loop is there, and a task, which has not begun")
+    print("  the loop and the task exist; the task has not started")
 
     print(f"  the answer is {loop.run_until_complete(answer())}")
-    print("  between two futures the loop stands still, and the task waits: it has not ended")
+    print("  between two futures the loop does not run; the task is suspended")
     loop.run_until_complete(asyncio.sleep(0))
     assert not task.done()
 
-    # A Python loop that is closed leaves its tasks pending; `asyncio.run` cancels them, and so does every runtime here.
+    # `loop.close()` leaves tasks pending in Python. `asyncio.run` cancels them, as every runtime of this crate does.
     left = asyncio.all_tasks(loop)
     for task in left:
         task.cancel()
     loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
     loop.close()
-    print(f"  the loop has ended, and has cancelled {len(left)} task")
+    print(f"  the loop is closed and has cancelled {len(left)} task")
 
 
 print("by hand")

@@ -1,11 +1,11 @@
-//! Lesson 1: a loop, made and ended by hand, and by `run`.
+//! Lesson 1: a loop, created and closed by hand, and by `run`.
 //!
 //! ```text
 //! cargo run --example lesson_01_run
 //! ```
 //!
-//! You see that a task runs only while the loop does, that a loop can run one future after the other, and that its end
-//! cancels what is left. `run` is all of that in one call.
+//! You see that a task runs only while the loop runs, that a loop can run one future after another, and that closing it
+//! cancels the tasks that are left. `run` does all of that in one call.
 #![forbid(unsafe_code)]
 
 #[path = "lesson.rs"]
@@ -25,20 +25,20 @@ async fn answer() -> u32 {
 
 /// asyncio: `new_event_loop`, `run_until_complete`, `close`.
 fn by_hand() -> io::Result<()> {
-    let runtime = Auto::new()?; // the proactor where the kernel lets it, otherwise the selector
+    let runtime = Auto::new()?; // the proactor if the kernel allows it, otherwise the selector
     let task = runtime.spawn(async {
         println!("  the task runs");
         std::future::pending::<()>().await;
     });
-    println!("  a loop is there, and a task, which has not begun");
+    println!("  the loop and the task exist; the task has not started");
 
     println!("  the answer is {}", runtime.block_on(answer()));
-    println!("  between two futures the loop stands still, and the task waits: it has not ended");
+    println!("  between two futures the loop does not run; the task is suspended");
     runtime.block_on(yield_now());
     assert!(!task.is_finished());
 
     let left = runtime.shutdown(Duration::from_secs(1));
-    println!("  the loop has ended, and has cancelled {} task", left.tasks);
+    println!("  the loop is closed and has cancelled {} task", left.tasks);
     Ok(())
 }
 
@@ -47,7 +47,7 @@ fn main() -> io::Result<()> {
     by_hand()?;
 
     println!("by run");
-    // asyncio: `asyncio.run(answer())`. A loop is made, runs the future, and is ended whatever happens.
+    // asyncio: `asyncio.run(answer())`. It creates a loop, runs the future, and closes the loop in any case.
     println!("  the answer is {}", proactor::run(answer()));
     Ok(())
 }
@@ -55,10 +55,10 @@ fn main() -> io::Result<()> {
 // Output:
 //
 // by hand
-//   a loop is there, and a task, which has not begun
+//   the loop and the task exist; the task has not started
 //   the task runs
 //   the answer is 42
-//   between two futures the loop stands still, and the task waits: it has not ended
-//   the loop has ended, and has cancelled 1 task
+//   between two futures the loop does not run; the task is suspended
+//   the loop is closed and has cancelled 1 task
 // by run
 //   the answer is 42

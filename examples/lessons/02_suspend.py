@@ -1,4 +1,4 @@
-"""Lesson 2 in Python: a coroutine does nothing until it is awaited, and gives way only where it has to wait."""
+"""Lesson 2 in Python: a coroutine does nothing until it is awaited, and other tasks run only while it waits."""
 
 import asyncio
 

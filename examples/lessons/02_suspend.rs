@@ -1,11 +1,11 @@
-//! Lesson 2: a future does nothing until it is awaited, and gives way only where it has to wait.
+//! Lesson 2: a future does nothing until it is awaited, and other tasks run only while it waits.
 //!
 //! ```text
 //! cargo run --example lesson_02_suspend
 //! ```
 //!
-//! You see that calling an async function prints nothing; that another task runs while the greeting sleeps; and that
-//! awaiting what is ready lets nobody else run, unlike `yield_now`.
+//! You see that calling an async function prints nothing; that another task runs while the greeting sleeps; and that no
+//! other task runs when a future that is ready is awaited, unlike with `yield_now`.
 #![forbid(unsafe_code)]
 
 #[path = "lesson.rs"]
@@ -17,18 +17,18 @@ use proactor::{spawn, yield_now};
 
 async fn greet() {
     println!("hello ...");
-    sleep(seconds(1.0)).await; // suspended here, and others may run
+    sleep(seconds(1.0)).await; // suspended here; other tasks may run
     println!("... world");
 }
 
-/// Async, but it never waits: it is ready when it is first polled.
+/// Async, but it never waits: it is ready at its first poll.
 async fn add(a: u32, b: u32) -> u32 {
     a + b
 }
 
 fn main() {
     proactor::run(async {
-        let greeting = greet(); // a value of some type that implements `Future`; none of its code has run
+        let greeting = greet(); // a value of a type that implements `Future`; none of its code has run
         println!("greet() was called");
         let other = spawn(async { println!("(another task, while the greeting sleeps)") });
         greeting.await;

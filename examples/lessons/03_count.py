@@ -1,4 +1,4 @@
-"""Lesson 3 in Python: three countings, one after the other and at once."""
+"""Lesson 3 in Python: three counters, one after another and concurrently."""
 
 import asyncio
 

@@ -1,11 +1,11 @@
-//! Lesson 3: three countings, one after the other and at once.
+//! Lesson 3: three counters, one after another and concurrently.
 //!
 //! ```text
 //! cargo run --example lesson_03_count
 //! ```
 //!
-//! You see that three countings of a second each take three seconds when each is awaited before the next begins, and
-//! one second when all are awaited together. There is one thread in both cases: what overlaps is the waiting.
+//! You see that three counters of a second each take three seconds if each is awaited before the next starts, and one
+//! second if all are awaited together. There is one thread in both cases: the waits overlap.
 #![forbid(unsafe_code)]
 
 #[path = "lesson.rs"]

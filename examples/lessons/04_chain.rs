@@ -5,9 +5,9 @@
 //! cargo run --example lesson_04_chain -- 7     # another seed, other delays
 //! ```
 //!
-//! You see three chains of two steps each. Within a chain the second step begins when the first has given its result;
-//! between chains there is no such order, and all take as long as the longest. The loop's random numbers begin at
-//! `Config::seed`, so that every run with the same seed is the same.
+//! You see three chains of two steps each. Within a chain the second step starts when the first has returned; between
+//! chains there is no such order, and all together take as long as the longest. `Config::seed` seeds the random numbers
+//! of the loop, so every run with the same seed is the same.
 #![forbid(unsafe_code)]
 
 #[path = "lesson.rs"]

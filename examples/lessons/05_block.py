@@ -1,4 +1,4 @@
-"""Lesson 5 in Python: a sleep that blocks, and one that awaits."""
+"""Lesson 5 in Python: a sleep that blocks, and one that is awaited."""
 
 import asyncio
 import time

@@ -1,12 +1,12 @@
-//! Lesson 5: a sleep that blocks, and one that awaits.
+//! Lesson 5: a sleep that blocks, and one that is awaited.
 //!
 //! ```text
 //! cargo run --example lesson_05_block
 //! ```
 //!
-//! You see two naps of a second. Awaited together they take one second. With `std::thread::sleep` they take two, although
-//! they are awaited together: a call that blocks stops the thread, and with it the loop and every other task. What has
-//! to block goes to the blocking pool, whose threads may.
+//! You see two naps of a second. Awaited together, they take one second. With `std::thread::sleep` they take two,
+//! although they are awaited together: a blocking call stops the thread, and with it the loop and every other task.
+//! Blocking calls belong on the blocking pool, whose threads may block.
 #![forbid(unsafe_code)]
 
 #[path = "lesson.rs"]
@@ -25,7 +25,7 @@ async fn await_nap(name: char) {
 /// Async in name only.
 async fn blocking_nap(name: char) {
     println!("  {name} begins");
-    std::thread::sleep(seconds(1.0)); // nothing else runs meanwhile
+    std::thread::sleep(seconds(1.0)); // no other task runs meanwhile
     println!("  {name} ends");
 }
 

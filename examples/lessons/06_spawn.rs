@@ -4,9 +4,9 @@
 //! cargo run --example lesson_06_spawn
 //! ```
 //!
-//! You see that two futures that are awaited one after the other take as long as both: the second does not begin before it
-//! is awaited. Spawned first, they run at once, and awaiting only collects their results. Then the order of the awaits
-//! decides when a result is *seen*, and not when it is there.
+//! You see that two futures that are awaited one after the other take as long as both: the second does not start before
+//! it is awaited. Two spawned tasks run concurrently, and awaiting only collects their results. The order of the awaits
+//! then decides when a result is *seen*, not when it is ready.
 #![forbid(unsafe_code)]
 
 #[path = "lesson.rs"]
@@ -27,19 +27,19 @@ async fn show() -> Result<(), JoinError> {
     let watch = Watch::start();
     let (hello, world) = (after(1.0, "hello"), after(2.0, "world"));
     println!("  {} after {watch}", hello.await);
-    println!("  {} after {watch}", world.await); // begins here
+    println!("  {} after {watch}", world.await); // starts here
 
     println!("two tasks");
     let watch = Watch::start();
     let (hello, world) = (spawn(after(1.0, "hello")), spawn(after(2.0, "world")));
     println!("  {} after {watch}", hello.await?);
-    println!("  {} after {watch}", world.await?); // has been running all the time
+    println!("  {} after {watch}", world.await?); // has been running since it was spawned
 
     println!("the slowest task is awaited first");
     let watch = Watch::start();
     let (slow, quick) = (spawn(after(3.0, "slow")), spawn(after(1.0, "quick")));
     println!("  {} after {watch}", slow.await?);
-    println!("  {} after {watch}", quick.await?); // was there two seconds ago
+    println!("  {} after {watch}", quick.await?); // was ready two seconds ago
 
     println!("a task is spawned, but a future is awaited first");
     let watch = Watch::start();

@@ -16,7 +16,7 @@ def shown(result):
 
 async def fetch(page, delay):
     await asyncio.sleep(seconds(delay))
-    print(f"  page {page} is here")
+    print(f"  page {page} arrived")
     if page == 404:
         raise NotFound(f"page {page} was not found")
     return page

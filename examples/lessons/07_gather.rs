@@ -4,8 +4,8 @@
 //! cargo run --example lesson_07_gather
 //! ```
 //!
-//! You see results in the order in which the futures were given, whatever the order in which they ended. With `gather` an
-//! error is a result like others. With `try_gather` the first one is the answer at once, and the other tasks *go on*.
+//! You see results in the order of the arguments, in whatever order the futures complete. With `gather` an error is a
+//! result like others. `try_gather` returns the first error at once, and the other tasks *keep running*.
 #![forbid(unsafe_code)]
 
 #[path = "lesson.rs"]
@@ -21,7 +21,7 @@ use proactor::{gather, spawn, try_gather};
 
 async fn fetch(page: u32, delay: f64) -> Result<u32, String> {
     sleep(seconds(delay)).await;
-    println!("  page {page} is here");
+    println!("  page {page} arrived");
     if page == 404 { Err(format!("page {page} was not found")) } else { Ok(page) }
 }
 
@@ -47,7 +47,7 @@ fn main() {
         println!("try_gather, with an error");
         let watch = Watch::start();
         let (paper, printed) = (Rc::new(Event::new()), Rc::new(Event::new()));
-        // Futures of different types make no array, but tasks with the same output do.
+        // Futures of different types cannot be in one array, but tasks with the same output can.
         let tasks = [spawn(print(paper.clone(), printed.clone())), spawn(fetch(404, 1.0))];
         let answer = try_gather_tasks(tasks).await;
         println!("  {answer:?} after {watch}");
@@ -59,15 +59,15 @@ fn main() {
 // Output:
 //
 // gather
-//   page 404 is here
-//   page 3 is here
-//   page 1 is here
+//   page 404 arrived
+//   page 3 arrived
+//   page 1 arrived
 //   [Ok(1), Err("page 404 was not found"), Ok(3)] after 3 s
 // try_gather, without an error
-//   page 2 is here
-//   page 1 is here
+//   page 2 arrived
+//   page 1 arrived
 //   Ok([1, 2])
 // try_gather, with an error
-//   page 404 is here
+//   page 404 arrived
 //   Err("page 404 was not found") after 1 s
 //   page 0 is printed

@@ -1,12 +1,12 @@
-"""Lesson 8 in Python: `as_completed`: each result as soon as it is there."""
+"""Lesson 8 in Python: `as_completed`: each result as soon as it is ready."""
 
 import asyncio
 
 from lesson import Watch, seconds
 
 
-# Differs: "Several at once". Python's `as_completed` does not tell the place of a result, so each nap brings its own, and
-# its time limit is one for all. The naps are tasks: what is left has to be cancelled.
+# Differs: "Several at once". Python's `as_completed` does not return the place of a result, so each nap returns it.
+# Its time limit is one for all naps. The naps are tasks: those that are left have to be cancelled.
 async def nap(place, delay):
     await asyncio.sleep(seconds(delay))
     return place, f"slept for {delay} s"
@@ -16,7 +16,7 @@ async def main():
     watch = Watch()
     for next_nap in asyncio.as_completed([nap(*each) for each in enumerate([3, 1, 2])]):
         place, slept = await next_nap
-        print(f"place {place}: {slept}, is here after {watch}")
+        print(f"place {place}: {slept}, arrived after {watch}")
 
     naps = [asyncio.create_task(nap(*each)) for each in enumerate([1_000_000, 1])]
     try:

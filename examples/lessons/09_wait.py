@@ -1,4 +1,4 @@
-"""Lesson 9 in Python: `wait`: which tasks have ended."""
+"""Lesson 9 in Python: `wait`: waits for tasks without taking their results."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ async def main():
     tasks = [asyncio.create_task(work(place, go)) for place in range(3)]
 
     def places(waited):
-        """`wait` gives sets of tasks; their places are looked up."""
+        """`wait` returns sets of tasks; this looks up their places."""
         done, pending = ([place for place, task in enumerate(tasks) if task in some] for some in waited)
         return f"done {done}, pending {pending}"
 
@@ -36,7 +36,7 @@ async def main():
     print(f"first exception: {places(waited)}")
 
     waited = await asyncio.wait(tasks, timeout=seconds(1))
-    print(f"time is up:      {places(waited)}")
+    print(f"timed out:       {places(waited)}")
 
     first, second, third = tasks
     print(f'the results are still in the handles: Ok(Ok("{first.result()}")), Ok(Err("{second.exception()}"))')
@@ -44,7 +44,7 @@ async def main():
     try:
         await third
     except asyncio.CancelledError:
-        print("the third is ended by hand: Err(the task was cancelled)")
+        print("the third is cancelled: Err(the task was cancelled)")
 
 
 asyncio.run(main())

@@ -1,11 +1,11 @@
-//! Lesson 9: `wait`: which tasks have ended.
+//! Lesson 9: `wait`: waits for tasks without taking their results.
 //!
 //! ```text
 //! cargo run --example lesson_09_wait
 //! ```
 //!
-//! You see the places of the tasks that have ended and of those that have not: when the first one has, when one has failed,
-//! and when a time is up. `wait` takes no result, cancels nothing, and a time that is up is no error.
+//! You see the places of the tasks that are done and of those that are pending: after the first one is done, after one
+//! has failed, and after a timeout. `wait` takes no result and cancels no task, and its timeout is no error.
 #![forbid(unsafe_code)]
 
 #[path = "lesson.rs"]
@@ -45,11 +45,11 @@ fn main() {
         println!("first exception: done {:?}, pending {:?}", waited.done, waited.pending);
 
         let waited = wait_results(&mut tasks).timeout(seconds(1.0)).await;
-        println!("time is up:      done {:?}, pending {:?}", waited.done, waited.pending);
+        println!("timed out:       done {:?}, pending {:?}", waited.done, waited.pending);
 
         let [first, second, third] = tasks;
         println!("the results are still in the handles: {:?}, {:?}", first.await, second.await);
-        println!("the third is ended by hand: {:?}", third.cancel().await);
+        println!("the third is cancelled: {:?}", third.cancel().await);
     });
 }
 
@@ -57,6 +57,6 @@ fn main() {
 //
 // first completed: done [0], pending [1, 2]
 // first exception: done [0, 1], pending [2]
-// time is up:      done [0, 1], pending [2]
+// timed out:       done [0, 1], pending [2]
 // the results are still in the handles: Ok(Ok("a page")), Ok(Err("out of paper"))
-// the third is ended by hand: Err(the task was cancelled)
+// the third is cancelled: Err(the task was cancelled)

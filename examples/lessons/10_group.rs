@@ -4,9 +4,9 @@
 //! cargo run --example lesson_10_group
 //! ```
 //!
-//! You see that the first error ends the others, that one of these cleans up first, and fails in doing so; that the group
-//! waits for all of them; and that it then gives every error. Nothing is left behind. The children may borrow from around
-//! the group, as the page here is borrowed.
+//! You see that the first error cancels the other tasks; that one of them cleans up first, and fails in its cleanup;
+//! that the group waits for all of them; and that it then returns every error. No task is left behind. The children may
+//! borrow from outside the group, as they borrow the page here.
 #![forbid(unsafe_code)]
 
 #[path = "lesson.rs"]
@@ -34,12 +34,12 @@ async fn parse(text: &str) -> Outcome<i32> {
     Ok(text.parse::<i32>()?)
 }
 
-/// Takes for ever, unless it is cancelled.
+/// Waits forever, unless it is cancelled.
 async fn save(page: &str) -> Outcome<()> {
     if let Err(cancelled) = catch_cancel(pending::<()>()).await {
         sleep(seconds(1.0)).await; // the group waits for this
         println!("{page} is half saved");
-        drop(cancelled); // the request stands
+        drop(cancelled); // accepts the cancellation
         return Err(io::Error::other("the disk is full").into());
     }
     Ok(())
@@ -53,7 +53,7 @@ fn main() {
             g.spawn(save(&page));
             println!("{} bytes, says the first child", printed.await?);
             g.spawn(parse("number 7"));
-            Ok(()) // and now the group waits for the others
+            Ok(()) // the group now waits for the others
         })
         .await;
 

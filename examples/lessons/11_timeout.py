@@ -35,11 +35,11 @@ async def saves():
         return "everything"
     except asyncio.CancelledError:
         await asyncio.sleep(seconds(0.5))
-        return "what was there"
+        return "the part that existed"
 
 
 async def main():
-    print("timeout, around what is quick")
+    print("timeout, around a quick future")
     async with asyncio.timeout(seconds(2)):
         print(f"  Ok({await answer()})")
 
@@ -62,7 +62,7 @@ async def main():
     watch = Watch()
     try:
         async with asyncio.timeout(seconds(1)) as limit:
-            print("  a greeting, so there is time")
+            print("  a greeting, so the limit is removed")
             limit.reschedule(None)
             await asyncio.sleep(seconds(2))
             print("  a question, and one more second for the answer")
@@ -71,17 +71,17 @@ async def main():
     except TimeoutError:
         print(f"  Err(the time limit was reached) after {watch}")
 
-    print("wait_for, around what saves")
+    print("wait_for, around a future that saves")
     print(f'  Ok("{await asyncio.wait_for(saves(), seconds(1))}")')
 
-    print("timeout, around what would save")
+    print("timeout, around a future that would save")
     async with asyncio.timeout(seconds(1)):
         print(f'  Ok("{await saves()}")')
 
 
 asyncio.run(main())
 
-# Differs: "Time limits". Python has no limit that drops what is late without asking it to end.
+# Differs: "Time limits". Every limit in Python cancels its coroutine and waits for its end; none just drops it.
 #
 # - timeout
 # -   Err(the time limit was reached) after 1 s
@@ -90,7 +90,7 @@ asyncio.run(main())
 # +   the connection is closed
 # +   Err(the time limit was reached) after 2 s
 #
-# - timeout, around what would save
+# - timeout, around a future that would save
 # -   Err(the time limit was reached)
-# + timeout, around what would save
-# +   Ok("what was there")
+# + timeout, around a future that would save
+# +   Ok("the part that existed")

@@ -4,9 +4,10 @@
 //! cargo run --example lesson_11_timeout
 //! ```
 //!
-//! You see three forms. `timeout` drops what is late, and answers at once: the clean-up goes on behind it. `wait_for` does
-//! what asyncio's does, and answers when the clean-up is done. `timeout_scope` has a limit that the code inside can move.
-//! These two ask the code inside to end, so that it can save what it has; `timeout` drops it unasked.
+//! You see three forms. `timeout` drops a future that is late and returns at once; its cleanup runs in the background.
+//! `wait_for` does what asyncio's does, and returns when the cleanup has completed. `timeout_scope` has a limit that
+//! the code inside can move. The last two send the code inside a cancellation request, so that it can save its work;
+//! `timeout` just drops it.
 #![forbid(unsafe_code)]
 
 #[path = "lesson.rs"]
@@ -43,15 +44,15 @@ async fn saves() -> &'static str {
     match catch_cancel(pending::<()>()).await {
         Ok(()) => "everything",
         Err(_cancelled) => {
-            sleep(seconds(0.5)).await; // awaits are possible for as long as `_cancelled` is kept
-            "what was there"
+            sleep(seconds(0.5)).await; // it can await as long as it keeps `_cancelled`
+            "the part that existed"
         }
     }
 }
 
 fn main() {
     proactor::run(async {
-        println!("timeout, around what is quick");
+        println!("timeout, around a quick future");
         println!("  {:?}", timeout(seconds(2.0), async { 42 }).await);
 
         println!("timeout");
@@ -69,7 +70,7 @@ fn main() {
         println!("timeout_scope");
         let watch = Watch::start();
         let late = timeout_scope(seconds(1.0), async |limit| {
-            println!("  a greeting, so there is time");
+            println!("  a greeting, so the limit is removed");
             limit.reset(None);
             sleep(seconds(2.0)).await;
             println!("  a question, and one more second for the answer");
@@ -78,10 +79,10 @@ fn main() {
         });
         println!("  {:?} after {watch}", late.await);
 
-        println!("wait_for, around what saves");
+        println!("wait_for, around a future that saves");
         println!("  {:?}", wait_for(seconds(1.0), saves()).await);
 
-        println!("timeout, around what would save");
+        println!("timeout, around a future that would save");
         println!("  {:?}", timeout(seconds(1.0), saves()).await);
     });
 }
@@ -90,7 +91,7 @@ fn main() {
 
 // Output:
 //
-// timeout, around what is quick
+// timeout, around a quick future
 //   Ok(42)
 // timeout
 //   Err(the time limit was reached) after 1 s
@@ -99,10 +100,10 @@ fn main() {
 //   the connection is closed
 //   Err(the time limit was reached) after 2 s
 // timeout_scope
-//   a greeting, so there is time
+//   a greeting, so the limit is removed
 //   a question, and one more second for the answer
 //   Err(the time limit was reached) after 3 s
-// wait_for, around what saves
-//   Ok("what was there")
-// timeout, around what would save
+// wait_for, around a future that saves
+//   Ok("the part that existed")
+// timeout, around a future that would save
 //   Err(the time limit was reached)

@@ -1,4 +1,4 @@
-"""Lesson 12 in Python: `shield`: what has to be finished although nobody waits any more."""
+"""Lesson 12 in Python: `shield`: protects work from the cancellation of its caller."""
 
 import asyncio
 
@@ -18,10 +18,10 @@ async def main():
     try:
         await asyncio.wait_for(print_page(1, paper), seconds(1))
     except TimeoutError:
-        print("  Err(the time limit was reached), and it was dropped")
+        print("  Err(the time limit was reached); the print job was dropped")
     paper.set()
     await asyncio.sleep(0)
-    print("  there is paper, but nobody prints")
+    print("  there is paper, but the print job is gone")
 
     print("with a shield")
     paper.clear()
@@ -30,7 +30,7 @@ async def main():
     try:
         await asyncio.wait_for(asyncio.shield(printing), seconds(1))
     except TimeoutError:
-        print("  Err(the time limit was reached), but it goes on")
+        print("  Err(the time limit was reached), but the print job continues")
     paper.set()
     print(f"  {await printing}")
 

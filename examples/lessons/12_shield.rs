@@ -1,12 +1,12 @@
-//! Lesson 12: `shield`: what has to be finished although nobody waits any more.
+//! Lesson 12: `shield`: protects work from the cancellation of its caller.
 //!
 //! ```text
 //! cargo run --example lesson_12_shield
 //! ```
 //!
-//! You see a caller that gives up after a second. Without a shield that is the end of the work. With one the work goes on,
-//! because it is a task of its own, and a shield that was kept gives the result later. Then the caller is cancelled, and the
-//! work goes on once more.
+//! You see a caller that gives up after a second. Without a shield, that ends the work. With a shield, the work
+//! continues, because it is a separate task, and awaiting the shield again gives the result. Then the caller is
+//! cancelled, and the work continues, too.
 #![forbid(unsafe_code)]
 
 #[path = "lesson.rs"]
@@ -32,16 +32,16 @@ fn main() {
 
         println!("without a shield");
         let printed = timeout(seconds(1.0), print(1, paper.clone())).await;
-        println!("  {printed:?}, and it was dropped");
+        println!("  {printed:?}; the print job was dropped");
         paper.set();
         yield_now().await;
-        println!("  there is paper, but nobody prints");
+        println!("  there is paper, but the print job is gone");
 
         println!("with a shield");
         paper.clear();
         let mut printing = shield(print(2, paper.clone()));
-        let printed = timeout(seconds(1.0), &mut printing).await; // `&mut`: the shield is not given away
-        println!("  {printed:?}, but it goes on");
+        let printed = timeout(seconds(1.0), &mut printing).await; // `&mut` keeps the shield
+        println!("  {printed:?}, but the print job continues");
         paper.set();
         println!("  {}", printing.await);
 
@@ -49,7 +49,7 @@ fn main() {
         paper.clear();
         let shared = paper.clone();
         let caller = spawn(async move { shield(print(3, shared)).await });
-        yield_now().await; // it begins
+        yield_now().await; // it starts
         println!("  {:?}", caller.cancel().await);
         paper.set();
         yield_now().await;
@@ -62,10 +62,10 @@ fn main() {
 // Output:
 //
 // without a shield
-//   Err(the time limit was reached), and it was dropped
-//   there is paper, but nobody prints
+//   Err(the time limit was reached); the print job was dropped
+//   there is paper, but the print job is gone
 // with a shield
-//   Err(the time limit was reached), but it goes on
+//   Err(the time limit was reached), but the print job continues
 //   page 2 is printed
 //   2
 // the caller is cancelled

@@ -17,7 +17,7 @@ async def polite():
     try:
         await work()
     except asyncio.CancelledError:
-        print("  asked to end, and saying goodbye first")
+        print("  cancelled; says goodbye first")
         await asyncio.sleep(seconds(1))
         print("  goodbye")
         raise
@@ -29,7 +29,7 @@ async def stubborn():
     except asyncio.CancelledError:
         asyncio.current_task().uncancel()
     await asyncio.sleep(seconds(1))
-    return '"finished all the same"'
+    return '"finished nevertheless"'
 
 
 async def busy():
@@ -37,7 +37,7 @@ async def busy():
 
 
 async def cancel(task):
-    """Cancels the task, and tells what became of it."""
+    """Cancels the task, and returns its result as text."""
     task.cancel()
     try:
         return f"Ok({await task})"
@@ -61,7 +61,7 @@ async def main():
     await asyncio.sleep(0)
     print(f"  {await cancel(task)}")
 
-    print("one that has not begun")
+    print("one that has not started")
     print(f"  {await cancel(asyncio.create_task(work()))}")
 
     print("one that never awaits")

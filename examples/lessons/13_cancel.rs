@@ -4,10 +4,10 @@
 //! cargo run --example lesson_13_cancel
 //! ```
 //!
-//! You see a task that is asked to end: its future is dropped where it awaits, and destructors run. Then one that catches
-//! the request, as `except CancelledError` does, says goodbye, and lets the request stand; one that swallows it; one that is
-//! cancelled before it has begun; and one that never awaits, and so has never been stopped. A time limit asks in the same
-//! way: the last one is ended by `timeout_scope`, and says goodbye.
+//! You see a task that is cancelled: its future is dropped where it awaits, and destructors run. Then one that catches
+//! the request, as `except CancelledError` does, says goodbye, and accepts the cancellation; one that swallows it; one
+//! that is cancelled before it has started; and one that never awaits, so that it cannot be cancelled. A time limit
+//! cancels in the same way: `timeout_scope` ends the last one, which says goodbye.
 #![forbid(unsafe_code)]
 
 #[path = "lesson.rs"]
@@ -36,9 +36,9 @@ async fn work() {
 
 async fn polite() {
     if let Err(cancelled) = catch_cancel(work()).await {
-        println!("  asked to end, and saying goodbye first");
-        sleep(seconds(1.0)).await; // awaits are possible for as long as `cancelled` is kept
-        drop(cancelled); // the request stands: the next await is the last
+        println!("  cancelled; says goodbye first");
+        sleep(seconds(1.0)).await; // it can await as long as it keeps `cancelled`
+        drop(cancelled); // accepts the cancellation: the task ends at its next await
         println!("  goodbye");
         yield_now().await;
         unreachable!();
@@ -47,22 +47,22 @@ async fn polite() {
 
 async fn stubborn() -> &'static str {
     if let Err(cancelled) = catch_cancel(work()).await {
-        cancelled.uncancel(); // as if nobody had asked
+        cancelled.uncancel(); // as if there had been no request
     }
     sleep(seconds(1.0)).await;
-    "finished all the same"
+    "finished nevertheless"
 }
 
 async fn busy() -> u64 {
-    (1..=1_000_000).sum() // no await, no way to stop it
+    (1..=1_000_000).sum() // without an await it cannot be stopped
 }
 
 fn main() {
     proactor::run(async {
         println!("a task");
         let task = spawn(work());
-        yield_now().await; // it begins
-        println!("  {:?}", task.cancel().await); // asked at the call; awaited, it tells what became of it
+        yield_now().await; // it starts
+        println!("  {:?}", task.cancel().await); // the call sends the request; the await returns the task's result
 
         println!("one that catches the request");
         let task = spawn(polite());
@@ -74,7 +74,7 @@ fn main() {
         yield_now().await;
         println!("  {:?}", task.cancel().await);
 
-        println!("one that has not begun");
+        println!("one that has not started");
         println!("  {:?}", spawn(work()).cancel().await);
 
         println!("one that never awaits");
@@ -96,20 +96,20 @@ fn main() {
 // one that catches the request
 //   working
 //   the hammer is put away
-//   asked to end, and saying goodbye first
+//   cancelled; says goodbye first
 //   goodbye
 //   Err(the task was cancelled)
 // one that swallows it
 //   working
 //   the hammer is put away
-//   Ok("finished all the same")
-// one that has not begun
+//   Ok("finished nevertheless")
+// one that has not started
 //   Err(the task was cancelled)
 // one that never awaits
 //   Ok(500000500000)
 // one with a time limit
 //   working
 //   the hammer is put away
-//   asked to end, and saying goodbye first
+//   cancelled; says goodbye first
 //   goodbye
 //   Err(the time limit was reached)

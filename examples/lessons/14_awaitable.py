@@ -1,10 +1,10 @@
-"""Lesson 14 in Python: something of one's own that can be awaited."""
+"""Lesson 14 in Python: your own awaitable types."""
 
 import asyncio
 
 
 class Countdown:
-    """Gives way to the loop as often as it counts. A bare `yield` asks to be called again in the next turn."""
+    """Returns to the loop after each count. A bare `yield` asks to be called again in the next turn."""
 
     def __init__(self, name, left):
         self.name = name
@@ -51,7 +51,7 @@ async def main():
     print("a helper")
     print(f"  {await count_up(3)}")
 
-    print("what becomes a future")
+    print("a value that converts into a future")
     await Pause()
     print("  awaited")
 

@@ -1,12 +1,12 @@
-//! Lesson 14: something of one's own that can be awaited.
+//! Lesson 14: your own awaitable types.
 //!
 //! ```text
 //! cargo run --example lesson_14_awaitable
 //! ```
 //!
-//! You see four ways: a struct with its own `poll`, which is what all the others come down to; a method; a helper that makes
-//! a future of a closure; and a struct that *becomes* a future when it is awaited, asyncio's `__await__`. The first one is
-//! polled by hand, too, as a loop would do it.
+//! You see four ways: a struct with its own `poll`, on which all the others are based; a method; a helper that makes a
+//! future from a closure; and a struct that *converts into* a future when it is awaited, asyncio's `__await__`. The
+//! first one is polled by hand, too, as a loop would do it.
 #![forbid(unsafe_code)]
 
 use std::future::{Future, IntoFuture, poll_fn};
@@ -31,8 +31,9 @@ impl Future for Countdown {
         }
         println!("  {}: {}", self.name, self.left);
         self.left -= 1;
-        // Pending is a promise that somebody will call this waker when it is worth polling again. Here that is at once; a
-        // timer keeps the waker until its time, a socket until there are bytes. Without this line nothing happens ever again.
+        // A future that returns `Pending` must have its waker called when polling it again makes sense. Here that is at
+        // once; a timer calls the waker at its deadline, a socket when bytes arrive. Without this line the future would
+        // never be polled again.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -50,7 +51,7 @@ impl Rocket {
     }
 }
 
-/// A helper: a future made of a function that is called at each poll.
+/// A helper: a future from a closure that is called at each poll.
 fn count_up(to: u32) -> impl Future<Output = u32> {
     let mut count = 0;
     poll_fn(move |cx| {
@@ -65,7 +66,7 @@ fn count_up(to: u32) -> impl Future<Output = u32> {
 
 struct Pause;
 
-/// asyncio's `__await__`: what `.await` calls first.
+/// asyncio's `__await__`: `.await` calls `into_future` first.
 impl IntoFuture for Pause {
     type Output = ();
     type IntoFuture = Sleep;
@@ -78,7 +79,7 @@ impl IntoFuture for Pause {
 fn main() {
     println!("polled by hand");
     let mut countdown = Countdown { name: 'H', left: 2 };
-    let mut cx = Context::from_waker(Waker::noop()); // a waker that wakes nobody
+    let mut cx = Context::from_waker(Waker::noop()); // a waker that does nothing
     while Pin::new(&mut countdown).poll(&mut cx).is_pending() {}
 
     proactor::run(async {
@@ -92,7 +93,7 @@ fn main() {
         println!("a helper");
         println!("  {}", count_up(3).await);
 
-        println!("what becomes a future");
+        println!("a value that converts into a future");
         Pause.await;
         println!("  awaited");
     });
@@ -116,5 +117,5 @@ fn main() {
 //   2 stages are off
 // a helper
 //   3
-// what becomes a future
+// a value that converts into a future
 //   awaited

@@ -6,7 +6,7 @@ from lesson import Watch, seconds
 
 
 async def ticks(count):
-    """Gives `count` numbers, a second after each other."""
+    """Yields `count` numbers, one per second."""
     print("  (begins)")
     for tick in range(1, count + 1):
         await asyncio.sleep(seconds(1))
@@ -21,7 +21,7 @@ async def collect(ticks):
 async def main():
     print("to its end")
     numbers = ticks(2)
-    print("  nobody has asked yet")
+    print("  no value was requested yet")
     async for tick in numbers:
         print(f"  {tick}")
 

@@ -4,8 +4,8 @@
 //! cargo run --example lesson_15_generate
 //! ```
 //!
-//! You see that the generator goes on only when the next value is asked for; that a loop may stop early, and closes it
-//! then; and that two loops over two generators take turns, as any two coroutines do.
+//! You see that the generator resumes only when the next value is requested; that a loop may stop early and then closes
+//! it; and that two loops over two generators run concurrently, like any two coroutines.
 #![forbid(unsafe_code)]
 
 #[path = "lesson.rs"]
@@ -16,7 +16,7 @@ use proactor::join;
 use proactor::stream::{Generator, StreamExt, generate};
 use proactor::time::sleep;
 
-/// Gives `count` numbers, a second after each other.
+/// Yields `count` numbers, one per second.
 fn ticks(count: u32) -> Generator<u32> {
     generate(async move |yields| {
         println!("  (begins)");
@@ -41,7 +41,7 @@ fn main() {
     proactor::run(async {
         println!("to its end");
         let mut numbers = ticks(2);
-        println!("  nobody has asked yet");
+        println!("  no value was requested yet");
         while let Some(tick) = numbers.next().await {
             println!("  {tick}");
         }
@@ -54,7 +54,7 @@ fn main() {
                 break;
             }
         }
-        numbers.close().await; // asyncio: `aclose`. A drop does it as well, but can't wait for its end.
+        numbers.close().await; // asyncio: `aclose`. A drop also closes it, but cannot wait for its end.
         println!("  closed");
 
         println!("two at once");
@@ -67,7 +67,7 @@ fn main() {
 // Output:
 //
 // to its end
-//   nobody has asked yet
+//   no value was requested yet
 //   (begins)
 //   1
 //   2

@@ -1,4 +1,4 @@
-"""Lesson 16 in Python: `async with`: what is open is closed when the block is left, whichever way."""
+"""Lesson 16 in Python: `async with`: closes a resource when its block ends, in any way."""
 
 import asyncio
 from contextlib import AsyncExitStack

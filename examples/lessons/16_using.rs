@@ -1,11 +1,11 @@
-//! Lesson 16: `async with`: what is open is closed when the block is left, whichever way.
+//! Lesson 16: `async with`: closes a resource when its block ends, in any way.
 //!
 //! ```text
 //! cargo run --example lesson_16_using
 //! ```
 //!
-//! You see a connection closed, by an operation that awaits, when its block ends, when it fails, and when it is cancelled;
-//! and several of them closed in reverse order.
+//! You see a connection closed, by an operation that awaits, when its block ends, fails or is cancelled; and several
+//! connections closed in reverse order.
 #![forbid(unsafe_code)]
 
 #[path = "lesson.rs"]
@@ -56,7 +56,7 @@ fn main() -> io::Result<()> {
         let task = spawn(async {
             using(Connection::open("ada").await?, async |_| pending::<io::Result<()>>().await).await
         });
-        yield_now().await; // it begins
+        yield_now().await; // it starts
         println!("  {:?}", task.cancel().await.map_err(|cancelled| cancelled.to_string()));
 
         println!("several");

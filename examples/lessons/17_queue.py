@@ -31,7 +31,7 @@ async def main():
     consumers = [asyncio.create_task(consume(items, consumed)) for _ in range(3)]
     await asyncio.gather(*producers)
     await items.join()
-    # `Queue.shutdown`, by which the lesson ends its consumers, is in Python 3.13 and later.
+    # The lesson ends its consumers by `Queue.shutdown`, which Python has from 3.13 on.
     for consumer in consumers:
         consumer.cancel()
     await asyncio.gather(*consumers, return_exceptions=True)

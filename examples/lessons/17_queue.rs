@@ -4,8 +4,8 @@
 //! cargo run --example lesson_17_queue
 //! ```
 //!
-//! You see two producers that make items at random times, and three consumers that take whatever is next. `join` waits until
-//! every item has been dealt with, and the shutdown of the queue is what ends the consumers.
+//! You see two producers that make items at random times, and three consumers that take the next item. `join` waits
+//! until every item is processed, and the shutdown of the queue ends the consumers.
 #![forbid(unsafe_code)]
 
 #[path = "lesson.rs"]
@@ -29,12 +29,12 @@ async fn produce(producer: char, items: Queue<Item>) {
         sleep(seconds(delay)).await;
         let name = format!("{producer}{number}");
         println!("{name} is made");
-        // Waits while the queue is full: a slow consumer holds up the producers.
+        // Waits while the queue is full: slow consumers slow the producers down.
         items.put(Item { name, made: Watch::start() }).await.expect("the queue is open");
     }
 }
 
-/// Gives the number of items that it has consumed.
+/// Returns the number of items that it has consumed.
 async fn consume(items: Queue<Item>) -> usize {
     let mut count = 0;
     while let Ok(item) = items.get().await {
@@ -43,7 +43,7 @@ async fn consume(items: Queue<Item>) -> usize {
         items.task_done().expect("it was got");
         count += 1;
     }
-    count // the queue was shut down, and is empty
+    count // the queue was shut down and is empty
 }
 
 fn main() -> io::Result<()> {

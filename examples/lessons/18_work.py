@@ -1,4 +1,4 @@
-"""Lesson 18 in Python: tasks, threads and processes, for work that waits and for work that computes."""
+"""Lesson 18 in Python: tasks, threads and processes, for waiting and for computing."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ PIECES = 4
 
 
 def compute():
-    """Counts primes: of fewer numbers than the lesson, for Python takes longer."""
+    """Counts primes, among fewer numbers than the lesson, because Python takes longer."""
     to = int(300_000 / speed())
     return sum(all(n % d for d in range(2, int(n**0.5) + 1)) for n in range(2, to))
 
@@ -54,7 +54,7 @@ async def main():
         await measure("processes", lambda: loop.run_in_executor(processes, compute))
 
 
-# Differs: "Tasks, threads, processes". The lines are the same, but threads gain nothing for work that computes, unless
-# Python was built without its global lock.
+# Differs: "Tasks, threads, processes". The lines are the same, but threads gain nothing for computing, unless Python
+# was built without its global lock.
 if __name__ == "__main__":
     asyncio.run(main())

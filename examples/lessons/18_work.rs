@@ -1,13 +1,13 @@
-//! Lesson 18: tasks, threads and processes, for work that waits and for work that computes.
+//! Lesson 18: tasks, threads and processes, for waiting and for computing.
 //!
 //! ```text
 //! cargo run --release --example lesson_18_work
 //! ```
 //!
-//! You see four pieces of work of each kind, done by tasks, by threads and by processes. For waiting, tasks do as well as the
-//! others, at a fraction of the cost: one thread waits for all. For computing they gain nothing, for one thread computes
-//! for all; threads and processes gain as much as there are free processors. (In Python threads gain nothing here, unless
-//! it was built without its global lock. Rust has no such lock.)
+//! You see four pieces of work of each kind, done by tasks, by threads and by processes. For waiting, tasks do as well
+//! as the others, at a fraction of the cost: one thread waits for all. For computing, tasks gain nothing, because they
+//! share one thread; threads and processes scale with the number of free processors. (In Python, threads gain nothing
+//! here, unless it was built without its global lock. Rust has no such lock.)
 #![forbid(unsafe_code)]
 
 #[path = "lesson.rs"]
@@ -35,13 +35,13 @@ fn wait() -> u32 {
     1
 }
 
-/// A process of its own does the work: this program, with an argument.
+/// Does the work in a child process: this program, with an argument.
 fn process(work: &'static str) -> io::Result<u32> {
     let output = Command::new(std::env::current_exe()?).arg(work).output()?;
     String::from_utf8_lossy(&output.stdout).trim().parse().map_err(io::Error::other)
 }
 
-/// Starts the pieces of work one after the other, waits for all, and tells how long it took.
+/// Starts the pieces of work one after another, waits for all, and prints how long it took.
 async fn measure(name: &str, start: impl Fn() -> JoinHandle<u32>) {
     let begun = Instant::now();
     let results = gather((0..PIECES).map(|_| start())).await;

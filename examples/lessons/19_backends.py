@@ -1,4 +1,4 @@
-"""Lesson 19 in Python: a server and its clients in one loop. On Linux asyncio has the selector loop alone."""
+"""Lesson 19 in Python: a server and its clients in one loop. On Linux asyncio has only the selector loop."""
 
 import asyncio
 
@@ -39,8 +39,8 @@ asyncio.run(main())
 # Differs: "Two loops".
 #
 # -                                  selector   proactor
-# - visits to wait                         41         53
+# - epoll_wait, io_uring_enter             41         53
 # - other system calls                   5302          0
 # - system calls in all                  5343         53
-# - operations handed over                  0       3102
+# - operations submitted                    0       3102
 # + on the selector loop, which does not count its system calls

@@ -4,10 +4,10 @@
 //! cargo run --release --example lesson_19_backends
 //! ```
 //!
-//! You see a server that sends back what it receives, and clients that talk to it, in one loop; and what the loop asked of
-//! the kernel for that. The *selector* is told that a socket can be read or written (one visit tells of many), and then makes
-//! a call for each. The *proactor* hands over many operations in one visit, and gets results back in the same; there are no
-//! other calls to be made. What the program sees is the same.
+//! You see an echo server and its clients in one loop, and the system calls that the loop made for them. The *selector*
+//! learns which sockets are ready (one epoll_wait reports many), and then makes a system call for each. The *proactor*
+//! submits many operations with one io_uring_enter, and reaps results in the same call; it makes no other calls. The
+//! results are the same for the program.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -49,7 +49,7 @@ async fn program() -> io::Result<usize> {
     echoed.into_iter().sum()
 }
 
-/// What the loop has asked of the kernel: visits, other calls, operations handed over.
+/// Counts system calls of the loop: those that wait, others, all; and submitted operations.
 fn run_on<R: Runtime>() -> io::Result<[u64; 4]> {
     let runtime = R::new()?;
     let echoed = runtime.block_on(program())?;
@@ -62,7 +62,8 @@ fn main() -> io::Result<()> {
     let [selector, proactor] = [run_on::<Selector>()?, run_on::<Proactor>()?];
     println!("{CLIENTS} clients, {MESSAGES} messages each, there and back");
     println!("{:<30} {:>10} {:>10}", "", Selector::NAME, Proactor::NAME);
-    let rows = ["visits to wait", "other system calls", "system calls in all", "operations handed over"];
+    let rows =
+        ["epoll_wait, io_uring_enter", "other system calls", "system calls in all", "operations submitted"];
     for (place, row) in rows.into_iter().enumerate() {
         println!("{row:<30} {:>10} {:>10}", selector[place], proactor[place]);
     }
@@ -75,7 +76,7 @@ fn main() -> io::Result<()> {
 //
 // 50 clients, 20 messages each, there and back
 //                                  selector   proactor
-// visits to wait                         41         53
+// epoll_wait, io_uring_enter             41         53
 // other system calls                   5302          0
 // system calls in all                  5343         53
-// operations handed over                  0       3102
+// operations submitted                    0       3102

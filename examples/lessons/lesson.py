@@ -1,4 +1,4 @@
-"""What the twins share: seconds, and a watch that counts them.
+"""Shared code of the twins: seconds, and a watch that counts them.
 
 With `LESSON_SPEED=100` in the environment a second lasts 10 ms, as in the lessons.
 """
@@ -9,7 +9,7 @@ import time
 
 
 def speed():
-    """How many seconds of a lesson pass in one."""
+    """Seconds of a lesson that pass in one real second."""
     text = os.environ.get("LESSON_SPEED", "1")
     try:
         speed = float(text)
@@ -21,12 +21,12 @@ def speed():
 
 
 def seconds(count):
-    """So many seconds of the lesson."""
+    """Converts seconds of the lesson into real seconds."""
     return count / speed()
 
 
 class Watch:
-    """Counts seconds of the lesson from when it was started."""
+    """Counts seconds of the lesson since its start."""
 
     def __init__(self):
         self.start = time.monotonic()

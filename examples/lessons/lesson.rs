@@ -1,7 +1,6 @@
-//! What the lessons share: seconds, and a watch that counts them.
+//! Shared code of the lessons: seconds, and a watch that counts them.
 //!
-//! A second is a second, unless the environment says otherwise: with `LESSON_SPEED=100` it lasts 10 ms, for the waits and
-//! for the watch.
+//! With `LESSON_SPEED=100` in the environment a second lasts 10 ms, for the waits and for the watch.
 #![allow(dead_code, reason = "no lesson needs all of it")]
 
 use std::fmt;
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 const MIN_SPEED: f64 = 0.001;
 const MAX_SPEED: f64 = 1_000_000.0;
 
-/// How many seconds of a lesson pass in one.
+/// Seconds of a lesson that pass in one real second.
 pub(crate) fn speed() -> f64 {
     let Some(text) = std::env::var_os("LESSON_SPEED") else { return 1.0 };
     let speed = text.to_str().and_then(|text| text.parse().ok());
@@ -22,12 +21,12 @@ pub(crate) fn speed() -> f64 {
     })
 }
 
-/// So many seconds of the lesson.
+/// Converts seconds of the lesson into a real duration.
 pub(crate) fn seconds(count: f64) -> Duration {
     Duration::from_secs_f64(count / speed())
 }
 
-/// Counts seconds of the lesson from when it was started. It is displayed as the whole seconds that have passed, `3 s`.
+/// Counts seconds of the lesson since its start. It displays them as whole seconds, `3 s`.
 pub(crate) struct Watch(Instant);
 
 impl Watch {
