@@ -13,10 +13,10 @@ use crate::buf::{IoBuf, IoBufMut, IoVec, IoVecMut};
 use crate::driver::submission::sealed;
 use crate::io::Close;
 
-/// An open file of either kind: [`File`] or [`direct::File`]. A program that is generic over it is written once, and
-/// chooses the kind in one place.
+/// An open file of either kind: [`File`] or [`direct::File`]. Code that is generic over it is written once and chooses
+/// the kind in one place.
 ///
-/// Each method does what the method of the same name does on the type. It is implemented in this crate only.
+/// Each method does the same as the method of that name on the type. The trait is implemented in this crate only.
 ///
 /// # Examples
 /// ```
@@ -41,7 +41,7 @@ use crate::io::Close;
 /// }).unwrap();
 /// ```
 pub trait AnyFile: sealed::Sealed + Sized + 'static {
-    /// Opens a file: as [`OpenOptions::open`] or [`OpenOptions::open_direct`].
+    /// Opens a file, as [`OpenOptions::open`] or [`OpenOptions::open_direct`] does.
     fn open_with(options: &OpenOptions, path: impl AsRef<Path>) -> impl Future<Output = io::Result<Self>>;
     /// As [`File::read_at`].
     fn read_at<B: IoBufMut>(&self, buf: B, offset: u64) -> ReadAt<B>;

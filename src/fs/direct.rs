@@ -1,8 +1,9 @@
 //! Files whose descriptors belong to the ring.
 //!
-//! As for sockets ([`net::direct`](crate::net::direct)): the descriptor lies in a table of the ring, operations alone can
-//! name it, and ordinary ones take its place where there is no such thing. (This is not `O_DIRECT`, which goes round the
-//! page cache; a file may be both.) A program that is generic over [`AnyFile`](super::AnyFile) runs on both kinds.
+//! As for sockets ([`net::direct`](crate::net::direct)), the descriptor is an entry of the ring's table, and only
+//! operations can name it. Where the ring has no direct descriptors, ordinary ones are used. (This is not `O_DIRECT`,
+//! which bypasses the page cache; a file may use both.) Code that is generic over [`AnyFile`](super::AnyFile) runs on
+//! both kinds.
 #![forbid(unsafe_code)]
 
 use std::future::Future;
@@ -25,7 +26,7 @@ use crate::op::open_file::{Traits, Use};
 
 /// An open file whose descriptor belongs to the ring: see the module.
 ///
-/// Dropping it closes it in the loop's next turn, once operations of dropped futures are over.
+/// Dropping it closes it in the loop's next turn, after the operations of dropped futures have completed.
 ///
 /// # Examples
 /// ```
@@ -34,7 +35,7 @@ use crate::op::open_file::{Traits, Use};
 ///     let file = File::open("/proc/self/cmdline").await?;
 ///     let (count, buffer) = file.read_at(Vec::with_capacity(4096), 0).await?;
 ///     assert!(count > 0 && buffer.len() == count);
-///     let file = file.install().await?; // an ordinary one
+///     let file = file.install().await?; // an ordinary descriptor
 ///     file.close().await
 /// }).unwrap();
 /// ```
@@ -47,7 +48,7 @@ impl File {
         Self::open_with(OpenOptions::new().read(true), path)
     }
 
-    /// Opens a file for writing: creates it, or cuts it to zero bytes. For errors and cancellation see
+    /// Opens a file for writing: creates it, or truncates it to zero bytes. For errors and cancellation see
     /// [`File::open_with`].
     pub fn create(path: impl AsRef<Path>) -> Open {
         Self::open_with(OpenOptions::new().write(true).create(true).truncate(true), path)
@@ -62,7 +63,7 @@ impl File {
     /// When polled outside a runtime.
     ///
     /// # Cancellation
-    /// A file that is opened for a dropped future is closed.
+    /// If the future is dropped, a file that was opened for it is closed.
     pub fn open_with(options: &OpenOptions, path: impl AsRef<Path>) -> Open {
         options.open_direct(path)
     }
@@ -117,7 +118,7 @@ impl File {
         self.0.quiesce()
     }
 
-    /// What the file system says of it, by way of an ordinary descriptor that is closed again.
+    /// Returns the file's metadata, through a temporary ordinary descriptor.
     ///
     /// # Errors
     /// Those of statx(2), and `EMFILE`.
@@ -125,13 +126,13 @@ impl File {
         DirectMetadata(Asking::Installing(self.installing()))
     }
 
-    /// Makes an ordinary file of it. Operations that are in flight go on with the direct descriptor.
+    /// Converts it into an ordinary file. Operations in flight continue with the direct descriptor.
     ///
     /// # Errors
-    /// `EMFILE` when the process has no descriptor free; the file is closed then.
+    /// `EMFILE` when the process has no free descriptor; the file is then closed.
     ///
     /// # Cancellation
-    /// Dropping it closes the file.
+    /// Dropping the future closes the file.
     pub fn install(self) -> InstallFile {
         InstallFile(Installing(self.installing(), self.0.shared().traits()))
     }
@@ -140,13 +141,13 @@ impl File {
         Submission::new(Install(Use::new(self.0.shared())))
     }
 
-    /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
+    /// Closes the file and waits until it is closed. A drop closes it as well, but reports no error.
     ///
-    /// (What network file systems say at a close of an ordinary descriptor is not heard here:
-    /// [`sync_all`](Self::sync_all) tells.)
+    /// Network file systems report errors when an ordinary descriptor is closed. Here they do not: use
+    /// [`sync_all`](Self::sync_all) to get them.
     ///
     /// # Errors
-    /// Those of close(2); `ResourceBusy` while futures of this file are still there.
+    /// Those of close(2); `ResourceBusy` while futures of this file exist.
     pub fn close(self) -> Close {
         self.0.close()
     }

@@ -25,9 +25,9 @@ use crate::op::open_file::{OpenFile, Traits, Use};
 
 /// An open file.
 ///
-/// Dropping it closes it, once operations of dropped futures that are still with the kernel are over.
-/// Futures that are still there keep it open. It can be shared by `Rc`, and any number of operations may be
-/// in flight; their order is that of the kernel, unless one is awaited before the next begins.
+/// Dropping it closes it, after the operations of dropped futures have completed. Futures that still exist keep it
+/// open. It can be shared with `Rc`, and any number of operations may be in flight. The kernel chooses their order,
+/// unless one is awaited before the next starts.
 ///
 /// # Examples
 /// ```
@@ -50,20 +50,21 @@ impl File {
         OpenOptions::new().read(true).open(path)
     }
 
-    /// Opens a file for writing: creates it, or cuts it to zero bytes. For errors and cancellation see
+    /// Opens a file for writing: creates it, or truncates it to zero bytes. For errors and cancellation see
     /// [`OpenOptions::open`].
     pub fn create(path: impl AsRef<Path>) -> Open {
         OpenOptions::new().write(true).create(true).truncate(true).open(path)
     }
 
-    /// Takes a file of the standard library over.
+    /// Takes over a file of the standard library.
     ///
-    /// An open file that others may share is left as it is. So on the selector a write to a FIFO or terminal that was opened
-    /// elsewhere takes a thread of the blocking pool for as long as it waits, and a read may hold up the loop if another
-    /// program takes the bytes that were reported for it. One that is opened by its path waits for readiness alone, and so do
-    /// [`PipeReader`](crate::io::PipeReader) and [`PipeWriter`](crate::io::PipeWriter).
+    /// Other processes may share the open file description, so its flags are not changed. As a consequence, on the
+    /// selector a write to a FIFO or terminal that was opened elsewhere occupies a thread of the blocking pool while it
+    /// waits, and a read may block the loop if another program takes the bytes that were reported. A FIFO or terminal
+    /// that is opened by its path only waits for readiness, and so do [`PipeReader`](crate::io::PipeReader) and
+    /// [`PipeWriter`](crate::io::PipeWriter).
     ///
-    /// It is not for an eventfd, a timerfd, a signalfd or an inotify descriptor: see [`fs`](crate::fs).
+    /// Do not pass an eventfd, a timerfd, a signalfd or an inotify descriptor: see [`fs`](crate::fs).
     ///
     /// # Panics
     /// Outside a runtime.
@@ -95,19 +96,21 @@ impl File {
         WriteTo { file: self.used(), offset }
     }
 
-    /// Reads from a position: from the buffer's start up to its capacity, and sets its length. As pread(2), it gives fewer
-    /// bytes at the end of the file, before an error that the next read will meet, and where the kernel gives
-    /// fewer at a time, as for files of /proc. Zero is the end. [`read_exact_at`](Self::read_exact_at) fills the buffer.
+    /// Reads from a position into the buffer, up to its capacity, and sets its length.
     ///
-    /// A file without positions (a FIFO, a terminal) is read as by read(2): the position is ignored, and the read waits until
-    /// at least one byte is there.
+    /// As pread(2), it reads fewer bytes at the end of the file, before an error that the next read will return, and
+    /// where the kernel returns fewer at a time, as for files in /proc. Zero means the end.
+    /// [`read_exact_at`](Self::read_exact_at) fills the buffer.
+    ///
+    /// A file without positions (a FIFO, a terminal) is read as by read(2): the position is ignored, and the read waits
+    /// for at least one byte.
     ///
     /// # Errors
     /// Those of pread(2); the buffer comes back.
     ///
     /// # Cancellation
-    /// The buffer of a dropped read is freed when the kernel has let go of it. A dropped read of a FIFO or terminal may have
-    /// taken bytes out of it; [`PipeReader`](crate::io::PipeReader) loses none.
+    /// The buffer of a dropped read is freed when the kernel no longer uses it. A dropped read of a FIFO or terminal
+    /// may have consumed bytes; [`PipeReader`](crate::io::PipeReader) loses none.
     pub fn read_at<B: IoBufMut>(&self, buf: B, offset: u64) -> ReadAt<B> {
         ReadAt(Repeat::new(self.from(offset), buf, Goal::UntilShort))
     }
@@ -115,12 +118,12 @@ impl File {
     /// Reads from a position until the buffer is full.
     ///
     /// # Errors
-    /// Those of pread(2), and `UnexpectedEof`; the buffer comes back, with what had been read.
+    /// Those of pread(2), and `UnexpectedEof`; the buffer comes back with the bytes read so far.
     pub fn read_exact_at<B: IoBufMut>(&self, buf: B, offset: u64) -> ReadExactAt<B> {
         ReadExactAt(Repeat::new(self.from(offset), buf, Goal::All))
     }
 
-    /// Reads from a position into several buffers, one after the other.
+    /// Reads from a position into several buffers, in order.
     ///
     /// # Errors
     /// Those of preadv(2); the buffers come back.
@@ -128,18 +131,20 @@ impl File {
         ReadVectoredAt(Repeat::new(ReadVectoredFrom(self.from(offset)), bufs, Goal::UntilShort))
     }
 
-    /// Writes the buffer's bytes to a position. Less than all only when the disk is full or a limit is
-    /// reached, which the next write will meet as an error.
+    /// Writes the buffer's bytes to a position, and returns how many were written.
     ///
-    /// In a file that was opened for appending the bytes go to the end, whatever the position. They stay together, up to
-    /// 2 GiB (what one system call takes), whatever else is appended at the same time. A file without positions is
-    /// written as by write(2).
+    /// It writes fewer than all only when the disk is full or a limit is reached; the next write then returns the
+    /// error.
+    ///
+    /// In a file that was opened for appending, the bytes go to the end, and the position is ignored. They stay
+    /// together, up to 2 GiB (the limit of one system call), whatever else is appended at the same time. A file without
+    /// positions is written as by write(2).
     ///
     /// # Errors
     /// Those of pwrite(2); the buffer comes back.
     ///
     /// # Cancellation
-    /// A dropped write may be done, whole or in part.
+    /// A dropped write may have been done, in full or in part.
     pub fn write_at<B: IoBuf>(&self, buf: B, offset: u64) -> WriteAt<B> {
         WriteAt(Repeat::new(self.to(offset), buf, Goal::UntilShort))
     }
@@ -152,7 +157,7 @@ impl File {
         WriteAllAt(Repeat::new(self.to(offset), buf, Goal::All))
     }
 
-    /// Writes several buffers to a position, one after the other.
+    /// Writes several buffers to a position, in order.
     ///
     /// # Errors
     /// Those of pwritev(2); the buffers come back.
@@ -176,7 +181,7 @@ impl File {
         SyncFile(Submission::new(Sync { file: self.used(), data_only: true }))
     }
 
-    /// What the file system says of it.
+    /// Returns the file's metadata.
     ///
     /// # Errors
     /// Those of statx(2).
@@ -184,7 +189,7 @@ impl File {
         FileMetadata(Asking(Ok(Submission::new(Statx::new(StatTarget::File(self.used()))))))
     }
 
-    /// Cuts the file to a length, or extends it with zeros.
+    /// Truncates the file to a length, or extends it with zeros.
     ///
     /// # Errors
     /// Those of ftruncate(2).
@@ -192,23 +197,24 @@ impl File {
         SetLen(Submission::new(Truncate { file: self.used(), len }))
     }
 
-    /// Waits until the kernel and the pool hold nothing of the file any more: until the operations of futures that are
-    /// still there are over, and those of dropped ones, which have been asked to end. One that can't be stopped takes as
-    /// long as it takes.
+    /// Waits until no operation of the file is in flight, in the kernel or on the blocking pool.
+    ///
+    /// It waits for the operations of futures that exist, and for those of dropped ones, which have been cancelled. An
+    /// operation that can't be cancelled runs to its end.
     ///
     /// # Errors
-    /// None but `ECANCELED`.
+    /// Only `ECANCELED`, after a cancel.
     ///
     /// # Cancellation
-    /// Dropping it is harmless.
+    /// Dropping the future is harmless.
     pub fn quiesce(&self) -> QuiesceFile {
         QuiesceFile(Quieting { file: self.file.clone(), cancelled: false })
     }
 
-    /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
+    /// Closes the file and waits until it is closed. A drop closes it as well, but reports no error.
     ///
     /// # Errors
-    /// Those of close(2); `ResourceBusy` while futures of this file are still there.
+    /// Those of close(2); `ResourceBusy` while futures of this file exist.
     pub fn close(self) -> Close {
         Close::new(self.file)
     }

@@ -13,7 +13,7 @@ use super::c_path;
 use crate::driver::submission::Submission;
 use crate::op::file::{StatTarget, Statx};
 
-/// What the file system says of a file.
+/// Metadata of a file.
 ///
 /// # Examples
 /// ```
@@ -34,7 +34,7 @@ impl Metadata {
         u32::from(self.0.stx_mode) & libc::S_IFMT
     }
 
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     #[expect(clippy::len_without_is_empty, reason = "a size, not a collection")]
     pub fn len(&self) -> u64 {
         self.0.stx_size
@@ -80,32 +80,32 @@ impl Metadata {
         self.0.stx_ino
     }
 
-    /// Names that it has.
+    /// Number of hard links.
     pub fn nlink(&self) -> u32 {
         self.0.stx_nlink
     }
 
-    /// Bytes that suit a transfer.
+    /// Preferred block size for I/O, in bytes.
     pub fn block_size(&self) -> u32 {
         self.0.stx_blksize
     }
 
-    /// Units of 512 bytes that it occupies.
+    /// Number of 512-byte blocks that it occupies.
     pub fn blocks(&self) -> u64 {
         self.0.stx_blocks
     }
 
-    /// When its contents last changed.
+    /// Time of the last change of its contents.
     pub fn modified(&self) -> SystemTime {
         time(self.0.stx_mtime)
     }
 
-    /// When it was last read.
+    /// Time of the last read.
     pub fn accessed(&self) -> SystemTime {
         time(self.0.stx_atime)
     }
 
-    /// When it was made, where the file system knows.
+    /// Time of its creation, if the file system records it.
     pub fn created(&self) -> Option<SystemTime> {
         (self.0.stx_mask & libc::STATX_BTIME != 0).then(|| time(self.0.stx_btime))
     }
@@ -127,7 +127,7 @@ impl fmt::Debug for Metadata {
     }
 }
 
-/// What the file system says of the file at a path; follows symbolic links.
+/// Returns the metadata of the file at a path; follows symbolic links.
 ///
 /// # Errors
 /// Those of statx(2); `InvalidInput` for a path with a zero byte.
@@ -170,7 +170,7 @@ impl Future for Asking {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
             Ok(step) => Pin::new(step).poll(cx).map(|answer| answer.map(Metadata::new)),
-            Err(error) => Poll::Ready(Err(error.take().expect("polled after its result"))),
+            Err(error) => Poll::Ready(Err(error.take().expect("`metadata` was polled after its result"))),
         }
     }
 }

@@ -1,18 +1,18 @@
 //! Files.
 //!
-//! On the proactor, operations on files go to the ring; on the selector to the blocking pool, since the
-//! kernel knows no readiness for files. Reading and writing are positional: the file's own offset is never
-//! used, and any number of operations on one file may be in flight.
+//! On the proactor, operations on files go to the ring. On the selector they go to the blocking pool, since the kernel
+//! reports no readiness for files. Reads and writes are positional: the file's own offset is never used, and any number
+//! of operations on one file may be in flight.
 //!
-//! One transfer moves 1 MiB at most at a time and goes on by itself, so that a large one does not hold up
-//! the loop. An append is one piece.
+//! A transfer moves at most 1 MiB at a time and continues by itself, so that a large one does not block the loop. An
+//! append is one piece.
 //!
-//! Files that have no positions (FIFOs, terminals, the `/dev/stdin` of a pipeline) are read and written as by read(2) and
-//! write(2). Operations on them wait for readiness and hold up neither the loop nor the pool.
+//! Files that have no positions (FIFOs, terminals, the `/dev/stdin` of a pipeline) are read and written as by read(2)
+//! and write(2). Operations on them wait for readiness and block neither the loop nor the pool.
 //!
-//! An eventfd, a timerfd, a signalfd or an inotify descriptor is not for [`File::from_std`]: the kernel has it pass for a
-//! file with positions, and its reads fail with ESPIPE on the selector. [`AsyncFd`](crate::io::AsyncFd) waits for all of
-//! them.
+//! Do not pass an eventfd, a timerfd, a signalfd or an inotify descriptor to [`File::from_std`]: the kernel presents it
+//! as a file with positions, and its reads fail with ESPIPE on the selector. Use [`AsyncFd`](crate::io::AsyncFd) for
+//! all of them.
 #![forbid(unsafe_code)]
 
 mod any;
@@ -40,7 +40,7 @@ pub use open_options::{Open, OpenOptions};
 /// Reads a whole file.
 ///
 /// # Errors
-/// Those of openat(2), statx(2) and pread(2); `OutOfMemory` when there is no memory for as many bytes.
+/// Those of openat(2), statx(2) and pread(2); `OutOfMemory` when there is not enough memory for the contents.
 ///
 /// # Examples
 /// ```
@@ -69,7 +69,7 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Writes a whole file: creates it, or cuts it and writes it anew.
+/// Writes a whole file: creates it, or replaces its contents.
 ///
 /// # Errors
 /// Those of openat(2) and pwrite(2); the buffer comes back.
@@ -96,7 +96,9 @@ fn reserve(contents: &mut Vec<u8>, more: usize) -> io::Result<()> {
         let bytes = contents.len().saturating_add(more);
         io::Error::new(
             io::ErrorKind::OutOfMemory,
-            format!("there is no memory for a file of {bytes} bytes: read it in parts, by File::read_at"),
+            format!(
+                "there is not enough memory for a file of {bytes} bytes: read it in parts with File::read_at"
+            ),
         )
     })
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::opening::Opening;
 use super::{File, c_path, direct};
 
-/// How to open a file.
+/// Options for opening a file.
 ///
 /// # Examples
 /// ```
@@ -39,7 +39,7 @@ impl Default for OpenOptions {
 }
 
 impl OpenOptions {
-    /// Nothing is allowed yet; new files get mode 0o666, less the umask.
+    /// Makes options that allow nothing yet; new files get mode 0o666, less the umask.
     pub fn new() -> Self {
         OpenOptions {
             read: false,
@@ -65,37 +65,37 @@ impl OpenOptions {
         self
     }
 
-    /// Writes go to the end of the file, whatever position they name.
+    /// Appends: writes go to the end of the file, and their position is ignored.
     pub fn append(&mut self, append: bool) -> &mut Self {
         self.append = append;
         self
     }
 
-    /// Cuts an existing file to zero bytes.
+    /// Truncates an existing file to zero bytes.
     pub fn truncate(&mut self, truncate: bool) -> &mut Self {
         self.truncate = truncate;
         self
     }
 
-    /// Creates the file if there is none.
+    /// Creates the file if it does not exist.
     pub fn create(&mut self, create: bool) -> &mut Self {
         self.create = create;
         self
     }
 
-    /// Creates the file, and fails if there is one.
+    /// Creates the file, and fails if it exists.
     pub fn create_new(&mut self, create_new: bool) -> &mut Self {
         self.create_new = create_new;
         self
     }
 
-    /// The permissions of a new file, before the umask.
+    /// Sets the permissions of a new file, before the umask.
     pub fn mode(&mut self, mode: u32) -> &mut Self {
         self.mode = mode;
         self
     }
 
-    /// More flags for openat(2), such as `O_DIRECT`; those of the access mode are ignored.
+    /// Sets further flags for openat(2), such as `O_DIRECT`; those of the access mode are ignored.
     ///
     /// With `O_DIRECT` the address, length and position of each transfer have to be multiples of the
     /// device's block size. With `O_NONBLOCK`, opens, reads and writes of FIFOs and terminals fail with `WouldBlock` or
@@ -108,8 +108,8 @@ impl OpenOptions {
     /// Opens the file.
     ///
     /// Opening a FIFO for reading waits for a writer, and opening it for writing for a reader, as open(2) does unless
-    /// `O_NONBLOCK` is among the [flags](Self::custom_flags). The kernel does not tell when one comes: the future looks
-    /// again after 1 to 32 ms.
+    /// `O_NONBLOCK` is among the [flags](Self::custom_flags). The kernel does not report when the other side is opened,
+    /// so the future tries again after 1 to 32 ms.
     ///
     /// # Errors
     /// Those of openat(2); `InvalidInput` for options that contradict each other, or a path with a zero byte.
@@ -118,7 +118,7 @@ impl OpenOptions {
     /// When polled outside a runtime.
     ///
     /// # Cancellation
-    /// A file that is opened for a dropped future is closed.
+    /// If the future is dropped, a file that was opened for it is closed.
     pub fn open(&self, path: impl AsRef<Path>) -> Open {
         Open(self.opening(path.as_ref(), false))
     }
@@ -133,7 +133,7 @@ impl OpenOptions {
     /// When polled outside a runtime.
     ///
     /// # Cancellation
-    /// A file that is opened for a dropped future is closed.
+    /// If the future is dropped, a file that was opened for it is closed.
     ///
     /// # Examples
     /// ```
@@ -166,7 +166,7 @@ impl OpenOptions {
             return invalid("creating or truncating a file needs write access");
         }
         if self.append && self.truncate && !self.create_new {
-            return invalid("a file can't be opened for appending and be truncated as well");
+            return invalid("a file that is opened for appending can't be truncated as well");
         }
         let mut flags = access | self.custom;
         if self.append {

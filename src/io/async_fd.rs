@@ -16,15 +16,15 @@ use crate::op::endpoint::Share;
 use crate::op::gate::Pass;
 use crate::op::poll::PollReady;
 
-/// An object with a descriptor that somebody else reads and writes: this waits until that is possible.
+/// Waits until an object with a descriptor, such as one of another library, is ready for reading or writing.
 ///
-/// It is for libraries with descriptors of their own (database clients, inotify, timerfd, netlink, terminals). The object does its
-/// I/O itself, without blocking: set its descriptor to `O_NONBLOCK`. Sockets and files are better used through
-/// [`net`](crate::net) and [`fs`](crate::fs), whose operations the kernel carries out.
+/// It is for libraries that own descriptors (database clients, inotify, timerfd, netlink, terminals). The object does
+/// its I/O itself and must not block: set `O_NONBLOCK` on its descriptor. For sockets and files prefer
+/// [`net`](crate::net) and [`fs`](crate::fs), whose operations are carried out by the kernel.
 ///
-/// On the proactor, [`read_with`](Self::read_with) and [`write_with`](Self::write_with) stand on one multishot poll for
-/// each direction. It waits with a duplicate of the descriptor for each direction in which it has waited; dropping it
-/// drops the object and closes these.
+/// On the proactor, [`read_with`](Self::read_with) and [`write_with`](Self::write_with) use one multishot poll for each
+/// direction. Each direction that is waited for uses a duplicate of the descriptor. Dropping the `AsyncFd` drops the
+/// object and closes the duplicates.
 ///
 /// # Examples
 /// ```
@@ -47,7 +47,7 @@ pub struct AsyncFd<T> {
     inner: T,
 }
 
-/// What waits in each direction, once somebody has waited there.
+/// The endpoint of each direction, made by the first wait in it.
 #[derive(Default)]
 struct Sides {
     read: OnceCell<Share>,
@@ -62,22 +62,22 @@ impl Drop for Sides {
 }
 
 impl<T: AsFd> AsyncFd<T> {
-    /// Takes the object; nothing is done before somebody waits.
+    /// Wraps the object. Nothing happens before the first wait.
     pub fn new(inner: T) -> Self {
         AsyncFd { sides: Sides::default(), inner }
     }
 
-    /// The object.
+    /// Returns a reference to the object.
     pub fn get_ref(&self) -> &T {
         &self.inner
     }
 
-    /// The object, for changing. Its descriptor must stay the same.
+    /// Returns a mutable reference to the object. Its descriptor must stay the same.
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.inner
     }
 
-    /// Gives the object back.
+    /// Returns the object.
     pub fn into_inner(self) -> T {
         self.inner
     }
@@ -97,19 +97,19 @@ impl<T: AsFd> AsyncFd<T> {
         Ok(side.get_or_init(|| share))
     }
 
-    /// Waits until a read would not block: there is something, or the end, or an error.
+    /// Waits until a read would not block: because of data, the end or an error.
     ///
     /// # Errors
-    /// `EMFILE` when there is no descriptor free to wait with, and those of poll(2).
+    /// `EMFILE` when there is no free descriptor for the duplicate, and those of poll(2).
     ///
     /// # Panics
-    /// Outside a runtime, and when polled in another one than the first time.
+    /// Outside a runtime, and when polled in another runtime than the first time.
     #[track_caller]
     pub fn readable(&self) -> Ready {
         Ready::new(self.side(Direction::Read), Direction::Read)
     }
 
-    /// Waits until a write would not block: there is room, or an error.
+    /// Waits until a write would not block: because of room or an error.
     ///
     /// # Errors
     /// As for [`readable`](Self::readable).
@@ -121,26 +121,26 @@ impl<T: AsFd> AsyncFd<T> {
         Ready::new(self.side(Direction::Write), Direction::Write)
     }
 
-    /// Calls `read`, and again when there may be something, until it gives something else than `WouldBlock`. Several
-    /// futures of this object take turns.
+    /// Calls `read` until it returns anything but `WouldBlock`, and waits for readiness in between. Several futures of
+    /// this object take turns.
     ///
     /// # Errors
     /// Those of `read`, and as for [`readable`](Self::readable).
     ///
     /// # Cancellation
-    /// Dropping it loses nothing that `read` has not taken.
+    /// Dropping the future loses no data that `read` has not taken.
     pub fn read_with<R, F: FnMut(&T) -> io::Result<R>>(&self, read: F) -> With<'_, T, F> {
         With::new(self, Direction::Read, read)
     }
 
-    /// Calls `write`, and again when there may be room, until it gives something else than `WouldBlock`. Several futures
-    /// of this object take turns.
+    /// Calls `write` until it returns anything but `WouldBlock`, and waits for readiness in between. Several futures of
+    /// this object take turns.
     ///
     /// # Errors
     /// Those of `write`, and as for [`readable`](Self::readable).
     ///
     /// # Cancellation
-    /// Dropping it takes nothing back that `write` has given.
+    /// Dropping the future does not undo what `write` has written.
     pub fn write_with<R, F: FnMut(&T) -> io::Result<R>>(&self, write: F) -> With<'_, T, F> {
         With::new(self, Direction::Write, write)
     }
@@ -253,7 +253,7 @@ impl<T: AsFd, R, F: FnMut(&T) -> io::Result<R>> Future for With<'_, T, F> {
                     let (result, pass) = ready!(Pin::new(step).poll(cx));
                     match (result, pass) {
                         (Ok(()), Some(pass)) => this.state = State::Trying(pass),
-                        (Ok(()), None) => unreachable!("who waits for an edge has a turn"),
+                        (Ok(()), None) => unreachable!("a wait for an edge has a turn"),
                         (Err(error), _) => return over(this, Err(error)),
                     }
                 }
@@ -277,7 +277,7 @@ impl<T: AsFd, R, F: FnMut(&T) -> io::Result<R>> Cancellable for With<'_, T, F> {
 }
 
 impl<T: AsFd, R, F: FnMut(&T) -> io::Result<R>> With<'_, T, F> {
-    /// Asks for the end of the wait: gives what the last attempt gave, or an error of `ECANCELED`.
+    /// Cancels the wait: the future ends with an error of `ECANCELED`.
     pub fn cancel(self) -> Cancel<Self> {
         Cancel::new(self)
     }

@@ -1,4 +1,4 @@
-//! `Close`: closing an object and hearing of the error.
+//! `Close`: closing an object and returning the error.
 #![forbid(unsafe_code)]
 
 use std::future::Future;
@@ -16,7 +16,7 @@ use crate::op::open_file::OpenFile;
 use crate::scope::AsyncClose;
 
 io_future! {
-    /// The future of `close()` on a socket or file. Dropping or cancelling it closes the descriptor as well.
+    /// The future of `close()` on a socket, pipe or file. Dropping or cancelling it closes the descriptor as well.
     Close<> = Closing => io::Result<()>
 }
 

@@ -8,14 +8,14 @@ use super::{ReadOwned, WriteOwned};
 /// Bytes of the one buffer that a copy uses.
 const BUFFER: usize = 64 * 1024;
 
-/// Copies from `reader` to `writer` until the end, and gives the number of bytes; uses one buffer of 64 KiB.
+/// Copies from `reader` to `writer` until the end, and returns the number of bytes. It uses one buffer of 64 KiB.
 ///
 /// # Errors
-/// The first of either side. What was read and could not be written is lost.
+/// The first error of either side. Bytes that were read and could not be written are lost.
 ///
 /// # Cancellation
-/// Dropped between a read and the end of its write, it loses what it had read: share the ends with an
-/// orderly shutdown where that matters.
+/// If the future is dropped between a read and the end of its write, the bytes of that read are lost. Where that
+/// matters, end the copy by shutting the reader down: both objects are only borrowed.
 ///
 /// # Examples
 /// ```

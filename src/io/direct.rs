@@ -1,4 +1,5 @@
-//! Pipes whose descriptors belong to the ring: as for sockets, see [`net::direct`](crate::net::direct).
+//! Pipes whose descriptors belong to the ring: see [`net::direct`](crate::net::direct), which explains them for
+//! sockets.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -14,7 +15,7 @@ use crate::op::endpoint::Share;
 use crate::op::medium::Medium;
 use crate::task::expect_runtime;
 
-/// Makes a pipe whose ends belong to the ring, where it has such descriptors.
+/// Makes a pipe whose ends are direct descriptors, or ordinary ones where the ring has no direct ones.
 ///
 /// # Errors
 /// Those of pipe2(2), and `QuotaExceeded` when the ring's table is full.
@@ -27,9 +28,9 @@ use crate::task::expect_runtime;
 /// proactor::run(async {
 ///     let (reader, writer) = proactor::io::direct::pipe()?;
 ///     writer.write_all("through a pipe").await?;
-///     let writer = writer.install().await?; // an ordinary one
+///     let writer = writer.install().await?; // an ordinary descriptor
 ///     drop(writer);
-///     assert_eq!(reader.recv().await?.expect("it is there"), *b"through a pipe");
+///     assert_eq!(reader.recv().await?.expect("the pipe has data"), *b"through a pipe");
 ///     assert_eq!(reader.recv().await?, None);
 ///     std::io::Result::Ok(())
 /// }).unwrap();
@@ -91,22 +92,22 @@ impl PipeReader {
         self.0.quiesce()
     }
 
-    /// Makes an ordinary end of it, which has what was read and not taken.
+    /// Converts it into an ordinary end, which keeps the data that was read and not yet taken.
     ///
     /// # Errors
-    /// `EMFILE` when the process has no descriptor free; `ResourceBusy` while other futures of it are there. It is closed
-    /// then.
+    /// `EMFILE` when the process has no free descriptor; `ResourceBusy` while other futures of this end exist. The end
+    /// is then closed.
     ///
     /// # Cancellation
-    /// Dropping it closes the end.
+    /// Dropping the future closes the end.
     pub fn install(self) -> InstallReader {
         InstallReader(Installing::new(self.0.endpoint(), super::PipeReader::of))
     }
 
-    /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
+    /// Closes the end and waits until it is closed. A drop closes it as well, but reports no error.
     ///
     /// # Errors
-    /// Those of close(2); `ResourceBusy` while futures of it are still there.
+    /// Those of close(2); `ResourceBusy` while futures of this end exist.
     pub fn close(self) -> Close {
         self.0.close()
     }
@@ -123,8 +124,8 @@ impl PipeWriter {
         self.0.write_all(buf)
     }
 
-    /// As [`PipeWriter::poll_write`](super::PipeWriter::poll_write). No call can name a direct descriptor, so all bytes are
-    /// copied.
+    /// As [`PipeWriter::poll_write`](super::PipeWriter::poll_write). No system call can name a direct descriptor, so
+    /// all bytes are copied.
     pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.0.poll_write(cx, bytes)
     }
@@ -144,21 +145,21 @@ impl PipeWriter {
         self.0.quiesce()
     }
 
-    /// Makes an ordinary end of it.
+    /// Converts it into an ordinary end.
     ///
     /// # Errors
     /// As [`PipeReader::install`].
     ///
     /// # Cancellation
-    /// Dropping it closes the end.
+    /// Dropping the future closes the end.
     pub fn install(self) -> InstallWriter {
         InstallWriter(Installing::new(self.0.endpoint(), super::PipeWriter::of))
     }
 
-    /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
+    /// Closes the end and waits until it is closed. A drop closes it as well, but reports no error.
     ///
     /// # Errors
-    /// Those of close(2); `ResourceBusy` while futures of it are still there.
+    /// Those of close(2); `ResourceBusy` while futures of this end exist.
     pub fn close(self) -> Close {
         self.0.close()
     }

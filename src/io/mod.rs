@@ -1,13 +1,12 @@
-//! Reading and writing with owned buffers, whatever the object; pipes; descriptors of other libraries; and what futures of
-//! I/O have in common.
+//! Pipes, descriptors of other libraries, traits for sources and targets of bytes, and the cancellation of I/O futures.
 //!
 //! | | for |
 //! |---|---|
 //! | [`pipe`], [`direct::pipe`] | bytes from one task, thread or process to another |
-//! | [`AsyncFd`] | waiting for a descriptor that somebody else reads and writes |
+//! | [`AsyncFd`] | waiting for readiness of another library's descriptor |
 //! | [`ReadOwned`], [`WriteOwned`], [`copy`] | code for any source and target of bytes |
-//! | [`Cancellable`], [`Cancel`] | asking an operation to end, and hearing what became of it |
-//! | [`nop`] | a round trip to the kernel and back |
+//! | [`Cancellable`], [`Cancel`] | cancelling an operation and waiting for its outcome |
+//! | [`nop`] | a round trip to the kernel |
 #![forbid(unsafe_code)]
 
 mod async_fd;
@@ -30,7 +29,7 @@ pub use copy::copy;
 pub use nop::{Nop, nop};
 pub use pipe::{PipeReader, PipeWriter, pipe};
 
-/// Something that bytes can be read from, into a buffer that the caller owns.
+/// A source of bytes, which reads into owned buffers.
 ///
 /// # Examples
 /// ```
@@ -41,14 +40,14 @@ pub use pipe::{PipeReader, PipeWriter, pipe};
 /// }
 /// ```
 pub trait ReadOwned {
-    /// Reads from the start of the buffer up to its capacity, and sets its length. Zero is the end.
+    /// Reads into the buffer, from its start up to its capacity, and sets its length. Zero means the end.
     ///
     /// # Errors
-    /// The object's own; the buffer comes back.
+    /// Those of the object; the buffer comes back.
     fn read<B: IoBufMut>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>>;
 }
 
-/// Something that bytes can be written to, from a buffer that the caller owns.
+/// A target of bytes, which writes from owned buffers.
 ///
 /// # Examples
 /// ```
@@ -59,16 +58,16 @@ pub trait ReadOwned {
 /// }
 /// ```
 pub trait WriteOwned {
-    /// Writes the initialised bytes of the buffer, or some from their start.
+    /// Writes initialised bytes from the buffer's start, and returns how many were written.
     ///
     /// # Errors
-    /// The object's own; the buffer comes back.
+    /// Those of the object; the buffer comes back.
     fn write<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>>;
 
     /// Writes all initialised bytes of the buffer.
     ///
     /// # Errors
-    /// The object's own, and `WriteZero`; the buffer comes back.
+    /// Those of the object, and `WriteZero`; the buffer comes back.
     fn write_all<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>>;
 }
 

@@ -8,10 +8,10 @@ use crate::op;
 
 /// A round trip to the kernel that does nothing: `IORING_OP_NOP` on the proactor, getppid(2) on the selector.
 ///
-/// It measures what a runtime adds to an operation.
+/// It measures the overhead that a runtime adds to an operation.
 ///
 /// # Errors
-/// None that a working kernel gives.
+/// None from a working kernel.
 ///
 /// # Panics
 /// When polled outside a runtime.

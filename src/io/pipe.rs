@@ -14,7 +14,7 @@ use crate::op::endpoint::Share;
 use crate::op::medium::Medium;
 use crate::op::socket::{Receiver, Sender};
 
-/// Makes a pipe: what is written to one end comes out of the other.
+/// Makes a pipe: bytes that are written to one end are read from the other.
 ///
 /// # Errors
 /// Those of pipe2(2).
@@ -28,7 +28,7 @@ use crate::op::socket::{Receiver, Sender};
 ///     let (reader, writer) = proactor::io::pipe()?;
 ///     writer.write_all("through a pipe").await?;
 ///     drop(writer);
-///     assert_eq!(reader.recv().await?.expect("it is there"), *b"through a pipe");
+///     assert_eq!(reader.recv().await?.expect("the pipe has data"), *b"through a pipe");
 ///     assert_eq!(reader.recv().await?, None);
 ///     std::io::Result::Ok(())
 /// }).unwrap();
@@ -44,8 +44,8 @@ pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
 
 /// The reading end of a pipe.
 ///
-/// Dropping it closes it, once operations of dropped futures are over. What it has received and nobody has taken is gone
-/// then; while it is there, nothing is lost, as with sockets ([`net`](crate::net)).
+/// Dropping it closes it, after the operations of dropped futures have completed, and discards data that was read and
+/// not yet taken. Until then nothing is lost, as with sockets ([`net`](crate::net)).
 ///
 /// # Examples
 /// See [`pipe`].
@@ -58,10 +58,10 @@ pub struct PipeReader {
 
 /// The writing end of a pipe.
 ///
-/// Dropping it closes it, once operations of dropped futures are over.
+/// Dropping it closes it, after the operations of dropped futures have completed.
 ///
-/// A write to a pipe that nobody reads is `BrokenPipe`, and raises SIGPIPE, which programs with Rust's own `main` ignore:
-/// the kernel has no way to do without, as it has for sockets.
+/// A write to a pipe without a reading end fails with `BrokenPipe` and raises SIGPIPE, which programs with Rust's own
+/// `main` ignore. For pipes the kernel has no flag that suppresses the signal, as it has for sockets.
 ///
 /// # Examples
 /// See [`pipe`].
@@ -78,13 +78,13 @@ fn share(fd: OwnedFd, what: &str) -> io::Result<Share> {
 }
 
 impl PipeReader {
-    /// Takes over the reading end of a pipe, or what a program has in its place as standard input: a FIFO, a terminal, a
-    /// socket, a device, a file, which is read from its position on.
+    /// Takes over the reading end of a pipe, or another descriptor that serves as standard input: a FIFO, a terminal, a
+    /// socket, a device, or a file, which is read from its current position.
     ///
-    /// Other processes may share its open file description, so O_NONBLOCK is neither set nor needed. Where the kernel cannot
-    /// read such a file without waiting (pipes before Linux 6.4, terminals), the selector asks poll(2) before each read.
-    /// Another process that takes the bytes in between then stops its loop until more come. It reads files on the loop's
-    /// thread.
+    /// Other processes may share its open file description, so O_NONBLOCK is neither set nor needed. Where the kernel
+    /// cannot read such a file without waiting (pipes before Linux 6.4, terminals), the selector calls poll(2) before
+    /// each read. If another process takes the bytes in between, the loop blocks until more arrive. The selector reads
+    /// files on the loop's thread.
     ///
     /// # Errors
     /// Those of fstat(2).
@@ -104,14 +104,16 @@ impl PipeReader {
         &self.endpoint
     }
 
-    /// Reads what is there, at least one byte, from the buffer's start up to its capacity, and sets its length. Zero is the
-    /// end: nobody has the writing end any more.
+    /// Reads into the buffer: at least one byte, at most its capacity.
+    ///
+    /// The bytes are written from the buffer's start, and its length is set. Zero means the end: no writing end is open
+    /// any more.
     ///
     /// # Errors
     /// Those of read(2); the buffer comes back.
     ///
     /// # Cancellation
-    /// Dropping it loses no byte: what arrives for it all the same goes to the next one.
+    /// Dropping the future loses no byte: bytes that still arrive for it go to the next read.
     pub fn read<B: IoBufMut>(&self, buf: B) -> Read<B> {
         Read(Repeat::new(Receiver::new(&self.endpoint), buf, Goal::Once))
     }
@@ -119,7 +121,7 @@ impl PipeReader {
     /// Reads until the buffer is full.
     ///
     /// # Errors
-    /// Those of read(2), and `UnexpectedEof`; the buffer comes back, with what had been read.
+    /// Those of read(2), and `UnexpectedEof`; the buffer comes back with the bytes read so far.
     ///
     /// # Cancellation
     /// Dropping it loses no byte.
@@ -127,8 +129,8 @@ impl PipeReader {
         ReadExact(Repeat::new(Receiver::new(&self.endpoint), buf, Goal::All))
     }
 
-    /// Reads what is there, at least one byte, into memory of the runtime; `None` at the end. On the proactor it stands on
-    /// one multishot read ([`Feature::MultishotRead`](crate::Feature::MultishotRead)).
+    /// Reads at least one byte into memory of the runtime; `None` at the end. On the proactor it uses one multishot
+    /// read ([`Feature::MultishotRead`](crate::Feature::MultishotRead)).
     ///
     /// # Errors
     /// Those of read(2).
@@ -139,13 +141,13 @@ impl PipeReader {
         Recv::of(&self.endpoint)
     }
 
-    /// Polls for a chunk, as [`recv`](Self::recv) does, for adapters. After `Pending` it keeps its turn: other reads wait
-    /// until it has been ready.
+    /// Polls for a chunk, as [`recv`](Self::recv) does; for adapters. After `Pending` it keeps its turn: other reads
+    /// wait until it has returned `Ready`.
     pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Chunk>>> {
         self.polled.poll(cx, || self.recv())
     }
 
-    /// What is read, chunk by chunk, as a stream of the `futures` crates.
+    /// Returns the chunks as a stream of the `futures` crates.
     ///
     /// # Cancellation
     /// Dropping it loses no byte.
@@ -153,21 +155,21 @@ impl PipeReader {
         Chunks::new(&self.endpoint)
     }
 
-    /// Waits until the kernel holds nothing of it any more; what was read stays in its queue.
+    /// Waits until no operation of this end is in flight. Data that was read stays in its queue.
     ///
     /// # Errors
-    /// None but `ECANCELED`.
+    /// Only `ECANCELED`, after a cancel.
     ///
     /// # Cancellation
-    /// Dropping it is harmless.
+    /// Dropping the future is harmless.
     pub fn quiesce(&self) -> Quiesce {
         Quiesce::of(&self.endpoint)
     }
 
-    /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
+    /// Closes the end and waits until it is closed. A drop closes it as well, but reports no error.
     ///
     /// # Errors
-    /// Those of close(2); `ResourceBusy` while futures of it are still there.
+    /// Those of close(2); `ResourceBusy` while futures of this end exist.
     pub fn close(self) -> Close {
         self.polled.end();
         Close::new(self.endpoint)
@@ -175,13 +177,13 @@ impl PipeReader {
 }
 
 impl PipeWriter {
-    /// Takes over the writing end of a pipe, or what a program has in its place as standard output: a FIFO, a terminal, a
-    /// socket, a device, a file, which is written from its position on.
+    /// Takes over the writing end of a pipe, or another descriptor that serves as standard output: a FIFO, a terminal,
+    /// a socket, a device, or a file, which is written from its current position.
     ///
-    /// Other processes may share its open file description, so O_NONBLOCK is neither set nor needed. The selector writes to a
-    /// terminal on the blocking pool: such a write waits for as long as somebody holds the output up, and cannot be
-    /// cancelled meanwhile. To a pipe that the kernel cannot write to without waiting (before Linux 6.4) it writes 4096
-    /// bytes at a time. It writes files on the loop's thread.
+    /// Other processes may share its open file description, so O_NONBLOCK is neither set nor needed. The selector
+    /// writes to a terminal on the blocking pool: such a write waits as long as the terminal's output is stopped, and
+    /// cannot be cancelled meanwhile. To a pipe that the kernel cannot write to without waiting (before Linux 6.4) the
+    /// selector writes 4096 bytes at a time. It writes files on the loop's thread.
     ///
     /// # Errors
     /// Those of fstat(2).
@@ -201,19 +203,19 @@ impl PipeWriter {
         &self.endpoint
     }
 
-    /// Writes the buffer's bytes, or some from their start, and tells how many the kernel took.
+    /// Writes bytes from the buffer's start, and returns how many the kernel took.
     ///
     /// # Errors
-    /// Those of write(2), `BrokenPipe` where nobody has the reading end; the buffer comes back.
+    /// Those of write(2), `BrokenPipe` if no reading end is open; the buffer comes back.
     ///
     /// # Cancellation
-    /// A dropped write may have been done, whole or in part; [`bytes_written`](Self::bytes_written) tells. Later writes wait
-    /// until that is decided.
+    /// A dropped write may have been done, in full or in part; [`bytes_written`](Self::bytes_written) tells how much.
+    /// Later writes wait until that is known.
     pub fn write<B: IoBuf>(&self, buf: B) -> Write<B> {
         Write(Repeat::new(Sender::new(&self.endpoint), buf, Goal::Once))
     }
 
-    /// Writes all of the buffer's bytes, without those of another write of this end in between.
+    /// Writes all bytes of the buffer, with no bytes of another write of this end in between.
     ///
     /// # Errors
     /// Those of write(2), and `WriteZero`; the buffer comes back.
@@ -224,22 +226,23 @@ impl PipeWriter {
         WriteAll(Repeat::new(Sender::new(&self.endpoint), buf, Goal::All))
     }
 
-    /// Writes some of the bytes at once, or tells that the pipe has no room for any (`WouldBlock`). The bytes are lent:
-    /// nothing is copied.
+    /// Writes some of the bytes at once, or fails with `WouldBlock` if the pipe has no room. The bytes are borrowed:
+    /// the runtime copies nothing.
     ///
-    /// It is `WouldBlock` as well while another write is in flight or waits for its turn, and for what is no pipe or socket.
+    /// It fails with `WouldBlock` as well while another write is in flight or waits for its turn, and for anything but
+    /// a pipe or socket.
     ///
     /// # Errors
-    /// Those of write(2), `WouldBlock`, and the error of what [`poll_write`](Self::poll_write) had taken before.
+    /// Those of write(2), `WouldBlock`, and the error of bytes that [`poll_write`](Self::poll_write) had taken before.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.writer.try_write(&self.endpoint, bytes)
     }
 
-    /// Polls for room to write, for adapters; gives how many of the bytes were taken. As
+    /// Polls until bytes can be written, and returns how many were taken; for adapters. See
     /// [`TcpStream::poll_write`](crate::net::TcpStream::poll_write).
     ///
     /// # Errors
-    /// Those of write(2); one that meets bytes that were taken before is reported by the next poll.
+    /// Those of write(2). An error of bytes that were taken before is returned by the next poll.
     ///
     /// # Panics
     /// Outside a runtime.
@@ -247,35 +250,36 @@ impl PipeWriter {
         self.writer.poll_write(&self.endpoint, cx, bytes)
     }
 
-    /// Waits until the kernel has all bytes that [`poll_write`](Self::poll_write) has taken. (The end of a pipe is the drop
-    /// of its writing end.)
+    /// Polls until the kernel has all bytes that [`poll_write`](Self::poll_write) has taken. (To end the pipe, drop its
+    /// writing end.)
     ///
     /// # Errors
-    /// The error that they have met.
+    /// The error of writing them.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.writer.poll_flush(cx)
     }
 
-    /// Bytes that the kernel has taken since this end was made, those of dropped and cancelled writes included.
+    /// Number of bytes that the kernel has taken since this end was made, including those of dropped and cancelled
+    /// writes.
     pub fn bytes_written(&self) -> u64 {
         self.endpoint.sent()
     }
 
-    /// Waits until the kernel holds nothing of it any more.
+    /// Waits until no operation of this end is in flight.
     ///
     /// # Errors
-    /// None but `ECANCELED`.
+    /// Only `ECANCELED`, after a cancel.
     ///
     /// # Cancellation
-    /// Dropping it is harmless.
+    /// Dropping the future is harmless.
     pub fn quiesce(&self) -> Quiesce {
         Quiesce::of(&self.endpoint)
     }
 
-    /// Closes it and waits until that is done; dropping it closes it as well, but tells of no error.
+    /// Closes the end and waits until it is closed. A drop closes it as well, but reports no error.
     ///
     /// # Errors
-    /// Those of close(2); `ResourceBusy` while futures of it are still there.
+    /// Those of close(2); `ResourceBusy` while futures of this end exist.
     pub fn close(self) -> Close {
         Close::new(self.endpoint)
     }

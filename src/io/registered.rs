@@ -8,7 +8,7 @@ use crate::driver::current;
 use crate::task::expect_runtime;
 
 impl RegisteredBuf {
-    /// A buffer of `len` zeros, registered with the runtime's ring if it can be.
+    /// Makes a buffer of `len` zeros, registered with the runtime's ring if possible.
     ///
     /// # Panics
     /// Outside a runtime.
@@ -20,12 +20,12 @@ impl RegisteredBuf {
         buffer
     }
 
-    /// A buffer of `len` zeros that is registered with the runtime's ring, or an error instead of an ordinary buffer.
+    /// Makes a buffer of `len` zeros that is registered with the runtime's ring, or fails.
     ///
     /// # Errors
-    /// The reason, with the cure: the runtime has no registered buffers
-    /// ([`Config::require`](crate::Config::require) finds that out beforehand), all places are taken, `ENOMEM` where
-    /// RLIMIT_MEMLOCK does not allow it.
+    /// The message names cause and remedy: the runtime has no registered buffers
+    /// ([`Config::require`](crate::Config::require) checks this when the runtime is made), all places are taken, or
+    /// RLIMIT_MEMLOCK is too low (`ENOMEM`).
     ///
     /// # Panics
     /// Outside a runtime.
