@@ -50,8 +50,8 @@ unsafe impl IoBufMut for BytesMut {
 
 /// With the feature `bytes`.
 impl Chunk {
-    /// The same bytes, in the same memory, as a [`bytes::Bytes`]: no copy. The memory goes back to the pool when the last
-    /// handle to it is dropped.
+    /// Converts it into a [`bytes::Bytes`] over the same memory, without a copy. The memory goes back to the pool when
+    /// the last handle to it is dropped.
     ///
     /// ```
     /// assert_eq!(&proactor::buf::Chunk::copy_from_slice(b"abc").freeze()[..], b"abc");

@@ -15,15 +15,17 @@ use super::{IoBuf, initialised};
 
 /// Received bytes: a cheap, owned, read-only handle to pooled memory.
 ///
-/// It is 24 bytes large. [`clone`](Clone::clone), [`slice`](Chunk::slice) and [`split_to`](Chunk::split_to) copy no
-/// bytes, and it can be sent onward as it is: it is an [`IoBuf`]. The memory goes back to the runtime's pool when the
-/// last handle to it is dropped, on any thread, also after the runtime has gone.
+/// A `Chunk` value has 24 bytes. [`clone`](Clone::clone), [`slice`](Chunk::slice) and [`split_to`](Chunk::split_to)
+/// copy no bytes, and it can be sent onward as it is: it is an [`IoBuf`]. The memory goes back to the runtime's pool
+/// when the last handle to it is dropped, on any thread, and also after the runtime has been dropped.
 ///
 /// # Memory
-/// A chunk keeps the whole buffer that its bytes lie in ([`Config::stream_buffer_size`](crate::Config::stream_buffer_size),
-/// 64 KiB by default; 68 KiB for a datagram). The runtime limits what this costs: when chunks keep more than 1/16 of its
-/// buffers (64 by default), it copies each further chunk below 1/16 of a buffer (4 KiB) into memory of the chunk's own
-/// size; when they keep more than half, each below half of a buffer; when they keep all, each.
+/// A chunk keeps the whole buffer that its bytes lie in
+/// ([`Config::stream_buffer_size`](crate::Config::stream_buffer_size), 64 KiB by default; 68 KiB for a datagram). The
+/// runtime limits this cost: it copies small chunks into memory of their own size. When chunks keep more than 1/16 of
+/// its buffers (64 by default), it copies each further chunk smaller than 1/16 of a buffer (4 KiB). When they keep more
+/// than half of the buffers, it copies each chunk smaller than half a buffer. When they keep all, it copies every
+/// chunk.
 ///
 /// A part of a chunk keeps the buffer as the whole does: to keep a small part for long,
 /// [copy](Chunk::copy_from_slice) it.
@@ -57,7 +59,7 @@ unsafe impl Send for Chunk {}
 unsafe impl Sync for Chunk {}
 
 impl Chunk {
-    /// An empty chunk, without memory.
+    /// Makes an empty chunk, without memory.
     ///
     /// ```
     /// assert!(proactor::buf::Chunk::new().is_empty());
@@ -66,7 +68,7 @@ impl Chunk {
         Chunk { start: NonNull::dangling(), len: 0, lease: None }
     }
 
-    /// A chunk of its own memory, with a copy of `bytes`.
+    /// Makes a chunk with its own copy of `bytes`.
     ///
     /// ```
     /// use proactor::buf::Chunk;
@@ -118,12 +120,13 @@ impl Chunk {
         Chunk::copy_from_slice(&self)
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     pub fn as_slice(&self) -> &[u8] {
         initialised(self)
     }
 
-    /// Narrows it to the part in `range`, without a copy; positions are in bytes. (Clone it first to keep the whole.)
+    /// Narrows the chunk to the part in `range`, without a copy; positions are in bytes. Clone the chunk first to keep
+    /// the whole.
     ///
     /// # Panics
     /// When the range does not lie within the chunk.
@@ -149,7 +152,7 @@ impl Chunk {
         self
     }
 
-    /// Splits the first `at` bytes off and gives them; the rest stays.
+    /// Splits off and returns the first `at` bytes; the rest stays.
     ///
     /// # Panics
     /// When the chunk has fewer bytes.
@@ -165,7 +168,7 @@ impl Chunk {
         head
     }
 
-    /// Splits what follows the first `at` bytes off and gives it; these stay.
+    /// Splits off and returns the bytes after the first `at`; those stay.
     ///
     /// # Panics
     /// When the chunk has fewer bytes.
@@ -199,7 +202,7 @@ impl Chunk {
         self.len -= count;
     }
 
-    /// Keeps the first `len` bytes; nothing happens when there are fewer.
+    /// Shortens the chunk to its first `len` bytes; a shorter chunk stays as it is.
     ///
     /// ```
     /// let mut chunk = proactor::buf::Chunk::copy_from_slice(b"abcd");
@@ -270,7 +273,7 @@ impl Hash for Chunk {
 }
 
 impl fmt::Debug for Chunk {
-    /// As a byte string.
+    /// Writes the bytes as a byte string.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "b\"{}\"", self.escape_ascii())
     }

@@ -4,7 +4,7 @@
 
 use std::{error, fmt, io};
 
-/// What an operation on an owned buffer ends with: a value and the buffer, or an error and the buffer.
+/// Result of an operation on an owned buffer: a value and the buffer, or an error and the buffer.
 ///
 /// ```
 /// use proactor::buf::BufResult;
@@ -35,7 +35,7 @@ pub struct BufError<B> {
 }
 
 impl<B> BufError<B> {
-    /// Joins an error and the buffer it concerns.
+    /// Makes an error that carries the buffer it concerns.
     ///
     /// ```
     /// use proactor::buf::BufError;
@@ -71,7 +71,7 @@ impl<B> BufError<B> {
         self.error.kind()
     }
 
-    /// Takes the error and the buffer apart.
+    /// Returns the error and the buffer.
     ///
     /// ```
     /// use proactor::buf::BufError;
@@ -84,7 +84,7 @@ impl<B> BufError<B> {
         (self.error, self.buf)
     }
 
-    /// Takes the buffer out and drops the error.
+    /// Returns the buffer and drops the error.
     ///
     /// ```
     /// use proactor::buf::BufError;

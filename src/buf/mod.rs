@@ -1,10 +1,10 @@
-//! Owned buffers: what an operation may read from or write into while the kernel holds on to the memory.
+//! Owned buffers: memory that the kernel may read or write until the operation has completed.
 //!
-//! An operation takes its buffer by value and gives it back when it is done, so the memory can be neither
-//! freed nor looked at in between. This module says what such a buffer is; it knows nothing about
-//! operations, drivers or the kernel beyond the layout of an I/O vector.
+//! An operation takes its buffer by value and returns it when it completes, so the memory can be neither freed nor
+//! accessed in between. This module defines such buffers. It knows nothing about operations, drivers or the kernel
+//! beyond the layout of an I/O vector.
 //!
-//! A borrow is no such buffer. Pass the buffer itself, and take it back from the result:
+//! A borrow is not an owned buffer. Pass the buffer itself, and take it back from the result:
 //!
 //! ```compile_fail,E0277
 //! # async fn send(stream: proactor::net::TcpStream, data: Vec<u8>) -> std::io::Result<()> {
@@ -57,12 +57,12 @@ pub use vectored::{IoVec, IoVecMut};
 ///
 /// # Safety
 ///
-/// [`read_ptr`](IoBuf::read_ptr) is never null, and the first [`init_len`](IoBuf::init_len) bytes behind it
-/// are initialised and readable. Both keep describing the same memory, with the same contents, as long as the
-/// value is neither moved nor mutated. A move may change the address, since the bytes may lie in the value
-/// itself. *A move never changes the length*, and it takes the bytes along: an operation is given its length
-/// before its buffer comes to the place where the kernel finds it. (A buffer in the value that needs an alignment
-/// gets it from `#[repr(align)]`, and not by skipping bytes up to an aligned address.)
+/// [`read_ptr`](IoBuf::read_ptr) is never null, and the first [`init_len`](IoBuf::init_len) bytes from there on are
+/// initialised and readable. Both keep describing the same memory, with the same contents, as long as the value is
+/// neither moved nor mutated. A move may change the address, since the bytes may lie in the value itself. *A move never
+/// changes the length*, and it takes the bytes along: an operation is given its length before its buffer comes to the
+/// place where the kernel finds it. (A buffer in the value that needs an alignment gets it from `#[repr(align)]`, and
+/// not by skipping bytes up to an aligned address.)
 ///
 /// ```
 /// use proactor::buf::IoBuf;
@@ -72,7 +72,7 @@ pub use vectored::{IoVec, IoVecMut};
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the buffer of an operation: an operation owns its buffer",
-    label = "the kernel may still use the bytes when a borrow of them has ended",
+    label = "the kernel may still use the bytes after a borrow of them has ended",
     note = "pass the buffer itself, as in `let (count, buf) = stream.write(buf).await?`: it comes back with the result",
     note = "buffers are `Vec<u8>`, `Box<[u8]>`, `[u8; N]`, `String`, `&'static str`, `Rc<[u8]>`, `Chunk` and others"
 )]
@@ -97,20 +97,20 @@ pub unsafe trait IoBuf: 'static {
     /// ```
     fn init_len(&self) -> usize;
 
-    /// Returns where the buffer is registered with a ring; nobody but [`RegisteredBuf`] and windows of it can say.
+    /// Returns where the buffer is registered with a ring. Only a [`RegisteredBuf`] and windows of it are registered.
     #[doc(hidden)]
     fn registration(&self) -> Option<Registration> {
         None
     }
 
-    /// Narrows the buffer to a window of it.
+    /// Narrows the buffer to a window.
     ///
-    /// Positions are in bytes. A range without an end reaches to the end of the buffer, whatever that is when
-    /// the window is used; an end behind that of the buffer is cut to it.
+    /// Positions are in bytes. A range without an end reaches to the end that the buffer has when the window is used.
+    /// An end beyond that of the buffer is clamped to it.
     ///
     /// # Panics
     ///
-    /// If the range begins behind its own end, or behind the initialised bytes.
+    /// If the range begins after its own end, or after the initialised bytes.
     ///
     /// ```
     /// use proactor::buf::IoBuf;
@@ -131,10 +131,10 @@ pub unsafe trait IoBuf: 'static {
 /// # Safety
 ///
 /// [`write_ptr`](IoBufMut::write_ptr) is the address that [`read_ptr`](IoBuf::read_ptr) gives, and the
-/// [`total_len`](IoBufMut::total_len) bytes behind it, never fewer than [`init_len`](IoBuf::init_len), belong
-/// to this value alone and may be written. Both stay the same as long as the value is neither moved nor
-/// mutated; writing through the pointer and [`set_init`](IoBufMut::set_init) do not change them. *A move never
-/// changes the length*, as for [`IoBuf`].
+/// [`total_len`](IoBufMut::total_len) bytes from there on, never fewer than [`init_len`](IoBuf::init_len), belong to
+/// this value alone and may be written. Both stay the same as long as the value is neither moved nor mutated; writing
+/// through the pointer and [`set_init`](IoBufMut::set_init) do not change them. *A move never changes the length*, as
+/// for [`IoBuf`].
 ///
 /// ```
 /// use proactor::buf::IoBufMut;
@@ -144,7 +144,7 @@ pub unsafe trait IoBuf: 'static {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the buffer that an operation fills: an operation owns its buffer",
-    label = "the kernel may still write into it when a borrow of it has ended",
+    label = "the kernel may still write into it after a borrow of it has ended",
     note = "pass the buffer itself, as in `let (count, buf) = stream.read(buf).await?`: it comes back with the result",
     note = "such buffers are `Vec<u8>`, which is filled up to its capacity, `Box<[u8]>`, `[u8; N]` and a `slice` of them"
 )]
@@ -170,10 +170,10 @@ pub unsafe trait IoBufMut: IoBuf {
     /// ```
     fn total_len(&self) -> usize;
 
-    /// Takes note that the first `len` bytes are initialised now.
+    /// Declares that the first `len` bytes are initialised.
     ///
-    /// A `Vec` gets exactly this length, be it longer or shorter than before; arrays and boxes, always
-    /// initialised as a whole, do nothing.
+    /// A `Vec` gets exactly this length, longer or shorter than before. Arrays and boxes are always initialised as a
+    /// whole and do nothing.
     ///
     /// # Safety
     ///

@@ -1,6 +1,6 @@
 //! `RegisteredBuf`: memory that a ring has mapped once and for all.
 //!
-//! It knows who has to be told of its end, through [`Registrar`], and nothing of rings.
+//! It reports its end to a [`Registrar`], and knows nothing of rings.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fmt;
@@ -10,7 +10,7 @@ use std::rc::Weak;
 
 use super::{IoBuf, IoBufMut};
 
-/// Who has registered a buffer.
+/// The ring that has registered a buffer.
 pub(crate) trait Registrar {
     /// Whether operations that begin now are carried out by the ring with which it is registered.
     fn is_current(&self) -> bool;
@@ -25,15 +25,18 @@ pub struct Registration {
     pub(crate) place: u16,
 }
 
-/// Page-aligned memory, registered with the runtime's ring where that can be: the kernel has looked its pages up and
-/// holds on to them, and need not do so for each operation.
+/// Page-aligned memory, registered with the runtime's ring if possible.
 ///
-/// That gains where an operation works on the caller's pages: reading and writing files past the page cache
-/// (`O_DIRECT`), and sends without a copy ([`write_zerocopy`](crate::net::TcpStream::write_zerocopy)). Others use it as any
-/// buffer. Its bytes are all initialised, zeros at first; a [`slice`](IoBuf::slice) of it is registered as well.
+/// The kernel looks up and pins the pages of a registered buffer once, and not for each operation.
 ///
-/// Its memory counts against RLIMIT_MEMLOCK of ordinary users. Where it can't be registered (too little of that, more than
-/// 1,024 buffers, another runtime, the selector) it is an ordinary buffer. Dropping it takes the registration back.
+/// This pays off where an operation works on the caller's pages: reads and writes of files that bypass the page cache
+/// (`O_DIRECT`), and sends without a copy ([`write_zerocopy`](crate::net::TcpStream::write_zerocopy)). Other operations
+/// use it as any buffer. All of its bytes are initialised, to zero at first. A [`slice`](IoBuf::slice) of it is
+/// registered as well.
+///
+/// For unprivileged users its memory counts against RLIMIT_MEMLOCK. If it can't be registered (the limit is too low,
+/// more than 1,024 buffers, another runtime, the selector), it is an ordinary buffer. Dropping it removes the
+/// registration.
 ///
 /// # Examples
 /// ```

@@ -8,12 +8,12 @@ use super::{IoBuf, IoBufMut, Registration, initialised};
 
 /// A part of an owned buffer, given to an operation in place of the whole.
 ///
-/// Made by [`IoBuf::slice`]. All positions are in bytes from the start of the buffer inside. The end may lie
-/// behind the end of that buffer: it is cut there whenever the window is used. The window dereferences to the
-/// initialised bytes in it.
+/// Made by [`IoBuf::slice`]. All positions are in bytes from the start of the buffer inside. The end may lie beyond the
+/// end of that buffer: it is clamped whenever the window is used. The window dereferences to the initialised bytes in
+/// it.
 ///
-/// Reading `n` bytes into the window leaves exactly `begin + n` bytes initialised in the buffer inside, so a
-/// `Vec` loses what it held behind them.
+/// Reading `n` bytes into the window leaves exactly `begin + n` bytes initialised in the buffer inside, so a `Vec`
+/// loses the bytes that followed.
 ///
 /// ```
 /// use proactor::buf::IoBuf;
@@ -50,7 +50,7 @@ impl<T: IoBuf> Slice<T> {
     #[track_caller]
     pub(super) fn new<R: RangeBounds<usize>>(inner: T, range: R) -> Self {
         let (begin, end) = bounds(&range);
-        assert!(begin <= end, "slice begins at byte {begin}, behind its end at byte {end}");
+        assert!(begin <= end, "slice begins at byte {begin}, after its end at byte {end}");
         let init = inner.init_len();
         assert!(begin <= init, "slice begins at byte {begin}, but only {init} bytes are initialised");
         Self { inner, begin, end }
@@ -69,7 +69,7 @@ impl<T> Slice<T> {
         self.begin
     }
 
-    /// Returns the position behind the window, in bytes, as it was asked for.
+    /// Returns the position after the window, in bytes, as it was requested.
     ///
     /// It is `usize::MAX` for a window with an open end, and may be more than the buffer holds.
     ///
@@ -83,7 +83,7 @@ impl<T> Slice<T> {
         self.end
     }
 
-    /// Gives the whole buffer back.
+    /// Returns the whole buffer.
     ///
     /// ```
     /// use proactor::buf::IoBuf;
@@ -94,7 +94,7 @@ impl<T> Slice<T> {
         self.inner
     }
 
-    /// Returns the whole buffer.
+    /// Returns a reference to the whole buffer.
     ///
     /// ```
     /// use proactor::buf::IoBuf;
@@ -105,7 +105,7 @@ impl<T> Slice<T> {
         &self.inner
     }
 
-    /// Returns the whole buffer for changing.
+    /// Returns a mutable reference to the whole buffer.
     ///
     /// A buffer that is left with fewer initialised bytes than [`begin`](Slice::begin) makes the window
     /// empty, for reading and for writing, until it has grown again.
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "slice begins at byte 4, behind its end at byte 2")]
+    #[should_panic(expected = "slice begins at byte 4, after its end at byte 2")]
     fn begin_behind_end() {
         let (begin, end) = (4, 2);
         let _ = [0u8; 8].slice(begin..end);

@@ -25,7 +25,7 @@ use super::{IoBuf, IoBufMut};
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the buffers of a vectored operation: an operation owns its buffers",
-    label = "this is no `Vec`, array or tuple of owned buffers",
+    label = "this is not a `Vec`, array or tuple of owned buffers",
     note = "pass the buffers themselves, as in `let (count, bufs) = stream.write_vectored((head, body)).await?`: they come back \
             with the result"
 )]
@@ -68,7 +68,7 @@ pub unsafe trait IoVec: 'static {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the buffers that a vectored operation fills: an operation owns its buffers",
-    label = "this is no `Vec`, array or tuple of owned buffers that can be written",
+    label = "this is not a `Vec`, array or tuple of owned buffers that can be written",
     note = "pass the buffers themselves, as in `let (count, bufs) = stream.read_vectored((head, body)).await?`: they come back \
             with the result"
 )]
@@ -94,9 +94,9 @@ pub unsafe trait IoVecMut: IoVec {
     #[doc(hidden)]
     fn for_each_write(&mut self, f: &mut dyn FnMut(*mut u8, usize));
 
-    /// Takes note that the first `len` bytes, counted across the buffers, are initialised now.
+    /// Declares that the first `len` bytes, counted across the buffers, are initialised.
     ///
-    /// The buffers in front are full, at most one is filled in part, and those behind it hold nothing.
+    /// The buffers at the front are full, at most one is partly filled, and those after it are empty.
     ///
     /// # Safety
     ///

@@ -3,10 +3,10 @@
 
 use std::fmt;
 
-/// A feature of the kernel that a backend uses when it is there, and can do without.
+/// A kernel feature that a backend uses if available, and has a fallback for.
 ///
-/// Masking one ([`Config::mask`](crate::Config::mask)) forces its fallback, so that this path can be tested
-/// on a kernel that has it.
+/// Masking one ([`Config::mask`](crate::Config::mask)) forces its fallback, so that the fallback can be tested on a
+/// kernel that has the feature.
 ///
 /// # Examples
 /// ```
@@ -17,73 +17,74 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Feature {
-    /// `IORING_SETUP_SUBMIT_ALL` (5.18): a bad entry does not stop the batch behind it.
+    /// `IORING_SETUP_SUBMIT_ALL` (5.18): a bad entry does not stop the rest of its batch.
     SubmitAll,
     /// `IORING_SETUP_COOP_TASKRUN` (5.19): completions do not interrupt the thread.
     CoopTaskrun,
-    /// `IORING_SETUP_SINGLE_ISSUER` (6.0): only one thread submits, and the kernel need not lock.
+    /// `IORING_SETUP_SINGLE_ISSUER` (6.0): only one thread submits, so the kernel need not lock.
     SingleIssuer,
-    /// `IORING_SETUP_DEFER_TASKRUN` (6.1): completions are made when the loop asks for them. Needs
+    /// `IORING_SETUP_DEFER_TASKRUN` (6.1): completions are posted when the loop asks for them. Needs
     /// [`SingleIssuer`](Self::SingleIssuer).
     DeferTaskrun,
-    /// `IORING_SETUP_NO_SQARRAY` (6.6): one indirection less for each submission.
+    /// `IORING_SETUP_NO_SQARRAY` (6.6): one indirection fewer for each submission.
     NoSqarray,
     /// `IORING_REGISTER_RING_FDS` (5.18): no look-up of the ring's descriptor for each call.
     RegisteredRing,
-    /// `IOSQE_CQE_SKIP_SUCCESS` (5.17): a cancel that worked posts no completion of its own.
+    /// `IOSQE_CQE_SKIP_SUCCESS` (5.17): a successful cancel request posts no completion of its own.
     CqeSkip,
-    /// `IORING_OP_FTRUNCATE` (6.9); else ftruncate(2) on the blocking pool.
+    /// `IORING_OP_FTRUNCATE` (6.9); otherwise ftruncate(2) on the blocking pool.
     Ftruncate,
-    /// Multishot `IORING_OP_RECV` and `IORING_OP_RECVMSG` (6.0): one operation receives until it is ended. Needs
-    /// [`BufferRing`](Self::BufferRing); else the loop polls, and receives when there is something.
+    /// Multishot `IORING_OP_RECV` and `IORING_OP_RECVMSG` (6.0): one operation receives until it is stopped. Needs
+    /// [`BufferRing`](Self::BufferRing); otherwise the loop polls, and receives when data is there.
     MultishotRecv,
     /// `IORING_OP_READ_MULTISHOT` (6.7): the same for pipes. Needs [`BufferRing`](Self::BufferRing).
     MultishotRead,
-    /// Multishot `IORING_OP_POLL_ADD` (5.13): one operation reports until it is ended, for
-    /// [`AsyncFd`](crate::io::AsyncFd); else one for each wait.
+    /// Multishot `IORING_OP_POLL_ADD` (5.13): one operation reports readiness until it is stopped, for
+    /// [`AsyncFd`](crate::io::AsyncFd); otherwise each wait takes one.
     MultishotPoll,
-    /// `IORING_REGISTER_PBUF_RING` (5.19): the kernel takes a buffer when something arrives.
+    /// `IORING_REGISTER_PBUF_RING` (5.19): the kernel takes a buffer when data arrives.
     BufferRing,
-    /// `IOU_PBUF_RING_INC` (6.12): several receives share a buffer; else each takes one.
+    /// `IOU_PBUF_RING_INC` (6.12): several receives share a buffer; otherwise each takes one.
     IncrementalBuffers,
-    /// `IORING_RECVSEND_BUNDLE` for receives (6.10): one may fill several buffers. Where buffers are consumed bit by bit
-    /// ([`IncrementalBuffers`](Self::IncrementalBuffers)) there is no need of it.
+    /// `IORING_RECVSEND_BUNDLE` for receives (6.10): one receive may fill several buffers. Not needed where buffers are
+    /// consumed incrementally ([`IncrementalBuffers`](Self::IncrementalBuffers)).
     RecvBundle,
-    /// A limit for the bytes of a multishot `IORING_OP_RECV` in all (`optlen`, 6.17): the kernel ends the operation when it
-    /// has received 256 KiB, so that one visit brings no more for a receiver who does not come; else the loop ends it when
-    /// it sees them. Needs [`MultishotRecv`](Self::MultishotRecv).
+    /// A limit for the total bytes of a multishot `IORING_OP_RECV` (`optlen`, 6.17): the kernel stops the operation
+    /// after 256 KiB, so that one poll of the ring brings no more than that for a slow receiver; otherwise the loop
+    /// stops it when it sees them. Needs [`MultishotRecv`](Self::MultishotRecv).
     RecvLimit,
-    /// `IORING_OP_SEND_ZC` and `IORING_OP_SENDMSG_ZC` (6.0, 6.1): sends that do not copy, where they are asked for; else
-    /// the ordinary ones.
+    /// `IORING_OP_SEND_ZC` and `IORING_OP_SENDMSG_ZC` (6.0, 6.1): sends without a copy, where they are requested;
+    /// otherwise ordinary sends.
     SendZeroCopy,
-    /// Direct descriptors, in a table of the ring (`IORING_REGISTER_FILES2`, `IORING_OP_FIXED_FD_INSTALL`; used from 6.10
-    /// on, where the ring has all operations on them, and accepts without waiting): see
-    /// [`net::direct`](crate::net::direct). Needs [`Ftruncate`](Self::Ftruncate); else ordinary ones take their place.
+    /// Direct descriptors, in a table of the ring (`IORING_REGISTER_FILES2`, `IORING_OP_FIXED_FD_INSTALL`; used from
+    /// 6.10 on, where the ring has all operations on them and accepts without waiting): see
+    /// [`net::direct`](crate::net::direct). Needs [`Ftruncate`](Self::Ftruncate); otherwise ordinary ones are used.
     DirectDescriptors,
-    /// `IORING_REGISTER_BUFFERS2` (5.19, with places that are filled later): see
-    /// [`RegisteredBuf`](crate::buf::RegisteredBuf); else it is an ordinary buffer.
+    /// `IORING_REGISTER_BUFFERS2` (5.19, with a sparse table): see [`RegisteredBuf`](crate::buf::RegisteredBuf), which
+    /// is otherwise an ordinary buffer.
     RegisteredBuffers,
-    /// `IORING_ENTER_ABS_TIMER` (6.12): a wait ends at a point in time, and not after a length of it, so that a loop whose
-    /// timers don't change need not look at the clock before it sleeps. Not used in a time namespace with an offset, of
-    /// which the kernel's call does not know.
+    /// `IORING_ENTER_ABS_TIMER` (6.12): a wait ends at an absolute time instead of after a duration, so a loop whose
+    /// timers don't change need not read the clock before it sleeps. Not used in a time namespace with an offset, which
+    /// this call does not apply.
     AbsoluteTimer,
-    /// `IORING_REGISTER_RESIZE_RINGS` (6.13), where [`Config::grow_ring`](crate::Config::grow_ring) asks for it: a ring whose
-    /// queues keep overflowing grows. Needs [`DeferTaskrun`](Self::DeferTaskrun) and [`NoSqarray`](Self::NoSqarray); else it
-    /// stays as it is, and what overflows costs further visits.
+    /// `IORING_REGISTER_RESIZE_RINGS` (6.13), where [`Config::grow_ring`](crate::Config::grow_ring) requests it: a ring
+    /// whose queues keep overflowing grows. Needs [`DeferTaskrun`](Self::DeferTaskrun) and
+    /// [`NoSqarray`](Self::NoSqarray); otherwise its size is fixed, and overflows cost further system calls.
     ResizeRings,
-    /// `min_wait_usec` of io_uring_enter(2) (6.12), where [`Config::batch`](crate::Config::batch) asks for it.
+    /// `min_wait_usec` of io_uring_enter(2) (6.12), where [`Config::batch`](crate::Config::batch) requests it.
     MinWait,
-    /// `IORING_SETUP_SQPOLL` (5.11 for ordinary users), where [`Config::sqpoll`](crate::Config::sqpoll) asks for it: a
-    /// thread of the kernel takes what is submitted, without a system call.
+    /// `IORING_SETUP_SQPOLL` (5.11 for unprivileged users), where [`Config::sqpoll`](crate::Config::sqpoll) requests
+    /// it: a kernel thread takes submissions, without a system call.
     SqPoll,
-    /// `IORING_REGISTER_NAPI` (6.9), where [`Config::napi_busy_poll`](crate::Config::napi_busy_poll) asks for it.
+    /// `IORING_REGISTER_NAPI` (6.9), where [`Config::napi_busy_poll`](crate::Config::napi_busy_poll) requests it.
     NapiBusyPoll,
-    /// epoll_pwait2(2) (5.11), which waits in nanoseconds; else epoll_wait(2), which waits in milliseconds.
+    /// epoll_pwait2(2) (5.11), which has timeouts in nanoseconds; otherwise epoll_wait(2), which has them in
+    /// milliseconds.
     EpollPwait2,
 }
 
 impl Feature {
-    /// All of them.
+    /// All features.
     pub const ALL: &'static [Feature] = &[
         Feature::SubmitAll,
         Feature::CoopTaskrun,
@@ -111,7 +112,7 @@ impl Feature {
         Feature::EpollPwait2,
     ];
 
-    /// Its name in the kernel's own words.
+    /// Returns the kernel's name for the feature.
     pub fn name(self) -> &'static str {
         match self {
             Feature::SubmitAll => "SUBMIT_ALL",
@@ -154,19 +155,19 @@ impl fmt::Display for Feature {
     }
 }
 
-/// What became of a feature.
+/// State of a feature in a runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FeatureState {
-    /// It is in use.
+    /// The feature is in use.
     On,
-    /// The configuration masks it.
+    /// The configuration masks the feature.
     Masked,
-    /// This kernel does not have it.
+    /// The kernel does not have the feature.
     Absent,
-    /// This kernel has it and refused it, with this `errno`.
+    /// The kernel has the feature, but refused it with this `errno`.
     Refused(i32),
-    /// The backend in use has no need of it, or the configuration does not ask for it.
+    /// The backend does not need the feature, or the configuration does not request it.
     Unused,
 }
 

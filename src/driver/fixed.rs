@@ -44,7 +44,7 @@ impl Driver {
             Err(Full { places }) => Err(io::Error::new(
                 io::ErrorKind::QuotaExceeded,
                 format!(
-                    "the ring's table of {places} direct descriptors is full: close some, use ordinary ones as well, \
+                    "the ring's table of {places} direct descriptors is full: close some, use some ordinary ones, \
                      or raise Config::direct_descriptors"
                 ),
             )),
@@ -101,21 +101,21 @@ impl Driver {
         let len = buffer.init_len();
         let fail = |kind, message: String| Err(io::Error::new(kind, message));
         if len == 0 {
-            return fail(io::ErrorKind::InvalidInput, "a buffer of no bytes can't be registered".into());
+            return fail(io::ErrorKind::InvalidInput, "an empty buffer can't be registered".into());
         }
         let place = match self.registered.take(Filler::Call) {
             Ok(Some(place)) => place,
             Ok(None) => {
                 return fail(
                     io::ErrorKind::Unsupported,
-                    "this runtime has no registered buffers: its report says why \
-                     (Config::require(Feature::RegisteredBuffers) says so when it is made)"
+                    "this runtime has no registered buffers: see its report for the cause \
+                     (with Config::require(Feature::RegisteredBuffers) such a runtime is not made at all)"
                         .into(),
                 );
             }
             Err(Full { places }) => {
                 let message =
-                    format!("all {places} places for registered buffers are taken: drop some before");
+                    format!("all {places} places for registered buffers are taken: drop some first");
                 return fail(io::ErrorKind::QuotaExceeded, message);
             }
         };
@@ -134,8 +134,8 @@ impl Driver {
                 fail(
                     error.kind(),
                     format!(
-                        "the kernel does not register a buffer of {len} bytes ({error}): with ENOMEM raise RLIMIT_MEMLOCK, \
-                         or register fewer bytes"
+                        "the kernel refused to register a buffer of {len} bytes ({error}): on ENOMEM raise \
+                         RLIMIT_MEMLOCK, or register fewer bytes"
                     ),
                 )
             }

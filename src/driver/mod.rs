@@ -275,8 +275,8 @@ impl Driver {
             return Ok(());
         }
         Err(io::Error::other(
-            "this process is a fork of the one in which the runtime was made, where its ring or epoll set belongs: \
-             make runtimes after fork(2), or have the child call execve(2)",
+            "the runtime was made before fork(2), and its ring or epoll set belongs to the parent process: \
+             make runtimes in the child, or have the child call execve(2)",
         ))
     }
 
@@ -543,7 +543,7 @@ impl Driver {
             Backend::Ring(ring, _) => {
                 let readiness = self.readiness.get_or_init(|| {
                     Readiness::new(&mut ring.kernel, self.scheduler.shared()).unwrap_or_else(|error| {
-                        panic!("no descriptor can be made for a foreign loop: {error}")
+                        panic!("no descriptor could be made for the foreign loop: {error}")
                     })
                 });
                 readiness.as_fd().as_raw_fd()

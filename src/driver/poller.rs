@@ -195,7 +195,7 @@ impl Poller {
             Err(error) => {
                 return Err(io::Error::new(
                     error.kind(),
-                    format!("epoll failed, and with it the loop: {error}"),
+                    format!("epoll failed, so the loop cannot continue: {error}"),
                 ));
             }
         }

@@ -87,7 +87,7 @@ impl<B, T: Transfer<B>> Future for Repeat<B, T> {
 fn exhausted(kind: io::ErrorKind) -> io::Error {
     let message = match kind {
         io::ErrorKind::UnexpectedEof => "the stream or file ended before the buffer was full",
-        _ => "the kernel took no more bytes before the buffer was written",
+        _ => "the kernel stopped taking bytes before the whole buffer was written",
     };
     io::Error::new(kind, message)
 }
@@ -97,15 +97,15 @@ fn exhausted(kind: io::ErrorKind) -> io::Error {
 macro_rules! io_future {
     ($(#[$doc:meta])* $name:ident<> = $inner:ty => $output:ty) => {
         io_future! {
-            @cancel "Asks for the operation's end and waits for it: gives the operation's own output, or an error of \
-                     `ECANCELED`."
+            @cancel "Cancels the operation and waits until it has completed. Returns the operation's own output, or \
+                     an error of `ECANCELED`."
             $(#[$doc])* $name<> = $inner => $output
         }
     };
     ($(#[$doc:meta])* $name:ident<$($generic:ident: $bound:path),+> = $inner:ty => $output:ty) => {
         io_future! {
-            @cancel "Asks for the operation's end and waits for it: gives the operation's own output, or an error of \
-                     `ECANCELED`, with the buffer either way."
+            @cancel "Cancels the operation and waits until it has completed. Returns the operation's own output, or \
+                     an error of `ECANCELED`, with the buffer in either case."
             $(#[$doc])* $name<$($generic: $bound),+> = $inner => $output
         }
     };

@@ -304,7 +304,7 @@ impl<K: Kernel> Ring<K> {
             }
             Err(error) => Err(io::Error::new(
                 error.kind(),
-                format!("io_uring_enter failed, and with it the loop: {error}"),
+                format!("io_uring_enter failed, so the loop cannot continue: {error}"),
             )),
             Ok(()) => {
                 self.refusals = 0;

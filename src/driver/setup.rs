@@ -128,7 +128,7 @@ impl fmt::Display for Refused {
         )?;
         match (self.errno, self.disabled) {
             (libc::EPERM, Some(2)) => {
-                f.write_str("the sysctl kernel.io_uring_disabled is 2 and forbids it to everybody: set it to 0")
+                f.write_str("the sysctl kernel.io_uring_disabled is 2 and forbids it to all users: set it to 0")
             }
             (libc::EPERM, Some(1)) => f.write_str(
                 "the sysctl kernel.io_uring_disabled is 1 and forbids it to users outside the group \
@@ -150,12 +150,12 @@ impl fmt::Display for Refused {
                 f.write_str("there is no free descriptor: raise RLIMIT_NOFILE (ulimit -n)")
             }
             (libc::EOPNOTSUPP, _) => f.write_str(
-                "the kernel, or a sandbox that takes its place, does not support it: use a kernel of 6.1 or later",
+                "the kernel, or a sandbox in its place, does not support it: use a kernel of 6.1 or later",
             ),
             (libc::EINVAL, _) => {
                 f.write_str("the kernel is too old: the proactor needs 5.11 and is made for 6.1 or later")
             }
-            _ => f.write_str("the cause is not one that is known to this crate"),
+            _ => f.write_str("the cause is unknown"),
         }?;
         f.write_str("; or use the selector backend (PROACTOR_BACKEND=selector, Selector or Auto)")
     }

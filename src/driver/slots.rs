@@ -489,7 +489,7 @@ impl Occupied<'_> {
 
     /// Changes who is woken, and gives back the waker that it replaces. Cloning and dropping wakers is code
     /// of the user: not while the driver is borrowed.
-    #[must_use = "dropping a waker is code of the user: not while the driver is borrowed"]
+    #[must_use = "dropping a waker runs user code: not while the driver is borrowed"]
     pub(crate) fn set_waker(self, cx: &Context<'_>) -> Option<Waiter> {
         let slot = self.slot;
         let waker = slot.waker.take();
@@ -514,7 +514,7 @@ impl Occupied<'_> {
     }
 
     /// Who is to be woken now. The owner is scheduled at once, a foreign waker is the caller's to wake.
-    #[must_use = "waking runs code of the user: not while the driver is borrowed"]
+    #[must_use = "waking runs user code: not while the driver is borrowed"]
     #[inline]
     pub(crate) fn wake(self) -> Option<Waiter> {
         if let Some(waker) = self.slot.waker.take() {

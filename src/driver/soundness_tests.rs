@@ -188,7 +188,7 @@ fn t95_a_future_whose_operation_panicked_has_no_key_any_more() {
         let again = poll_catching(&mut future, &mut Context::from_waker(Waker::noop()));
         let panic = again.expect_err("it looked for its operation again");
         let message = panic.downcast::<String>().unwrap();
-        assert!(message.contains("polled after it had given its result"), "{message}");
+        assert!(message.contains("polled after its result"), "{message}");
     });
 }
 

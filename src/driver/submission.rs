@@ -91,7 +91,7 @@ impl<O: Op> Future for Submission<O> {
         }
         match std::mem::replace(&mut self.state, State::Over) {
             State::Settled(op, completion) => Poll::Ready(op.complete(completion)),
-            _ => panic!("{}: polled after it had given its result", O::NAME),
+            _ => panic!("{}: polled after its result", O::NAME),
         }
     }
 }
@@ -140,12 +140,12 @@ impl<O: Op> Submission<O> {
     }
 }
 
-/// A future of I/O that can be asked to end early.
+/// An I/O future that can be cancelled.
 ///
-/// Every I/O method gives one. It is implemented in this crate only.
+/// Every I/O method returns one. The trait is implemented in this crate only.
 pub trait Cancellable: Future + Unpin + sealed::Sealed {
-    /// Asks for the end of the operation that is in flight, and returns at once; the future then gives what
-    /// became of it.
+    /// Requests the cancellation of the operation, and returns at once. The future then completes with the operation's
+    /// outcome.
     fn request_cancel(&mut self);
 }
 
@@ -154,10 +154,10 @@ pub(crate) mod sealed {
     pub trait Sealed {}
 }
 
-/// The future of `cancel()` on a future of I/O: waits until the operation is over and tells what became of it.
+/// The future of `cancel()` on an I/O future: waits until the operation has completed, and returns its outcome.
 ///
-/// Its output is the operation's own: the result, if it finished first, or an error of
-/// `ECANCELED`. An operation that took a buffer gives it back either way. A cancel that comes too late changes nothing.
+/// Its output is that of the operation: the result, if it completed first, or an error of `ECANCELED`. An operation
+/// that took a buffer returns it either way. A cancel that comes too late has no effect.
 ///
 /// # Examples
 /// ```
@@ -173,7 +173,7 @@ pub(crate) mod sealed {
 /// }).unwrap();
 /// ```
 #[derive(Debug)]
-#[must_use = "the operation is asked to end when this is awaited, or right away if it had begun"]
+#[must_use = "await it to learn the outcome of the operation"]
 pub struct Cancel<F> {
     future: F,
 }

@@ -234,7 +234,7 @@ impl Future for Accepting {
                     let (answer, pass) = ready!(Pin::new(step).poll(cx));
                     this.answered(answer, pass)
                 }
-                State::Over => panic!("an accept was polled after it had given its result"),
+                State::Over => panic!("an accept was polled after its result"),
             };
             match next {
                 Ok(state) => this.state = state,

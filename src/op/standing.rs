@@ -128,7 +128,7 @@ impl<B: Brings> Op for Stand<B> {
     }
 
     fn call(&mut self) -> Call {
-        unreachable!("only a ring has standing operations")
+        unreachable!("only a ring has multishot operations")
     }
 
     fn each(&mut self, completion: Completion) -> Each {

@@ -87,12 +87,10 @@ impl Watch {
     /// The watch of a signal that can be listened to.
     fn of(signal: c_int) -> io::Result<&'static Watch> {
         let refused = match signal {
-            libc::SIGKILL | libc::SIGSTOP => {
-                "it can't be caught: the kernel acts on it without asking the process"
-            }
+            libc::SIGKILL | libc::SIGSTOP => "it can't be caught: the kernel acts on it directly",
             libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL => {
-                "it reports that an instruction has failed, and that would be repeated, and fail, for ever after a \
-                 handler that only takes note"
+                "it reports a faulting instruction, and after a handler that only records the signal this instruction \
+                 would be repeated and fault for ever"
             }
             1.. if (signal as usize) < SIGNALS => return Ok(&WATCHES[signal as usize]),
             _ => "there is no such signal, see signal(7)",
