@@ -486,8 +486,8 @@ fn signals_that_cannot_be_listened_to_are_refused_with_the_reason<R: Runtime>() 
     alone(|| {
         run::<R>(async {
             let refused = [
-                (libc::SIGKILL, "without asking"),
-                (libc::SIGSTOP, "without asking"),
+                (libc::SIGKILL, "acts on it directly"),
+                (libc::SIGSTOP, "acts on it directly"),
                 (libc::SIGSEGV, "repeated"),
                 (libc::SIGBUS, "repeated"),
                 (libc::SIGFPE, "repeated"),
