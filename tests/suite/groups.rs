@@ -548,10 +548,14 @@ fn groups_side_by_side_wait_for_each_other_at_a_cancellation<R: Runtime>() {
 fn a_cancelled_task_gets_the_errors_of_its_group_and_ends_at_the_next_await<R: Runtime>() {
     run::<R>(async {
         let got = Rc::new(Cell::new(false));
-        let seen = got.clone();
+        let (seen, begun) = (got.clone(), Rc::new(Cell::new(false)));
+        let begins = begun.clone();
         let task = spawn(async move {
             let ended: Ended<()> = task_group(async |g| {
-                g.spawn(async { catch_cancel(pending::<()>()).await.map_err(|_| "while ending") });
+                g.spawn(async {
+                    begins.set(true);
+                    catch_cancel(pending::<()>()).await.map_err(|_| "while ending")
+                });
                 Ok(())
             })
             .await;
@@ -560,7 +564,7 @@ fn a_cancelled_task_gets_the_errors_of_its_group_and_ends_at_the_next_await<R: R
             yield_now().await;
             unreachable!("it was cancelled");
         });
-        turns(1).await;
+        until(|| begun.get()).await;
         assert!(task.cancel().await.unwrap_err().is_cancelled());
         assert!(got.get());
     });
