@@ -34,7 +34,7 @@ tests! {
     windows_come_back_from_an_error,
     the_parts_of_an_error,
     an_error_turns_into_an_io_error,
-    a_buffer_of_ones_own_is_used_in_place,
+    a_user_defined_buffer_is_used_in_place,
     windows_go_into_vectored_calls,
 }
 
@@ -272,7 +272,7 @@ fn an_error_turns_into_an_io_error<R: Runtime>() {
     });
 }
 
-fn a_buffer_of_ones_own_is_used_in_place<R: Runtime>() {
+fn a_user_defined_buffer_is_used_in_place<R: Runtime>() {
     run::<R>(async {
         let (stream, mut peer) = half_pair();
         peer.write_all(b"into pages").unwrap();

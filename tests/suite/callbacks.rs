@@ -15,7 +15,7 @@ use proactor::{Config, Runtime, spawn, yield_now};
 use crate::kit::*;
 
 tests! {
-    callbacks_and_tasks_stand_in_one_queue,
+    callbacks_and_tasks_share_one_queue,
     what_is_added_in_a_turn_comes_in_the_next,
     callbacks_of_one_time_keep_their_order,
     a_callback_whose_time_has_passed_is_called_soon,
@@ -32,7 +32,7 @@ tests! {
     a_reader_replaces_the_one_before,
     a_reader_may_remove_itself,
     a_removed_reader_is_not_called_any_more,
-    a_reader_hears_of_the_end,
+    a_reader_is_called_for_the_end_of_the_stream,
     a_reader_and_a_writer_of_one_descriptor,
     readers_go_with_the_runtime,
 }
@@ -53,7 +53,7 @@ impl Log {
     }
 }
 
-fn callbacks_and_tasks_stand_in_one_queue<R: Runtime>() {
+fn callbacks_and_tasks_share_one_queue<R: Runtime>() {
     run::<R>(async {
         let log = Log::default();
         let task = |what| {
@@ -371,7 +371,7 @@ fn a_removed_reader_is_not_called_any_more<R: Runtime>() {
     });
 }
 
-fn a_reader_hears_of_the_end<R: Runtime>() {
+fn a_reader_is_called_for_the_end_of_the_stream<R: Runtime>() {
     run::<R>(async {
         let ((ours, peer), local) = (sockets(), LocalHandle::current());
         let (ended, stream) = (Rc::new(Cell::new(false)), ours.clone());

@@ -16,8 +16,8 @@ use crate::kit::*;
 
 tests! {
     a_request_ends_only_what_is_caught,
-    a_request_that_is_let_go_ends_the_task_at_its_next_await,
-    a_task_that_awaits_nothing_more_gives_its_result,
+    an_accepted_request_ends_the_task_at_its_next_await,
+    a_task_without_another_await_gives_its_result,
     a_request_while_one_is_handled_goes_to_what_is_around,
     a_request_goes_around_a_scope_that_has_not_seen_the_one_before,
     requests_before_a_turn_are_delivered_once_and_counted,
@@ -27,8 +27,8 @@ tests! {
     scopes_with_wakers_of_their_own_are_reached,
     a_waker_that_panics_at_a_request_leaves_the_loop_in_order,
     a_scope_moves_with_its_future_to_another_task,
-    the_future_of_block_on_catches,
-    a_request_goes_on_when_all_who_have_caught_it_are_through,
+    the_future_of_block_on_catches_cancellations,
+    a_request_continues_when_all_its_handlers_have_ended,
     a_request_is_not_lost_with_the_scope_that_has_caught_it,
     a_request_ends_the_handling_of_the_one_before,
 }
@@ -62,7 +62,7 @@ fn a_request_ends_only_what_is_caught<R: Runtime>() {
     });
 }
 
-fn a_request_that_is_let_go_ends_the_task_at_its_next_await<R: Runtime>() {
+fn an_accepted_request_ends_the_task_at_its_next_await<R: Runtime>() {
     run::<R>(async {
         let log = Log::default();
         let noted = log.clone();
@@ -81,7 +81,7 @@ fn a_request_that_is_let_go_ends_the_task_at_its_next_await<R: Runtime>() {
     });
 }
 
-fn a_task_that_awaits_nothing_more_gives_its_result<R: Runtime>() {
+fn a_task_without_another_await_gives_its_result<R: Runtime>() {
     run::<R>(async {
         let task = spawn(async { catch_cancel(pending::<()>()).await.is_err() });
         turns(1).await;
@@ -338,7 +338,7 @@ fn a_scope_moves_with_its_future_to_another_task<R: Runtime>() {
     });
 }
 
-fn the_future_of_block_on_catches<R: Runtime>() {
+fn the_future_of_block_on_catches_cancellations<R: Runtime>() {
     let runtime = R::new().unwrap();
     runtime.block_on(async {
         let me = current();
@@ -358,7 +358,7 @@ fn the_future_of_block_on_catches<R: Runtime>() {
     end(runtime);
 }
 
-fn a_request_goes_on_when_all_who_have_caught_it_are_through<R: Runtime>() {
+fn a_request_continues_when_all_its_handlers_have_ended<R: Runtime>() {
     run::<R>(async {
         for swallowed in [false, true] {
             let log = Log::default();

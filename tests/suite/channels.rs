@@ -23,14 +23,14 @@ tests! {
     a_oneshot_without_a_sender_is_an_error,
     a_oneshot_without_a_receiver_gives_the_value_back,
     a_closed_oneshot_gives_what_was_sent_before,
-    a_oneshot_tells_its_sender_that_nobody_waits,
+    a_oneshot_sender_learns_that_the_receiver_is_gone,
     a_oneshot_crosses_threads,
     items_come_in_the_order_in_which_they_were_sent,
     a_channel_ends_when_its_senders_have_gone,
     a_channel_holds_exactly_its_capacity,
     a_channel_may_be_as_large_as_can_be,
     senders_get_room_in_the_order_in_which_they_came,
-    nobody_overtakes_a_sender_that_waits,
+    no_sender_overtakes_one_that_waits,
     a_send_that_is_dropped_has_not_sent,
     a_send_that_is_dropped_after_it_was_served_gives_its_place_on,
     a_permit_keeps_a_place_and_gives_it_back,
@@ -50,16 +50,16 @@ tests! {
     what_is_shared_goes_to_other_threads,
     a_channel_agrees_with_a_queue_whatever_is_done,
     every_receiver_gets_every_value,
-    a_receiver_that_lags_is_told_how_much_it_missed,
+    a_receiver_that_lags_learns_how_much_it_missed,
     a_value_goes_when_all_have_seen_it,
     a_broadcast_receive_that_is_dropped_takes_nothing,
     a_broadcast_ends_when_its_senders_have_gone,
     a_broadcast_crosses_threads,
     a_watch_shows_the_latest,
     a_watched_value_can_be_kept_while_it_changes,
-    a_change_by_a_copy_is_told_or_not,
+    a_change_by_a_copy_notifies_on_request,
     a_change_that_panics_changes_nothing,
-    a_change_is_told_though_the_old_value_panics,
+    a_change_notifies_though_the_old_value_panics,
     a_change_is_tried_again_with_a_newer_value,
     a_dropped_changed_leaves_the_value_unseen,
     wait_for_looks_at_the_value_of_now_too,
@@ -124,7 +124,7 @@ fn a_closed_oneshot_gives_what_was_sent_before<R: Runtime>() {
     });
 }
 
-fn a_oneshot_tells_its_sender_that_nobody_waits<R: Runtime>() {
+fn a_oneshot_sender_learns_that_the_receiver_is_gone<R: Runtime>() {
     run::<R>(async {
         each!(oneshot, {
             let (mut sender, receiver) = oneshot::channel::<u32>();
@@ -244,7 +244,7 @@ fn senders_get_room_in_the_order_in_which_they_came<R: Runtime>() {
     });
 }
 
-fn nobody_overtakes_a_sender_that_waits<R: Runtime>() {
+fn no_sender_overtakes_one_that_waits<R: Runtime>() {
     each!(mpsc, {
         let (sender, mut receiver) = mpsc::channel(1);
         sender.try_send(0).unwrap();
@@ -845,7 +845,7 @@ fn every_receiver_gets_every_value<R: Runtime>() {
     });
 }
 
-fn a_receiver_that_lags_is_told_how_much_it_missed<R: Runtime>() {
+fn a_receiver_that_lags_learns_how_much_it_missed<R: Runtime>() {
     each!(broadcast, {
         let (sender, mut receiver) = broadcast::channel(3);
         for number in 0..10 {
@@ -981,7 +981,7 @@ fn a_watched_value_can_be_kept_while_it_changes<R: Runtime>() {
     });
 }
 
-fn a_change_by_a_copy_is_told_or_not<R: Runtime>() {
+fn a_change_by_a_copy_notifies_on_request<R: Runtime>() {
     each!(watch, {
         let (sender, mut receiver) = watch::channel(1);
         let mut waits = receiver.changed();
@@ -1021,7 +1021,7 @@ fn a_change_that_panics_changes_nothing<R: Runtime>() {
     });
 }
 
-fn a_change_is_told_though_the_old_value_panics<R: Runtime>() {
+fn a_change_notifies_though_the_old_value_panics<R: Runtime>() {
     #[derive(Clone)]
     struct Moody(bool);
     impl Drop for Moody {

@@ -30,13 +30,13 @@ tests! {
     gathers_nest,
     a_gather_whose_runtime_is_gone_panics_instead_of_waiting_for_ever,
     try_gather_gives_values_in_the_order_of_its_arguments,
-    try_gather_gives_the_first_error_at_once_and_the_others_go_on,
-    errors_behind_the_first_of_a_try_gather_are_nobodys,
+    try_gather_gives_the_first_error_at_once_and_the_others_continue,
+    later_errors_of_a_try_gather_are_dropped,
     try_gather_of_nothing_is_ready,
-    a_panic_in_a_try_gather_goes_on_and_so_do_the_others,
+    a_panic_in_a_try_gather_propagates_and_the_others_continue,
     a_cancelled_try_gather_cancels_its_tasks_and_ends_after_them,
-    a_task_of_a_try_gather_that_is_cancelled_cancels_who_waits,
-    a_cancellation_of_who_waits_is_not_for_what_is_beside,
+    a_cancelled_task_of_a_try_gather_cancels_the_waiter,
+    a_cancellation_of_the_waiter_leaves_sibling_branches_alone,
     a_select_takes_all_patterns_and_nests,
     try_gather_takes_tasks_over,
     as_completed_gives_outputs_in_the_order_of_their_ends,
@@ -50,7 +50,7 @@ tests! {
     wait_for_what_has_ended_or_is_nothing_is_ready,
     a_dropped_wait_cancels_nothing,
     wait_for_ten_thousand_one_by_one,
-    a_shielded_future_goes_on_and_can_be_awaited_later,
+    a_shielded_future_continues_and_can_be_awaited_later,
     a_shielded_handle_does_not_cancel_its_task,
     a_shield_passes_panics_and_cancellations_on,
     join_gives_all_outputs_and_polls_no_future_again,
@@ -234,7 +234,7 @@ fn try_gather_gives_values_in_the_order_of_its_arguments<R: Runtime>() {
     });
 }
 
-fn try_gather_gives_the_first_error_at_once_and_the_others_go_on<R: Runtime>() {
+fn try_gather_gives_the_first_error_at_once_and_the_others_continue<R: Runtime>() {
     run::<R>(async {
         let (signal, done) = (Signal::default(), Signal::default());
         let answer = try_gather((0..3).map(|number| {
@@ -259,7 +259,7 @@ fn try_gather_gives_the_first_error_at_once_and_the_others_go_on<R: Runtime>() {
     });
 }
 
-fn errors_behind_the_first_of_a_try_gather_are_nobodys<R: Runtime>() {
+fn later_errors_of_a_try_gather_are_dropped<R: Runtime>() {
     let seen = std::sync::Arc::new(std::sync::Mutex::new(0));
     let log = seen.clone();
     let runtime = R::with_config(&Config::new().on_unhandled(move |_| *log.lock().unwrap() += 1)).unwrap();
@@ -278,7 +278,7 @@ fn try_gather_of_nothing_is_ready<R: Runtime>() {
     });
 }
 
-fn a_panic_in_a_try_gather_goes_on_and_so_do_the_others<R: Runtime>() {
+fn a_panic_in_a_try_gather_propagates_and_the_others_continue<R: Runtime>() {
     run::<R>(async {
         let done = Signal::default();
         let other = done.clone();
@@ -324,7 +324,7 @@ fn a_cancelled_try_gather_cancels_its_tasks_and_ends_after_them<R: Runtime>() {
     end(runtime);
 }
 
-fn a_task_of_a_try_gather_that_is_cancelled_cancels_who_waits<R: Runtime>() {
+fn a_cancelled_task_of_a_try_gather_cancels_the_waiter<R: Runtime>() {
     run::<R>(async {
         let tasks: Vec<_> = (0..3).map(|_| spawn(pending::<Result<(), ()>>())).collect();
         let second = tasks[1].task();
@@ -527,7 +527,7 @@ fn wait_for_ten_thousand_one_by_one<R: Runtime>() {
     });
 }
 
-fn a_shielded_future_goes_on_and_can_be_awaited_later<R: Runtime>() {
+fn a_shielded_future_continues_and_can_be_awaited_later<R: Runtime>() {
     run::<R>(async {
         let (signal, done) = (Signal::default(), Signal::default());
         let (let_go, other) = (signal.clone(), done.clone());
@@ -816,7 +816,7 @@ fn select_of_thirty_two<R: Runtime>() {
 }
 
 /// The request comes from one branch of a `join!`; what catches cancellations in another is not where it is to go.
-fn a_cancellation_of_who_waits_is_not_for_what_is_beside<R: Runtime>() {
+fn a_cancellation_of_the_waiter_leaves_sibling_branches_alone<R: Runtime>() {
     run::<R>(async {
         let endless = spawn(pending::<Result<(), ()>>());
         let target = endless.task();

@@ -18,11 +18,11 @@ tests! {
     callbacks_and_eager_tasks_inherit_values,
     a_value_is_put_back_after_a_block,
     values_do_not_follow_to_another_thread,
-    a_value_that_nobody_needs_is_dropped,
+    an_unused_value_is_dropped,
     the_drop_of_a_value_may_use_the_locals,
-    a_local_without_a_value_says_so,
+    a_task_local_without_a_value_is_an_error,
     an_eager_task_runs_before_its_spawn_returns,
-    an_eager_task_that_waits_goes_on_like_any_other,
+    an_eager_task_that_waits_continues_like_any_other,
     an_eager_task_that_panics_gives_its_panic_to_its_handle,
     eager_tasks_nest,
     an_eager_task_may_be_cancelled_by_its_own_body,
@@ -31,16 +31,16 @@ tests! {
     a_task_knows_its_state_and_place,
     a_promise_is_settled_once,
     a_promise_that_is_dropped_is_cancelled,
-    a_promise_may_be_cancelled_by_who_waits,
+    a_promise_may_be_cancelled_by_its_waiter,
     callbacks_of_a_promise_come_in_the_next_turn,
     callbacks_of_an_end_come_in_the_next_turn_and_in_order,
     a_callback_for_an_end_that_was_is_called_soon,
     a_callback_that_was_taken_back_is_not_called,
     callbacks_that_are_added_between_two_runs_have_names_too,
     a_callback_that_no_loop_could_call_is_refused,
-    callbacks_hear_how_the_task_has_ended,
+    callbacks_learn_how_the_task_ended,
     the_result_is_taken_once,
-    a_dump_tells_who_waits_for_whom,
+    a_dump_shows_which_task_awaits_which,
 }
 
 task_local! {
@@ -136,7 +136,7 @@ fn values_do_not_follow_to_another_thread<R: Runtime>() {
     });
 }
 
-fn a_value_that_nobody_needs_is_dropped<R: Runtime>() {
+fn an_unused_value_is_dropped<R: Runtime>() {
     run::<R>(async {
         let drops = Rc::new(Cell::new(0));
         let task = spawn({
@@ -183,7 +183,7 @@ fn the_drop_of_a_value_may_use_the_locals<R: Runtime>() {
     assert_eq!(drops.get(), 3);
 }
 
-fn a_local_without_a_value_says_so<R: Runtime>() {
+fn a_task_local_without_a_value_is_an_error<R: Runtime>() {
     run::<R>(async {
         let message = panic_of(|| USER.get());
         assert!(message.contains("no value"), "{message}");
@@ -213,7 +213,7 @@ fn an_eager_task_runs_before_its_spawn_returns<R: Runtime>() {
     });
 }
 
-fn an_eager_task_that_waits_goes_on_like_any_other<R: Runtime>() {
+fn an_eager_task_that_waits_continues_like_any_other<R: Runtime>() {
     run::<R>(async {
         let steps = Rc::new(RefCell::new(Vec::new()));
         let log = steps.clone();
@@ -347,7 +347,7 @@ fn a_promise_that_is_dropped_is_cancelled<R: Runtime>() {
     });
 }
 
-fn a_promise_may_be_cancelled_by_who_waits<R: Runtime>() {
+fn a_promise_may_be_cancelled_by_its_waiter<R: Runtime>() {
     run::<R>(async {
         let (giver, future) = promise::<u32, ()>();
         assert!(future.cancel());
@@ -445,7 +445,7 @@ fn callbacks_that_are_added_between_two_runs_have_names_too<R: Runtime>() {
     assert_eq!(*calls.borrow(), [0, 2]);
 }
 
-fn callbacks_hear_how_the_task_has_ended<R: Runtime>() {
+fn callbacks_learn_how_the_task_ended<R: Runtime>() {
     run::<R>(async {
         let ends = Rc::new(RefCell::new(Vec::new()));
         let watch = |task: &proactor::task::JoinHandle<()>| {
@@ -475,7 +475,7 @@ fn the_result_is_taken_once<R: Runtime>() {
     });
 }
 
-fn a_dump_tells_who_waits_for_whom<R: Runtime>() {
+fn a_dump_shows_which_task_awaits_which<R: Runtime>() {
     run::<R>(async {
         let (stream, _peer) = half_pair();
         let reads = Builder::new().name("reads").spawn(async move { stream.read([0; 1]).await.map(drop) });

@@ -19,7 +19,7 @@ tests! {
     a_cancelled_promise_is_a_value_to_the_task_that_awaits_it,
     a_task_that_is_cancelled_leaves_its_promise_open,
     a_task_that_is_cancelled_leaves_the_task_that_it_awaits,
-    an_error_of_a_promise_that_is_not_taken_is_not_told,
+    an_error_of_a_promise_that_is_not_retrieved_is_not_reported,
     a_result_for_a_cancelled_promise_comes_back,
     a_promise_is_settled_by_another_thread,
     a_callback_may_add_another,
@@ -89,7 +89,7 @@ fn a_task_that_is_cancelled_leaves_the_task_that_it_awaits<R: Runtime>() {
 }
 
 /// `test_tb_logger_exception_unretrieved`: there the loop's handler is told.
-fn an_error_of_a_promise_that_is_not_taken_is_not_told<R: Runtime>() {
+fn an_error_of_a_promise_that_is_not_retrieved_is_not_reported<R: Runtime>() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let log = told.clone();
     let config = Config::new().on_unhandled(move |unhandled| log.lock().unwrap().push(unhandled.to_string()));

@@ -20,7 +20,7 @@ tests! {
     t61_a_length_beyond_32_bits_is_cut_to_what_the_kernel_takes,
     t61_a_file_takes_more_than_32_bits_can_count,
     t62_a_long_echo_keeps_its_checksum,
-    t63_a_reset_in_the_middle_of_a_send_is_told,
+    t63_a_reset_in_the_middle_of_a_send_is_an_error,
     t63_each_direction_ends_alone,
     t66_two_files_are_read_side_by_side,
     t66_appended_records_stay_whole,
@@ -287,7 +287,7 @@ fn t62_a_long_echo_keeps_its_checksum<R: Runtime>() {
     });
 }
 
-fn t63_a_reset_in_the_middle_of_a_send_is_told<R: Runtime>() {
+fn t63_a_reset_in_the_middle_of_a_send_is_an_error<R: Runtime>() {
     run::<R>(async {
         for vectored in [false, true] {
             let (stream, mut peer) = half_pair();

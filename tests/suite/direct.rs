@@ -17,7 +17,7 @@ tests! {
     a_stream_is_received_in_any_way,
     a_direct_stream_has_no_number,
     a_dropped_stream_is_closed,
-    a_direct_stream_is_closed_and_says_so,
+    a_closed_direct_stream_reports_it,
     a_dropped_accept_loses_no_direct_connection,
     connecting_tries_one_address_after_the_other,
     a_dropped_connect_leaves_nothing,
@@ -29,12 +29,12 @@ tests! {
     what_is_open_at_the_end_is_closed,
     files_read_and_write_as_ordinary_ones_do,
     a_file_opened_for_a_dropped_future_is_closed,
-    a_quiet_file_is_nobody_s,
+    a_quiesced_file_has_no_operations,
     a_reset_is_kept_for_the_next_receive;
     proactor:
     a_full_table_is_an_error_and_loses_no_connection,
     what_has_arrived_is_taken_although_the_table_is_full,
-    a_close_that_is_queued_never_means_who_has_the_place_now,
+    a_queued_close_never_hits_the_next_owner_of_its_place,
     a_direct_descriptor_means_nothing_to_another_ring,
 }
 
@@ -188,7 +188,7 @@ fn a_dropped_stream_is_closed<R: Runtime>() {
     });
 }
 
-fn a_direct_stream_is_closed_and_says_so<R: Runtime>() {
+fn a_closed_direct_stream_reports_it<R: Runtime>() {
     on_machines(async |runtime: &R| {
         let (ours, peer) = half().await;
         let mut receive = ours.recv();
@@ -504,7 +504,7 @@ fn a_file_opened_for_a_dropped_future_is_closed<R: Runtime>() {
     });
 }
 
-fn a_quiet_file_is_nobody_s<R: Runtime>() {
+fn a_quiesced_file_has_no_operations<R: Runtime>() {
     on_machines(async |runtime: &R| {
         let folder = TempDir::new();
         let path = folder.file("file", &pattern(1 << 20));
@@ -606,7 +606,7 @@ fn what_has_arrived_is_taken_although_the_table_is_full<R: Runtime>() {
     end(runtime);
 }
 
-fn a_close_that_is_queued_never_means_who_has_the_place_now<R: Runtime>() {
+fn a_queued_close_never_hits_the_next_owner_of_its_place<R: Runtime>() {
     let fault = proactor::testing::Fault::Enter { every: 2, errno: libc::EAGAIN, after_submission: false };
     for config in [
         Config::new(),

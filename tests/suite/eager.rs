@@ -11,7 +11,7 @@ use crate::kit::*;
 
 tests! {
     an_eager_child_runs_before_its_spawn_returns,
-    an_eager_child_that_waits_goes_on_like_any_other,
+    an_eager_child_that_waits_continues_like_any_other,
     an_eager_child_that_fails_ends_its_group_at_once,
     an_eager_child_that_panics_ends_its_group,
     an_eager_child_may_end_its_group,
@@ -89,7 +89,7 @@ fn an_eager_child_runs_before_its_spawn_returns<R: Runtime>() {
     });
 }
 
-fn an_eager_child_that_waits_goes_on_like_any_other<R: Runtime>() {
+fn an_eager_child_that_waits_continues_like_any_other<R: Runtime>() {
     run::<R>(async {
         each_group!(|spawn| {
             let steps = Log::default();

@@ -16,11 +16,11 @@ use proactor::{Runtime, spawn, spawn_blocking, yield_now};
 use crate::kit::*;
 
 tests! {
-    wait_for_waits_until_the_kernel_has_let_go,
+    wait_for_waits_until_the_kernel_has_released_the_buffer,
     wait_for_waits_for_clean_ups_and_tasks_that_it_cancels,
     wait_for_waits_for_no_job_and_no_detached_task,
     a_result_at_the_last_moment_wins,
-    who_waits_for_is_cancelled_while_it_awaits_the_rest,
+    a_wait_for_is_cancelled_while_it_awaits_the_rest,
     a_limit_moves_forth_and_back,
     t228_another_task_moves_a_limit,
     a_limit_in_the_past_ends_the_block,
@@ -32,7 +32,7 @@ tests! {
 const SHORT: Duration = Duration::from_millis(2);
 const LONG: Duration = Duration::from_secs(600);
 
-fn wait_for_waits_until_the_kernel_has_let_go<R: Runtime>() {
+fn wait_for_waits_until_the_kernel_has_released_the_buffer<R: Runtime>() {
     let runtime = R::new().unwrap();
     runtime.block_on(async {
         let (stream, peer) = half_pair();
@@ -112,7 +112,7 @@ fn a_result_at_the_last_moment_wins<R: Runtime>() {
     });
 }
 
-fn who_waits_for_is_cancelled_while_it_awaits_the_rest<R: Runtime>() {
+fn a_wait_for_is_cancelled_while_it_awaits_the_rest<R: Runtime>() {
     run::<R>(async {
         for scope in [false, true] {
             let (log, goes_on) = (Log::default(), Signal::default());

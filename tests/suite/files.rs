@@ -24,7 +24,7 @@ tests! {
     a_path_with_a_zero_byte_is_refused,
     reads_at_positions_give_the_file_s_bytes,
     writes_at_positions_change_only_these_bytes,
-    read_exact_fills_or_says_unexpected_eof,
+    read_exact_fills_or_fails_with_unexpected_eof,
     vectored_reads_fill_one_buffer_after_the_other,
     vectored_writes_go_one_behind_the_other,
     many_reads_of_one_file_are_in_flight_at_once,
@@ -39,7 +39,7 @@ tests! {
     positions_beyond_the_largest_are_refused,
     the_file_s_own_position_never_moves,
     direct_io_works_with_aligned_buffers,
-    a_full_device_is_told,
+    a_full_device_is_an_error,
     a_folder_is_no_file,
     whole_files_are_read_and_written,
     a_file_of_unknown_length_is_read_to_its_end,
@@ -190,7 +190,7 @@ fn writes_at_positions_change_only_these_bytes<R: Runtime>() {
     });
 }
 
-fn read_exact_fills_or_says_unexpected_eof<R: Runtime>() {
+fn read_exact_fills_or_fails_with_unexpected_eof<R: Runtime>() {
     run::<R>(async {
         let folder = TempDir::new();
         let file = File::open(folder.file("file", b"0123456789")).await.unwrap();
@@ -412,7 +412,7 @@ fn direct_io_works_with_aligned_buffers<R: Runtime>() {
     });
 }
 
-fn a_full_device_is_told<R: Runtime>() {
+fn a_full_device_is_an_error<R: Runtime>() {
     run::<R>(async {
         let file = OpenOptions::new().write(true).open("/dev/full").await.unwrap();
         let error = file.write_at("text", 0).await.unwrap_err();

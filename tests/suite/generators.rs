@@ -24,7 +24,7 @@ tests! {
     a_panic_of_the_block_is_the_readers,
     a_stream_is_dropped_in_each_state,
     close_waits_for_the_blocks_clean_up,
-    who_is_cancelled_with_a_stream_ends_no_earlier,
+    a_cancelled_task_ends_after_its_stream,
     the_end_of_the_runtime_closes_streams,
     a_stream_outlives_its_runtime,
 }
@@ -253,7 +253,7 @@ fn close_waits_for_the_blocks_clean_up<R: Runtime>() {
     });
 }
 
-fn who_is_cancelled_with_a_stream_ends_no_earlier<R: Runtime>() {
+fn a_cancelled_task_ends_after_its_stream<R: Runtime>() {
     run::<R>(async {
         let log = Log::default();
         let mut values = holding(&log);

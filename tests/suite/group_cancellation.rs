@@ -21,8 +21,8 @@ tests! {
     a_body_that_ends_with_what_it_waits_for_ends_its_group,
     the_end_of_a_group_by_a_child_counts_as_a_request,
     an_error_and_a_cancellation_in_one_turn,
-    t216_errors_beside_a_panic_are_told,
-    a_quiet_end_is_no_error,
+    t216_errors_beside_a_panic_are_reported,
+    a_cancelled_group_is_no_error,
 }
 
 type Ended<T> = Result<T, GroupError<&'static str>>;
@@ -301,7 +301,7 @@ fn an_error_and_a_cancellation_in_one_turn<R: Runtime>() {
     });
 }
 
-fn t216_errors_beside_a_panic_are_told<R: Runtime>() {
+fn t216_errors_beside_a_panic_are_reported<R: Runtime>() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let log = seen.clone();
     let config =
@@ -340,7 +340,7 @@ fn t216_errors_beside_a_panic_are_told<R: Runtime>() {
     assert_eq!(*seen.lock().unwrap(), expected);
 }
 
-fn a_quiet_end_is_no_error<R: Runtime>() {
+fn a_cancelled_group_is_no_error<R: Runtime>() {
     run::<R>(async {
         let ended: Ended<()> = task_group(async |g| {
             g.cancel();

@@ -15,19 +15,19 @@ use proactor::{Config, Runtime, spawn, yield_now};
 use crate::kit::*;
 
 tests! {
-    who_awaits_a_task_is_woken_beside_its_group,
+    a_waiter_for_a_task_is_woken_beside_its_group,
     a_group_that_has_failed_does_not_begin_its_body,
-    a_hook_that_ends_the_group_ends_the_task_it_was_told_of,
+    a_hook_that_ends_the_group_ends_the_reported_task,
     children_end_with_their_group_though_a_waker_panics,
     a_body_that_panics_before_it_is_a_future_drops_the_children,
-    a_panic_in_a_task_group_that_is_dropped_goes_on,
+    a_panic_in_a_dropped_task_group_propagates,
     a_panic_after_the_group_is_reported,
     a_refused_child_has_a_result,
-    an_error_that_cannot_be_displayed_concerns_nobody_else,
-    a_promise_s_result_goes_with_who_waited,
+    an_error_that_cannot_be_displayed_does_no_harm,
+    the_result_of_a_promise_is_dropped_with_its_waiter,
 }
 
-fn who_awaits_a_task_is_woken_beside_its_group<R: Runtime>() {
+fn a_waiter_for_a_task_is_woken_beside_its_group<R: Runtime>() {
     run::<R>(async {
         // Inside of the group, and the handle's waiter comes second.
         let group = TaskGroup::<()>::new();
@@ -64,7 +64,7 @@ fn a_group_that_has_failed_does_not_begin_its_body<R: Runtime>() {
     });
 }
 
-fn a_hook_that_ends_the_group_ends_the_task_it_was_told_of<R: Runtime>() {
+fn a_hook_that_ends_the_group_ends_the_reported_task<R: Runtime>() {
     thread_local! {
         static GROUP: RefCell<Option<GroupHandle<()>>> = const { RefCell::new(None) };
     }
@@ -143,7 +143,7 @@ fn a_body_that_panics_before_it_is_a_future_drops_the_children<R: Runtime>() {
     });
 }
 
-fn a_panic_in_a_task_group_that_is_dropped_goes_on<R: Runtime>() {
+fn a_panic_in_a_dropped_task_group_propagates<R: Runtime>() {
     run::<R>(async {
         let group = TaskGroup::<()>::new();
         group.spawn(async { panic_now::<()>() });
@@ -196,7 +196,7 @@ fn a_refused_child_has_a_result<R: Runtime>() {
     });
 }
 
-fn an_error_that_cannot_be_displayed_concerns_nobody_else<R: Runtime>() {
+fn an_error_that_cannot_be_displayed_does_no_harm<R: Runtime>() {
     struct Mute;
     impl std::fmt::Display for Mute {
         fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -214,7 +214,7 @@ fn an_error_that_cannot_be_displayed_concerns_nobody_else<R: Runtime>() {
     });
 }
 
-fn a_promise_s_result_goes_with_who_waited<R: Runtime>() {
+fn the_result_of_a_promise_is_dropped_with_its_waiter<R: Runtime>() {
     run::<R>(async {
         let dropped = Rc::new(std::cell::Cell::new(0));
         let (promise, promised) = task::promise::<Counted, ()>();

@@ -33,7 +33,7 @@ tests! {
     a_panic_of_the_body_waits_for_the_others,
     a_panic_of_a_destructor_wins,
     a_cancelled_task_awaits_the_children_of_its_group,
-    a_second_cancellation_of_who_waits_is_for_children_that_are_no_tasks,
+    a_second_cancellation_of_the_waiter_reaches_children_that_are_no_tasks,
     a_cancellation_of_a_group_that_was_ending_reaches_its_body,
     groups_side_by_side_wait_for_each_other_at_a_cancellation,
     a_cancelled_task_gets_the_errors_of_its_group_and_ends_at_the_next_await,
@@ -59,7 +59,7 @@ tests! {
     a_dropped_task_group_cancels_its_tasks,
     a_panic_of_a_task_wins,
     tasks_of_a_group_start_others,
-    a_task_group_that_goes_on_forgets_tasks_that_have_ended,
+    a_long_running_task_group_forgets_ended_tasks,
 }
 
 type Ended<T> = Result<T, GroupError<&'static str>>;
@@ -427,7 +427,7 @@ fn a_cancelled_task_awaits_the_children_of_its_group<R: Runtime>() {
     end(runtime);
 }
 
-fn a_second_cancellation_of_who_waits_is_for_children_that_are_no_tasks<R: Runtime>() {
+fn a_second_cancellation_of_the_waiter_reaches_children_that_are_no_tasks<R: Runtime>() {
     /// Does not end when it is told to for the first time, and takes its time over the second.
     async fn stubborn(log: Rc<RefCell<Vec<&'static str>>>, name: &'static str) -> Result<(), &'static str> {
         let _first = catch_cancel(pending::<()>()).await;
@@ -1093,7 +1093,7 @@ fn tasks_of_a_group_start_others<R: Runtime>() {
     });
 }
 
-fn a_task_group_that_goes_on_forgets_tasks_that_have_ended<R: Runtime>() {
+fn a_long_running_task_group_forgets_ended_tasks<R: Runtime>() {
     run::<R>(async {
         let group = TaskGroup::<&str>::new();
         for _ in 0..1000 {

@@ -16,16 +16,16 @@ use proactor::{Config, Leak, Runner, Runtime, join, signal, spawn, yield_now};
 use crate::kit::*;
 
 tests! {
-    a_panic_that_nobody_took_is_told,
-    a_panic_that_was_taken_is_not_told,
-    an_error_that_nobody_took_is_told,
+    a_panic_that_was_not_retrieved_is_reported,
+    a_panic_that_was_retrieved_is_not_reported,
+    an_error_that_was_not_retrieved_is_reported,
     a_cancellation_is_no_error,
-    errors_of_the_end_are_told,
-    a_hook_that_panics_hurts_nobody,
-    each_task_is_told_before_it_runs,
-    a_slow_poll_is_told_with_name_and_place,
-    a_quick_poll_is_not_told,
-    debug_mode_tells_what_was_left,
+    errors_at_the_end_are_reported,
+    a_hook_that_panics_does_no_harm,
+    each_task_is_reported_before_it_runs,
+    a_slow_poll_is_reported_with_name_and_place,
+    a_quick_poll_is_not_reported,
+    debug_mode_reports_what_was_left,
     a_runner_runs_several_futures_on_one_loop,
     a_main_future_can_be_cancelled,
     a_main_future_can_catch_its_cancellation,
@@ -35,11 +35,11 @@ tests! {
     the_first_interrupt_cancels_the_main_future,
     the_second_interrupt_ends_the_process,
     t223_an_interrupt_before_the_main_future_begins_cancels_it,
-    t224_an_interrupt_is_told_from_a_cancellation,
+    t224_an_interrupt_differs_from_a_cancellation,
     t227_values_of_one_main_future_are_those_of_the_next,
     t227_an_interrupt_ends_a_main_future_that_never_waits,
     t225_a_clean_up_that_fails_names_the_line_of_its_registration,
-    a_pool_of_ones_own,
+    a_custom_pool_runs_jobs,
     a_pool_that_is_shut_down_refuses_work,
     a_pool_for_all_closures_outlives_its_runtime,
 }
@@ -58,7 +58,7 @@ fn with_hook<R: Runtime>() -> (R, Told) {
     (R::with_config(&config).unwrap(), told)
 }
 
-fn a_panic_that_nobody_took_is_told<R: Runtime>() {
+fn a_panic_that_was_not_retrieved_is_reported<R: Runtime>() {
     let (runtime, told) = with_hook::<R>();
     runtime.block_on(async {
         drop(Builder::new().name("detached").spawn(async { panic!("expected: one") }));
@@ -76,7 +76,7 @@ fn a_panic_that_nobody_took_is_told<R: Runtime>() {
     assert_eq!(told.lock().unwrap().len(), 2, "once each");
 }
 
-fn a_panic_that_was_taken_is_not_told<R: Runtime>() {
+fn a_panic_that_was_retrieved_is_not_reported<R: Runtime>() {
     let (runtime, told) = with_hook::<R>();
     runtime.block_on(async {
         assert!(spawn(async { panic!("expected") }).await.unwrap_err().is_panic());
@@ -89,7 +89,7 @@ fn a_panic_that_was_taken_is_not_told<R: Runtime>() {
     assert!(told.lock().unwrap().is_empty());
 }
 
-fn an_error_that_nobody_took_is_told<R: Runtime>() {
+fn an_error_that_was_not_retrieved_is_reported<R: Runtime>() {
     let (runtime, told) = with_hook::<R>();
     runtime.block_on(async {
         drop(try_spawn(async { Err::<(), _>("out of paper") }));
@@ -113,7 +113,7 @@ fn a_cancellation_is_no_error<R: Runtime>() {
     assert!(told.lock().unwrap().is_empty());
 }
 
-fn errors_of_the_end_are_told<R: Runtime>() {
+fn errors_at_the_end_are_reported<R: Runtime>() {
     struct Fails;
     impl Drop for Fails {
         fn drop(&mut self) {
@@ -137,7 +137,7 @@ fn errors_of_the_end_are_told<R: Runtime>() {
     assert_eq!(*told.lock().unwrap(), ["- panic expected: in its drop", "- error while it cleaned up"]);
 }
 
-fn a_hook_that_panics_hurts_nobody<R: Runtime>() {
+fn a_hook_that_panics_does_no_harm<R: Runtime>() {
     let config = Config::new()
         .on_unhandled(|_| panic!("expected: the hook"))
         .on_spawn(|_| panic!("expected: the other hook"));
@@ -150,7 +150,7 @@ fn a_hook_that_panics_hurts_nobody<R: Runtime>() {
     end(runtime);
 }
 
-fn each_task_is_told_before_it_runs<R: Runtime>() {
+fn each_task_is_reported_before_it_runs<R: Runtime>() {
     let told = Told::default();
     let log = told.clone();
     let config = Config::new().on_spawn(move |task| {
@@ -182,7 +182,7 @@ fn slow<R: Runtime>(limit: Duration) -> (R, Told) {
     (R::with_config(&config).unwrap(), told)
 }
 
-fn a_slow_poll_is_told_with_name_and_place<R: Runtime>() {
+fn a_slow_poll_is_reported_with_name_and_place<R: Runtime>() {
     let (runtime, told) = slow::<R>(Duration::from_millis(20));
     let mut lines = (0, 0);
     runtime.block_on(async {
@@ -200,14 +200,14 @@ fn a_slow_poll_is_told_with_name_and_place<R: Runtime>() {
     assert!(expected.iter().all(|line| told.contains(line)), "{told:?}");
 }
 
-fn a_quick_poll_is_not_told<R: Runtime>() {
+fn a_quick_poll_is_not_reported<R: Runtime>() {
     let (runtime, told) = slow::<R>(Duration::from_secs(3_600));
     runtime.block_on(async { spawn(yield_now()).await.unwrap() });
     end(runtime);
     assert!(told.lock().unwrap().is_empty());
 }
 
-fn debug_mode_tells_what_was_left<R: Runtime>() {
+fn debug_mode_reports_what_was_left<R: Runtime>() {
     let told = Told::default();
     for debug in [false, true] {
         let log = told.clone();
@@ -341,7 +341,7 @@ fn t223_an_interrupt_before_the_main_future_begins_cancels_it<R: Runtime>() {
 }
 
 /// asyncio's `run` raises `KeyboardInterrupt` for the one and `CancelledError` for the other.
-fn t224_an_interrupt_is_told_from_a_cancellation<R: Runtime>() {
+fn t224_an_interrupt_differs_from_a_cancellation<R: Runtime>() {
     alone(|| {
         let runner = Runner::on(R::new().unwrap()).cancel_on_ctrl_c(true);
         let outcome = runner.run(async {
@@ -456,7 +456,7 @@ fn the_second_interrupt_ends_the_process<R: Runtime>() {
     unreachable!("the process has ended");
 }
 
-fn a_pool_of_ones_own<R: Runtime>() {
+fn a_custom_pool_runs_jobs<R: Runtime>() {
     let pool = BlockingPool::new(1);
     run::<R>(async {
         let begun = Signal::default();

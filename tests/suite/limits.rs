@@ -19,9 +19,9 @@ use crate::kit::*;
 
 tests! {
     t52_accept_without_a_descriptor_pauses,
-    t52_accept_goes_on_when_a_descriptor_is_closed,
+    t52_accept_resumes_when_a_descriptor_is_closed,
     t52_a_pausing_accept_can_be_cancelled,
-    t57_a_fork_is_told_and_its_parent_goes_on,
+    t57_a_fork_gets_an_error_and_its_parent_continues,
     t57_a_fork_inside_a_task_ends_its_loop,
     t57_a_program_that_is_executed_inherits_nothing,
     t59_a_write_to_a_closed_peer_is_an_error_where_the_signal_is_deadly,
@@ -97,7 +97,7 @@ fn t52_accept_without_a_descriptor_pauses<R: Runtime>() {
     });
 }
 
-fn t52_accept_goes_on_when_a_descriptor_is_closed<R: Runtime>() {
+fn t52_accept_resumes_when_a_descriptor_is_closed<R: Runtime>() {
     Alone::new().limit(Resource::RLIMIT_NOFILE, 64).run(|| {
         let runtime = R::new().unwrap();
         runtime.block_on(async {
@@ -305,7 +305,7 @@ impl Fork {
     }
 }
 
-fn t57_a_fork_is_told_and_its_parent_goes_on<R: Runtime>() {
+fn t57_a_fork_gets_an_error_and_its_parent_continues<R: Runtime>() {
     alone(|| {
         let runtime = R::with_config(&Config::new().shutdown_deadline(Duration::from_secs(3_600))).unwrap();
         let (hold, held) = std::sync::mpsc::channel::<()>();

@@ -17,13 +17,13 @@ use crate::kit::*;
 tests! {
     t130_a_loop_that_is_away_takes_no_client_of_another,
     t131_two_loops_share_the_clients_of_a_listener,
-    t132_connections_that_nobody_asked_for_take_no_descriptors,
+    t132_connections_that_are_not_accepted_take_no_descriptors,
     t133_a_connection_that_was_reset_before_its_accept_is_accepted,
     t134_a_port_is_free_at_once_after_a_hard_end,
     t135_a_pending_accept_takes_nothing_before_it_is_polled,
     t136_a_listener_dropped_outside_its_loop_is_closed_at_once,
     t193_a_blocking_listener_whose_client_has_gone_stops_no_loop,
-    t193_loops_that_share_a_blocking_listener_all_go_on,
+    t193_loops_that_share_a_blocking_listener_keep_running,
     t193_a_client_accepted_for_a_dropped_future_is_not_lost;
     proactor:
     t137_a_blocking_listener_does_not_stop_the_loop,
@@ -217,7 +217,7 @@ fn t131_two_loops_share_the_clients_of_a_listener<R: Runtime>() {
     loops.into_iter().for_each(|handle| handle.join().unwrap());
 }
 
-fn t132_connections_that_nobody_asked_for_take_no_descriptors<R: Runtime>() {
+fn t132_connections_that_are_not_accepted_take_no_descriptors<R: Runtime>() {
     alone(|| {
         let folder = TempDir::new();
         let path = folder.file("file", b"content");
@@ -485,7 +485,7 @@ fn t193_a_client_accepted_for_a_dropped_future_is_not_lost<R: Runtime>() {
 }
 
 /// Every client wakes all loops, and one of them gets it.
-fn t193_loops_that_share_a_blocking_listener_all_go_on<R: Runtime>() {
+fn t193_loops_that_share_a_blocking_listener_keep_running<R: Runtime>() {
     const CLIENTS: usize = 100;
     for config in machines::<R>() {
         let shared = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -14,9 +14,9 @@ use proactor::{Runtime, spawn, yield_now};
 use crate::kit::*;
 
 on_both_flavors! {
-    a_mutex_is_handed_over_in_order,
-    nobody_overtakes_who_waits_for_a_mutex,
-    a_waiter_that_goes_unknowing_hands_the_mutex_on,
+    a_mutex_is_passed_on_in_order,
+    no_newcomer_overtakes_a_waiter_for_a_mutex,
+    a_served_waiter_that_is_dropped_passes_the_mutex_on,
     a_waiter_that_goes_from_the_middle_of_the_queue_leaves_the_others,
     a_waiter_is_woken_by_the_waker_of_its_last_poll,
     a_panic_releases_the_mutex_and_leaves_the_value,
@@ -34,7 +34,7 @@ on_both_flavors! {
 mod bodies {
     use super::*;
 
-    pub(super) async fn a_mutex_is_handed_over_in_order<F: Flavor>() {
+    pub(super) async fn a_mutex_is_passed_on_in_order<F: Flavor>() {
         let mutex = Mutex::<F, _>::new(Vec::new());
         let guard = mutex.try_lock().unwrap();
         let [a, mut b, mut c] = [(); 3].map(|()| Queued::new(mutex.lock()));
@@ -48,7 +48,7 @@ mod bodies {
         assert_eq!(*mutex.try_lock().unwrap(), ['a', 'b', 'c']);
     }
 
-    pub(super) async fn nobody_overtakes_who_waits_for_a_mutex<F: Flavor>() {
+    pub(super) async fn no_newcomer_overtakes_a_waiter_for_a_mutex<F: Flavor>() {
         let mutex = Mutex::<F, _>::new(0);
         let guard = mutex.lock().await;
         let first = Queued::new(mutex.lock());
@@ -62,7 +62,7 @@ mod bodies {
         assert!(!mutex.is_locked());
     }
 
-    pub(super) async fn a_waiter_that_goes_unknowing_hands_the_mutex_on<F: Flavor>() {
+    pub(super) async fn a_served_waiter_that_is_dropped_passes_the_mutex_on<F: Flavor>() {
         let mutex = Mutex::<F, _>::new(0);
         let guard = mutex.lock().await;
         let [a, b] = [(); 2].map(|()| Queued::new(mutex.lock()));

@@ -15,7 +15,7 @@ use crate::kit::*;
 
 on_both_flavors! {
     an_event_that_is_set_is_not_waited_for,
-    all_who_wait_return_although_the_event_is_cleared,
+    all_waiters_return_although_the_event_is_cleared,
     a_waiter_for_an_event_may_go,
     a_wait_unlocks_and_locks_again,
     a_notification_is_for_so_many_in_order,
@@ -26,7 +26,7 @@ on_both_flavors! {
     wait_for_waits_until_it_holds,
     a_barrier_lets_all_pass_with_positions_of_their_own,
     a_barrier_is_passed_again_before_all_have_gone,
-    positions_are_all_different_when_somebody_has_left,
+    positions_are_all_different_when_a_waiter_has_left,
     an_abort_breaks_the_barrier_until_a_reset,
     a_reset_ends_the_wait_and_breaks_nothing,
     a_party_that_goes_after_the_barrier_was_passed_changes_nothing,
@@ -54,7 +54,7 @@ mod bodies {
         assert_eq!(format!("{event:?}"), "Event { set: false, waiting: 0 }");
     }
 
-    pub(super) async fn all_who_wait_return_although_the_event_is_cleared<F: Flavor>() {
+    pub(super) async fn all_waiters_return_although_the_event_is_cleared<F: Flavor>() {
         let event = Event::<F>::new();
         for _ in 0..2 {
             let [a, b, c] = [(); 3].map(|()| Queued::new(event.wait()));
@@ -223,7 +223,7 @@ mod bodies {
         assert_eq!((next.served(), slow.served()), (Ok(0), Ok(0)));
     }
 
-    pub(super) async fn positions_are_all_different_when_somebody_has_left<F: Flavor>() {
+    pub(super) async fn positions_are_all_different_when_a_waiter_has_left<F: Flavor>() {
         let barrier = Barrier::<F>::new(3);
         let [first, second] = [(); 2].map(|()| Queued::new(barrier.wait()));
         drop(first);

@@ -12,12 +12,12 @@ use crate::kit::*;
 
 tests! {
     t110_small_chunks_that_are_kept_hold_few_buffers,
-    t111_a_receiver_who_does_not_come_holds_few_buffers,
+    t111_an_idle_receiver_holds_few_buffers,
     t112_small_datagrams_that_are_kept_hold_few_buffers,
-    t112_small_datagrams_that_nobody_takes_hold_few_buffers,
+    t112_small_datagrams_that_are_not_received_hold_few_buffers,
     t113_a_pool_that_is_full_recovers;
     proactor:
-    t114_one_visit_brings_little_for_a_receiver_who_does_not_come,
+    t114_one_turn_receives_little_for_an_idle_receiver,
 }
 
 /// Buffers of a pool in these tests.
@@ -78,7 +78,7 @@ fn t110_small_chunks_that_are_kept_hold_few_buffers<R: Runtime>() {
     });
 }
 
-fn t111_a_receiver_who_does_not_come_holds_few_buffers<R: Runtime>() {
+fn t111_an_idle_receiver_holds_few_buffers<R: Runtime>() {
     const BYTES: usize = 400;
     with_buffers(BUFFERS, async |runtime: &R| {
         let (sleeper, mut peer) = half_pair();
@@ -127,7 +127,7 @@ fn t112_small_datagrams_that_are_kept_hold_few_buffers<R: Runtime>() {
     });
 }
 
-fn t112_small_datagrams_that_nobody_takes_hold_few_buffers<R: Runtime>() {
+fn t112_small_datagrams_that_are_not_received_hold_few_buffers<R: Runtime>() {
     with_buffers(BUFFERS, async |runtime: &R| {
         let (ours, other) =
             (UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap());
@@ -191,7 +191,7 @@ fn t113_a_pool_that_is_full_recovers<R: Runtime>() {
     });
 }
 
-fn t114_one_visit_brings_little_for_a_receiver_who_does_not_come<R: Runtime>() {
+fn t114_one_turn_receives_little_for_an_idle_receiver<R: Runtime>() {
     /// What a queue holds at most, and what one receive may bring on top.
     const ENOUGH: usize = (256 + 64) << 10;
     let masks: &[&[Feature]] = &[

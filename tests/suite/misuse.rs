@@ -37,7 +37,7 @@ tests! {
     a_stream_does_not_hang_after_its_runtime,
     a_read_that_had_begun_does_not_hang_after_its_runtime,
     a_sleep_of_an_ended_runtime_panics_with_the_cure,
-    a_handle_after_its_runtime_says_so,
+    a_handle_reports_the_end_of_its_runtime,
     a_future_polled_after_its_result_panics,
     a_join_handle_polled_after_its_result_panics,
     a_remote_handle_has_one_result,
@@ -366,7 +366,7 @@ fn a_sleep_of_an_ended_runtime_panics_with_the_cure<R: Runtime>() {
     });
 }
 
-fn a_handle_after_its_runtime_says_so<R: Runtime>() {
+fn a_handle_reports_the_end_of_its_runtime<R: Runtime>() {
     let runtime = R::new().unwrap();
     let handle = runtime.handle();
     assert!(!handle.is_closed());

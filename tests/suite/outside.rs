@@ -24,7 +24,7 @@ tests! {
     t150_what_the_destructors_of_a_thread_drop_is_closed_at_once,
     t150_what_a_panic_drops_is_closed_at_once,
     t150_what_wakers_and_destructors_drop_is_closed_at_once,
-    t151_a_drop_outside_its_loop_wakes_nobody,
+    t151_a_drop_outside_its_loop_runs_no_waker,
     t151_what_came_with_a_drop_outside_is_not_slept_over;
     proactor:
     t150_what_is_dropped_outside_a_loop_with_a_polling_thread_is_closed,
@@ -299,7 +299,7 @@ fn t150_what_wakers_and_destructors_drop_is_closed_at_once<R: Runtime>() {
 }
 
 /// A drop outside of the loop may find that others' operations have ended: they are told by the loop.
-fn t151_a_drop_outside_its_loop_wakes_nobody<R: Runtime>() {
+fn t151_a_drop_outside_its_loop_runs_no_waker<R: Runtime>() {
     let runtime = R::new().unwrap();
     let noted = Arc::new(Noted::default());
     let (object, read, mut peer) = runtime.block_on(async {

@@ -18,11 +18,11 @@ use crate::kit::*;
 
 tests! {
     t31_a_panic_in_poll_ends_only_its_task,
-    t31_a_task_that_panics_lets_go_of_its_operations,
+    t31_a_task_that_panics_releases_its_operations,
     t31_the_payload_of_a_panic_comes_back,
     t32_a_panic_in_the_drop_of_a_cancelled_future_is_its_outcome,
     t32_a_panic_in_the_drop_of_a_finished_future_is_its_outcome,
-    t32_a_panic_in_the_drop_of_an_output_nobody_wants_is_contained,
+    t32_a_panic_in_the_drop_of_an_unused_output_is_contained,
     t32_a_payload_whose_drop_panics_is_contained,
     t32_a_panic_in_the_drop_of_a_future_keeps_no_other_from_its_end,
     t33_a_waker_that_panics_keeps_no_completion_from_the_others,
@@ -72,7 +72,7 @@ fn t31_a_panic_in_poll_ends_only_its_task<R: Runtime>() {
     });
 }
 
-fn t31_a_task_that_panics_lets_go_of_its_operations<R: Runtime>() {
+fn t31_a_task_that_panics_releases_its_operations<R: Runtime>() {
     alone(|| {
         let before = descriptors();
         let runtime = R::new().unwrap();
@@ -166,7 +166,7 @@ fn t32_a_panic_in_the_drop_of_a_finished_future_is_its_outcome<R: Runtime>() {
     });
 }
 
-fn t32_a_panic_in_the_drop_of_an_output_nobody_wants_is_contained<R: Runtime>() {
+fn t32_a_panic_in_the_drop_of_an_unused_output_is_contained<R: Runtime>() {
     let runtime = R::new().unwrap();
     let kept = runtime.block_on(async {
         drop(spawn(async { PanicsInDrop }));

@@ -18,12 +18,12 @@ on_both_flavors! {
     a_downgrade_lets_readers_in_and_no_writer,
     a_large_request_in_front_holds_up_the_small_ones,
     a_large_request_that_goes_lets_the_small_ones_through,
-    permits_of_who_goes_unknowing_go_to_the_next,
+    permits_of_a_served_waiter_that_is_dropped_go_to_the_next,
     a_closed_semaphore_refuses_but_keeps_its_word,
     a_bounded_semaphore_takes_no_permit_too_many,
     forgotten_permits_are_gone_until_added,
     a_semaphore_has_a_largest_number_of_permits,
-    t220_nobody_overtakes_a_waiter_that_was_served_and_has_not_run,
+    t220_no_newcomer_overtakes_a_waiter_that_was_served_and_has_not_run,
     t220_nobody_overtakes_a_reader_that_was_served_and_has_not_run,
     t220_a_served_waiter_that_goes_lets_newcomers_take_permits_again;
     a_shared_semaphore_between_loops_that_give_up,
@@ -124,7 +124,7 @@ mod bodies {
         assert_eq!(semaphore.try_acquire_many(3).unwrap().count(), 3);
     }
 
-    pub(super) async fn permits_of_who_goes_unknowing_go_to_the_next<F: Flavor>() {
+    pub(super) async fn permits_of_a_served_waiter_that_is_dropped_go_to_the_next<F: Flavor>() {
         let semaphore = Semaphore::<F>::new(2);
         let both = semaphore.try_acquire_many(2).unwrap();
         let large = Queued::new(semaphore.acquire_many(2));
@@ -190,7 +190,7 @@ mod bodies {
     }
 
     /// `test_acquire_fifo_order_2` and `_4` of CPython's `test_locks`.
-    pub(super) async fn t220_nobody_overtakes_a_waiter_that_was_served_and_has_not_run<F: Flavor>() {
+    pub(super) async fn t220_no_newcomer_overtakes_a_waiter_that_was_served_and_has_not_run<F: Flavor>() {
         let semaphore = Rc::new(Semaphore::<F>::new(1));
         let log = Rc::new(RefCell::new(Vec::new()));
         let tasks = [1, 2, 3].map(|number| {

@@ -16,7 +16,7 @@ use crate::kit::*;
 
 tests! {
     a_pipe_carries_bytes,
-    a_pipe_s_bytes_come_whole_however_they_are_asked_for,
+    a_pipe_delivers_all_bytes_to_every_kind_of_read,
     a_dropped_read_of_a_pipe_loses_no_byte,
     a_write_to_a_pipe_waits_for_room,
     a_broken_pipe_is_an_error,
@@ -31,10 +31,10 @@ tests! {
     a_wait_for_readiness_can_be_given_up,
     an_object_s_end_is_readiness,
     the_object_comes_back,
-    an_object_is_let_go_of_at_once,
+    an_object_is_released_at_once,
     attempts_that_succeed_let_the_others_run,
-    those_whom_another_forestalled_are_told_again,
-    an_attempt_in_vain_is_told_of_what_comes_next,
+    waiters_that_another_task_forestalled_are_notified_again,
+    an_attempt_in_vain_is_woken_by_the_next_event,
     attempts_wait_although_an_error_lies_in_its_queue,
     pipes_of_packets_and_terminals_give_all_they_have,
     an_installed_pipe_is_still_a_pipe;
@@ -89,7 +89,7 @@ fn a_pipe_carries_bytes<R: Runtime>() {
     });
 }
 
-fn a_pipe_s_bytes_come_whole_however_they_are_asked_for<R: Runtime>() {
+fn a_pipe_delivers_all_bytes_to_every_kind_of_read<R: Runtime>() {
     on_machines(async |_: &R| {
         let (reader, writer) = pipe().unwrap();
         let sent = pattern(300_000);
@@ -531,7 +531,7 @@ fn attempts_stand_on_one_operation<R: Runtime>() {
     end(runtime);
 }
 
-fn an_object_is_let_go_of_at_once<R: Runtime>() {
+fn an_object_is_released_at_once<R: Runtime>() {
     on_machines(async |_: &R| {
         for comes_back in [false, true] {
             let address = std::net::SocketAddr::from((own_host(), 0));
@@ -575,7 +575,7 @@ fn attempts_that_succeed_let_the_others_run<R: Runtime>() {
     });
 }
 
-fn those_whom_another_forestalled_are_told_again<R: Runtime>() {
+fn waiters_that_another_task_forestalled_are_notified_again<R: Runtime>() {
     on_machines::<R>(async |_| {
         let (ours, mut peer) = watched();
         let (ours, taken) = (Rc::new(ours), Rc::new(Cell::new(0)));
@@ -608,7 +608,7 @@ fn those_whom_another_forestalled_are_told_again<R: Runtime>() {
 }
 
 /// However much it has done on the spot before.
-fn an_attempt_in_vain_is_told_of_what_comes_next<R: Runtime>() {
+fn an_attempt_in_vain_is_woken_by_the_next_event<R: Runtime>() {
     for before in 58..70 {
         let runtime = R::with_config(&Config::new().turn_budget(1)).unwrap();
         runtime.block_on(async {

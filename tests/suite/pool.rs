@@ -15,7 +15,7 @@ tests! {
     there_is_no_thread_before_the_first_job,
     there_are_never_more_threads_than_allowed,
     idle_threads_end,
-    a_job_holds_up_nobody,
+    a_job_blocks_neither_the_loop_nor_other_jobs,
     a_panic_of_a_job_is_its_task_s,
     a_cancel_withdraws_a_job_that_has_not_begun,
     a_cancel_before_the_first_poll_withdraws_too,
@@ -132,7 +132,7 @@ fn idle_threads_end<R: Runtime>() {
     });
 }
 
-fn a_job_holds_up_nobody<R: Runtime>() {
+fn a_job_blocks_neither_the_loop_nor_other_jobs<R: Runtime>() {
     run::<R>(async {
         let held = held().await;
         turns(10).await;

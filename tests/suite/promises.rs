@@ -19,8 +19,8 @@ tests! {
     tasks_and_callbacks_of_a_promise_come_in_the_order_in_which_they_began,
     several_tasks_await_one_promise,
     a_promise_is_awaited_twice,
-    a_cancellation_reaches_all_who_await_a_promise,
-    one_who_gives_up_leaves_the_others,
+    a_cancellation_reaches_all_waiters_of_a_promise,
+    a_waiter_that_gives_up_leaves_the_others,
     the_last_share_drops_the_outcome,
     t230_a_waker_that_panics_hides_a_result_from_no_task,
 }
@@ -164,7 +164,7 @@ fn a_promise_is_awaited_twice<R: Runtime>() {
     });
 }
 
-fn a_cancellation_reaches_all_who_await_a_promise<R: Runtime>() {
+fn a_cancellation_reaches_all_waiters_of_a_promise<R: Runtime>() {
     run::<R>(async {
         let (giver, future) = promise::<u32, ()>();
         let future = future.shared();
@@ -179,7 +179,7 @@ fn a_cancellation_reaches_all_who_await_a_promise<R: Runtime>() {
     });
 }
 
-fn one_who_gives_up_leaves_the_others<R: Runtime>() {
+fn a_waiter_that_gives_up_leaves_the_others<R: Runtime>() {
     run::<R>(async {
         let (giver, future) = promise::<u32, ()>();
         let future = future.shared();

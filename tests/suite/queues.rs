@@ -18,9 +18,9 @@ tests! {
     each_kind_of_queue_has_its_order,
     a_queue_holds_exactly_its_maxsize,
     getters_are_served_in_the_order_in_which_they_came,
-    nobody_overtakes_a_getter_that_was_served,
-    nobody_overtakes_a_putter_that_waits,
-    who_is_served_is_sure_of_one_and_not_of_which,
+    no_getter_overtakes_one_that_was_served,
+    no_putter_overtakes_one_that_waits,
+    a_served_waiter_is_sure_of_an_item_but_not_which,
     a_get_that_is_dropped_after_it_was_served_leaves_the_item_first,
     a_put_that_is_dropped_after_it_was_served_gives_its_place_on,
     join_waits_for_what_is_unfinished,
@@ -28,7 +28,7 @@ tests! {
     task_done_too_often_is_an_error,
     a_shutdown_lets_getters_take_what_is_left,
     an_immediate_shutdown_drops_what_is_left_and_counts_it_done,
-    a_shutdown_wakes_all_who_wait,
+    a_shutdown_wakes_all_waiters,
     items_dropped_by_a_shutdown_may_use_the_queue,
     a_comparison_that_panics_loses_no_item,
     a_queue_between_threads,
@@ -95,7 +95,7 @@ fn getters_are_served_in_the_order_in_which_they_came<R: Runtime>() {
     });
 }
 
-fn nobody_overtakes_a_getter_that_was_served<R: Runtime>() {
+fn no_getter_overtakes_one_that_was_served<R: Runtime>() {
     each!(queue, {
         let queue = queue::unbounded();
         let mut first = queue.get();
@@ -107,7 +107,7 @@ fn nobody_overtakes_a_getter_that_was_served<R: Runtime>() {
     });
 }
 
-fn nobody_overtakes_a_putter_that_waits<R: Runtime>() {
+fn no_putter_overtakes_one_that_waits<R: Runtime>() {
     each!(queue, {
         let queue = queue::bounded(1);
         queue.try_put(0).unwrap();
@@ -125,7 +125,7 @@ fn nobody_overtakes_a_putter_that_waits<R: Runtime>() {
     });
 }
 
-fn who_is_served_is_sure_of_one_and_not_of_which<R: Runtime>() {
+fn a_served_waiter_is_sure_of_an_item_but_not_which<R: Runtime>() {
     each!(queue, {
         let queue = queue::bounded(2);
         let mut get = queue.get();
@@ -292,7 +292,7 @@ fn an_immediate_shutdown_drops_what_is_left_and_counts_it_done<R: Runtime>() {
 }
 
 /// Those who had been served as well.
-fn a_shutdown_wakes_all_who_wait<R: Runtime>() {
+fn a_shutdown_wakes_all_waiters<R: Runtime>() {
     each!(queue, {
         for immediate in [false, true] {
             let queue = queue::bounded(1);

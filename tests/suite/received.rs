@@ -24,9 +24,9 @@ tests! {
     t05_a_dropped_accept_loses_no_connection,
     t13_a_dropped_listener_closes_what_it_had_accepted,
     t45_a_thousand_streams_share_few_buffers,
-    a_receiver_who_does_not_come_leaves_the_others_their_buffers,
+    an_idle_receiver_leaves_buffers_to_the_others,
     a_reset_comes_behind_the_bytes,
-    datagrams_come_whole_with_their_senders,
+    datagrams_arrive_complete_with_their_senders,
     datagrams_and_receives_into_buffers_are_mixed,
     connections_are_a_stream,
     quiesce_leaves_nothing_with_the_kernel,
@@ -35,7 +35,7 @@ tests! {
     t241_head_and_chunk_are_one_vectored_write,
     poll_forms_wait_like_their_futures,
     a_close_ends_a_receive_that_was_armed,
-    a_quiet_stream_goes_on_while_the_future_is_kept,
+    a_quiesced_stream_is_usable_while_the_future_is_kept,
     a_cancelled_read_that_is_dropped_gives_back_before_the_next_receives;
     proactor:
     a_stream_has_one_operation_for_all_chunks,
@@ -331,7 +331,7 @@ fn t45_a_thousand_streams_share_few_buffers<R: Runtime>() {
     }
 }
 
-fn a_receiver_who_does_not_come_leaves_the_others_their_buffers<R: Runtime>() {
+fn an_idle_receiver_leaves_buffers_to_the_others<R: Runtime>() {
     for config in machines::<R>() {
         let runtime = R::with_config(&config.stream_buffers(16)).unwrap();
         runtime.block_on(async {
@@ -377,7 +377,7 @@ fn a_reset_comes_behind_the_bytes<R: Runtime>() {
     });
 }
 
-fn datagrams_come_whole_with_their_senders<R: Runtime>() {
+fn datagrams_arrive_complete_with_their_senders<R: Runtime>() {
     on_machines(async |_: &R| {
         for any in ["127.0.0.1:0", "[::1]:0"] {
             let ours = UdpSocket::bind(any).await.unwrap();
@@ -644,7 +644,7 @@ fn a_close_ends_a_receive_that_was_armed<R: Runtime>() {
     });
 }
 
-fn a_quiet_stream_goes_on_while_the_future_is_kept<R: Runtime>() {
+fn a_quiesced_stream_is_usable_while_the_future_is_kept<R: Runtime>() {
     on_machines(async |_: &R| {
         let (ours, mut peer) = half_pair();
         let mut quiesce = ours.quiesce();

@@ -20,7 +20,7 @@ tests! {
     a_panic_of_what_is_caught_is_the_tasks_once_its_remains_are_over,
     tasks_that_cancel_each_other_end,
     a_part_of_a_task_that_cancels_its_own_task_ends,
-    a_task_that_is_ending_is_waited_for_by_who_drops_its_handle,
+    a_cancelled_task_waits_for_an_ending_task_whose_handle_it_drops,
     callbacks_come_when_a_cancelled_task_has_cleaned_up,
     nothing_keeps_a_task_that_has_ended,
 }
@@ -175,7 +175,7 @@ fn a_part_of_a_task_that_cancels_its_own_task_ends<R: Runtime>() {
     });
 }
 
-fn a_task_that_is_ending_is_waited_for_by_who_drops_its_handle<R: Runtime>() {
+fn a_cancelled_task_waits_for_an_ending_task_whose_handle_it_drops<R: Runtime>() {
     run::<R>(async {
         let (log, goes_on) = (Log::default(), Signal::default());
         let (closes, gate) = (log.clone(), goes_on.clone());

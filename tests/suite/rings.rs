@@ -16,11 +16,11 @@ tests! {
     proactor:
     t41_completions_that_overflow_all_arrive,
     t42_one_task_fills_the_queue_many_times_over,
-    t43_nothing_is_lost_when_enter_is_told_to_try_again,
+    t43_nothing_is_lost_when_enter_must_be_repeated,
     t43_nothing_is_lost_when_enter_is_interrupted,
     t43_nothing_is_lost_when_enter_is_busy,
     t43_nothing_is_lost_when_enter_is_short_of_memory,
-    t44_lost_completions_are_told_loudly,
+    t44_lost_completions_are_reported,
     t49_two_hundred_that_are_ready_at_once_all_come,
     a_ring_whose_queues_keep_overflowing_grows,
     t101_a_ring_that_grows_touches_no_mapping_of_others,
@@ -131,7 +131,7 @@ fn faulty<R: Runtime>(errno: i32) {
     }
 }
 
-fn t43_nothing_is_lost_when_enter_is_told_to_try_again<R: Runtime>() {
+fn t43_nothing_is_lost_when_enter_must_be_repeated<R: Runtime>() {
     faulty::<R>(libc::EAGAIN);
 }
 
@@ -149,7 +149,7 @@ fn t43_nothing_is_lost_when_enter_is_short_of_memory<R: Runtime>() {
 
 /// EBADR: completions were lost for want of memory. Nobody can tell which, so the loop does not go on as if nothing had
 /// happened; what the kernel may still write into is not freed.
-fn t44_lost_completions_are_told_loudly<R: Runtime>() {
+fn t44_lost_completions_are_reported<R: Runtime>() {
     // What is still with the kernel at the end is leaked, and counted.
     Alone::new().leaks().run(|| {
         for every in [1, 7, 40] {

@@ -16,7 +16,7 @@ use crate::kit::*;
 
 tests! {
     block_on_gives_the_value_of_a_future_that_borrows,
-    a_task_goes_on_between_two_calls_of_block_on,
+    a_task_survives_between_two_calls_of_block_on,
     tasks_do_not_run_outside_the_loop,
     run_forever_ends_when_a_task_stops_it,
     run_forever_ends_when_another_thread_stops_it,
@@ -24,7 +24,7 @@ tests! {
     a_stop_lets_the_turn_finish,
     t221_a_stop_ends_block_on_with_the_cure,
     t221_a_stop_never_reaches_the_run_after,
-    a_panic_of_the_future_comes_out_of_block_on_and_the_runtime_goes_on,
+    a_panic_propagates_from_block_on_and_the_runtime_stays_usable,
     the_report_names_the_backend,
     the_report_counts_what_is_there,
     each_feature_can_be_masked,
@@ -41,7 +41,7 @@ tests! {
     run_gives_the_value_and_ends_what_is_left,
     two_runtimes_take_turns_on_one_thread,
     runtimes_on_several_threads_do_not_meet,
-    a_shutdown_tells_what_it_cancelled,
+    a_shutdown_reports_what_it_cancelled,
     a_drop_ends_all_tasks,
 }
 
@@ -53,7 +53,7 @@ fn block_on_gives_the_value_of_a_future_that_borrows<R: Runtime>() {
     end(runtime);
 }
 
-fn a_task_goes_on_between_two_calls_of_block_on<R: Runtime>() {
+fn a_task_survives_between_two_calls_of_block_on<R: Runtime>() {
     let runtime = R::new().unwrap();
     let (count, signal) = (Rc::new(Cell::new(0)), Signal::default());
     let task = runtime.spawn({
@@ -194,7 +194,7 @@ fn t221_a_stop_never_reaches_the_run_after<R: Runtime>() {
     runner.close();
 }
 
-fn a_panic_of_the_future_comes_out_of_block_on_and_the_runtime_goes_on<R: Runtime>() {
+fn a_panic_propagates_from_block_on_and_the_runtime_stays_usable<R: Runtime>() {
     let runtime = R::new().unwrap();
     let task = runtime.spawn(async {
         turns(5).await;
@@ -426,7 +426,7 @@ fn runtimes_on_several_threads_do_not_meet<R: Runtime>() {
     threads.into_iter().for_each(Thread::join);
 }
 
-fn a_shutdown_tells_what_it_cancelled<R: Runtime>() {
+fn a_shutdown_reports_what_it_cancelled<R: Runtime>() {
     let runtime = R::new().unwrap();
     for _ in 0..3 {
         drop(runtime.spawn(pending::<()>()));

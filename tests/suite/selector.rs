@@ -17,7 +17,7 @@ tests! {
     t67_a_read_is_cancelled_while_the_pool_is_full,
     t67_a_buffer_outlives_a_read_that_a_thread_has_begun,
     t67_a_runtime_ends_while_a_job_runs,
-    t68_an_event_of_a_closed_descriptor_meets_nobody,
+    t68_an_event_of_a_closed_descriptor_has_no_effect,
     t68_a_duplicate_reports_nothing_after_the_close,
 }
 
@@ -122,7 +122,7 @@ fn t67_a_runtime_ends_while_a_job_runs<R: Runtime>() {
     });
 }
 
-fn t68_an_event_of_a_closed_descriptor_meets_nobody<R: Runtime>() {
+fn t68_an_event_of_a_closed_descriptor_has_no_effect<R: Runtime>() {
     // Alone, so that nobody else takes the number.
     alone(|| {
         run::<R>(async {

@@ -26,14 +26,14 @@ tests! {
     t20_shutdown_ends_ten_thousand_file_operations,
     t20_shutdown_without_time_ends_reads,
     t01_a_large_read_in_the_middle_of_a_shutdown,
-    t21_shutdown_goes_on_under_a_storm_of_signals,
+    t21_shutdown_completes_under_a_storm_of_signals,
     t23_a_runtime_may_be_dropped_by_a_panic,
     t23_a_runtime_may_be_dropped_by_a_panic_of_its_own_future,
     t30_a_spawn_in_a_drop_during_shutdown_ends,
     t30_an_endless_chain_of_spawns_in_drops_ends,
     t30_a_spawn_in_a_drop_during_shutdown_that_leaves_an_operation,
     t30_an_operation_that_a_drop_begins_during_shutdown_is_ended,
-    a_job_that_talks_to_the_loop_is_told_of_its_end,
+    a_job_that_talks_to_the_loop_learns_of_its_end,
     a_remote_handle_gets_what_a_task_gives_at_the_end,
     a_future_kept_elsewhere_does_not_hold_up_the_shutdown;
     proactor:
@@ -186,7 +186,7 @@ impl Drop for SaysInDrop {
     }
 }
 
-fn t21_shutdown_goes_on_under_a_storm_of_signals<R: Runtime>() {
+fn t21_shutdown_completes_under_a_storm_of_signals<R: Runtime>() {
     alone(|| {
         let storm = SignalStorm::begin(&[libc::SIGUSR1], 300);
         after_signals(1);
@@ -574,7 +574,7 @@ fn t30_an_operation_that_a_drop_begins_during_shutdown_is_ended<R: Runtime>() {
     assert!(begun.take().is_some());
 }
 
-fn a_job_that_talks_to_the_loop_is_told_of_its_end<R: Runtime>() {
+fn a_job_that_talks_to_the_loop_learns_of_its_end<R: Runtime>() {
     let runtime = R::new().unwrap();
     let handle = runtime.handle();
     let talking = runtime.spawn(async {

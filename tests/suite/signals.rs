@@ -26,13 +26,13 @@ tests! {
     a_dropped_recv_loses_no_delivery,
     a_listener_is_a_stream_that_never_ends,
     a_delivery_wakes_a_loop_that_sleeps,
-    listeners_of_several_runtimes_hear_the_same,
+    listeners_of_several_runtimes_get_the_same,
     no_delivery_is_lost_while_others_come_and_go,
-    a_burst_of_deliveries_starves_nobody,
+    a_burst_of_deliveries_starves_no_task,
     nothing_is_touched_before_and_all_is_put_back_after,
     a_handler_that_others_have_replaced_is_left_alone,
     a_handler_that_others_put_back_gives_the_signal_away,
-    a_full_counter_holds_nobody_up,
+    a_full_counter_does_not_block_the_handler,
     listeners_go_with_their_runtime_and_their_descriptors_are_used_again,
     a_fork_keeps_its_signals_from_its_parent,
     a_fork_is_ended_by_a_signal_that_only_its_parent_listens_to,
@@ -176,7 +176,7 @@ fn a_delivery_wakes_a_loop_that_sleeps<R: Runtime>() {
     });
 }
 
-fn listeners_of_several_runtimes_hear_the_same<R: Runtime>() {
+fn listeners_of_several_runtimes_get_the_same<R: Runtime>() {
     alone(|| {
         let before = disposition(SIGUSR1);
         let (ready, is_ready) = std::sync::mpsc::channel();
@@ -244,7 +244,7 @@ fn no_delivery_is_lost_while_others_come_and_go<R: Runtime>() {
     });
 }
 
-fn a_burst_of_deliveries_starves_nobody<R: Runtime>() {
+fn a_burst_of_deliveries_starves_no_task<R: Runtime>() {
     alone(|| {
         run::<R>(async {
             let mut listener = signal::stream(Kind::USER1).unwrap();
@@ -347,7 +347,7 @@ fn counters() -> Vec<i32> {
     (0..64).filter(is_counter).collect()
 }
 
-fn a_full_counter_holds_nobody_up<R: Runtime>() {
+fn a_full_counter_does_not_block_the_handler<R: Runtime>() {
     alone(|| {
         run::<R>(async {
             let before = counters();

@@ -11,7 +11,7 @@ use crate::kit::*;
 
 tests! {
     a_stack_is_closed_from_its_top,
-    a_stack_that_is_dropped_while_closing_goes_on,
+    a_stack_that_is_dropped_while_closing_continues,
     a_stack_that_was_emptied_ends_nothing,
 }
 
@@ -55,7 +55,7 @@ fn a_stack_is_closed_from_its_top<R: Runtime>() {
     });
 }
 
-fn a_stack_that_is_dropped_while_closing_goes_on<R: Runtime>() {
+fn a_stack_that_is_dropped_while_closing_continues<R: Runtime>() {
     run::<R>(async {
         let (log, goes_on) = (Log::default(), Signal::default());
         let (noted, gate) = (log.clone(), goes_on.clone());

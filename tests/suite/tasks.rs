@@ -28,7 +28,7 @@ tests! {
     a_cancel_before_the_first_poll_never_runs_the_body,
     a_task_that_cancels_itself_ends_at_its_next_await,
     a_cancel_drops_the_future_before_it_answers,
-    a_cancelled_task_that_finishes_all_the_same_gives_its_result,
+    a_cancelled_task_that_finishes_nevertheless_gives_its_result,
     a_cancel_of_an_ended_task_gives_its_result,
     request_cancel_of_an_ended_task_is_refused,
     a_cancel_waits_until_operations_are_reaped,
@@ -44,15 +44,15 @@ tests! {
     a_remote_handle_cancels,
     a_dropped_remote_handle_detaches,
     a_panic_reaches_the_remote_handle,
-    a_handle_after_its_runtime_says_that_it_has_gone,
+    a_handle_reports_that_its_runtime_is_gone,
     call_soon_runs_closures_in_order,
     a_closure_that_never_ran_is_dropped_with_the_runtime,
     the_current_handle_is_that_of_the_loop,
     join_on_the_own_thread_panics_with_the_cure,
     yield_now_lets_every_other_task_run,
     a_task_that_yields_forever_starves_neither_timers_nor_sockets,
-    a_loop_over_an_operation_that_is_always_done_starves_nobody,
-    a_reader_of_a_socket_that_is_always_ready_starves_nobody,
+    a_loop_over_an_operation_that_is_always_ready_starves_no_task,
+    a_reader_of_a_socket_that_is_always_ready_starves_no_task,
     a_hundred_thousand_tasks,
     a_deep_chain_of_joins,
     a_join_handle_that_outlives_its_runtime_is_cancelled,
@@ -200,7 +200,7 @@ fn a_cancel_drops_the_future_before_it_answers<R: Runtime>() {
     });
 }
 
-fn a_cancelled_task_that_finishes_all_the_same_gives_its_result<R: Runtime>() {
+fn a_cancelled_task_that_finishes_nevertheless_gives_its_result<R: Runtime>() {
     run::<R>(async {
         let own: Rc<RefCell<Option<JoinHandle<i32>>>> = Rc::default();
         let other = own.clone();
@@ -464,7 +464,7 @@ fn a_panic_reaches_the_remote_handle<R: Runtime>() {
     end(runtime);
 }
 
-fn a_handle_after_its_runtime_says_that_it_has_gone<R: Runtime>() {
+fn a_handle_reports_that_its_runtime_is_gone<R: Runtime>() {
     let runtime = R::new().unwrap();
     let handle = runtime.handle();
     assert!(!handle.is_closed());
@@ -587,7 +587,7 @@ async fn starves_nobody(busy: impl Future<Output = ()> + 'static) {
     assert!(!busy.is_finished(), "it ended, because nobody else had their turn");
 }
 
-fn a_loop_over_an_operation_that_is_always_done_starves_nobody<R: Runtime>() {
+fn a_loop_over_an_operation_that_is_always_ready_starves_no_task<R: Runtime>() {
     run::<R>(starves_nobody(async {
         // An end, so that a failure is no hang.
         for _ in 0..20_000_000 {
@@ -596,7 +596,7 @@ fn a_loop_over_an_operation_that_is_always_done_starves_nobody<R: Runtime>() {
     }));
 }
 
-fn a_reader_of_a_socket_that_is_always_ready_starves_nobody<R: Runtime>() {
+fn a_reader_of_a_socket_that_is_always_ready_starves_no_task<R: Runtime>() {
     run::<R>(async {
         let (stream, mut peer) = half_pair();
         let sender = thread(move || while peer.write_all(&[7; 65_536]).is_ok() {});

@@ -45,7 +45,7 @@ tests! {
     a_reset_is_an_error_of_the_read,
     a_write_to_a_closed_peer_is_an_error_and_no_signal,
     a_refused_connect_names_the_address,
-    a_connect_goes_on_to_the_address_that_listens,
+    a_connect_tries_addresses_until_one_accepts,
     a_name_that_does_not_resolve_is_named,
     an_empty_list_of_addresses_is_an_error,
     accept_tells_the_address_of_the_peer,
@@ -434,7 +434,7 @@ fn a_refused_connect_names_the_address<R: Runtime>() {
     });
 }
 
-fn a_connect_goes_on_to_the_address_that_listens<R: Runtime>() {
+fn a_connect_tries_addresses_until_one_accepts<R: Runtime>() {
     run::<R>(async {
         let ((_first, one), (_second, two)) = (unused_address(), unused_address());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -20,13 +20,13 @@ tests! {
     t65_a_sleep_until_the_past_takes_one_turn,
     t65_a_sleep_of_zero_takes_one_turn,
     t65_a_sleep_for_ever_stays_pending,
-    a_sleep_tells_whether_it_is_over,
+    a_sleep_reports_whether_it_has_elapsed,
     a_sleep_can_move_between_tasks,
     t65_equal_deadlines_fire_in_the_order_of_their_arming,
     t65_deadlines_fire_in_their_order,
     t65_many_timers_all_fire,
     t65_dropped_timers_are_gone_at_once,
-    a_forgotten_timer_harms_nobody,
+    a_forgotten_timer_does_no_harm,
     a_result_in_time_wins,
     a_result_that_is_there_at_expiry_wins,
     a_timeout_of_a_ready_future_arms_no_timer,
@@ -40,12 +40,12 @@ tests! {
     an_interval_ticks_at_once_and_never_early,
     an_interval_that_bursts_gives_every_tick,
     an_interval_that_skips_stays_on_its_grid,
-    an_interval_that_delays_goes_on_from_the_late_tick,
+    an_interval_that_delays_continues_from_the_late_tick,
     a_dropped_tick_is_not_lost,
     an_interval_can_be_reset,
-    an_interval_begins_when_told,
+    an_interval_begins_at_its_start_time,
     a_period_of_zero_panics_with_the_cure,
-    timers_go_on_between_two_calls_of_block_on,
+    timers_run_between_two_calls_of_block_on,
     a_timer_may_be_dropped_after_its_runtime,
 }
 
@@ -131,7 +131,7 @@ fn t65_a_sleep_for_ever_stays_pending<R: Runtime>() {
     });
 }
 
-fn a_sleep_tells_whether_it_is_over<R: Runtime>() {
+fn a_sleep_reports_whether_it_has_elapsed<R: Runtime>() {
     run::<R>(async {
         let mut sleep = sleep(ms(1));
         assert!(!sleep.is_elapsed());
@@ -233,7 +233,7 @@ fn t65_dropped_timers_are_gone_at_once<R: Runtime>() {
     end(runtime);
 }
 
-fn a_forgotten_timer_harms_nobody<R: Runtime>() {
+fn a_forgotten_timer_does_no_harm<R: Runtime>() {
     run::<R>(async {
         let mut lost = sleep(ms(1));
         assert!(poll_once(&mut lost).await.is_pending());
@@ -408,7 +408,7 @@ fn an_interval_that_skips_stays_on_its_grid<R: Runtime>() {
     });
 }
 
-fn an_interval_that_delays_goes_on_from_the_late_tick<R: Runtime>() {
+fn an_interval_that_delays_continues_from_the_late_tick<R: Runtime>() {
     run::<R>(async {
         let mut ticks = interval(ms(5));
         ticks.set_missed_tick(MissedTick::Delay);
@@ -449,7 +449,7 @@ fn an_interval_can_be_reset<R: Runtime>() {
     });
 }
 
-fn an_interval_begins_when_told<R: Runtime>() {
+fn an_interval_begins_at_its_start_time<R: Runtime>() {
     run::<R>(async {
         let start = Instant::now() + ms(4);
         let mut ticks = interval_at(start, Duration::from_secs(60));
@@ -465,7 +465,7 @@ fn a_period_of_zero_panics_with_the_cure<R: Runtime>() {
     });
 }
 
-fn timers_go_on_between_two_calls_of_block_on<R: Runtime>() {
+fn timers_run_between_two_calls_of_block_on<R: Runtime>() {
     let runtime = R::new().unwrap();
     let start = Instant::now();
     let task = runtime.spawn(sleep(ms(5)));

@@ -15,7 +15,7 @@ tests! {
     the_value_of_a_handler_is_the_result,
     a_handler_that_swallows_the_request_lets_the_body_finish,
     a_request_of_a_limit_is_counted_until_the_limit_ends,
-    a_request_that_is_let_go_reaches_the_scopes_around_it_inside_the_limit,
+    an_accepted_request_reaches_outer_scopes_inside_the_limit,
     a_limit_reaches_only_what_is_inside,
     a_task_that_fails_while_a_limit_cancels_it,
     a_shielded_future_survives_a_limit,
@@ -107,7 +107,7 @@ fn a_request_of_a_limit_is_counted_until_the_limit_ends<R: Runtime>() {
     });
 }
 
-fn a_request_that_is_let_go_reaches_the_scopes_around_it_inside_the_limit<R: Runtime>() {
+fn an_accepted_request_reaches_outer_scopes_inside_the_limit<R: Runtime>() {
     run::<R>(async {
         let log = Log::default();
         let limited = wait_for(SHORT, async {

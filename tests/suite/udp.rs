@@ -19,7 +19,7 @@ tests! {
     a_datagram_that_is_too_large_is_an_error_with_its_buffer,
     t64_an_empty_datagram_arrives,
     a_connected_socket_knows_its_peer,
-    a_connected_socket_hears_of_a_refusal,
+    a_connected_socket_gets_an_error_for_a_refusal,
     datagrams_arrive_in_their_order,
     receives_get_the_datagrams_in_their_order,
     a_dropped_receive_loses_no_datagram,
@@ -142,7 +142,7 @@ fn a_connected_socket_knows_its_peer<R: Runtime>() {
     });
 }
 
-fn a_connected_socket_hears_of_a_refusal<R: Runtime>() {
+fn a_connected_socket_gets_an_error_for_a_refusal<R: Runtime>() {
     run::<R>(async {
         let ours = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let peer = std::net::UdpSocket::bind((own_host(), 0)).unwrap();

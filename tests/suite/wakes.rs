@@ -16,8 +16,8 @@ use proactor::{Config, Runtime, spawn, yield_now};
 use crate::kit::*;
 
 tests! {
-    t35_two_wakes_from_two_threads_are_both_heard,
-    t36_a_wake_while_the_loop_goes_to_sleep_is_heard,
+    t35_two_wakes_from_two_threads_both_arrive,
+    t36_a_wake_while_the_loop_goes_to_sleep_arrives,
     t37_wakes_by_the_holder_of_a_lock_do_not_block,
     t38_a_storm_of_wakes_loses_none,
     t39_tasks_that_wake_themselves_do_not_starve_io,
@@ -82,7 +82,7 @@ impl Answering {
     }
 }
 
-fn t35_two_wakes_from_two_threads_are_both_heard<R: Runtime>() {
+fn t35_two_wakes_from_two_threads_both_arrive<R: Runtime>() {
     run::<R>(async {
         let task =
             spawn(async { Answering::start(2, &my_waker().await).play(rounds(2_000, 1_000_000)).await });
@@ -90,7 +90,7 @@ fn t35_two_wakes_from_two_threads_are_both_heard<R: Runtime>() {
     });
 }
 
-fn t36_a_wake_while_the_loop_goes_to_sleep_is_heard<R: Runtime>() {
+fn t36_a_wake_while_the_loop_goes_to_sleep_arrives<R: Runtime>() {
     run::<R>(async {
         // Of a task, and of the future of `block_on`.
         let task =

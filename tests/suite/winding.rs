@@ -19,11 +19,11 @@ use crate::kit::*;
 
 tests! {
     tasks_clean_up_with_timers_and_io,
-    what_is_started_meanwhile_is_asked_to_end_afterwards,
-    what_a_clean_up_starts_and_awaits_goes_on,
-    each_task_is_asked_once,
+    tasks_started_during_shutdown_are_cancelled_afterwards,
+    tasks_that_a_cleanup_starts_and_awaits_continue,
+    each_task_is_cancelled_once,
     without_time_nothing_is_awaited,
-    a_task_that_swallows_its_end_is_ended_at_the_deadline,
+    a_task_that_swallows_its_cancellation_is_ended_at_the_deadline,
     a_task_that_never_waits_is_ended_at_the_deadline,
     a_task_that_never_waits_keeps_no_other_from_cleaning_up,
     a_task_that_starts_tasks_for_ever_is_ended_at_the_deadline,
@@ -75,7 +75,7 @@ fn tasks_clean_up_with_timers_and_io<R: Runtime>() {
     assert_eq!(log, ["closed", "handled"]);
 }
 
-fn what_is_started_meanwhile_is_asked_to_end_afterwards<R: Runtime>() {
+fn tasks_started_during_shutdown_are_cancelled_afterwards<R: Runtime>() {
     let runtime = R::new().unwrap();
     let log = Log::default();
     let noted = log.clone();
@@ -100,7 +100,7 @@ fn what_is_started_meanwhile_is_asked_to_end_afterwards<R: Runtime>() {
     assert_eq!(log.take(), ["begins", "first ends", "asked"]);
 }
 
-fn what_a_clean_up_starts_and_awaits_goes_on<R: Runtime>() {
+fn tasks_that_a_cleanup_starts_and_awaits_continue<R: Runtime>() {
     let runtime = R::new().unwrap();
     let log = Log::default();
     let noted = log.clone();
@@ -130,7 +130,7 @@ async fn handles(log: Log) {
     drop(caught);
 }
 
-fn each_task_is_asked_once<R: Runtime>() {
+fn each_task_is_cancelled_once<R: Runtime>() {
     let runtime = R::new().unwrap();
     let log = Log::default();
     let child = runtime.spawn(handles(log.clone())).cancel_on_drop();
@@ -174,7 +174,7 @@ fn without_time_nothing_is_awaited<R: Runtime>() {
     assert_eq!((log.take(), dropped.get()), (vec![], 1));
 }
 
-fn a_task_that_swallows_its_end_is_ended_at_the_deadline<R: Runtime>() {
+fn a_task_that_swallows_its_cancellation_is_ended_at_the_deadline<R: Runtime>() {
     let runtime = R::new().unwrap();
     let dropped = Rc::new(Cell::new(0));
     let counted = Counted(dropped.clone());
