@@ -1,18 +1,20 @@
-//! The terms that every lesson uses, each with its counterpart in Python; and at the end, which function to take.
+//! The terms of the lessons, each with its counterpart in Python, and a table that helps to choose a function.
 //!
 //! # Concurrency and parallelism
 //!
-//! *Concurrent* tasks are under way in the same period: each has begun, and none has ended. *Parallel* tasks run at the same
-//! instant, on different processors. A loop gives concurrency on one thread: of ten thousand tasks one runs, and the others
-//! wait for the network, a timer or a lock. That is all that waiting needs. Computing gains from parallelism alone: from
-//! threads ([`spawn_blocking`](fn@crate::spawn_blocking)), or from one loop for each processor, every one on a thread of its own.
+//! *Concurrent* tasks are in progress at the same time: each has begun, and none has ended. *Parallel* tasks run at the
+//! same instant, on different processors. A loop provides concurrency on one thread: of ten thousand tasks one runs,
+//! and the others wait for the network, a timer or a lock. Concurrency is enough for programs that wait. Computations
+//! gain from parallelism only: from threads ([`spawn_blocking`](fn@crate::spawn_blocking)), or from one loop for each
+//! processor, each on its own thread.
 //!
 //! # Cooperative multitasking
 //!
-//! The kernel *preempts* threads: it takes the processor away at any instruction. Tasks *cooperate*: one runs until an
-//! `await` finds something that is not ready. So code between two awaits is never interrupted by another task, which saves
-//! most locks; and a task that never waits stops all others. To let them run in a long loop, await
-//! [`yield_now`](fn@crate::yield_now), which is `asyncio.sleep(0)`; for seconds of computing, use a thread.
+//! The kernel *preempts* threads: it can interrupt them at any instruction. Tasks *cooperate*: a task runs until it
+//! awaits something that is not ready. So another task never interrupts the code between two awaits, and most locks are
+//! unnecessary. On the other hand, a task that never waits stops all others. In a long loop, await
+//! [`yield_now`](fn@crate::yield_now), which is `asyncio.sleep(0)`, to let others run. For seconds of computing, use a
+//! thread.
 //!
 //! # The language and the library
 //!
@@ -21,17 +23,17 @@
 //! | the language | `async def`, `await`, `async for`, `async with`; the methods `__await__`, `__aiter__`, `__aenter__` | `async fn`, `async { }`, `.await`; the traits [`Future`] and [`IntoFuture`], [`Waker`](std::task::Waker) |
 //! | the library | asyncio: the loop, tasks, `sleep`, `gather`, streams, locks | this crate: the loop, tasks, `sleep`, `gather`, streams, locks |
 //!
-//! The language knows functions that can pause, and nothing of loops. It is the library that calls such a function again
-//! when it can go on. So `await` is a keyword and [`spawn`](fn@crate::spawn) is a function, and another library (trio, tokio) has
-//! other functions under the same keywords.
+//! The language has functions that can pause, but no loop. The library resumes such a function when it can continue. So
+//! `await` is a keyword and [`spawn`](fn@crate::spawn) is a function, and another library (trio, tokio) has other
+//! functions with the same keywords.
 //!
-//! `await` stands in async code alone. Elsewhere it does not compile, where Python has a `SyntaxError`:
+//! `await` is allowed in async code only. Elsewhere it does not compile; in Python it is a `SyntaxError`:
 //! ```compile_fail,E0728
 //! fn main() {
 //!     proactor::yield_now().await; // `await` is only allowed inside `async` functions and blocks
 //! }
 //! ```
-//! The way in from ordinary code is [`run`](fn@crate::run):
+//! Ordinary code enters async code by [`run`](fn@crate::run):
 //! ```
 //! fn main() {
 //!     proactor::run(async { proactor::yield_now().await });
@@ -42,14 +44,14 @@
 //!
 //! | | coroutine | future | task |
 //! |---|---|---|---|
-//! | Python | what an `async def` returns when it is called | `asyncio.Future` | `asyncio.Task` |
-//! | here | what an `async fn` returns; any [`Future`] | [`Promised`](crate::task::Promised), made by [`promise`](crate::task::promise()) | [`JoinHandle`](crate::task::JoinHandle), made by [`spawn`](fn@crate::spawn) |
-//! | is | code, and the place where it is paused | a place for a result | a coroutine that the loop runs, and the place for its result |
-//! | runs | while it is awaited, as a part of the task that awaits | not at all: other code settles it | by itself, from the next turn on |
-//! | awaited again | Python raises; here it is used up, and the compiler refuses | Python gives the result again; here [`shared`](crate::task::Promised::shared) ones do | Python gives the result again; here the handle is used up |
-//! | dropped | ends where it is paused; never begun, it has done nothing | a result that was not taken goes | goes on |
+//! | Python | the return value of an `async def` function | `asyncio.Future` | `asyncio.Task` |
+//! | here | the return value of an `async fn`; any [`Future`] | [`Promised`](crate::task::Promised), made by [`promise`](crate::task::promise()) | [`JoinHandle`](crate::task::JoinHandle), made by [`spawn`](fn@crate::spawn) |
+//! | consists of | code, and the point where it is paused | a place for a result | a coroutine that the loop runs, and a place for its result |
+//! | runs | while it is awaited, as a part of the awaiting task | not at all: other code sets the result | independently, from the next turn on |
+//! | awaited again | an error in Python; a compile error here: the value has moved | the same result in Python; here for [`shared`](crate::task::Promised::shared) ones | the same result in Python; a compile error here: the handle has moved |
+//! | dropped | ends where it is paused; if never begun, it has done nothing | a result that was not taken is dropped | continues, detached |
 //!
-//! The words differ: Rust calls *future* whatever can be polled, so all three are futures in its sense.
+//! The terms differ: Rust calls everything that can be polled a *future*, so all three are futures in Rust's sense.
 //!
 //! ```
 //! use proactor::{spawn, task::promise};
@@ -61,16 +63,17 @@
 //! proactor::run(async {
 //!     assert_eq!(coroutine().await, 1); // runs here, as a call would
 //!     let task = spawn(coroutine()); // runs from the next turn on, whether it is awaited or not
-//!     let (giver, future) = promise::<u32, ()>(); // no code of its own
-//!     spawn(async move { giver.set_result(2) });
+//!     let (promise, future) = promise::<u32, ()>(); // contains no code
+//!     spawn(async move { promise.set_result(2) });
 //!     assert_eq!((task.await.unwrap(), future.await), (1, Ok(2)));
 //! });
 //! ```
 //!
-//! # When an await gives way
+//! # When an await yields
 //!
-//! It gives way when what it awaits is not ready *now*, and for no other reason. The value does not decide it: an await that
-//! gives `()`, an error or an empty list gives way or does not, just as one that gives a megabyte.
+//! An await yields to other tasks when its future is not ready *now*, and for no other reason. The value does not
+//! matter: an await that returns `()`, an error or an empty list may yield or not, just like one that returns a
+//! megabyte.
 //!
 //! ```
 //! use proactor::{spawn, sync::queue, yield_now};
@@ -84,17 +87,17 @@
 //!     let (other, items) = (spawn(async move { mark.set(true) }), queue.clone());
 //!     assert_eq!(items.get().await, Ok("an item")); // there is one: no other task runs
 //!     assert!(!ran.get());
-//!     yield_now().await; // gives nothing, and gives way
+//!     yield_now().await; // returns nothing, and yields
 //!     assert!(ran.get());
 //!     other.await.unwrap();
 //! });
 //! ```
 //!
-//! # One object, awaited twice
+//! # An object that is awaited twice
 //!
-//! `.await` takes its object, as Python's coroutines are used up. An object with `__await__` can be awaited again, for each
-//! await makes a new iterator of it. Its counterpart is [`IntoFuture`] for a *reference*: each await of `&object` makes a new
-//! future, and the object stays.
+//! `.await` consumes its operand, as an await consumes a Python coroutine. A Python object with `__await__` can be
+//! awaited again: each await makes a new iterator. The counterpart is [`IntoFuture`] for a *reference*: each await of
+//! `&object` makes a new future, and the object remains.
 //!
 //! ```
 //! use std::future::{IntoFuture, Ready, ready};
@@ -117,22 +120,22 @@
 //! });
 //! ```
 //!
-//! [`SharedPromised`](crate::task::SharedPromised) is such an object. `(&mut future).await` is something else: it goes on with
+//! [`SharedPromised`](crate::task::SharedPromised) is such an object. `(&mut future).await` is different: it continues
 //! the *same* future, which a [`timeout`](crate::time::timeout()) or a [`select!`](crate::select) has left unfinished.
 //!
-//! # Which one do I take?
+//! # Which function to choose
 //!
-//! | to | of asyncio | here |
+//! | to | asyncio | here |
 //! |---|---|---|
-//! | run one coroutine to its end | `await coro()`; from ordinary code `run(coro())` | `coro().await`; [`run(coro())`](fn@crate::run) |
-//! | start and forget | `create_task(coro())`, and keep the task | [`spawn(coro())`](fn@crate::spawn), and drop the handle; [`try_spawn`](crate::task::try_spawn()) where its error is to be told |
+//! | run one coroutine to completion | `await coro()`; from ordinary code `run(coro())` | `coro().await`; [`run(coro())`](fn@crate::run) |
+//! | start and forget | `create_task(coro())`, and keep the task | [`spawn(coro())`](fn@crate::spawn), and drop the handle; [`try_spawn`](crate::task::try_spawn()) if its error is to be reported |
 //! | start many, and end them together | a `set` of tasks, with `add_done_callback(tasks.discard)` | [`TaskSet`](crate::task::TaskSet): `spawn`, `shutdown(grace)` |
-//! | start, and have the result later | `task = create_task(coro())`, `await task` | `let task = spawn(coro())`, `task.await` |
-//! | have all results | `gather` | [`gather`](fn@crate::gather); of different types [`join!`](crate::join); the first error at once [`try_gather`](fn@crate::try_gather) |
-//! | have all or end all | `TaskGroup` | [`task_group`](crate::task::task_group()), [`TaskGroup`](crate::task::TaskGroup) |
-//! | have them as they come | `as_completed` | [`as_completed`](fn@crate::as_completed) |
-//! | have the first | `wait(FIRST_COMPLETED)` | [`select!`](crate::select); of tasks that go on [`wait`](fn@crate::wait) |
+//! | start, and get the result later | `task = create_task(coro())`, `await task` | `let task = spawn(coro())`, `task.await` |
+//! | get all results | `gather` | [`gather`](fn@crate::gather); for different types [`join!`](crate::join); to return at the first error [`try_gather`](fn@crate::try_gather) |
+//! | run all, and end all if one fails | `TaskGroup` | [`task_group`](crate::task::task_group()), [`TaskGroup`](crate::task::TaskGroup) |
+//! | get results as they complete | `as_completed` | [`as_completed`](fn@crate::as_completed) |
+//! | get the first result | `wait(FIRST_COMPLETED)` | [`select!`](crate::select); for tasks that continue [`wait`](fn@crate::wait) |
 //! | limit the time | `timeout`, `wait_for` | [`timeout`](crate::time::timeout()), [`timeout_scope`](crate::time::timeout_scope()), [`wait_for`](crate::time::wait_for()) |
-//! | have logic of one's own | `wait` in a loop; a `Future` and callbacks | [`wait`](fn@crate::wait) in a loop; a [`promise`](crate::task::promise()); [`Future::poll`] by hand |
+//! | write your own logic | `wait` in a loop; a `Future` and callbacks | [`wait`](fn@crate::wait) in a loop; a [`promise`](crate::task::promise()); [`Future::poll`] by hand |
 #![forbid(unsafe_code)]
-#![allow(clippy::needless_doctest_main, reason = "what stands outside of async code is the point")]
+#![allow(clippy::needless_doctest_main, reason = "the examples show code outside of async code")]

@@ -1,8 +1,8 @@
-//! Coming from asyncio: a walk through the lessons; where Python and Rust differ; and [asyncio's names](names), each with
-//! its name here.
+//! Coming from asyncio: a walk through the lessons, the differences between Python and Rust, and a page of [asyncio's
+//! names](names) with their counterparts. The [map of the source](map) is here, too.
 //!
-//! The *lessons* are short programs, one for each idea of the tutorials that people learn asyncio from. They lie in
-//! `examples/lessons/`, say at their top what you will see, and at their end what they print:
+//! The *lessons* are short programs, one for each idea of the tutorials that people learn asyncio from. They are in
+//! `examples/lessons/`. Each one describes at its top what you will see, and at its end what it prints:
 //!
 //! ```text
 //! cargo run --example lesson_03_count
@@ -10,15 +10,15 @@
 //! LESSON_SPEED=10 cargo run --example lesson_03_count          # seconds of 100 ms
 //! ```
 //!
-//! New to async programs? [The basics](basics) explain the terms that the lessons use, and which function to take for what.
+//! New to async programs? [The basics](basics) explain the terms that the lessons use, and which function to choose.
 //!
-//! Of Python this guide says what CPython 3.11 does, and names the version where something is newer.
+//! For Python, this guide describes CPython 3.11, and names the version where something is newer.
 //!
 //! # A loop
 //!
-//! *Lesson 1, `01_run.rs`.* [`run`] is `asyncio.run`: it makes a loop, runs one future to its end, cancels the tasks that are
-//! left, and ends the loop. By hand that is a [`Runtime`] ([`Proactor`], [`Selector`], or [`Auto`], which chooses), its
-//! [`block_on`](crate::Runtime::block_on), and [`shutdown`](crate::Runtime::shutdown) or a drop.
+//! *Lesson 1, `01_run.rs`.* [`run`] is `asyncio.run`: it makes a loop, runs one future to completion, cancels the
+//! remaining tasks, and closes the loop. By hand you make a [`Runtime`] ([`Proactor`], [`Selector`], or [`Auto`], which
+//! chooses), call its [`block_on`](crate::Runtime::block_on), and [shut it down](crate::Runtime::shutdown) or drop it.
 //!
 //! ```
 //! use proactor::Auto;
@@ -31,21 +31,21 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! - The main coroutine of `asyncio.run` is a task. The future given to `run` or `block_on` is none: it may borrow, and nobody
-//!   can cancel it. That of a [`Runner`] can be cancelled, by Ctrl-C too, if it is asked to.
-//! - A loop inside a loop is refused, as by Python.
-//! - There is one loop for each thread, and what belongs to it does not leave its thread: the compiler sees to that. Where
-//!   Python documents "not thread-safe", the program here is not accepted.
+//! - The main coroutine of `asyncio.run` is a task. The future given to `run` or `block_on` is not a task: it may
+//!   borrow, and it cannot be cancelled. The main future of a [`Runner`] can be cancelled, also by Ctrl-C on request.
+//! - A loop inside a loop is an error, as in Python.
+//! - There is one loop per thread, and its objects do not leave the thread: the compiler enforces it. Where Python
+//!   documents "not thread-safe", the program does not compile here.
 //!
 //! # A future does nothing until it is polled
 //!
-//! *Lesson 2, `02_suspend.rs`.* Calling an async function runs none of its code, in both languages. In Python it makes a
-//! coroutine object; in Rust a value of a type that the compiler has written for this function, with its variables in it. It
-//! is not allocated anywhere, it is *polled* by whoever awaits it, and it stops where it was polled last if nobody does so
-//! again. One that is dropped unpolled has done nothing: the compiler warns of a call whose future is not used, where Python
+//! *Lesson 2, `02_suspend.rs`.* Calling an async function runs none of its code, in both languages. In Python the call
+//! makes a coroutine object. In Rust it makes a value of a type that the compiler generates for this function, with the
+//! function's variables in it. The value needs no allocation. Its awaiter *polls* it, and it makes no progress between
+//! polls. A future that is dropped unpolled has done nothing: the compiler warns of an unused future, where Python
 //! warns at run time that a coroutine "was never awaited".
 //!
-//! An `await` gives control back only when what it awaits is not ready. That is so in both languages, and surprises in both:
+//! An `await` yields control only when its future is not ready. This is so in both languages, and surprises in both:
 //!
 //! ```
 //! use proactor::{spawn, yield_now};
@@ -60,7 +60,7 @@
 //!     let mark = ran.clone();
 //!     let other = spawn(async move { mark.set(true) });
 //!     for _ in 0..1000 {
-//!         add(1, 2).await; // nobody else runs meanwhile
+//!         add(1, 2).await; // no other task runs meanwhile
 //!     }
 //!     assert!(!ran.get());
 //!     yield_now().await; // asyncio.sleep(0)
@@ -71,26 +71,27 @@
 //!
 //! # One after the other, and at once
 //!
-//! *Lessons 3 and 4, `03_count.rs`, `04_chain.rs`.* Three countings of a second take three seconds when each is awaited before
-//! the next begins, and one second when all are awaited together. What overlaps is the waiting; there is one thread in both
-//! cases. Coroutines that await each other form chains: within one there is an order, between them there is none. Random
-//! delays come from [`random`], which begins at [`Config::seed`], so that a run can be repeated.
+//! *Lessons 3 and 4, `03_count.rs`, `04_chain.rs`.* Three counts of one second take three seconds when each is awaited
+//! before the next begins, and one second when all are awaited together. The waits overlap; there is one thread in both
+//! cases. Coroutines that await each other form chains. Within one chain the order is fixed, between chains it is not.
+//! Random delays come from [`random`], which is seeded by [`Config::seed`], so that a run can be repeated.
 //!
-//! # What blocks
+//! # Blocking calls
 //!
-//! *Lesson 5, `05_block.rs`.* `std::thread::sleep` in a coroutine is `time.sleep` in a coroutine: it stops the loop, and all
-//! tasks with it. So does a long computation. Both go to the blocking pool: [`spawn_blocking`] is `asyncio.to_thread`.
-//! [`Config::slow_poll`], or `PROACTOR_DEBUG=1`, tells of what has held up the loop, as asyncio's debug mode does.
+//! *Lesson 5, `05_block.rs`.* `std::thread::sleep` in a coroutine is `time.sleep` in a coroutine: it stops the loop,
+//! and all tasks with it. So does a long computation. Both go to the blocking pool: [`spawn_blocking`] is
+//! `asyncio.to_thread`. [`Config::slow_poll`], or `PROACTOR_DEBUG=1`, reports polls that block the loop for long, as
+//! asyncio's debug mode does.
 //!
-//! - `to_thread` copies context variables to the thread. Here the values of [task-locals](crate::task_local) stay with their
-//!   task, for they need not be fit for other threads: move what the closure needs into it.
-//! - A call on a thread can't be stopped, in neither language. Cancelling it withdraws a call that no thread has begun; one
-//!   that runs goes on, and its result is dropped.
+//! - `to_thread` copies context variables to the thread. Here the values of [task-locals](crate::task_local) stay with
+//!   their task, because they need not be `Send`: move what the closure needs into it.
+//! - A call on a thread can't be stopped in either language. Cancelling withdraws a call that no thread has begun. A
+//!   call that runs continues, and its result is dropped.
 //!
 //! # Awaiting a future, awaiting a task
 //!
-//! *Lesson 6, `06_spawn.rs`.* [`spawn`] is `create_task`. The task is polled by the loop, from the next turn on, and whoever
-//! awaits its handle only waits for the result. So two tasks overlap although they are awaited one after the other, and two
+//! *Lesson 6, `06_spawn.rs`.* [`spawn`] is `create_task`. The loop polls the task from the next turn on. To await its
+//! handle is only to wait for the result. So two tasks overlap although they are awaited one after the other, and two
 //! futures do not:
 //!
 //! ```
@@ -112,18 +113,20 @@
 //! }).unwrap();
 //! ```
 //!
-//! The order of awaits then decides when a result is seen, and not when it is there. Where handles differ:
+//! The order of awaits decides when the program sees a result, not when the result is ready. Handles differ in these
+//! points:
 //!
-//! - *Dropped*, a handle lets its task go on, and the loop keeps the task. (asyncio keeps weak references only, and asks you
-//!   to keep a strong one.) [`JoinHandle::cancel_on_drop`] makes a handle that takes its task along.
-//! - *Cancelling who awaits* a task cancels that task too in Python, unless it is shielded. Here it does not: the handle is
-//!   dropped, and the task goes on, unless its handle was made by `cancel_on_drop`.
-//! - *Awaited*, a handle is used up. A Python task can be awaited again, and by several; here what several want is a
-//!   [`SharedPromised`](crate::task::SharedPromised), say, which the task settles, or a [`watch`](crate::sync::watch) channel.
-//! - *A task that fails* gives its `Result` like any value. A panic is caught, and is the handle's
-//!   [`JoinError::Panicked`]. If nobody takes it, it goes to [`Config::on_unhandled`], which is "Task exception was never
-//!   retrieved". An `Err` that nobody takes goes there for tasks that were started by [`try_spawn`], and for no others: only
-//!   there is it known that the output is an error.
+//! - *Dropped*, a handle detaches its task, and the loop keeps the task. (asyncio keeps weak references only, and asks
+//!   you to keep a strong one.) [`JoinHandle::cancel_on_drop`] makes a handle whose drop cancels the task.
+//! - *Cancelling the waiter* of a task cancels that task too in Python, unless it is shielded. Here it does not: the
+//!   handle is dropped, and the task continues, unless its handle was made by `cancel_on_drop`.
+//! - *Awaited*, a handle is consumed. A Python task can be awaited again, and by several tasks. For several waiters,
+//!   let the task settle a [`SharedPromised`](crate::task::SharedPromised), or send to a [`watch`](crate::sync::watch)
+//!   channel.
+//! - *A task that fails* returns its `Result` like any value. A panic is caught, and becomes the handle's
+//!   [`JoinError::Panicked`]. An unretrieved panic goes to [`Config::on_unhandled`], which is "Task exception was never
+//!   retrieved". An unretrieved `Err` goes there only for tasks started by [`try_spawn`]: only these are known to
+//!   return errors.
 //!
 //! # Several at once
 //!
@@ -131,24 +134,24 @@
 //!
 //! | asyncio | here | the difference |
 //! |---|---|---|
-//! | `gather(*fs, return_exceptions=True)` | [`gather`](fn@crate::gather) | The futures run in the task that awaits, and only while it does. They may borrow. Dropping it drops them. |
-//! | `gather(*fs)` | [`try_gather`](fn@crate::try_gather) | As in Python: tasks; the first error is the answer at once, the others *go on*. |
-//! | `as_completed(fs)` | [`as_completed`](fn@crate::as_completed) | It gives the place of the future along with the output. The futures run only while `next` is awaited. |
-//! | `wait(tasks, return_when=...)` | [`wait`](fn@crate::wait) | Places instead of sets of tasks: the handles stay with you, with the results in them. |
+//! | `gather(*fs, return_exceptions=True)` | [`gather`](fn@crate::gather) | The futures run inside the awaiting task, and only while it awaits. They may borrow. Dropping it drops them. |
+//! | `gather(*fs)` | [`try_gather`](fn@crate::try_gather) | As in Python: tasks. The first error is returned at once, and the others *continue*. |
+//! | `as_completed(fs)` | [`as_completed`](fn@crate::as_completed) | Each item has the index of the future and its output. The futures run only while `next` is awaited. |
+//! | `wait(tasks, return_when=...)` | [`wait`](fn@crate::wait) | Indices instead of sets of tasks: the caller keeps the handles, with the results in them. |
 //! | | [`join!`](crate::join), [`try_join!`](crate::try_join), [`select!`](crate::select) | For futures of different types, in place, without a task or an allocation. |
 //!
-//! `gather` makes tasks of coroutines, and these run whether somebody awaits the `gather` or not. Where that matters, spawn the
-//! futures and gather the handles.
+//! asyncio's `gather` makes tasks of coroutines, which run even if the `gather` is not awaited. Where that matters,
+//! spawn the futures and gather the handles.
 //!
-//! For `wait` a task that was cancelled has failed, which in Python it has not: `FIRST_EXCEPTION` goes on waiting there. A time
-//! limit for `wait` is no error; for `as_completed` it is put around each step, or around the loop, where Python has an
-//! argument that raises.
+//! For `wait` a cancelled task has failed. In Python it has not: `FIRST_EXCEPTION` continues to wait there. The timeout
+//! of `wait` is no error. For `as_completed`, put a timeout around each step or around the loop; Python has an argument
+//! that raises.
 //!
 //! # Groups
 //!
-//! *Lesson 10, `10_group.rs`.* [`task_group`](crate::task::task_group()) has the rules of `TaskGroup` (3.11): the first error
-//! cancels the other children and the body; the group waits until all have ended, with their clean-ups; then it gives every
-//! error, as a [`GroupError`](crate::task::GroupError). A child that is cancelled is no error.
+//! *Lesson 10, `10_group.rs`.* [`task_group`](crate::task::task_group()) has the rules of `TaskGroup` (3.11): the first
+//! error cancels the other children and the body; the group waits until all have ended, with their cleanups; then it
+//! returns every error, as a [`GroupError`](crate::task::GroupError). A cancelled child is not an error.
 //!
 //! ```
 //! use proactor::task::{GroupError, task_group};
@@ -157,7 +160,7 @@
 //!     let texts = [String::from("1"), String::from("x")];
 //!     let ended: Result<(), GroupError> = task_group(async |g| {
 //!         for text in &texts {
-//!             g.spawn(async { Ok(text.parse::<i32>()?) }); // borrowed from around the group
+//!             g.spawn(async { Ok(text.parse::<i32>()?) }); // borrows from outside the group
 //!         }
 //!         Ok(())
 //!     }).await;
@@ -166,24 +169,27 @@
 //! });
 //! ```
 //!
-//! - Its children are no tasks, but futures that the group polls: so they can borrow. They are not in the list of tasks, and
-//!   `task::current` is the task around; their task-locals are their own, as those of Python's tasks. The children of a [`TaskGroup`](crate::task::TaskGroup) are tasks, and borrow nothing.
-//! - Cancelling the task cancels the body alone, as in Python: it may catch that and await its children, which are cancelled
-//!   when the body has left. A body that swallows the request (`uncancel()`) leaves the group as it was; one that lets it go
-//!   and gives a value is cancelled all the same, where Python takes any body that returns for one that has swallowed it.
-//! - A task that is cancelled while its group is ending goes on waiting for the children, and the body gets the request, as in
-//!   Python. From the second one on so do children that are no tasks, which nothing else could cancel.
-//! - What fails is a child that gives an `Err`. One that panics ends the group as well, and the panic goes on when all have
-//!   ended; errors beside it go to [`Config::on_unhandled`].
-//! - Spawning into a group that is ending raises in Python. Here the future is dropped, and its handle says that it was
-//!   cancelled.
-//! - `g.cancel()` ends a group quietly; Python has that from 3.15 on. `TaskGroup::run` gives `Ok(None)` then.
+//! - Its children are not tasks, but futures that the group polls: so they can borrow. They are not in the list of
+//!   tasks, and `task::current` is the enclosing task. Each has its own task-locals, as Python's tasks have. The
+//!   children of a [`TaskGroup`](crate::task::TaskGroup) are tasks, and borrow nothing.
+//! - Cancelling the task cancels the body alone, as in Python. The body may catch the request and await its children,
+//!   which are cancelled when the body has ended. A body that suppresses the request (`uncancel()`) leaves the group
+//!   running. A body that does not suppress it and returns a value is cancelled all the same; in Python any body that
+//!   returns has suppressed it.
+//! - A task that is cancelled while its group is ending continues to wait for the children, and the body gets the
+//!   request, as in Python. Further requests also reach the children that are not tasks, because nothing else could
+//!   cancel them.
+//! - A child fails by returning an `Err`. A child that panics ends the group as well, and the panic propagates when all
+//!   have ended; other errors then go to [`Config::on_unhandled`].
+//! - Spawning into a group that is ending raises in Python. Here the future is dropped, and its handle returns
+//!   `JoinError::Cancelled`.
+//! - `g.cancel()` ends a group without an error; Python has this since 3.15. `TaskGroup::run` then returns `Ok(None)`.
 //!
 //! # Time limits
 //!
-//! *Lesson 11, `11_timeout.rs`.* Both of Python's, `asyncio.timeout` (3.11) and `wait_for`, answer when what they gave up has
-//! ended, clean-ups included. So do [`wait_for`] and [`timeout_scope`]. [`timeout`] is what other Rust runtimes have: it drops
-//! the future and answers at once, and clean-ups go on behind it.
+//! *Lesson 11, `11_timeout.rs`.* Python's `asyncio.timeout` (3.11) and `wait_for` return when the cancelled code has
+//! ended, cleanups included. So do [`wait_for`] and [`timeout_scope`] here. [`timeout`] is that of other Rust runtimes:
+//! it drops the future and returns at once, and cleanups run in the background.
 //!
 //! ```
 //! use proactor::{task::catch_cancel, time::{sleep, timeout_scope}};
@@ -203,37 +209,38 @@
 //! });
 //! ```
 //!
-//! - `wait_for` and `timeout_scope` send a request to what is inside, as Python raises `CancelledError` there. What catches
-//!   it may await, and lets it go, or swallows it by `uncancel()`. A value or an error that comes out is the result. `timeout`
-//!   sends none: a `catch_cancel` inside it is dropped and does not run.
-//! - Of two limits that are up at the same moment the outer one ends both, and a cancellation of the task wins over a limit,
-//!   as in Python.
-//! - All poll once more at the end of the time, so that a result that is there wins. In Python `wait_for` did so until 3.11;
-//!   `timeout` does not.
+//! - `wait_for` and `timeout_scope` send a cancellation request to the code inside, where Python raises
+//!   `CancelledError`. The code that catches it may await, and then lets the request continue, or suppresses it by
+//!   `uncancel()`. A value or an error that it returns is the result. `timeout` sends no request: a `catch_cancel`
+//!   inside it is dropped, and its handler does not run.
+//! - When two nested limits expire at the same moment, the outer one ends both. A cancellation of the task takes
+//!   precedence over a limit. Both are as in Python.
+//! - All poll once more when the time has passed, so that a result that is ready wins. In Python `wait_for` did so
+//!   until 3.11; `timeout` does not.
 //! - Moving a limit that has expired is an error in Python, and has no effect here.
 //! - `wait_for` of zero polls its future once before it gives up; Python does not start the coroutine.
 //!
-//! A dropped read or accept of this crate loses nothing: what arrives for it goes to the next one.
+//! A dropped read or accept of this crate loses nothing: data and connections that arrive for it go to the next one.
 //!
 //! # Shields
 //!
-//! *Lesson 12, `12_shield.rs`.* [`shield`](fn@crate::shield) makes a task of its future, and who gives it up does not stop
-//! that. Unlike Python's it need not be kept: the loop keeps the task.
+//! *Lesson 12, `12_shield.rs`.* [`shield`](fn@crate::shield) makes a task of its future. Dropping the shield does not
+//! stop the task. Unlike in Python, no reference to it is needed: the loop keeps the task.
 //!
 //! # Cancellation
 //!
-//! *Lesson 13, `13_cancel.rs`.* `task.cancel()` is [`JoinHandle::request_cancel`]; [`JoinHandle::cancel`] also waits for the
-//! end, and tells what became of it. A task is stopped at an await and nowhere else, and one that has not begun never begins.
-//! So far both are alike. A task that *returns* while a request is pending, without another await, is cancelled in Python,
-//! and its result is lost; here the result stands. And at the await Python *raises* `CancelledError`, and the coroutine goes on from there through its
-//! `except` and `finally` blocks, which may await. Rust *drops* the future: destructors run, from the inside out, and can't
-//! await. In their place there are:
+//! *Lesson 13, `13_cancel.rs`.* `task.cancel()` is [`JoinHandle::request_cancel`]; [`JoinHandle::cancel`] also waits
+//! for the end, and returns the outcome. A task is stopped at an await and nowhere else. A task that has not begun
+//! never begins. So far both are alike. They differ in two points. A task that *returns* while a request is pending,
+//! without another await, is cancelled in Python, and its result is lost; here the result stands. At the await, Python
+//! *raises* `CancelledError`, and the coroutine continues in its `except` and `finally` blocks, which may await. Rust
+//! *drops* the future: destructors run, from the inside out, and can't await. The counterparts are:
 //!
 //! | Python | here |
 //! |---|---|
 //! | `finally:` without an await | a destructor (`Drop`) |
-//! | `finally:` with an await, `async with` | [`using`](crate::scope::using), [`ExitStack`](crate::scope::ExitStack): clean-ups that the task's end waits for |
-//! | `except CancelledError:` ... `raise` | [`catch_cancel`](crate::task::catch_cancel()), and the [`Cancelled`](crate::task::Cancelled) that it gives is dropped at the end of what corresponds to the block |
+//! | `finally:` with an await, `async with` | [`using`](crate::scope::using), [`ExitStack`](crate::scope::ExitStack): cleanups that run before the task completes |
+//! | `except CancelledError:` ... `raise` | [`catch_cancel`](crate::task::catch_cancel()), and drop its [`Cancelled`](crate::task::Cancelled) token where the `except` block would end |
 //! | `except CancelledError: pass` | `catch_cancel`, and [`Cancelled::uncancel`](crate::task::Cancelled::uncancel) |
 //!
 //! ```
@@ -242,7 +249,7 @@
 //! proactor::run(async {
 //!     let task = spawn(async {
 //!         if let Err(cancelled) = catch_cancel(std::future::pending::<()>()).await {
-//!             yield_now().await;  // says goodbye: it may await while it keeps the token
+//!             yield_now().await;  // cleanup: it may await while it holds the token
 //!             drop(cancelled);    // raise
 //!             yield_now().await;  // the task ends here
 //!             unreachable!()
@@ -253,61 +260,62 @@
 //! });
 //! ```
 //!
-//! - A second request interrupts a Python `finally` block in its await. Here nobody cancels a clean-up; a request that comes
-//!   while another one is being handled by code around `catch_cancel` is delivered to what is around that.
-//! - Swallowing a request without `uncancel()` is possible in Python, and leaves the count up. Here a token that is dropped
-//!   lets the request stand, and so nothing is swallowed by mistake.
-//! - A task whose I/O was cancelled has ended when the kernel has let go of its buffers.
+//! - A second request interrupts a Python `finally` block in its await. Here a cleanup is never cancelled. A request
+//!   that arrives while the code after a `catch_cancel` handles an earlier one is delivered to the enclosing scope.
+//! - Python can suppress a request without `uncancel()`, and the count stays raised. Here the request stands when the
+//!   token is dropped, so no request is suppressed by mistake.
+//! - A task whose I/O was cancelled completes only after the kernel has released its buffers.
 //!
-//! # Something of one's own that can be awaited
+//! # Awaitable types of your own
 //!
 //! *Lesson 14, `14_awaitable.rs`.* Where Python has `__await__`, a generator that yields futures to the loop, Rust has
-//! [`Future::poll`], which is called, and answers `Ready` or `Pending`. `Pending` is a promise:
-//! that somebody calls the waker when it is worth polling again. There is nothing else below an async function.
-//! [`IntoFuture`] makes something awaitable that is not a future itself. What a callback will settle
-//! is a [`promise`](crate::task::promise()), asyncio's `Future`. Two differences: a task that is cancelled while it awaits one
-//! leaves the promise open, where asyncio cancels it; and an error that is set and never taken is dropped without a word.
+//! [`Future::poll`], which returns `Ready` or `Pending`. `Pending` is a promise that the waker is called when another
+//! poll is worthwhile. There is nothing else below an async function. [`IntoFuture`] makes a type awaitable that is not
+//! a future itself. For a result that a callback sets there is [`promise`](crate::task::promise()), asyncio's `Future`.
+//! There are two differences: a task that is cancelled while it awaits a promise leaves the promise open, where asyncio
+//! cancels it; and an error that is set and never retrieved is dropped without a report.
 //!
 //! # Generators and loops over them
 //!
 //! *Lesson 15, `15_generate.rs`.* [`generate`](crate::stream::generate()) is an `async def` with `yield` in it, and
 //! `while let Some(x) = xs.next().await` is `async for x in xs`.
 //!
-//! - The block is a task of its own, which never runs ahead of who reads it. So it begins with the task-locals of its first
-//!   reader and does not see later ones; `task::current` is another one inside; and it borrows nothing. In Python its code
-//!   runs in the task of the reader.
-//! - A Python generator that is left early is closed when it has been collected, or at the end of the loop. Here leaving its
-//!   scope drops it, which closes it beside whatever goes on. `close().await`, Python's `aclose`, waits for that.
-//! - There is no `asend` and no `athrow`: give the block a [channel](crate::sync::mpsc).
+//! - The block is a separate task, which never runs ahead of its reader. So it starts with the task-locals of its first
+//!   reader and does not see later ones; `task::current` differs inside; and the block borrows nothing. In Python its
+//!   code runs in the task of the reader.
+//! - A Python generator that is left early is closed when it is garbage-collected, or at the end of the loop. Here it
+//!   is dropped at the end of its scope, and closes in the background. `close().await`, Python's `aclose`, waits for
+//!   that.
+//! - There is no `asend` and no `athrow`: pass a [channel](crate::sync::mpsc) to the block.
 //!
 //! # Blocks that close what they opened
 //!
-//! *Lesson 16, `16_using.rs`.* [`using`](crate::scope::using) is `async with`, [`AsyncClose`](crate::scope::AsyncClose) is
-//! `__aexit__`, [`exit_stack`](crate::scope::exit_stack()) is `AsyncExitStack`. What stands in `__aenter__` is awaited before.
-//! `close` does not see the error of the block, and can't swallow it.
+//! *Lesson 16, `16_using.rs`.* [`using`](crate::scope::using) is `async with`, [`AsyncClose`](crate::scope::AsyncClose)
+//! is `__aexit__`, [`exit_stack`](crate::scope::exit_stack()) is `AsyncExitStack`. The work of `__aenter__` is awaited
+//! before the call. `close` does not see the error of the block, and can't suppress it.
 //!
 //! # Queues, locks, events
 //!
-//! *Lesson 17, `17_queue.rs`.* [`sync`](crate::sync) has asyncio's primitives, [`sync::shared`](crate::sync::shared) the same
-//! between threads. All are strictly fair: `get_nowait` of a Python queue takes the only item from a `get` that has been woken
-//! for it; [`try_get`](crate::sync::queue::Queue::try_get) leaves it there. A lock protects a value, and its guard is the only
-//! way to it.
+//! *Lesson 17, `17_queue.rs`.* [`sync`](crate::sync) has asyncio's primitives, and
+//! [`sync::shared`](crate::sync::shared) has the same between threads. All are strictly fair: in Python `get_nowait`
+//! can take the only item from a `get` that has been woken for it; [`try_get`](crate::sync::queue::Queue::try_get)
+//! leaves it there. A lock protects a value, which is accessible only through the guard.
 //!
-//! Tasks of one loop run one at a time, so that a `Cell` or a `RefCell` will often do: what stands between two awaits is not
+//! Tasks of one loop run one at a time, so a `Cell` or a `RefCell` is often enough: code between two awaits is not
 //! interrupted. A `RefCell` must not stay borrowed across an await; a [`Mutex`](crate::sync::Mutex) may stay locked.
 //!
 //! # Tasks, threads, processes
 //!
-//! *Lesson 18, `18_work.rs`.* For waiting, tasks do as well as threads, at a fraction of the cost. For computing they gain
-//! nothing: use threads, which gain as much as there are processors. Python needs processes for that, unless it is built
-//! without its global lock.
+//! *Lesson 18, `18_work.rs`.* For waiting, tasks serve as well as threads, at a fraction of the cost. For computing,
+//! tasks gain nothing: use threads, which scale with the number of processors. Python needs processes for that, unless
+//! it is built without its global lock.
 //!
 //! # Two loops
 //!
-//! *Lesson 19, `19_backends.rs`.* asyncio has a selector loop and, on Windows, a proactor loop. Here both run on Linux, with the
-//! same results, and the lesson counts their system calls side by side: the selector is told what is ready, and makes a call
-//! for each; the proactor hands over what it wants done, and gets results. On a proactor asyncio has no `add_reader`; here
-//! there is [one](crate::task::LocalHandle::add_reader) on both.
+//! *Lesson 19, `19_backends.rs`.* asyncio has a selector loop and, on Windows, a proactor loop. Here both run on Linux,
+//! with the same results, and the lesson counts their system calls side by side: the selector gets readiness events,
+//! and makes a system call for each operation; the proactor submits operations, and gets their results. On a proactor
+//! asyncio has no `add_reader`; here there is [one](crate::task::LocalHandle::add_reader) on both.
 //!
 //! Test your program on both. [`proactor::test`](fn@crate::test), Python's `IsolatedAsyncioTestCase`, runs the body of a test on
 //! each, with a time limit, and skips the proactor where the kernel refuses it:
@@ -326,9 +334,9 @@
 //! });
 //! ```
 //!
-//! # The table
+//! # asyncio's names
 //!
-//! [asyncio's names](names), one by one, are a page of their own.
+//! The [names of asyncio](names) with their counterparts are a separate page.
 //!
 //! [`run`]: fn@crate::run
 //! [`spawn`]: fn@crate::spawn
