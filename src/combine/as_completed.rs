@@ -1,4 +1,4 @@
-//! `as_completed`: outputs in the order in which they come.
+//! `as_completed`: outputs in the order of completion.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -10,18 +10,18 @@ use super::gather::{brood_of, output_of};
 use crate::stream::{Next, Stream, StreamExt};
 use crate::task::brood::Brood;
 
-/// Runs futures side by side, and gives each output, with the place of its future, as soon as it is there; asyncio's
+/// Runs futures concurrently, and returns each output, with the index of its future, as soon as it is ready; asyncio's
 /// `as_completed`.
 ///
-/// The futures run in the task that awaits this, and only while it does; they may borrow. Those that end in the same turn
-/// come in the order in which they could go on.
+/// The futures run inside the task that awaits this, and only while it awaits; they may borrow. Outputs of the same
+/// turn come in the order in which the futures were woken.
 ///
 /// # Panics
-/// Outside a runtime, at once. A panic of one of the futures goes on in the poll in which it happens.
+/// Outside a runtime, at the call. A panic of one of the futures propagates from the poll in which it happens.
 ///
 /// # Cancellation
-/// Dropping it drops the futures that are left. Dropping the future of [`next`](AsCompleted::next) loses nothing, so that a time limit can be
-/// put around each, as here, or around all of them, by [`timeout_at`](crate::time::timeout_at).
+/// Dropping it drops the remaining futures. Dropping the future of [`next`](AsCompleted::next) loses nothing: put a
+/// time limit around each, as here, or around all of them, by [`timeout_at`](crate::time::timeout_at).
 ///
 /// # Examples
 /// ```
@@ -45,28 +45,28 @@ where
     AsCompleted { children: brood_of(futures) }
 }
 
-/// The outputs of [`as_completed`](fn@as_completed): a [`Stream`] of places and outputs.
+/// The outputs of [`as_completed`](fn@as_completed): a [`Stream`] of indices and outputs.
 #[must_use = "futures do nothing unless awaited"]
 pub struct AsCompleted<F: Future> {
     children: Brood<F>,
 }
 
 impl<F: Future> AsCompleted<F> {
-    /// The next output, and the place of its future among the arguments; `None` when all have been given.
+    /// The next output, and the index of its future among the arguments; `None` after the last one.
     ///
     /// # Cancellation
     /// Dropping the future loses no output.
-    #[expect(clippy::should_implement_trait, reason = "it is that of streams, for who has not imported it")]
+    #[expect(clippy::should_implement_trait, reason = "it is that of streams, without an import")]
     pub fn next(&mut self) -> Next<'_, Self> {
         StreamExt::next(self)
     }
 
-    /// How many have not been given.
+    /// The number of outputs still to come.
     pub fn len(&self) -> usize {
         self.children.len()
     }
 
-    /// Whether all have been given.
+    /// Whether all outputs have been returned.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

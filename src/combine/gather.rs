@@ -10,16 +10,16 @@ use std::task::{Context, Poll, ready};
 use crate::task::JoinError;
 use crate::task::brood::Brood;
 
-/// Runs futures side by side until all have ended, and gives their outputs in the order of the futures; asyncio's
+/// Runs futures concurrently until all have completed, and returns their outputs in the order of the futures; asyncio's
 /// `gather(…, return_exceptions=True)`.
 ///
-/// The futures run in the task that awaits this: they may borrow, and `Result`s are outputs like others. Where the first
-/// error is to be the answer there is [`try_gather`](super::try_gather()), where it is to end the others a
+/// The futures run inside the task that awaits this: they may borrow, and `Result`s are outputs like others. To return
+/// at the first error, use [`try_gather`](super::try_gather()); to end the other futures at the first error, use a
 /// [`task_group`](crate::task::task_group()).
 ///
 /// # Panics
-/// Outside a runtime, at once; and awaited when that runtime has ended. A panic of one of the futures goes on in the poll in
-/// which it happens; the others are dropped with the [`Gather`].
+/// Outside a runtime, at the call; when awaited after that runtime has ended. A panic of one of the futures propagates
+/// from the poll in which it happens; the others are dropped with the [`Gather`].
 ///
 /// # Cancellation
 /// Dropping it drops the futures.
@@ -77,7 +77,7 @@ impl<F: Future> Future for Gather<F> {
     type Output = Vec<F::Output>;
 
     /// # Panics
-    /// If it is polled after it has given the result.
+    /// When polled after completion.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Gather { children, outputs } = &mut *self;
         let places = outputs.as_mut().expect("a Gather was polled after its result");

@@ -4,14 +4,14 @@
 //! keeps apart from those of the other steps.
 #![forbid(unsafe_code)]
 
-/// Runs the futures of a list side by side until all have ended, and gives the tuple of their outputs.
+/// Runs the futures of a list concurrently until all have completed, and returns the tuple of their outputs.
 ///
-/// It is an expression in an async block, allocates nothing, and drops each future when it has ended. The futures can be of
-/// different types and may borrow. All that have not ended are polled whenever one can go on: for many there is
+/// It is an expression in an async block, allocates nothing, and drops each future when it completes. The futures can
+/// be of different types and may borrow. All unfinished futures are polled whenever one is woken: for many futures use
 /// [`gather`](fn@crate::gather).
 ///
 /// # Cancellation
-/// The futures are dropped with the block around.
+/// The futures are dropped with the enclosing block.
 ///
 /// # Examples
 /// ```
@@ -59,14 +59,14 @@ macro_rules! join {
     };
 }
 
-/// Runs the futures of a list side by side until all have given a value, and gives `Ok` with the tuple of these; the first
-/// error is the answer at once, and the other futures are dropped before it is given.
+/// Runs the futures of a list concurrently until all have completed with a value, and returns `Ok` with the tuple of
+/// the values. At the first error it drops the other futures and returns the error.
 ///
-/// The errors are of one type. Otherwise as [`join!`](crate::join).
+/// The errors have one type. Otherwise as [`join!`](crate::join).
 ///
 /// # Cancellation
-/// The futures are dropped with the block around, or at the first error. What those had begun is cancelled and reaped
-/// behind the scenes; where that is to be waited for there is [`task_group`](crate::task::task_group()).
+/// The futures are dropped with the enclosing block, or at the first error. Their operations are cancelled and reaped
+/// in the background; to wait for that, use [`task_group`](crate::task::task_group()).
 ///
 /// # Examples
 /// ```

@@ -1,21 +1,22 @@
-//! Combining futures and tasks: waiting for all of them, for the first, for each as it ends.
+//! Combining futures and tasks: waiting for all of them, for the first, for each as it completes.
 //!
-//! | | takes | gives | when one fails | when it is dropped |
+//! | | takes | returns | when one fails | when it is dropped |
 //! |---|---|---|---|---|
 //! | [`gather`](fn@gather) | any number of futures of one type | all outputs | errors are outputs like others | drops them all |
-//! | [`try_gather`](fn@try_gather) | any number of futures, as tasks | all values | the first error at once; the others go on | cancels them all |
-//! | [`as_completed`](fn@as_completed) | any number of futures of one type | each output as it comes | as `gather` | drops those that are left |
-//! | [`wait`](fn@wait) | tasks | which have ended | as it is told | leaves them alone |
-//! | [`shield`](fn@shield) | one future, as a task | its output | | lets it go on |
+//! | [`try_gather`](fn@try_gather) | any number of futures, as tasks | all values | the first error at once; the others continue | cancels them all |
+//! | [`as_completed`](fn@as_completed) | any number of futures of one type | each output as it completes | as `gather` | drops the remaining ones |
+//! | [`wait`](fn@wait) | tasks | the indices of those that have ended | as [`ReturnWhen`] sets | leaves them alone |
+//! | [`shield`](fn@shield) | one future, as a task | its output | | the task continues |
 //! | [`join!`](crate::join) | a list of futures, in place | a tuple | errors are outputs like others | drops them all |
 //! | [`try_join!`](crate::try_join) | a list of futures, in place | a tuple | the first error at once; the others are dropped | drops them all |
-//! | [`select!`](crate::select) | a list of futures, in place | what the first one's handler gives | errors are outputs like others | drops them all |
+//! | [`select!`](crate::select) | a list of futures, in place | the value of the first one's handler | errors are outputs like others | drops them all |
 //!
-//! What is wanted more often than any of these is a [`task_group`](crate::task::task_group), where a failure ends the
-//! others and nothing is left behind.
+//! For most programs a [`task_group`](crate::task::task_group) is the better choice: a failure ends the others, and
+//! nothing is left behind.
 //!
-//! Those that take any number of futures keep each in a cell with a waker of its own (`task/brood.rs`), so that each is
-//! polled only when it can go on; it is to be polled in the runtime in which it was made, the one that hears its wakers. The macros poll all that are left whenever one is woken, and allocate nothing.
+//! The functions that take any number of futures give each one a separate waker (`task/brood.rs`), so that each is
+//! polled only when it was woken. Poll them in the runtime in which they were made. The macros poll all remaining
+//! futures whenever one is woken, and allocate nothing.
 #![forbid(unsafe_code)]
 
 mod as_completed;

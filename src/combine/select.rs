@@ -13,7 +13,8 @@ pub fn start(branches: usize) -> usize {
     ((u128::from(random) * branches as u128) >> 64) as usize
 }
 
-/// Runs the futures of a list side by side until the first has ended, drops the others, and runs the handler of the first.
+/// Runs the futures of a list concurrently until the first completes, drops the others, and runs the handler of the
+/// first.
 ///
 /// ```text
 /// select! {
@@ -26,25 +27,25 @@ pub fn start(branches: usize) -> usize {
 ///
 /// It is an expression in an async block, and allocates nothing.
 ///
-/// - Which branch is polled first is *random*, by the runtime's [`random`](fn@crate::random), so that one that is always
-///   ready does not keep the others from their turn. With `biased;` they are polled in their order.
-/// - The losing futures are dropped before the handler runs, which may so borrow what they had borrowed. A handler stands in
-///   the code around: `?`, `return`, `break` and `.await` mean there what they mean outside.
-/// - A branch whose *condition* is false is left out, and its future's expression is not evaluated. All conditions are
+/// - The branch that is polled first is chosen at *random*, by the runtime's [`random`](fn@crate::random), so that a
+///   branch that is always ready does not starve the others. With `biased;` branches are polled in their order.
+/// - The losing futures are dropped before the handler runs, so the handler may borrow what they had borrowed. A
+///   handler is part of the surrounding code: `?`, `return`, `break` and `.await` work in it as outside.
+/// - A branch whose *condition* is false is disabled, and its future's expression is not evaluated. All conditions are
 ///   evaluated first.
-/// - A branch whose output does not match its *pattern* is out, and the others go on.
-/// - `else` runs when all branches are out. Without it that panics.
+/// - A branch whose output does not match its *pattern* is disabled, and the others continue.
+/// - `else` runs when all branches are disabled. Without an `else` that is a panic.
 ///
-/// A handler that is a block needs no comma. There are up to 32 branches. What a future borrows from a temporary value lives
-/// long enough, but not in a branch with a condition: there it needs a name before the `select!`.
+/// A handler that is a block needs no comma. There are up to 32 branches. A future may borrow from a temporary value,
+/// but not in a branch with a condition: bind the value to a name before the `select!`.
 ///
 /// # Panics
-/// When all branches are out, and there is no `else`.
+/// When all branches are disabled, and there is no `else`.
 ///
 /// # Cancellation
-/// Dropping a future of this crate that receives something loses nothing of it, so that a `select!` in a loop may begin the
-/// same read again and again. What a future of your own has done when it loses, is done: keep it outside of the loop, and
-/// give `&mut future` to the branch.
+/// Dropping a receiving future of this crate loses no data, so a `select!` in a loop may start the same read again and
+/// again. The progress of your own future is lost when the future is dropped: keep it outside of the loop, and pass
+/// `&mut future` to the branch.
 ///
 /// # Examples
 /// ```
@@ -169,7 +170,7 @@ macro_rules! select {
     };
     (@first [biased] $enabled:ident) => { 0 };
     (@first [] $enabled:ident) => { $crate::combine::start($enabled.len()) };
-    (@otherwise) => { ::core::panic!("all branches of a select! are out, and it has no `else`") };
+    (@otherwise) => { ::core::panic!("all branches of a select! are disabled, and it has no `else`") };
     (@otherwise $otherwise:expr) => { $otherwise };
 
     (@names $order:tt $($branches:tt)+) => {

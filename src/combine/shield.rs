@@ -1,4 +1,4 @@
-//! `shield`: what goes on when nobody waits for it any more.
+//! `shield`: a future that continues when its waiter is dropped.
 #![forbid(unsafe_code)]
 
 use std::future::Future;
@@ -9,18 +9,18 @@ use std::task::{Context, Poll};
 use crate::task::scopes::cancel_with;
 use crate::task::{JoinError, JoinHandle, spawn};
 
-/// Runs a future as a task that goes on when this is dropped; asyncio's `shield`.
+/// Runs a future as a task that continues when this is dropped; asyncio's `shield`.
 ///
-/// The future may be a [`JoinHandle`], whose task then goes on even if the handle was made to cancel it. Once begun it
-/// belongs to the runtime, whose end cancels it like any task. To await it later, keep the `Shield` and give `&mut` to whatever
-/// may drop: a time limit, or a `select!`.
+/// The future may be a [`JoinHandle`], whose task then continues even if the handle is one that cancels on drop. The
+/// task belongs to the runtime, whose shutdown cancels it like any task. To await it later, keep the `Shield` and pass
+/// `&mut shield` to code that may drop its future: a time limit, or a `select!`.
 ///
 /// # Panics
-/// Outside a runtime, at once. A panic of the future goes on here. When somebody cancels the task, who awaits this is
-/// cancelled with it; the future given to `block_on`, which can't be, panics.
+/// Outside a runtime, at the call. A panic of the future propagates here. When other code cancels the task, the waiter
+/// is cancelled with it; the future given to `block_on` can't be cancelled, and panics.
 ///
 /// # Cancellation
-/// That is the point: the future goes on.
+/// Dropping it detaches the task, which continues.
 ///
 /// # Examples
 /// ```
@@ -64,9 +64,12 @@ impl<T> Future for Shield<T> {
     type Output = T;
 
     /// # Panics
-    /// If it is polled after it has given the result.
+    /// When polled after completion.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        assert!(!self.cancelled, "a shielded future was cancelled, and who waits for it can't be");
+        assert!(
+            !self.cancelled,
+            "the task of a shield was cancelled, and its waiter, the future given to block_on, can't be cancelled"
+        );
         match Pin::new(&mut self.task).poll(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(output)) => Poll::Ready(output),

@@ -8,21 +8,21 @@ use crate::time::timeout;
 
 impl<T: 'static> TaskSet<T> {
     /// Cancels all tasks, waits for up to `grace` until all of them have ended, and then forces the end of the rest.
-    /// Tells how many it forced.
+    /// Returns the number that it forced.
     ///
     /// The time is one for all tasks together. Within it a task that [catches its
-    /// cancellation](crate::task::catch_cancel()) may save or say goodbye. After it the future of the task is dropped at
-    /// its next await, whatever it catches. In either case a task has ended when its operations are reaped and its
-    /// cleanups are done; those are not cut short.
+    /// cancellation](crate::task::catch_cancel()) may clean up. After it the future of the task is dropped at its next
+    /// await, whatever it catches. In either case a task completes only after its operations have completed and its
+    /// cleanups have run, without a time limit.
     ///
-    /// Tasks that are started meanwhile are cancelled. Afterwards the set can be used again; results that it keeps are
-    /// there for [`join_next`](TaskSet::join_next).
+    /// Tasks that are started meanwhile are cancelled. Afterwards the set can be used again;
+    /// [`join_next`](TaskSet::join_next) returns the results that it keeps.
     ///
     /// # Panics
     /// When polled outside a runtime.
     ///
     /// # Cancellation
-    /// Dropping it leaves the requests standing, and the set open for new tasks.
+    /// Dropping it does not take the requests back, and opens the set for new tasks.
     ///
     /// # Examples
     /// See [`TaskSet`].

@@ -13,22 +13,21 @@ use crate::task::join::End;
 use crate::task::scopes::cancel_with;
 use crate::task::{JoinError, JoinHandle, spawn};
 
-/// Runs futures as tasks, and gives their values in the order of the futures, or the first error; asyncio's `gather`.
+/// Runs futures as tasks, and returns their values in the order of the futures, or the first error; asyncio's `gather`.
 ///
-/// The first error is the answer at once, and *the other tasks go on*, detached; their errors concern nobody. Where they
-/// are to end with it there is [`task_group`](crate::task::task_group()). Without futures the answer is ready.
+/// The first error is returned at once, and *the other tasks continue*, detached; their errors are dropped. To end them
+/// at the first error, use [`task_group`](crate::task::task_group()). Without futures it is ready at once.
 ///
 /// # Errors
-/// The first in time.
+/// The first error in time.
 ///
 /// # Panics
-/// Outside a runtime, at once. When a task panics, its panic goes on here. When somebody cancels one of the tasks, who
-/// awaits this is cancelled with it, as by asyncio's `CancelledError`; the future given to `block_on`, which can't be,
-/// panics.
+/// Outside a runtime, at the call. The panic of a task propagates here. When other code cancels one of the tasks, the
+/// waiter is cancelled with it, as by asyncio's `CancelledError`; the future given to `block_on` can't be cancelled,
+/// and panics.
 ///
 /// # Cancellation
-/// Dropping it before it has given its answer cancels all tasks that are left; a task that is cancelled and drops it has
-/// ended when they have.
+/// Dropping it before it completes cancels all remaining tasks. A cancelled task that drops it completes after them.
 ///
 /// # Examples
 /// ```
@@ -55,7 +54,7 @@ where
     try_gather_tasks(tasks)
 }
 
-/// [`try_gather`](fn@try_gather) for tasks that have been spawned: it takes them over.
+/// [`try_gather`](fn@try_gather) for tasks that are spawned already: it takes their handles.
 ///
 /// # Examples
 /// ```
@@ -124,11 +123,13 @@ impl<T, E> Future for TryGather<T, E> {
     type Output = Result<Vec<T>, E>;
 
     /// # Panics
-    /// If it is polled after it has given the result.
+    /// When polled after completion.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.state {
             State::Waiting => {}
-            State::Cancelled => panic!("a task of a try_gather was cancelled, and who waits for it can't be"),
+            State::Cancelled => panic!(
+                "a task of a try_gather was cancelled, and its waiter, the future given to block_on, can't be cancelled"
+            ),
             State::Over => panic!("a TryGather was polled after its result"),
         }
         let mut left = self.ends.generation();

@@ -1,4 +1,4 @@
-//! `wait`: which of some tasks have ended.
+//! `wait`: waits for several tasks, and tells which have ended.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -12,35 +12,35 @@ use crate::task::brood::Brood;
 use crate::task::join::End;
 use crate::time::{Sleep, sleep};
 
-/// When a [`wait`](fn@wait) is over.
+/// The condition that completes a [`wait`](fn@wait).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReturnWhen {
     /// When one of the tasks has ended.
     FirstCompleted,
-    /// When one of them has failed; when all have ended, if none fails.
+    /// When one of the tasks has failed; when all have ended, if none fails.
     FirstException,
-    /// When all have ended.
+    /// When all tasks have ended.
     #[default]
     AllCompleted,
 }
 
-/// What [`wait`](fn@wait) has found: places of tasks among its arguments, in rising order.
+/// The result of [`wait`](fn@wait): indices of tasks among its arguments, in rising order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waited {
-    /// Those that have ended.
+    /// The tasks that have ended.
     pub done: Vec<usize>,
-    /// Those that have not.
+    /// The tasks that have not ended.
     pub pending: Vec<usize>,
 }
 
 /// Waits for tasks and tells which of them have ended; asyncio's `wait`.
 ///
-/// It cancels nothing and takes no result: what the tasks give remains in the handles and can be awaited afterwards. It
-/// waits until all have ended, unless it is told otherwise by [`until`](WaitTasks::until) and
-/// [`timeout`](WaitTasks::timeout). Without tasks it is ready.
+/// It cancels nothing and takes no result: the results remain in the handles, which can be awaited afterwards. It waits
+/// until all have ended; [`until`](WaitTasks::until) and [`timeout`](WaitTasks::timeout) change this. Without tasks it
+/// is ready at once.
 ///
-/// A task has *failed* that has panicked or was cancelled, or was started by [`try_spawn`](crate::task::try_spawn()) and has
-/// given an error. Where errors of all tasks are to count there is [`wait_results`].
+/// A task has *failed* if it panicked, was cancelled, or was started by [`try_spawn`](crate::task::try_spawn()) and
+/// returned an error. To count the errors of all tasks, use [`wait_results`].
 ///
 /// # Panics
 /// When polled outside a runtime.
@@ -66,7 +66,7 @@ pub fn wait<'a, T>(tasks: impl IntoIterator<Item = &'a mut JoinHandle<T>>) -> Wa
     WaitTasks::new(tasks, JoinHandle::has_failed)
 }
 
-/// [`wait`](fn@wait) for tasks of which an `Err` is a failure as well.
+/// [`wait`](fn@wait) for tasks whose `Err` is a failure as well.
 ///
 /// # Examples
 /// ```
@@ -103,13 +103,13 @@ impl<'a, T> WaitTasks<'a, T> {
         WaitTasks { tasks, has_failed, when: ReturnWhen::default(), limit: None, ends: None }
     }
 
-    /// When it is over.
+    /// Sets the condition that completes the wait.
     pub fn until(mut self, when: ReturnWhen) -> Self {
         self.when = when;
         self
     }
 
-    /// It is over in any case after this time, which counts from the first poll. That is no error.
+    /// Sets a time limit, which counts from the first poll. Reaching it is not an error.
     pub fn timeout(mut self, duration: Duration) -> Self {
         self.limit = Some(sleep(duration));
         self

@@ -15,9 +15,9 @@ use std::pin::Pin;
 use super::{AsyncClose, Closing};
 use crate::task::cleanup::defer;
 
-/// Resources and calls for the end, which comes in reverse order; asyncio's `AsyncExitStack`.
+/// A stack of resources and calls that run in reverse order at the end; asyncio's `AsyncExitStack`.
 ///
-/// Use it through [`exit_stack`], which ends it. Dropped, it does the same as clean-ups of the task.
+/// Use it through [`exit_stack`], which closes it. When it is dropped, cleanups of the task do the same.
 ///
 /// # Examples
 /// ```
@@ -86,46 +86,46 @@ impl<F: AsyncFnOnce() -> io::Result<()> + 'static> Exit for Call<F> {
 }
 
 impl ExitStack {
-    /// An empty one.
+    /// Makes an empty stack.
     pub fn new() -> Self {
         ExitStack::default()
     }
 
-    /// Takes a resource, which will be closed at the end, and lends it; asyncio's `enter_async_context`.
+    /// Adds a resource, which will be closed at the end, and lends it; asyncio's `enter_async_context`.
     #[track_caller]
     pub fn enter<R: AsyncClose + 'static>(&self, resource: R) -> &R {
         let exit = self.push(Box::new(Resource(resource)));
         exit.as_any().downcast_ref().expect("it has just been put there")
     }
 
-    /// Has `call` awaited at the end; asyncio's `push_async_callback`.
+    /// Adds a call that is awaited at the end; asyncio's `push_async_callback`.
     #[track_caller]
     pub fn defer(&self, call: impl AsyncFnOnce() -> io::Result<()> + 'static) {
         self.push(Box::new(Call(call)));
     }
 
-    /// How many resources and calls it holds.
+    /// The number of resources and calls that it holds.
     pub fn len(&self) -> usize {
         self.len.get()
     }
 
-    /// Whether it holds none.
+    /// Whether it holds no resources and calls.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Moves all that it holds into another stack: this one ends nothing then; asyncio's `pop_all`.
+    /// Moves all that it holds into a new stack, and leaves this one empty; asyncio's `pop_all`.
     pub fn pop_all(&mut self) -> ExitStack {
         std::mem::take(self)
     }
 
-    /// Ends it: closes what it holds, the last first, one after the other, also when one fails.
+    /// Closes all that it holds, the last first, one after the other, also when one fails.
     ///
     /// # Errors
-    /// The first error, when all are closed.
+    /// The first error, after all are closed.
     ///
     /// # Cancellation
-    /// Dropping this future leaves the rest as clean-ups of the task.
+    /// When this future is dropped, cleanups of the task close the rest.
     pub async fn close(mut self) -> io::Result<()> {
         let mut result = Ok(());
         let mut exits = Exits(self.take());
@@ -177,14 +177,14 @@ impl fmt::Debug for ExitStack {
     }
 }
 
-/// Calls `body` with an [`ExitStack`], and ends that when the body has ended; asyncio's
-/// `async with AsyncExitStack() as stack`.
+/// Calls a body with an [`ExitStack`], and closes the stack when the body has ended; asyncio's `async with
+/// AsyncExitStack() as stack`.
 ///
 /// # Errors
-/// The body's error; else the first of closing.
+/// The error of the body, else the first error of closing.
 ///
 /// # Cancellation
-/// Dropped, what the stack holds is closed as clean-ups of the task, in the same order.
+/// When it is dropped, cleanups of the task close what the stack holds, in the same order.
 ///
 /// # Examples
 /// See [`ExitStack`].

@@ -1,11 +1,12 @@
-//! Ends that may await: what is open in a block of code is closed when the block is left, whichever way; asyncio's
-//! `async with` and `AsyncExitStack`.
+//! Cleanups that may await: a resource is closed at the end of its block, however the block ends; asyncio's `async
+//! with` and `AsyncExitStack`.
 //!
-//! Rust drops at once, and a destructor can't await. So what has an end that awaits ([`AsyncClose`]) is lent to a block:
-//! [`using`] closes it when the block has ended, and an [`ExitStack`] closes all that it holds, in reverse order. When the
-//! block is dropped instead, because its task is cancelled, panics, or a `select!` goes another way, closing becomes a
-//! *clean-up* of that task: it is done afterwards, one after the other from the inside out, and a task that was cancelled
-//! has ended only then. Nobody cancels a clean-up; a runtime that ends waits for it until its deadline.
+//! Rust drops at once, and a destructor can't await. So a resource whose close awaits ([`AsyncClose`]) is lent to a
+//! block: [`using`] closes it when the block has ended, and an [`ExitStack`] closes all that it holds, in reverse
+//! order. The block may be dropped instead, because its task is cancelled or panics, or because another branch of a
+//! `select!` wins. Then closing becomes a *cleanup* of that task: cleanups run afterwards, one after the other from the
+//! inside out, and a cancelled task completes only after them. A cleanup is never cancelled; a runtime that ends waits
+//! for it until its deadline.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -26,7 +27,7 @@ pub use exit_stack::{ExitStack, exit_stack};
 
 use crate::task::cleanup::defer;
 
-/// Something that is closed by an operation which may await and may fail; asyncio's `aclose` and `__aexit__`.
+/// A resource whose close may await and may fail; asyncio's `aclose` and `__aexit__`.
 ///
 /// # Examples
 /// ```
@@ -37,7 +38,7 @@ use crate::task::cleanup::defer;
 ///
 /// impl AsyncClose for Session {
 ///     async fn close(self) -> io::Result<()> {
-///         proactor::yield_now().await; // says goodbye
+///         proactor::yield_now().await; // logs out
 ///         Ok(())
 ///     }
 /// }
@@ -49,22 +50,22 @@ use crate::task::cleanup::defer;
 /// }).unwrap();
 /// ```
 pub trait AsyncClose {
-    /// Closes it.
+    /// Closes the resource.
     ///
     /// # Errors
-    /// What could not be finished. It is closed all the same.
+    /// When the close could not finish its work. The resource is closed all the same.
     fn close(self) -> impl Future<Output = io::Result<()>>;
 }
 
-/// Lends a resource to a block of code, and closes it when that has ended; asyncio's `async with`.
+/// Lends a resource to a block of code, and closes it at the end of the block; asyncio's `async with`.
 ///
 /// # Errors
-/// The body's error; else that of closing.
+/// The error of the body, else that of the close.
 ///
 /// # Cancellation
-/// Dropped in the body, or while the resource is being closed, the resource is closed (or goes on being closed) as a
-/// clean-up of the task. An error of that goes to [`Config::on_unhandled`](crate::Config::on_unhandled). Outside a
-/// runtime, or after its deadline, the resource is just dropped.
+/// When it is dropped in the body or during the close, a cleanup of the task closes the resource or finishes the close.
+/// An error of the cleanup goes to [`Config::on_unhandled`](crate::Config::on_unhandled). Outside a runtime, or after
+/// its deadline, the resource is just dropped.
 ///
 /// # Examples
 /// ```
