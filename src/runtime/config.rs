@@ -16,7 +16,7 @@ use crate::op::fd::ZeroCopy;
 use crate::task::hooks::{Hooks, OnSlowPoll, OnSpawn, OnUnhandled, Stopwatch};
 use crate::task::{BlockingPool, SlowPoll, Task, Unhandled};
 
-/// The settings of a runtime; the defaults suit most.
+/// The settings of a runtime; the defaults suit most programs.
 ///
 /// # Examples
 /// ```
@@ -85,12 +85,12 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The defaults.
+    /// Makes the default configuration.
     pub fn new() -> Self {
         Config::default()
     }
 
-    /// Entries of the submission queue, rounded up to a power of two: 1 to 32,768; 256 by default. The
+    /// Sets the entries of the submission queue, rounded up to a power of two: 1 to 32,768; 256 by default. The
     /// completion queue has four times as many. Their memory (about 130 bytes for each entry) counts against
     /// RLIMIT_MEMLOCK of ordinary users. More operations may be in flight than there are entries.
     pub fn ring_entries(mut self, entries: u32) -> Self {
@@ -98,166 +98,164 @@ impl Config {
         self
     }
 
-    /// Lets the ring grow, twofold at a time, when its queues keep overflowing ([`Feature::ResizeRings`], Linux 6.13), with
-    /// everything that is in flight. Off by default: until Linux 7.0 (and stable kernels with the same fix, of March 2026:
-    /// "io_uring: ensure ctx->rings is stable for task work flags manipulation") the kernel may write to the old queues
-    /// when it has just freed them. On others rather ask for enough [entries](Self::ring_entries) from the start.
+    /// Lets the ring double its size when its queues keep overflowing ([`Feature::ResizeRings`], Linux 6.13);
+    /// operations stay in flight. Off by default: before Linux 7.0 (and stable kernels with the same fix, of March
+    /// 2026: "io_uring: ensure ctx->rings is stable for task work flags manipulation") the kernel may write to the old
+    /// queues just after it has freed them. On those kernels set enough [entries](Self::ring_entries) from the start.
     pub fn grow_ring(mut self, grow: bool) -> Self {
         self.grow_ring = grow;
         self
     }
 
-    /// Task polls after which the kernel is visited although there are more tasks that can go on; 256 by
-    /// default. It is also visited after 200 µs; the clock is looked at between turns, after 1, 2, 4, 8 and 16 polls and then
-    /// after every 16.
+    /// Sets the number of task polls after which the loop enters the kernel although more tasks are ready; 256 by
+    /// default. It also enters the kernel after 200 µs; it reads the clock between turns, after 1, 2, 4, 8 and 16 polls
+    /// and then after every 16.
     pub fn turn_budget(mut self, polls: u32) -> Self {
         self.turn_budget = polls;
         self
     }
 
-    /// The most threads of the blocking pool, 64 by default, for each kind of job: closures of
-    /// [`spawn_blocking`](crate::spawn_blocking), look-ups of names, calls that operate on files, and closes that wait for
-    /// the peer ([`set_linger`](crate::net::TcpStream::set_linger)). No kind waits for another. No thread is started before
-    /// the first job. Opens, looks at metadata and look-ups whose futures were dropped while they ran, up to 256, do not
+    /// Sets the maximum number of threads of the blocking pool, 64 by default, for each kind of job: closures of
+    /// [`spawn_blocking`](crate::spawn_blocking), name look-ups, file operations, and closes that wait for the peer
+    /// ([`set_linger`](crate::net::TcpStream::set_linger)). No kind waits for another. No thread is started before the
+    /// first job. Opens, metadata queries and look-ups whose futures were dropped while they ran, up to 256, do not
     /// count.
     pub fn pool_threads(mut self, threads: usize) -> Self {
         self.pool_threads = threads;
         self
     }
 
-    /// Has [`spawn_blocking`](crate::spawn_blocking) use a pool of one's own, which the end of the runtime leaves alone;
-    /// asyncio's `set_default_executor`. Jobs of other kinds stay with the runtime's.
+    /// Makes [`spawn_blocking`](crate::spawn_blocking) use the given pool, which the runtime's shutdown leaves alone;
+    /// asyncio's `set_default_executor`. Jobs of other kinds use the runtime's pool.
     pub fn blocking_pool(mut self, pool: &BlockingPool) -> Self {
         self.blocking_pool = Some(pool.clone());
         self
     }
 
-    /// How long a thread of the pool waits for another job before it ends; 10 s by default.
+    /// Sets the time that a thread of the pool waits for another job before it ends; 10 s by default.
     pub fn pool_keep_alive(mut self, keep_alive: Duration) -> Self {
         self.pool_keep_alive = keep_alive;
         self
     }
 
-    /// How long the drop of a runtime waits for operations and blocking jobs to end; 5 s by default. What
-    /// has not ended by then is leaked, never freed while the kernel may use it: see
+    /// Sets the time that the drop of a runtime waits for tasks, operations and blocking jobs to end; 5 s by default.
+    /// Operations that have not ended by then are leaked, never freed while the kernel may use their memory: see
     /// [`Shutdown::ops_leaked`](crate::Shutdown::ops_leaked).
     pub fn shutdown_deadline(mut self, deadline: Duration) -> Self {
         self.shutdown_deadline = deadline;
         self
     }
 
-    /// The most buffers that the runtime makes for chunks of streams; 1,024 by default (64 MiB), at most 32,768. They are
-    /// made when they are needed, 16 at a time.
+    /// Sets the maximum number of buffers for chunks of streams; 1,024 by default (64 MiB), at most 32,768. The runtime
+    /// makes them when they are needed, 16 at a time.
     ///
-    /// A chunk keeps the buffer that its bytes lie in. When chunks keep more than 1/16 of the buffers, chunks below 1/16 of
-    /// a buffer (4 KiB) are copied into memory of their own size; when they keep more than half, chunks below half of a
-    /// buffer. When they keep all, the runtime receives into one spare buffer and copies every chunk out of it, so that
-    /// what chunks keep beyond this limit is their bytes, and about 50 bytes more for each. The report counts the buffers
-    /// that chunks keep ([`Live::buffers`](crate::Live::buffers)).
+    /// A chunk keeps the buffer that contains its bytes. When chunks keep more than 1/16 of the buffers, chunks below
+    /// 1/16 of a buffer (4 KiB) are copied into memory of their exact size; when they keep more than half, chunks below
+    /// half of a buffer. When they keep all, the runtime receives into one spare buffer and copies every chunk out of
+    /// it: beyond this limit a chunk takes its bytes and about 50 bytes more. The report counts the buffers that chunks
+    /// keep ([`Live::buffers`](crate::Live::buffers)).
     pub fn stream_buffers(mut self, buffers: u32) -> Self {
         self.resources.stream_buffers = buffers;
         self
     }
 
-    /// Bytes of such a buffer: 4 KiB to 16 MiB, in whole pages; 64 KiB by default. Where the kernel fills buffers bit by
-    /// bit ([`Feature::IncrementalBuffers`]), one holds many small chunks; else each takes one.
+    /// Sets the size of a stream buffer in bytes: 4 KiB to 16 MiB, in whole pages; 64 KiB by default. With
+    /// [`Feature::IncrementalBuffers`] a buffer holds many small chunks; without it each chunk takes a buffer.
     pub fn stream_buffer_size(mut self, bytes: u32) -> Self {
         self.resources.stream_buffer_size = bytes;
         self
     }
 
-    /// The most buffers that the runtime makes for datagrams, each of which takes one of 68 KiB; 1,024 by default, at
-    /// most 32,768. Only the pages that are written to count as memory. When chunks keep many of them, small datagrams are
+    /// Sets the maximum number of buffers for datagrams; 1,024 by default, at most 32,768. Each datagram takes a buffer
+    /// of 68 KiB, of which only the written pages use memory. When chunks keep many of the buffers, small datagrams are
     /// copied out as [chunks of streams](Self::stream_buffers) are.
     pub fn datagram_buffers(mut self, buffers: u32) -> Self {
         self.resources.datagram_buffers = buffers;
         self
     }
 
-    /// Direct descriptors ([`net::direct`](crate::net::direct), [`fs::direct`](crate::fs::direct)) that there may be at a
-    /// time: 1 to 1,048,576, 1,024 by default. The kernel keeps 8 bytes for each, and refuses more than RLIMIT_NOFILE
-    /// allows, which the report shows; then ordinary descriptors take their place, unless they are
-    /// [required](Self::require).
+    /// Sets the maximum number of direct descriptors ([`net::direct`](crate::net::direct),
+    /// [`fs::direct`](crate::fs::direct)): 1 to 1,048,576, 1,024 by default. The kernel keeps 8 bytes for each, and
+    /// refuses more than RLIMIT_NOFILE allows, which the report shows; then ordinary descriptors take their place,
+    /// unless direct ones are [required](Self::require).
     pub fn direct_descriptors(mut self, descriptors: u32) -> Self {
         self.resources.direct_descriptors = descriptors;
         self
     }
 
-    /// Sends of so many bytes or more do not copy on the proactor (`IORING_OP_SEND_ZC`): the network card reads the
-    /// caller's buffer, which comes back when it has done so, and the peer has mostly acknowledged the bytes. By default
-    /// only those do that are asked for ([`write_zerocopy`](crate::net::TcpStream::write_zerocopy)): it gains with large
-    /// sends through real cards, and loses on loopback, where the kernel copies all the same.
+    /// Makes sends of this many bytes or more zero-copy on the proactor (`IORING_OP_SEND_ZC`): the network card reads
+    /// the caller's buffer, which is returned after that, mostly when the peer has acknowledged the bytes. By default
+    /// only explicit calls ([`write_zerocopy`](crate::net::TcpStream::write_zerocopy)) are zero-copy: it gains with
+    /// large sends through real cards, and loses on loopback, where the kernel copies all the same.
     pub fn zero_copy_from(mut self, bytes: usize) -> Self {
         self.resources.zero_copy = ZeroCopy::from(bytes);
         self
     }
 
-    /// Before the loop sleeps in the kernel it looks around for so long: who wakes it from another thread meanwhile needs
-    /// no system call, and neither does it. It costs a core's time whenever there is nothing to do; off by default.
+    /// Makes the loop spin for this time before it sleeps in the kernel: a wake-up from another thread meanwhile needs
+    /// no system call on either side. It uses a whole core whenever there is no work; off by default.
     pub fn spin(mut self, time: Duration) -> Self {
         self.spin = Some(time);
         self
     }
 
-    /// A sleeping loop would rather have `completions` at once, and waits up to `time` for them from when it goes to sleep;
-    /// then one is enough. Fewer wake-ups and larger batches, for as much latency, also of wake-ups from other threads and
-    /// of results from the blocking pool; timers are no later for it. On the proactor, where the kernel can
-    /// ([`Feature::MinWait`]); off by default.
+    /// Makes a sleeping loop wait for a batch of completions, for up to `time` from the start of its sleep; after that
+    /// one completion wakes it. This gives fewer wake-ups and larger batches, at the cost of latency, also of wake-ups
+    /// from other threads and of results from the blocking pool. Timers are not delayed. On the proactor, with
+    /// [`Feature::MinWait`]; off by default.
     pub fn batch(mut self, completions: u32, time: Duration) -> Self {
         self.batch = Some((completions, time));
         self
     }
 
-    /// Has a thread of the kernel take what is submitted, without a system call ([`Feature::SqPoll`]); it sleeps when there
-    /// was nothing for `idle`, in whole milliseconds. It excludes DEFER_TASKRUN and needs a core of its own: with two cores
-    /// it only costs. Off by default.
+    /// Makes a kernel thread take submissions without a system call ([`Feature::SqPoll`]); it sleeps after `idle`, in
+    /// whole milliseconds, without submissions. It excludes DEFER_TASKRUN and needs a separate core: with two cores it
+    /// only costs. Off by default.
     ///
-    /// That thread keeps the credentials that the process has when it makes the runtime. What depends on them (opening
-    /// files, metadata by path, new sockets) is done by system calls instead, with the credentials of the moment; sockets
-    /// that are accepted belong to the old ones. Give privileges up before making the runtime where that matters.
+    /// That thread keeps the credentials that the process has when it makes the runtime. Operations that depend on them
+    /// (opening files, metadata by path, new sockets) are done by system calls instead, with the current credentials;
+    /// accepted sockets belong to the old ones. Where that matters, drop privileges before you make the runtime.
     pub fn sqpoll(mut self, idle: Duration) -> Self {
         self.sqpoll = Some(idle);
         self
     }
 
-    /// Has the kernel poll network cards for so long, in whole microseconds, while the loop sleeps
-    /// ([`Feature::NapiBusyPoll`]). **Untried on a real card**: loopback has no such thing. Off by default.
+    /// Makes the kernel busy-poll network cards for this time, in whole microseconds, while the loop sleeps
+    /// ([`Feature::NapiBusyPoll`]). **Not tested on a real card**: loopback has no busy polling. Off by default.
     pub fn napi_busy_poll(mut self, time: Duration) -> Self {
         self.napi_busy_poll = Some(time);
         self
     }
 
-    /// Where the runtime's own random numbers begin ([`random`](crate::random)): two runs with one seed draw
-    /// the same.
+    /// Sets the seed of the runtime's random numbers ([`random`](crate::random)): the same seed gives the same numbers.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Debug mode; asyncio's `set_debug`. Polls are timed ([`slow_poll`](Self::slow_poll), of 100 ms if no other time is
-    /// given), and a runtime that ends says what was left: tasks that had to be cancelled, with their names and places,
-    /// operations and jobs that had to be leaked. Off by default; `PROACTOR_DEBUG=1` in the environment turns it on.
+    /// Turns debug mode on; asyncio's `set_debug`. Polls are timed ([`slow_poll`](Self::slow_poll), of 100 ms if no
+    /// other time is set), and a runtime that ends reports what was left: cancelled tasks, with their names and places,
+    /// leaked operations and jobs. Off by default; `PROACTOR_DEBUG=1` in the environment turns it on.
     pub fn debug(mut self, debug: bool) -> Self {
         self.debug = debug;
         self
     }
 
-    /// Tells of each poll of a task, and each callback, that takes so long or longer: nothing else runs on the loop
-    /// meanwhile. It costs two looks at the clock for each poll; off by default. See
-    /// [`on_slow_poll`](Self::on_slow_poll).
+    /// Reports each poll of a task, and each callback, that takes this time or longer: nothing else runs on the loop
+    /// meanwhile. It costs two clock reads for each poll; off by default. See [`on_slow_poll`](Self::on_slow_poll).
     pub fn slow_poll(mut self, time: Duration) -> Self {
         self.slow_poll = Some(time);
         self
     }
 
-    /// Whom to tell of slow polls; by default they are written to standard error. It is called on the loop's thread,
+    /// Sets the hook for slow polls; by default they are written to standard error. It is called on the loop's thread,
     /// between two tasks.
     pub fn on_slow_poll(mut self, hook: impl Fn(&SlowPoll) + Send + Sync + 'static) -> Self {
         self.on_slow_poll = Some(Arc::new(hook));
         self
     }
 
-    /// Whom to tell, when a runtime ends in [debug mode](Self::debug), of what was left; by default it is written to
+    /// Sets the hook for what was left when a runtime ends in [debug mode](Self::debug); by default it is written to
     /// standard error.
     pub fn on_leak(mut self, hook: impl Fn(&Leak) + Send + Sync + 'static) -> Self {
         self.on_leak = Some(Arc::new(hook));
@@ -268,9 +266,9 @@ impl Config {
         Leaks { hook: self.on_leak.clone(), on: self.debug }
     }
 
-    /// Whom to tell of errors that nobody took: a panic of a task, or of a callback, whose result was dropped unseen; an
-    /// error of a task that was started by [`try_spawn`](fn@crate::task::try_spawn). asyncio's `set_exception_handler`. By default
-    /// they are written to standard error. A panic of the hook itself ends there.
+    /// Sets the hook for errors that were never retrieved: a panic of a task or of a callback; an error of a task that
+    /// was started by [`try_spawn`](fn@crate::task::try_spawn). asyncio's `set_exception_handler`. By default they are
+    /// written to standard error. A panic of the hook itself is caught.
     pub fn on_unhandled(mut self, hook: impl Fn(&Unhandled) + Send + Sync + 'static) -> Self {
         self.on_unhandled = Some(Arc::new(hook));
         self
@@ -280,8 +278,8 @@ impl Config {
         self.on_unhandled.is_some()
     }
 
-    /// Whom to tell of each task that is started, before it runs; asyncio's `set_task_factory`, as far as it looks on. A
-    /// panic of the hook ends there.
+    /// Sets the hook that observes each new task before it runs; asyncio's `set_task_factory` as an observer. A panic
+    /// of the hook is caught.
     pub fn on_spawn(mut self, hook: impl Fn(&Task) + Send + Sync + 'static) -> Self {
         self.on_spawn = Some(Arc::new(hook));
         self
@@ -304,37 +302,36 @@ impl Config {
         }
     }
 
-    /// Does without a feature of the kernel, as if it were not there. The environment can ask for the same:
-    /// `PROACTOR_MASK=DEFER_TASKRUN,OP_SEND_ZC`, by the names that [`Feature::name`] gives.
+    /// Masks a kernel feature: the runtime works as if the kernel lacked it. The environment variable does the same:
+    /// `PROACTOR_MASK=DEFER_TASKRUN,OP_SEND_ZC`, with the names of [`Feature::name`].
     pub fn mask(mut self, feature: Feature) -> Self {
         self.masked = self.masked.with(feature);
         self
     }
 
-    /// Does without several features of the kernel.
+    /// Masks several kernel features.
     pub fn mask_all(self, features: impl IntoIterator<Item = Feature>) -> Self {
         features.into_iter().fold(self, Config::mask)
     }
 
-    /// Has the making of a runtime fail when this feature is not in use, instead of a fallback that takes its place in
-    /// silence.
+    /// Requires a kernel feature: making a runtime fails when the feature is not in use, instead of a silent fallback.
     ///
     /// The error names the feature, the cause, and the cure. [`Auto`](crate::Auto) still chooses its backend, and fails
-    /// when that does not use the feature.
+    /// when the backend does not use the feature.
     ///
     /// # Examples
     /// ```
     /// use proactor::{Config, Feature, Runtime, Selector};
     /// let config = Config::new().require(Feature::DirectDescriptors);
     /// let error = Selector::with_config(&config).unwrap_err().to_string();
-    /// assert!(error.contains("DirectDescriptors") && error.contains("the selector has no use for it"), "{error}");
+    /// assert!(error.contains("DirectDescriptors") && error.contains("the selector does not use it"), "{error}");
     /// ```
     pub fn require(mut self, feature: Feature) -> Self {
         self.required = self.required.with(feature);
         self
     }
 
-    /// Requires several features of the kernel.
+    /// Requires several kernel features.
     pub fn require_all(self, features: impl IntoIterator<Item = Feature>) -> Self {
         features.into_iter().fold(self, Config::require)
     }
@@ -371,7 +368,10 @@ impl Config {
         }
         if let Some(unknown) = &self.unknown_feature {
             let known: Vec<_> = Feature::ALL.iter().map(|feature| feature.name()).collect();
-            return invalid(format!("PROACTOR_MASK names {unknown:?}; there are {}", known.join(", ")));
+            return invalid(format!(
+                "PROACTOR_MASK names {unknown:?}, which is not a feature; the features are {}",
+                known.join(", ")
+            ));
         }
         for (name, number, max) in [
             ("stream_buffers", self.resources.stream_buffers, MAX_BUFFERS),

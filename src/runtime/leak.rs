@@ -1,4 +1,4 @@
-//! What a runtime warns of when it ends in debug mode: tasks, operations and descriptors that somebody forgot.
+//! Warnings of a runtime that ends in debug mode: forgotten tasks, operations and descriptors.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::sys::guarded::contain;
 use crate::task::Task;
 
-/// Something that was left when a runtime ended, see [`Config::debug`](crate::Config::debug); asyncio's
+/// A resource that was left when a runtime ended, see [`Config::debug`](crate::Config::debug); asyncio's
 /// `ResourceWarning`, and "Task was destroyed but it is pending".
 ///
 /// # Examples
@@ -25,13 +25,15 @@ use crate::task::Task;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Leak {
-    /// A task that had not ended, and is cancelled.
+    /// A task that had not ended and is cancelled.
     Task(Task),
-    /// So many direct descriptors were open.
+    /// The number of direct descriptors that were open.
     DirectDescriptors(usize),
-    /// So many operations did not end in time; they are leaked: see [`Shutdown::ops_leaked`](crate::Shutdown::ops_leaked).
+    /// The number of operations that did not end in time and are leaked: see
+    /// [`Shutdown::ops_leaked`](crate::Shutdown::ops_leaked).
     Operations(usize),
-    /// So many jobs of the blocking pool did not end in time: see [`Shutdown::jobs_leaked`](crate::Shutdown::jobs_leaked).
+    /// The number of jobs of the blocking pool that did not end in time: see
+    /// [`Shutdown::jobs_leaked`](crate::Shutdown::jobs_leaked).
     Jobs(usize),
 }
 
@@ -47,7 +49,7 @@ impl fmt::Display for Leak {
             Leak::Task(task) => {
                 let name = task.name().map(|name| format!(" ({name:?})")).unwrap_or_default();
                 let (id, place) = (task.id(), task.spawned_at());
-                write!(f, "the runtime ended before task {id}{name}, spawned at {place}, which is cancelled")
+                write!(f, "task {id}{name}, spawned at {place}, is cancelled: the runtime ended before it")
             }
             Leak::DirectDescriptors(count) => {
                 write!(f, "the runtime ended with {count} open direct descriptors")

@@ -1,4 +1,4 @@
-//! `LocalHandle`: a loop, on its own thread: callbacks, watched descriptors, its tasks.
+//! `LocalHandle`: the handle of a loop on its own thread: callbacks, watched descriptors, the list of tasks.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -16,11 +16,11 @@ use crate::task::{JoinHandle, Task, expect_runtime};
 use crate::time::{now, sleep_until};
 use crate::yield_now;
 
-/// A runtime, for use on its own thread: callbacks of the loop, descriptors that it watches, its tasks. asyncio's `loop`.
+/// A handle of a runtime for its own thread: callbacks, watched descriptors, the list of tasks; asyncio's `loop`.
 ///
-/// It is there before the loop runs ([`Runtime::local`](crate::Runtime::local)) and inside of it
-/// ([`current`](Self::current)). Tasks and callbacks stand in one queue, first come, first served; what is added during a
-/// turn comes in the next. From other threads see [`Handle`](crate::task::Handle).
+/// Get it before the loop runs ([`Runtime::local`](crate::Runtime::local)) or inside the loop
+/// ([`current`](Self::current)). Tasks and callbacks share one queue, first come, first served; those added during a
+/// turn run in the next one. For other threads see [`Handle`](crate::task::Handle).
 ///
 /// # Examples
 /// ```
@@ -55,7 +55,7 @@ impl LocalHandle {
         LocalHandle { scheduler }
     }
 
-    /// That of the runtime that runs on this thread; asyncio's `get_running_loop`.
+    /// The handle of the runtime that runs on this thread; asyncio's `get_running_loop`.
     ///
     /// # Panics
     /// Outside a runtime.
@@ -64,7 +64,7 @@ impl LocalHandle {
         expect_runtime(Self::try_current(), "LocalHandle::current")
     }
 
-    /// That of the runtime that runs on this thread, if one does.
+    /// The handle of the runtime that runs on this thread, if there is one.
     pub fn try_current() -> Option<Self> {
         scheduler::current().map(LocalHandle::new)
     }
@@ -83,15 +83,15 @@ impl LocalHandle {
         crate::spawn(future)
     }
 
-    /// Has the loop call `callback` in its next turn, behind what is ready already.
+    /// Schedules a callback for the loop's next turn, after the tasks that are ready already.
     #[track_caller]
     pub fn call_soon(&self, callback: impl FnOnce() + 'static) -> CallHandle {
         let _entered = self.scheduler.clone().enter();
         crate::task::call_soon(callback)
     }
 
-    /// Has the loop call `callback` after a time, which counts from now. Callbacks of the same time are called in the order
-    /// in which they were added. A time that is too long for the clock never comes.
+    /// Schedules a callback after a time, which counts from now. Callbacks of the same time are called in the order in
+    /// which they were added. A time that is too long for the clock never comes.
     #[track_caller]
     pub fn call_later(&self, time: Duration, callback: impl FnOnce() + 'static) -> CallHandle {
         let far = Duration::from_secs(1 << 32); // 136 years
@@ -99,7 +99,7 @@ impl LocalHandle {
         self.call_at(when, callback)
     }
 
-    /// Has the loop call `callback` at a point in time, or soon when it has passed.
+    /// Schedules a callback at a point in time, or soon if that has passed.
     #[track_caller]
     pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> CallHandle {
         let _entered = self.scheduler.clone().enter();
@@ -111,17 +111,19 @@ impl LocalHandle {
         now()
     }
 
-    /// Has the loop call `callback` whenever the descriptor can be read: in each turn, until it was read or
-    /// [removed](Self::remove_reader) (*level-triggered*). There is one reader of a descriptor: another one replaces it.
+    /// Registers a callback that the loop calls whenever the descriptor is readable: in each turn, until the data was
+    /// read or the reader [removed](Self::remove_reader) (*level-triggered*). A descriptor has one reader: another one
+    /// replaces it.
     ///
-    /// The loop waits with a duplicate. Remove the reader before you close the descriptor: the duplicate keeps the file
-    /// open, and a number that is used again would name the old reader.
+    /// The loop waits with a duplicate of the descriptor. Remove the reader before you close the descriptor: the
+    /// duplicate keeps the file open, and if the number is reused it still identifies the old reader.
     ///
-    /// On the proactor as on the selector; asyncio's `ProactorEventLoop` has no such thing.
+    /// It works on both backends; asyncio's `ProactorEventLoop` does not have it.
     ///
     /// # Errors
-    /// `EMFILE` when there is no descriptor free to wait with. When waiting fails later (as for a regular file, which is
-    /// always readable), the error goes to [`Config::on_unhandled`](crate::Config::on_unhandled), and the reader goes.
+    /// `EMFILE` when no descriptor is free for the duplicate. When waiting fails later (as for a regular file, which is
+    /// always readable), the error goes to [`Config::on_unhandled`](crate::Config::on_unhandled), and the reader is
+    /// removed.
     ///
     /// # Examples
     /// ```
@@ -156,12 +158,13 @@ impl LocalHandle {
         Ok(())
     }
 
-    /// Takes the reader of a descriptor away: it is not called any more. False when there was none.
+    /// Removes the reader of a descriptor: it is not called any more. Returns false if there was none.
     pub fn remove_reader(&self, fd: impl AsFd) -> bool {
         self.scheduler.unwatch(WatchKey::Read(fd.as_fd().as_raw_fd()))
     }
 
-    /// The same as [`add_reader`](Self::add_reader) for writing.
+    /// Registers a callback that the loop calls whenever the descriptor is writable; otherwise as
+    /// [`add_reader`](Self::add_reader).
     ///
     /// # Errors
     /// As there.
@@ -172,7 +175,7 @@ impl LocalHandle {
         Ok(())
     }
 
-    /// Takes the writer of a descriptor away. False when there was none.
+    /// Removes the writer of a descriptor. Returns false if there was none.
     pub fn remove_writer(&self, fd: impl AsFd) -> bool {
         self.scheduler.unwatch(WatchKey::Write(fd.as_fd().as_raw_fd()))
     }
@@ -196,7 +199,8 @@ impl LocalHandle {
         self.scheduler.watch(key, watcher);
     }
 
-    /// All tasks that have not ended, in no order; asyncio's `all_tasks`. The future given to `block_on` is none of them.
+    /// All tasks that have not ended, in no order; asyncio's `all_tasks`. The future given to `block_on` is not among
+    /// them.
     ///
     /// # Examples
     /// ```
@@ -211,9 +215,9 @@ impl LocalHandle {
         self.scheduler.tasks()
     }
 
-    /// What the tasks of the loop are doing, for people: each with its name, state and place, who awaits it, and the
-    /// operations that it has in flight; asyncio's `python -m asyncio pstree`. A service may print it when it gets a
-    /// signal ([`signal::on`](crate::signal::on)).
+    /// Describes the tasks of the loop in readable text: each with its name, state, place, the task that awaits it, and
+    /// its operations in flight; asyncio's `python -m asyncio pstree`. A service may print it at a signal
+    /// ([`signal::on`](crate::signal::on)).
     ///
     /// # Examples
     /// ```

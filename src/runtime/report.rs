@@ -1,4 +1,4 @@
-//! `Report`: what a runtime runs on, why, and what it has done.
+//! `Report`: the backend of a runtime, the reason for it, and counters.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -9,7 +9,7 @@ use super::required;
 use crate::driver::Machinery;
 use crate::driver::feature::{Feature, FeatureState};
 
-/// The machine that a runtime drives its I/O with.
+/// The kernel interface that a runtime uses for I/O.
 ///
 /// # Examples
 /// ```
@@ -35,7 +35,7 @@ impl fmt::Display for Backend {
     }
 }
 
-/// What a runtime says of itself; `Display` gives it as text.
+/// Information about a runtime: backend, kernel features, counters. `Display` formats it as text.
 ///
 /// # Examples
 /// ```
@@ -49,32 +49,32 @@ impl fmt::Display for Backend {
 pub struct Report {
     /// The backend in use.
     pub backend: Backend,
-    /// Why it is the selector, where `Auto` had to or was told to take it.
+    /// The reason for the selector, if `Auto` chose it.
     pub reason: Option<String>,
-    /// The flags with which the ring was set up, in the kernel's words.
+    /// The setup flags of the ring, by their names in the kernel.
     pub setup_flags: Vec<&'static str>,
-    /// Entries of the ring's submission queue: those that were asked for, or more where it has grown
+    /// Entries of the ring's submission queue: the configured number, or more if it has grown
     /// ([`Feature::ResizeRings`]); 0 on the selector.
     pub ring_entries: u32,
-    /// What became of each feature of the kernel.
+    /// The state of each kernel feature.
     pub features: Vec<FeatureReport>,
-    /// What has been done so far.
+    /// Counters since the runtime was made.
     pub stats: Stats,
-    /// What there is now.
+    /// The current numbers of tasks, operations and other resources.
     pub live: Live,
 }
 
-/// What became of one feature of the kernel; part of [`Report`].
+/// The state of one kernel feature; part of [`Report`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FeatureReport {
     /// The feature.
     pub feature: Feature,
-    /// What became of it.
+    /// The state of the feature.
     pub state: FeatureState,
 }
 
-/// What a runtime has done since it was made; part of [`Report`] and [`Shutdown`].
+/// Counters of a runtime since it was made; part of [`Report`] and [`Shutdown`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -87,13 +87,13 @@ pub struct Stats {
     /// Other system calls made for operations: the selector's recv, send, epoll_ctl and so on, and calls on
     /// the blocking pool.
     pub calls: u64,
-    /// Operations handed to the ring or to the pool.
+    /// Operations submitted to the ring or to the pool.
     pub submissions: u64,
-    /// Completions, or events of readiness.
+    /// Completions, or readiness events.
     pub completions: u64,
-    /// Cancels handed to the ring.
+    /// Cancels submitted to the ring.
     pub cancels: u64,
-    /// Times that the ring's completion queue overflowed; nothing is lost by that.
+    /// Overflows of the ring's completion queue; no completion is lost by an overflow.
     pub overflows: u64,
     /// Times that the ring's submission queue was full.
     pub full_queues: u64,
@@ -106,25 +106,25 @@ impl Stats {
     }
 }
 
-/// What a runtime holds now; part of [`Report`].
+/// Current numbers of a runtime's resources; part of [`Report`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Live {
     /// Tasks that have not ended.
     pub tasks: usize,
-    /// Operations that have not been taken apart, those of dropped futures included.
+    /// Operations that have not completed, those of dropped futures included.
     pub ops: usize,
     /// Operations that belong to streams, sockets and other descriptors: multishot receives and polls.
-    pub standing: usize,
-    /// Places of the ring's table of direct descriptors that are taken.
+    pub multishot: usize,
+    /// Occupied places of the ring's table of direct descriptors.
     pub direct: usize,
-    /// Pooled buffers whose memory chunks keep.
+    /// Pooled buffers that chunks keep.
     pub buffers: usize,
     /// Timers that are set.
     pub timers: usize,
 }
 
-/// What a shutdown cancelled and left behind, and what the runtime did in its life.
+/// The result of a shutdown: cancelled tasks, leaked operations and jobs, and the runtime's counters.
 ///
 /// # Examples
 /// ```
@@ -137,22 +137,22 @@ pub struct Live {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Shutdown {
-    /// Tasks that were still there and have been cancelled.
+    /// Tasks that had not ended and were cancelled.
     pub tasks: usize,
-    /// Operations that the kernel or the pool still had at the deadline. Some are not waited for so long:
-    /// - zero-copy writes whose results have come, and whose buffers the kernel still reads: one second from when
-    ///   everything else is over;
-    /// - opens and looks at metadata whose futures were dropped while a thread of the pool made the call: some 100 ms from
-    ///   then.
+    /// Operations that the kernel or the pool still had at the deadline. For some the wait is shorter:
+    /// - zero-copy writes whose results have arrived, and whose buffers the kernel still reads: one second after
+    ///   everything else has ended;
+    /// - opens and metadata queries whose futures were dropped while a thread of the pool made the call: some 100 ms
+    ///   after everything else has ended.
     ///
-    /// What is leaked stays until the process ends: the memory of these operations is never freed, and their descriptors stay
-    /// open, but for zero-copy writes whose results have come: these keep their buffers alone.
+    /// Leaks last until the process ends: the memory of these operations is never freed, and their descriptors stay
+    /// open. Zero-copy writes whose results have arrived leak only their buffers.
     pub ops_leaked: usize,
-    /// Jobs of the blocking pool that were still running at the deadline. When only jobs that nobody waits for are left, the
-    /// end waits 100 ms for them: look-ups of names whose futures were dropped, and the opens and looks at metadata above,
-    /// which so have some 200 ms in all.
+    /// Jobs of the blocking pool that were still running at the deadline. If only abandoned jobs are left, the shutdown
+    /// waits 100 ms for them: name look-ups whose futures were dropped, and the opens and metadata queries above, which
+    /// so have some 200 ms in all.
     pub jobs_leaked: usize,
-    /// What the runtime has done in all, its end included.
+    /// Counters of the runtime, its shutdown included.
     pub stats: Stats,
 }
 
@@ -177,11 +177,11 @@ impl fmt::Display for Report {
                 writeln!(f, "features   {state}: {feature}")?;
             }
         }
-        let Live { tasks, ops, standing, direct, buffers, timers } = self.live;
+        let Live { tasks, ops, multishot, direct, buffers, timers } = self.live;
         write!(
             f,
-            "live       {tasks} tasks, {ops} operations, {standing} standing, {direct} direct descriptors, {buffers} buffers, \
-             {timers} timers"
+            "live       {tasks} tasks, {ops} operations, {multishot} multishot operations, {direct} direct descriptors, \
+             {buffers} buffers, {timers} timers"
         )
     }
 }
@@ -205,7 +205,7 @@ impl Core {
             live: Live {
                 tasks: self.scheduler.live_tasks(),
                 ops: self.driver.live_operations(),
-                standing: self.driver.standing_operations(),
+                multishot: self.driver.standing_operations(),
                 direct: self.driver.direct_descriptors(),
                 buffers: self.driver.chunk_buffers(),
                 timers: self.timers.live(),

@@ -40,9 +40,9 @@ impl fmt::Display for Missing {
         let is_selectors = *feature == Feature::EpollPwait2;
         match state {
             FeatureState::Unused if (*backend == Backend::Selector) != is_selectors => {
-                write!(f, "the {backend} has no use for it; ")?;
+                write!(f, "the {backend} does not use it; ")?;
                 match reason {
-                    Some(reason) => write!(f, "the {backend} was taken because {reason}; ")?,
+                    Some(reason) => write!(f, "the {backend} was chosen because {reason}; ")?,
                     None if is_selectors => f.write_str("make a Selector, ")?,
                     None => f.write_str("make a Proactor, ")?,
                 }
@@ -72,7 +72,7 @@ fn not_asked_for(feature: Feature) -> &'static str {
         Feature::ResizeRings => "the configuration does not ask for it; set Config::grow_ring, ",
         Feature::RecvBundle => "Feature::IncrementalBuffers takes its place; mask that, ",
         Feature::DeferTaskrun | Feature::CoopTaskrun => "Config::sqpoll excludes it; leave that out, ",
-        _ => "this configuration has no use for it; ",
+        _ => "this configuration does not use it; ",
     }
 }
 

@@ -38,8 +38,8 @@ impl Rng {
     }
 }
 
-/// The next of the runtime's random numbers. A run can be replayed by its seed ([`Config::seed`]); they are
-/// not fit for secrets.
+/// The next of the runtime's random numbers. The same seed gives the same numbers ([`Config::seed`]). Do not use them
+/// for secrets.
 ///
 /// # Panics
 /// Outside a runtime.

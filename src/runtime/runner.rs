@@ -16,10 +16,10 @@ use crate::task::{Handle, JoinError, Task, current};
 /// The exit status of a program that SIGINT has ended, by the custom of shells.
 const INTERRUPTED: i32 = 130;
 
-/// A runtime whose main futures can be cancelled, from inside and, on request, from the keyboard; asyncio's `Runner`.
+/// A runtime whose main futures can be cancelled, from inside and, on request, by Ctrl-C; asyncio's `Runner`.
 ///
-/// Tasks that a main future has started go on with the next one. The end cancels what is left, lets it clean up, and
-/// waits for that until [`Config::shutdown_deadline`].
+/// Tasks that a main future has started continue with the next one. Closing the runner cancels the remaining tasks and
+/// waits for their cleanups, until [`Config::shutdown_deadline`].
 ///
 /// # Examples
 /// ```
@@ -44,7 +44,7 @@ pub struct Runner<R: Runtime = Auto> {
 }
 
 impl Runner {
-    /// One on a new [`Auto`] runtime.
+    /// Makes a runner on a new [`Auto`] runtime.
     ///
     /// # Errors
     /// As [`Runtime::new`].
@@ -52,7 +52,7 @@ impl Runner {
         Auto::new().map(Runner::on)
     }
 
-    /// One on a new [`Auto`] runtime with these settings.
+    /// Makes a runner on a new [`Auto`] runtime with these settings.
     ///
     /// # Errors
     /// As [`Runtime::with_config`].
@@ -62,13 +62,13 @@ impl Runner {
 }
 
 impl<R: Runtime> Runner<R> {
-    /// One on this runtime.
+    /// Makes a runner on this runtime.
     pub fn on(runtime: R) -> Self {
         Runner { runtime, interruptible: false, interrupted: Cell::new(false) }
     }
 
-    /// While a main future runs, lets the first SIGINT (Ctrl-C) cancel it, and the second end the process with status 130.
-    /// Off by default: no signal handler is touched.
+    /// While a main future runs, lets the first SIGINT (Ctrl-C) cancel it, and the second end the process with status
+    /// 130. Off by default: no signal handler is changed.
     ///
     /// [`run`](Self::run) listens before anything else runs: a SIGINT that arrives before the main future has begun
     /// cancels it too, and it does not begin. [`is_interrupted`](Self::is_interrupted) tells SIGINT from other reasons.
@@ -77,15 +77,16 @@ impl<R: Runtime> Runner<R> {
         self
     }
 
-    /// Runs a future to its end, as the main task.
+    /// Runs a future to completion, as the main task.
     ///
     /// # Errors
-    /// [`JoinError::Cancelled`] when its cancellation was requested ([`task::current`](crate::task::current) gives the task
-    /// for that), and what it has left is over. [`is_interrupted`](Self::is_interrupted) tells whether SIGINT did it;
-    /// asyncio raises `KeyboardInterrupt` then.
+    /// [`JoinError::Cancelled`] when its cancellation was requested ([`task::current`](crate::task::current) gives the
+    /// task for that); its operations have completed and its cleanups have run by then.
+    /// [`is_interrupted`](Self::is_interrupted) tells whether SIGINT was the cause; asyncio raises `KeyboardInterrupt`
+    /// then.
     ///
     /// # Panics
-    /// As [`Runtime::block_on`]; when SIGINT is to be caught and there is no descriptor free for that.
+    /// As [`Runtime::block_on`]; when SIGINT is to be caught and no descriptor is free for that.
     #[track_caller]
     pub fn run<F: Future>(&self, future: F) -> Result<F::Output, JoinError> {
         let signals = self.interruptible.then(|| self.listen());
@@ -117,8 +118,8 @@ impl<R: Runtime> Runner<R> {
         })
     }
 
-    /// Whether SIGINT has requested the end of the main future that ran last; asyncio's `run` raises `KeyboardInterrupt`
-    /// then, and `CancelledError` for other requests. False where another request came first. Inside the main future, see
+    /// Whether SIGINT has cancelled the main future that ran last; asyncio's `run` raises `KeyboardInterrupt` then, and
+    /// `CancelledError` for other requests. False if another request came first. Inside the main future, see
     /// [`signal::is_interrupted`].
     ///
     /// # Examples
@@ -142,23 +143,23 @@ impl<R: Runtime> Runner<R> {
         &self.runtime
     }
 
-    /// The loop, for use from other threads.
+    /// A handle of the loop for other threads.
     pub fn handle(&self) -> Handle {
         self.runtime.handle()
     }
 
-    /// The loop, for use on its own thread.
+    /// A handle of the loop for its own thread.
     pub fn local(&self) -> LocalHandle {
         self.runtime.local()
     }
 
-    /// Ends the runtime, and tells what was left. Dropping the runner does the same.
+    /// Ends the runtime, and returns what was left. Dropping the runner does the same.
     pub fn close(self) -> Shutdown {
         let deadline = self.runtime.core().shutdown_deadline();
         self.runtime.shutdown(deadline)
     }
 
-    /// The same, within so much time.
+    /// Ends the runtime within the given time, and returns what was left.
     pub fn close_within(self, deadline: Duration) -> Shutdown {
         self.runtime.shutdown(deadline)
     }

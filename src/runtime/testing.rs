@@ -1,4 +1,4 @@
-//! `test`: the body of a test, run on both backends; asyncio's `IsolatedAsyncioTestCase`.
+//! `test`: runs the body of a test on both backends; asyncio's `IsolatedAsyncioTestCase`.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -17,8 +17,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// If it is 1, a refused io_uring fails the tests of the proactor.
 const REQUIRE_VARIABLE: &str = "PROACTOR_REQUIRE_URING";
 
-/// Runs the body of a test on each backend, with a time limit of a minute. [`Tester`] has settings, and says what fails a
-/// test.
+/// Runs the body of a test on each backend, with a time limit of a minute. [`Tester`] has settings, and documents the
+/// ways a test fails.
 ///
 /// # Panics
 /// When the test fails.
@@ -46,17 +46,17 @@ pub fn test<T: Termination>(body: impl AsyncFn() -> T) {
 /// Runs the bodies of tests, each on a new runtime.
 ///
 /// A test fails when
-/// - its body panics or gives an error,
-/// - a task panics and its result is not taken, so that an `assert!` in a spawned task counts (unless the [`Config`] has an
-///   [`on_unhandled`](Config::on_unhandled) of its own),
+/// - its body panics or returns an error,
+/// - a task panics and its result is not retrieved, so that an `assert!` in a spawned task counts (unless the
+///   [`Config`] sets [`on_unhandled`](Config::on_unhandled)),
 /// - it has not ended within the [time limit](Self::time_limit), or
-/// - operations or jobs are left that have not ended within that time either.
+/// - operations or jobs have not ended within that time either.
 ///
-/// Tasks that are left when the body has ended are cancelled, as by [`run`](fn@crate::run).
+/// Tasks that have not ended when the body ends are cancelled, as by [`run`](fn@crate::run).
 ///
-/// Where the kernel refuses io_uring the proactor is skipped, and a line on standard error gives the reason; with
-/// `PROACTOR_REQUIRE_URING=1` that fails the test. `PROACTOR_BACKEND=proactor` or `=selector` runs tests on that backend
-/// alone.
+/// Where the kernel refuses io_uring, the proactor is skipped, and a line on standard error gives the reason; with
+/// `PROACTOR_REQUIRE_URING=1` the test fails instead. `PROACTOR_BACKEND=proactor` or `=selector` runs tests only on
+/// that backend.
 ///
 /// # Examples
 /// ```
@@ -79,19 +79,19 @@ impl Default for Tester {
 }
 
 impl Tester {
-    /// One with the defaults.
+    /// Makes a tester with the defaults.
     pub fn new() -> Self {
         Tester { limit: TIME_LIMIT, config: Config::new() }
     }
 
-    /// The time after which a body is dropped, and its test fails. A minute by default. A body that blocks its thread is not
-    /// ended.
+    /// Sets the time after which a body is dropped, and its test fails; a minute by default. A body that blocks its
+    /// thread is not interrupted.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
-    /// The settings of the runtimes.
+    /// Sets the configuration of the runtimes.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
@@ -128,18 +128,18 @@ impl Tester {
         let runtime = match R::with_config(&panics.collected(self.config.clone())) {
             Ok(runtime) => runtime,
             Err(refused) if is_refusal(&refused) && !uring_is_required() => return skip(R::NAME, &refused),
-            Err(error) => panic!("the {} has no runtime for a test: {error}", R::NAME),
+            Err(error) => panic!("the {} runtime could not be made: {error}", R::NAME),
         };
         let _name = NameOnPanic(R::NAME);
         let Ok(ended) = runtime.block_on(timeout(self.limit, body())) else {
             let dump = runtime.local().dump();
-            panic!("the test has not ended within {:?}; its tasks are:\n{dump}", self.limit);
+            panic!("the test did not complete within {:?}; its tasks are:\n{dump}", self.limit);
         };
         let left = runtime.shutdown(self.limit);
-        assert!(ended.report() == ExitCode::SUCCESS, "the test gave an error, which is printed above");
+        assert!(ended.report() == ExitCode::SUCCESS, "the test returned an error, which is printed above");
         panics.check();
         let (ops, jobs) = (left.ops_leaked, left.jobs_leaked);
-        assert!((ops, jobs) == (0, 0), "the test has left {ops} operations and {jobs} jobs that did not end");
+        assert!((ops, jobs) == (0, 0), "the test left {ops} operations and {jobs} jobs that did not end");
     }
 }
 
@@ -199,7 +199,7 @@ struct NameOnPanic(&'static str);
 impl Drop for NameOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("this was on the {}", self.0);
+            eprintln!("the failed test ran on the {}", self.0);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `spawn_blocking`: a closure on a pool of threads, as a task; pools of one's own.
+//! `spawn_blocking`: a closure on a pool of threads, as a task; custom pools.
 #![forbid(unsafe_code)]
 
 use std::future::{Future, poll_fn};
@@ -15,14 +15,15 @@ use super::unhandled::Opaque;
 use super::{JoinError, JoinHandle, Panic, start};
 use crate::sys::sync::Arc;
 
-/// Runs `work` on the blocking pool; asyncio's `to_thread`.
+/// Runs a closure on the blocking pool, as a task; asyncio's `to_thread`.
 ///
-/// For calls that would hold up the loop: long computations, libraries that block. A panic of `work` is the
-/// task's. Cancelling the task withdraws the closure if no thread has begun it; once begun it runs to its
-/// end, and its result is dropped; the end of the runtime waits for it. [Task-locals](crate::task_local) do not follow to the other thread.
+/// Use it for calls that would block the loop: long computations, blocking libraries. A panic of `work` becomes the
+/// panic of the task. Cancelling the task withdraws the closure if no thread has begun it. A closure that has begun
+/// runs to its end, and its result is dropped; the runtime's shutdown waits for it. [Task-locals](crate::task_local)
+/// are not available on the other thread.
 ///
-/// The pool is the runtime's own, or that of [`Config::blocking_pool`](crate::Config::blocking_pool). Closures have threads
-/// of their own there: however many of them wait, files and look-ups of names go on.
+/// The pool is the runtime's, or that of [`Config::blocking_pool`](crate::Config::blocking_pool). Closures have
+/// separate threads there: they never delay file operations and name look-ups.
 ///
 /// The task panics if no thread can be started for the closure; the message names the cause.
 ///
@@ -50,7 +51,7 @@ where
     run_on(pool, work, here)
 }
 
-/// Runs `work` on a pool of one's own; asyncio's `run_in_executor`. Otherwise as [`spawn_blocking`].
+/// Runs a closure on the given pool, as a task; asyncio's `run_in_executor`. Otherwise as [`spawn_blocking`].
 ///
 /// # Panics
 /// Outside a runtime.
@@ -90,7 +91,7 @@ where
             Ok(Ok(value)) => value,
             Ok(Err(errno)) => panic!("spawn_blocking: {}", no_thread(errno)),
             Err(JoinError::Panicked(panic)) => resume_unwind(panic.into_payload()),
-            Err(_) => panic!("spawn_blocking: the pool has not begun the closure: it is closed"),
+            Err(_) => panic!("spawn_blocking: the pool was closed before the closure began"),
         }
     };
     start::<_, Opaque>(waits, here)
@@ -161,11 +162,11 @@ impl Drop for Withdraw {
     }
 }
 
-/// A pool of threads for work that blocks, apart from those of the runtimes; asyncio's executors.
+/// A pool of threads for blocking work, separate from those of the runtimes; asyncio's executors.
 ///
-/// It may be used by several runtimes. Clones are the same pool. No thread is started before the first job, and one that
-/// has had nothing to do for ten seconds ends. When the last clone goes, jobs that have begun go on; those that have not are
-/// run as well.
+/// Several runtimes may use it. Clones are the same pool. No thread is started before the first job, and a thread that
+/// has been idle for ten seconds ends. After the last clone is dropped, all jobs still run, whether they have begun or
+/// not.
 ///
 /// # Examples
 /// See [`spawn_blocking_on`].
@@ -175,17 +176,18 @@ pub struct BlockingPool {
 }
 
 impl BlockingPool {
-    /// One of at most so many threads.
+    /// Makes a pool of at most `max_threads` threads.
     ///
     /// # Panics
-    /// When that is zero.
+    /// When `max_threads` is zero.
     pub fn new(max_threads: usize) -> Self {
         assert!(max_threads > 0, "a pool without threads would never run a job: choose 1 or more");
         BlockingPool { pool: Pool::new(max_threads, Duration::from_secs(10)) }
     }
 
-    /// Ends it: drops the jobs that have not begun, refuses new ones, and waits for those that have begun, so long at most;
-    /// says how many have not ended. It blocks the thread; asyncio's `shutdown_default_executor`.
+    /// Ends the pool: drops the jobs that have not begun, refuses new ones, and waits up to `timeout` for those that
+    /// have begun. Returns the number of jobs that have not ended. It blocks the thread; asyncio's
+    /// `shutdown_default_executor`.
     pub fn shutdown(&self, timeout: Duration) -> usize {
         self.pool.close();
         self.pool.wait_closed(timeout)

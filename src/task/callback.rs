@@ -14,9 +14,9 @@ use super::local::Inherited;
 use super::scheduler::{self, Start};
 use super::unhandled::{Fallible, Opaque};
 
-/// Has the loop call `callback` in its next turn, behind what is ready already; asyncio's `call_soon`.
+/// Schedules a callback for the loop's next turn, after the tasks that are ready already; asyncio's `call_soon`.
 ///
-/// Callbacks that are added during a turn are called in the next one. Task-locals are those of the caller.
+/// Callbacks that are added during a turn are called in the next one. A callback has the task-locals of the caller.
 ///
 /// # Panics
 /// Outside a runtime.
@@ -72,7 +72,7 @@ pub(crate) fn watch(watcher: impl Future<Output = io::Result<()>> + 'static) -> 
     CallHandle { task: task.into_task(), when: None }
 }
 
-/// A callback that the loop will call, has called, or will not call. Dropping the handle changes nothing.
+/// The handle of a scheduled callback: it can cancel the call. Dropping it changes nothing.
 ///
 /// # Examples
 /// ```
@@ -89,18 +89,18 @@ pub struct CallHandle {
 }
 
 impl CallHandle {
-    /// Takes the callback back. False when it has been called. In the callback itself it is true, and one of a watched
-    /// descriptor is not called again.
+    /// Cancels the callback. Returns false if it has been called already. Inside the callback it returns true; the
+    /// callback of a watched descriptor is then not called again.
     pub fn cancel(&self) -> bool {
         self.task.request_cancel()
     }
 
-    /// Whether it was taken back, before it had been called.
+    /// Whether the callback was cancelled before it was called.
     pub fn is_cancelled(&self) -> bool {
         self.task.header().cancels.get() > 0
     }
 
-    /// When it is to be called; none for "soon".
+    /// The time of the call; `None` for "soon".
     pub fn when(&self) -> Option<Instant> {
         self.when
     }

@@ -1,4 +1,4 @@
-//! `catch_cancel`: a cancellation that ends a part of a task, and leaves the rest to say what follows.
+//! `catch_cancel`: limits a cancellation to a part of a task, and lets the rest of the task handle it.
 //!
 //! The scopes of a task, and how a request reaches them, are in `scopes.rs`.
 #![forbid(unsafe_code)]
@@ -16,21 +16,21 @@ use super::cleanup::{Remains, dispose};
 use super::expect_runtime;
 use super::scopes::{Entered, Request, Share, target};
 
-/// Lets a cancellation of the task end `future` alone; asyncio's `try: … except CancelledError:`.
+/// Catches a cancellation of the task: only `future` ends; asyncio's `try: … except CancelledError:`.
 ///
-/// When the task is asked to end, `future` is dropped, and what it leaves is awaited: its operations reaped, its clean-up
-/// done, the tasks that it cancels ended. Then the answer is [`Cancelled`], and the code around goes on and may await,
-/// *for as long as it keeps that value*: it stands for the `except` block. Dropping it is the end of the block: the next
-/// await outside ends the task (or what the next [`catch_cancel`] around has inside), and a task that awaits nothing any
-/// more gives its result. [`Cancelled::uncancel`] swallows the request instead. The handle shows both: `cancel().await`
-/// gives the result of a task that was not to be stopped.
+/// When cancellation of the task is requested, `future` is dropped. Then this waits until its operations have
+/// completed, its cleanups have run, and the tasks that it cancels have ended. It returns [`Cancelled`], and the code
+/// after it continues and may await *while it holds that value*: this corresponds to the `except` block. Dropping the
+/// value ends the block: the next await outside ends the task (or the inside of the next enclosing [`catch_cancel`]). A
+/// task that awaits nothing more returns its result. [`Cancelled::uncancel`] suppresses the request instead: then
+/// `cancel().await` of the handle returns the result of the task.
 ///
-/// A further request, while the first is being handled, is delivered to what is around. Futures side by side in a task may
-/// catch the same request: then it goes on when the last of them is through. One whose `catch_cancel` is dropped before it
-/// gave its answer is through at once.
+/// A further request that arrives while the first is being handled is delivered to the enclosing scope. Several
+/// concurrent futures of a task may catch the same request: it continues outward when the last of them has handled it.
+/// A `catch_cancel` that is dropped before it completed counts as having handled it.
 ///
-/// The future that was given to `block_on` is no task that could be dropped: requests for it only reach its
-/// `catch_cancel`s. That of a [`Runner`](crate::Runner) is.
+/// The future given to `block_on` can't be dropped: requests for it only reach its `catch_cancel`s. The main future of
+/// a [`Runner`](crate::Runner) can.
 ///
 /// # Panics
 /// When polled outside a runtime.
@@ -46,7 +46,7 @@ use super::scopes::{Entered, Request, Share, target};
 ///         match catch_cancel(std::future::pending::<()>()).await {
 ///             Ok(()) => "finished",
 ///             Err(cancelled) => {
-///                 proactor::yield_now().await; // says goodbye
+///                 proactor::yield_now().await; // cleans up
 ///                 drop(cancelled); // the next await ends the task
 ///                 proactor::yield_now().await;
 ///                 unreachable!()
@@ -123,9 +123,9 @@ impl<F: Future> Future for CatchCancel<F> {
     }
 }
 
-/// A request for the task's cancellation that was caught, see [`catch_cancel`].
+/// A caught request for the task's cancellation, see [`catch_cancel`].
 ///
-/// While it is kept the task may await. Dropped, the next await ends the task.
+/// While the task holds it, the task may await. After it is dropped, the next await ends the task.
 ///
 /// # Examples
 /// ```
@@ -146,7 +146,8 @@ impl<F: Future> Future for CatchCancel<F> {
 pub struct Cancelled(Option<Share>);
 
 impl Cancelled {
-    /// Swallows the request: the task goes on as if nobody had asked. Says how many requests are left.
+    /// Suppresses the request: the task continues as if there had been none. Returns the number of requests that
+    /// remain.
     pub fn uncancel(mut self) -> usize {
         self.0.take().map_or(0, |share| share.swallow().into())
     }
@@ -165,7 +166,7 @@ pub(super) async fn pass_on(requests: Vec<Cancelled>) {
 
 impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the task was asked to end")
+        f.write_str("cancellation of the task was requested")
     }
 }
 

@@ -12,7 +12,7 @@ use super::view::Task;
 use super::waker::Waiter;
 use super::{call_soon, scheduler};
 
-/// Names a callback among those of one task or promise, to take it back.
+/// Identifies a callback of a task or promise, for its removal.
 ///
 /// # Examples
 /// See [`JoinHandle::on_done`](super::JoinHandle::on_done).

@@ -1,8 +1,8 @@
 //! Task groups: children that end together; asyncio's `TaskGroup`.
 //!
-//! The children of [`task_group`](fn@task_group) are futures that the group's own future polls, so that they may borrow from
-//! around it, as threads of `std::thread::scope` do. The body is one of them: it is polled, cancelled and awaited like the
-//! others. The children of a [`TaskGroup`] are tasks.
+//! The children of [`task_group`](fn@task_group) are futures that the group's future polls, so that they may borrow
+//! from around it, as threads of `std::thread::scope` do. The body is one of them: it is polled, cancelled and awaited
+//! like the others. The children of a [`TaskGroup`] are tasks.
 //!
 //! # How children borrow without `unsafe`
 //!
@@ -26,38 +26,41 @@ use super::group_error::GroupError;
 use super::lead::{Children, lead};
 use super::member::{Child, Failures, Leader, Member};
 
-/// Runs `body` with a group, in which it can start children, and waits until all of them have ended.
+/// Runs a body with a group in which it can start children, and waits until all of them have ended.
 ///
-/// The children are polled by this future, in the task that awaits it, and may borrow what lives around the call, but not
-/// from the body itself. A child may start others, by the `g` that the body was given.
+/// The children are polled by this future, in the task that awaits it, and may borrow from outside the call, but not
+/// from the body itself. A child may start others through the `g` of the body.
 ///
-/// - The first *error*, of a child or of the body, cancels all others and the body. When they have ended, and what they had
-///   begun is over (operations reaped, clean-ups done), every error that has occurred meanwhile is in the [`GroupError`].
-/// - A child that is *cancelled* ([`Child::cancel`]) is no error, and the group goes on.
-/// - A *panic* does as an error does, and goes on when all have ended. Errors beside it have no other place to go: each is
-///   told to [`Config::on_unhandled`](crate::Config::on_unhandled).
-/// - A cancellation of the *task* around reaches the body alone, which may catch it ([`catch_cancel`](super::catch_cancel()))
-///   and await its children. When the body has left with the request standing, or had left before, the children are
-///   cancelled and awaited, and the request goes on; or the errors that have occurred are given, and the next await ends the
-///   task. A body that swallows the request leaves the group as it was. In a group that is ending already, a further
-///   request reaches the children as well, also those that are cleaning up; they are awaited all the same.
-/// - While the group ends because of a child, the task counts that as a request
+/// - The first *error*, of a child or of the body, cancels all others and the body. When they have ended, their
+///   operations have completed and their cleanups have run, the [`GroupError`] contains every error that has occurred.
+/// - A *cancelled* child ([`Child::cancel`]) is no error, and the group continues.
+/// - A *panic* cancels like an error, and propagates when all have ended. Each error that has occurred, too, is then
+///   reported to [`Config::on_unhandled`](crate::Config::on_unhandled).
+/// - A cancellation of the enclosing *task* reaches the body alone, which may catch it
+///   ([`catch_cancel`](super::catch_cancel())) and await its children. When the body has ended without suppressing the
+///   request, or had ended before, the children are cancelled and awaited. Then the request continues outward; or, if
+///   errors have occurred, the group returns them, and the next await ends the task. A body that suppresses the request
+///   leaves the group running. In a group that is ending already, a further request reaches the children as well, also
+///   those that are cleaning up; they are awaited all the same.
+/// - While the group ends because of a child, this counts as a cancellation request of the task
 ///   ([`Task::cancelling`](super::Task::cancelling)).
-/// - [`Group::cancel`] and [`Group::finish`] end the group quietly.
+/// - [`Group::cancel`] and [`Group::finish`] end the group without an error.
 /// - Groups nest; see [`GroupError::downcast`].
 ///
 /// A child, like a task, can catch its cancellation ([`catch_cancel`](super::catch_cancel())) and await before it ends.
 ///
 /// # Errors
-/// All that have occurred, in their order. Without any when a cancellation has ended the group and nobody follows it: it was
-/// taken back by [`Task::uncancel`](super::Task::uncancel), or the group is in the future given to `block_on`.
+/// All errors that have occurred, in their order. The error is empty when a cancellation has ended the group and does
+/// not end the task: it was taken back by [`Task::uncancel`](super::Task::uncancel), or the group is in the future
+/// given to `block_on`.
 ///
 /// # Panics
 /// Outside a runtime, and with the panic of the body or of a child.
 ///
 /// # Cancellation
-/// Dropping the future drops body and children; a task that is cancelled meanwhile has ended when what they had begun is
-/// over. Children that catch their cancellation are then not awaited any further.
+/// Dropping the future drops body and children. A task that is cancelled meanwhile completes only after their
+/// operations have completed and their cleanups have run. Children that catch their cancellation are then not awaited
+/// any further.
 ///
 /// # Examples
 /// ```
@@ -76,7 +79,7 @@ use super::member::{Child, Failures, Leader, Member};
 /// }).unwrap();
 /// ```
 ///
-/// What lives in the body does not live long enough for a child:
+/// A child can't borrow from the body:
 /// ```compile_fail,E0597
 /// # proactor::run(async {
 /// let ended: Result<(), _> = proactor::task::task_group(async |g| {
@@ -100,7 +103,7 @@ where
 
 /// The group of [`task_group`](fn@task_group), for its body and its children.
 ///
-/// `'scope` is the group's life, `'env` that of what children may borrow, and of what the group gives.
+/// `'scope` is the lifetime of the group, `'env` that of the children's borrows and of the group's result.
 ///
 /// # Examples
 /// See [`task_group`](fn@task_group).
@@ -126,9 +129,9 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
         }
     }
 
-    /// Starts a child; it is first polled after this call. Its error is the group's.
+    /// Starts a child; it is first polled after this call. Its error becomes the group's.
     ///
-    /// In a group that is ending, or over, the future is dropped and the [`Child`] is cancelled from the beginning.
+    /// In a group that is ending or has ended, the future is dropped and the [`Child`] is cancelled from the beginning.
     #[track_caller]
     pub fn spawn<C, F>(&'scope self, future: F) -> Child<C>
     where
@@ -138,7 +141,7 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
         self.start(future, ChildStart::new(None, false)).map_or_else(Child::refused, Child::new)
     }
 
-    /// Starts a child with a name, for whoever debugs; otherwise as [`spawn`](Self::spawn).
+    /// Starts a child with a name, for debugging; otherwise as [`spawn`](Self::spawn).
     #[track_caller]
     pub fn spawn_named<C, F>(&'scope self, name: impl Into<Rc<str>>, future: F) -> Child<C>
     where
@@ -148,8 +151,8 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
         self.start(future, ChildStart::new(Some(name.into()), false)).map_or_else(Child::refused, Child::new)
     }
 
-    /// Starts a child and polls it at once, inside this call, as [`spawn_eager`](super::spawn_eager) does a task; otherwise as
-    /// [`spawn`](Self::spawn). One that fails at once has ended the group when this returns.
+    /// Starts a child and polls it at once, inside this call, as [`spawn_eager`](super::spawn_eager) does with a task;
+    /// otherwise as [`spawn`](Self::spawn). A child that fails in this call ends the group before the call returns.
     ///
     /// # Examples
     /// ```
@@ -183,15 +186,15 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
         Some(children.push(Member::new(future, self), start))
     }
 
-    /// Ends the group quietly: children and body are cancelled, and `value` is the group's result, unless the body gives one
-    /// all the same. Errors that have occurred, or occur meanwhile, come first.
+    /// Ends the group without an error: children and body are cancelled, and `value` is the group's result, unless the
+    /// body still returns one. Errors that have occurred, or occur meanwhile, take precedence.
     pub fn finish(&self, value: T) {
         let replaced = self.value.replace(Some(value));
         drop(replaced);
         self.end_by_child();
     }
 
-    /// Whether the group is ending, or over: it takes no more children.
+    /// Whether the group is ending or has ended: it takes no more children.
     pub fn is_closed(&self) -> bool {
         self.failures.is_closed()
     }
@@ -246,8 +249,8 @@ impl<'env, T: 'env, E: 'env> Children for Group<'_, 'env, T, E> {
 }
 
 impl<'env, E: 'env> Group<'_, 'env, (), E> {
-    /// Ends the group quietly: children and body are cancelled, and that is no error; asyncio's `TaskGroup.cancel`. For
-    /// groups that have a value there is [`finish`](Self::finish).
+    /// Ends the group without an error: children and body are cancelled; asyncio's `TaskGroup.cancel`. For groups that
+    /// return a value there is [`finish`](Self::finish).
     ///
     /// # Examples
     /// ```

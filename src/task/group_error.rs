@@ -9,10 +9,10 @@ use std::io;
 
 /// The errors of a task group's children and of its body, in the order in which they occurred.
 ///
-/// Without errors it says that the group was ended before its body had given a result, by a cancellation that the task
-/// has taken back, or that nobody could follow (see [`task_group`](super::task_group())).
+/// An empty one means that a cancellation ended the group before its body had a result, and did not end the task (see
+/// [`task_group`](super::task_group())).
 ///
-/// It is displayed as a tree, one error a line, with those of inner groups indented.
+/// `Display` shows a tree, one error per line, with those of inner groups indented.
 ///
 /// # Examples
 /// ```
@@ -39,23 +39,23 @@ impl<E> GroupError<E> {
         GroupError { errors }
     }
 
-    /// The errors; those of inner groups are inside of one of them.
+    /// The errors of this group. Errors of inner groups are inside one of them.
     pub fn iter(&self) -> std::slice::Iter<'_, E> {
         self.errors.iter()
     }
 
-    /// How many there are.
+    /// The number of errors.
     pub fn len(&self) -> usize {
         self.errors.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no errors.
     pub fn is_empty(&self) -> bool {
         self.errors.is_empty()
     }
 
-    /// Those of which `matches` is true, and the others; a part that would be empty is none. asyncio's `split` looks into
-    /// inner groups as well: for that there is [`downcast`](GroupError::downcast).
+    /// Splits the errors into those for which `matches` is true, and the others; an empty part is `None`. asyncio's
+    /// `split` looks into inner groups as well: for that there is [`downcast`](GroupError::downcast).
     ///
     /// # Examples
     /// ```
@@ -81,7 +81,7 @@ impl<E> GroupError<E> {
 }
 
 impl GroupError {
-    /// The errors of this group and of those inside, without the groups.
+    /// The errors of this group and of inner groups, without the groups themselves.
     pub fn leaves(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
         let mut stack = vec![self.iter()];
         std::iter::from_fn(move || {
@@ -102,8 +102,8 @@ impl GroupError {
         self.leaves().any(|error| error.is::<T>())
     }
 
-    /// Takes the `T`s out of the tree, and gives what is left; asyncio's `except* T`. A group that has ended without errors is
-    /// left.
+    /// Takes the errors of type `T` out of the tree, and returns them and the rest; asyncio's `except* T`. An error
+    /// that was empty from the beginning is the rest.
     ///
     /// # Examples
     /// ```

@@ -1,6 +1,6 @@
 //! `Handle`: a loop, seen from other threads.
 //!
-//! Everything goes by way of the inbox: a closure is posted and runs on the loop's thread in its next turn.
+//! Everything goes through the inbox: a closure is posted and runs on the loop's thread in its next turn.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -20,7 +20,7 @@ use super::{JoinError, JoinHandle, LocalHandle, expect_runtime, scheduler, spawn
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
 use crate::sys::sync::{Arc, Mutex};
 
-/// A runtime, for use from any thread: spawn on it, run a closure in it, stop it.
+/// A handle of a runtime for any thread: it spawns tasks, runs closures in the loop, and stops it.
 ///
 /// # Examples
 /// ```
@@ -40,7 +40,7 @@ pub struct Handle {
     shared: Arc<Shared>,
 }
 
-/// The runtime that a handle belongs to has ended.
+/// Error: the runtime that a handle belongs to has ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RuntimeGone;
 
@@ -75,10 +75,10 @@ impl Handle {
         scheduler::with(|current| current.map(|scheduler| Handle::new(scheduler.shared().clone())))
     }
 
-    /// Calls `make` on the runtime's thread and runs the future that it makes as a task there; asyncio's
+    /// Calls `make` on the runtime's thread and spawns the future that it returns there; asyncio's
     /// `run_coroutine_threadsafe`.
     ///
-    /// The closure is [`Send`], the future need not be. Once the runtime has ended the handle answers
+    /// The closure is [`Send`], the future need not be. If the runtime has ended already, the handle returns
     /// [`JoinError::RuntimeGone`]; if it ends before the task does, [`JoinError::Cancelled`].
     pub fn spawn<M, F>(&self, make: M) -> RemoteHandle<F::Output>
     where
@@ -112,10 +112,10 @@ impl Handle {
 
     /// Runs `closure` on the runtime's thread in one of its next turns; asyncio's `call_soon_threadsafe`.
     ///
-    /// A panic of `closure` surfaces from `block_on`, `run_forever` or `turn`.
+    /// A panic of `closure` propagates from `block_on`, `run_forever` or `turn`.
     ///
     /// # Errors
-    /// [`RuntimeGone`] when the runtime has ended. One that ends before the closure's turn drops it.
+    /// [`RuntimeGone`] when the runtime has ended. A runtime that ends before the closure's turn drops the closure.
     pub fn call_soon(&self, closure: impl FnOnce() + Send + 'static) -> Result<(), RuntimeGone> {
         let posted = self.shared.post(move |delivery| {
             if runs(delivery) {
@@ -125,7 +125,7 @@ impl Handle {
         posted.map_err(|_| RuntimeGone)
     }
 
-    /// What the tasks of the loop are doing, for people: see [`LocalHandle::dump`].
+    /// Describes the tasks of the loop in readable text: see [`LocalHandle::dump`].
     ///
     /// # Examples
     /// ```
@@ -144,12 +144,12 @@ impl Handle {
         self.spawn(async || LocalHandle::current().dump())
     }
 
-    /// Ends the run of the loop once its current turn has ended; asyncio's `stop`.
+    /// Stops the loop after its current turn; asyncio's `stop`.
     ///
     /// [`run_forever`](crate::Runtime::run_forever) returns. [`block_on`](crate::Runtime::block_on) panics, unless its
-    /// future has completed in that turn. Where the loop does not run, its next run ends after the first turn. A stop
-    /// ends one run: those that come during the same run, or before it, are used up with it. A turn of a foreign loop
-    /// ([`Embed`](crate::Embed)) is no run.
+    /// future has completed in that turn. If the loop does not run, its next run ends after the first turn. A stop ends
+    /// one run: all stops before and during a run end with it. A turn of a foreign loop ([`Embed`](crate::Embed)) is
+    /// not a run.
     pub fn stop(&self) {
         self.shared.request_stop();
     }
@@ -160,8 +160,8 @@ impl Handle {
     }
 }
 
-/// Whether a closure of the user is to be called: not while the runtime is being shut down.
-/// A task that nobody cancels: a runtime that ends waits for it.
+/// Whether a closure of user code may be called: not while the runtime is being shut down. Spawns a task that is never
+/// cancelled: a runtime that ends waits for it.
 fn spawn_watcher(watcher: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
     start::<_, Opaque>(watcher, Start { flags: Flags::SHIELDED, ..Start::here() })
 }
@@ -196,7 +196,7 @@ impl CancelRequest {
     }
 }
 
-/// A task seen from another thread: await it in any runtime, or block on [`join`](Self::join).
+/// The handle of a task on another thread: await it in any runtime, or block on [`join`](Self::join).
 ///
 /// Dropping it detaches the task.
 ///
@@ -220,22 +220,22 @@ impl<T> RemoteHandle<T> {
     /// As for [`JoinHandle`](super::JoinHandle), and [`JoinError::RuntimeGone`].
     ///
     /// # Panics
-    /// On the thread of the task's own runtime while it runs: that would wait for itself. When the result was taken by an
-    /// await of `&mut` the handle.
+    /// On the thread of the task's runtime while that runs: it would wait for itself. When an await of `&mut handle`
+    /// has taken the result.
     #[track_caller]
     pub fn join(self) -> Result<T, JoinError> {
         self.not_at_home("join");
         self.outcome.wait()
     }
 
-    /// Blocks this thread until the task has ended, for `limit` at most: asyncio's `future.result(timeout)`. `None` when
-    /// the time is up; the task goes on, and the handle can be used as before.
+    /// Blocks this thread until the task has ended, for `limit` at most; asyncio's `future.result(timeout)`. Returns
+    /// `None` when the time has passed; the task continues, and the handle can be used as before.
     ///
     /// # Errors
     /// As for [`join`](Self::join).
     ///
     /// # Panics
-    /// As for [`join`](Self::join); and when an earlier call has given the result.
+    /// As for [`join`](Self::join); and when an earlier call has returned the result.
     ///
     /// # Examples
     /// ```
@@ -269,12 +269,12 @@ impl<T> RemoteHandle<T> {
         );
     }
 
-    /// Asks for the task's cancellation and returns at once.
+    /// Requests cancellation of the task and returns at once.
     pub fn request_cancel(&self) {
         self.cancel.ask();
     }
 
-    /// Whether the task has ended and its result is waiting here.
+    /// Whether the task has ended and its result can be taken.
     pub fn is_finished(&self) -> bool {
         self.outcome.is_here()
     }

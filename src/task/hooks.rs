@@ -1,5 +1,4 @@
-//! What the user has asked of a loop: to tell him of tasks that start, errors that nobody took, polls that take long; to
-//! use a pool of his.
+//! Hooks of a loop: for new tasks, unhandled errors and slow polls; a custom blocking pool.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -60,8 +59,7 @@ impl Stopwatch {
     }
 }
 
-/// A task has kept the loop from everything else for a long time, in one poll: see
-/// [`Config::slow_poll`](crate::Config::slow_poll).
+/// A poll that blocked the loop for a long time: see [`Config::slow_poll`](crate::Config::slow_poll).
 ///
 /// # Examples
 /// ```
@@ -87,22 +85,22 @@ pub struct SlowPoll {
 }
 
 impl SlowPoll {
-    /// The task's name, if it was given one.
+    /// The task's name, if it has one.
     pub fn name(&self) -> Option<String> {
         self.task.name()
     }
 
-    /// Where the task was spawned, or the callback was given to the loop.
+    /// The place where the task was spawned, or the callback scheduled.
     pub fn spawned_at(&self) -> &'static Location<'static> {
         self.task.spawned_at()
     }
 
-    /// How long the poll took.
+    /// The duration of the poll.
     pub fn duration(&self) -> Duration {
         self.duration
     }
 
-    /// Whether it was a callback of the loop, and no task.
+    /// Whether it was a callback of the loop, not a task.
     pub fn is_callback(&self) -> bool {
         self.is_callback
     }
@@ -114,6 +112,6 @@ impl fmt::Display for SlowPoll {
             if self.is_callback { "a callback".to_owned() } else { format!("task {}", self.task.id()) };
         let name = self.name().map(|name| format!(" ({name:?})")).unwrap_or_default();
         let (place, duration) = (self.spawned_at(), self.duration);
-        write!(f, "{what}{name}, from {place}, held up the loop for {duration:?}")
+        write!(f, "{what}{name}, from {place}, blocked the loop for {duration:?}")
     }
 }

@@ -15,10 +15,10 @@ use super::done::{CallbackId, Watchers};
 use super::view::Task;
 use super::{JoinError, TaskId};
 
-/// The owner's side of a task: a future of its result.
+/// The owner's handle of a task: a future of its result.
 ///
-/// Dropping it detaches the task, which goes on by itself; see [`cancel_on_drop`](Self::cancel_on_drop).
-/// It stays on its thread and is awaited in its own loop, by another task; a task started from elsewhere has a
+/// Dropping it detaches the task, which continues to run; see [`cancel_on_drop`](Self::cancel_on_drop). It stays on its
+/// thread, and another task of the same loop awaits it. A task that was started from another thread has a
 /// [`RemoteHandle`](super::RemoteHandle).
 ///
 /// # Examples
@@ -58,18 +58,18 @@ impl<T> JoinHandle<T> {
         self.task.clone()
     }
 
-    /// The task, seen from beside.
+    /// The [`Task`] of this handle, for information about it.
     pub fn task(&self) -> Task {
         Task::new(self.task.clone())
     }
 
-    /// Makes the drop of this handle ask for the task's cancellation instead of detaching it.
+    /// Makes the drop of this handle cancel the task instead of detaching it.
     pub fn cancel_on_drop(self) -> Self {
         self.task.header().joining.set(Joining::Cancel);
         self
     }
 
-    /// Whether the task has ended: its result is here, or was taken.
+    /// Whether the task has ended: its result can be taken, or was taken.
     pub fn is_finished(&self) -> bool {
         self.task.is_complete()
     }
@@ -79,7 +79,7 @@ impl<T> JoinHandle<T> {
         self.task.header().id()
     }
 
-    /// The task's name, if it was given one.
+    /// The task's name, if it has one.
     pub fn name(&self) -> Option<&str> {
         self.task.header().extra()?.name().map(|name| &**name)
     }
@@ -107,26 +107,26 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Asks for the task's cancellation and returns at once: asyncio's `Task.cancel()`.
+    /// Requests cancellation of the task and returns at once; asyncio's `Task.cancel()`.
     ///
-    /// The task's future is dropped at its next await, or what is inside its innermost
-    /// [`catch_cancel`](super::catch_cancel); if it finishes before that, its result stands. Requests are counted. False
-    /// when the task has already ended.
+    /// At its next await the task's future is dropped, or the future inside its innermost
+    /// [`catch_cancel`](super::catch_cancel). If the task finishes before that, its result stands. Requests are
+    /// counted. Returns false if the task has already ended.
     pub fn request_cancel(&self) -> bool {
         self.task.request_cancel()
     }
 
-    /// How many requests for its cancellation there have been that were not taken back; asyncio's `cancelling`.
+    /// The number of cancellation requests that were not taken back; asyncio's `cancelling`.
     pub fn cancelling(&self) -> usize {
         self.task.header().cancels.get().into()
     }
 
-    /// Has the loop call `callback` when the task has ended: in the next turn, never at once; asyncio's
-    /// `add_done_callback`. Callbacks are called in the order in which they were added. They are not called when the
-    /// runtime ends before. A callback has the [task-locals](crate::task_local) of the moment in which it was added.
+    /// Schedules a callback for the end of the task; asyncio's `add_done_callback`. The loop calls it in the turn after
+    /// the end, never inside this call. Callbacks are called in the order in which they were added. They are not called
+    /// if the runtime ends first. A callback has the [task-locals](crate::task_local) of the moment when it was added.
     ///
     /// # Panics
-    /// When the task has ended, and no runtime runs here that could call.
+    /// When the task has ended, and no runtime runs on this thread to call the callback.
     ///
     /// # Examples
     /// ```
@@ -151,15 +151,15 @@ impl<T> JoinHandle<T> {
         Watchers::add_to(&self.task, Box::new(callback))
     }
 
-    /// Takes a callback of [`on_done`](Self::on_done) back. False when it has been called, or is about to be.
+    /// Removes a callback of [`on_done`](Self::on_done). Returns false if it was called or is about to be.
     pub fn remove_on_done(&self, id: CallbackId) -> bool {
         self.task.header().extra().is_some_and(|extra| extra.callbacks.remove(id))
     }
 
-    /// Ends the task and waits until it has: its future dropped, its operations reaped.
+    /// Cancels the task and waits for its end: its future dropped, its operations completed.
     ///
-    /// The request is made by this call, not by the await. The answer tells what became of it: the result,
-    /// if it finished first, or [`JoinError::Cancelled`].
+    /// The request is made by this call, not by the await. The future returns the result if the task finished first, or
+    /// [`JoinError::Cancelled`].
     pub fn cancel(self) -> Cancel<T> {
         self.request_cancel();
         Cancel(self)
@@ -220,7 +220,7 @@ impl<T> Future for JoinHandle<T> {
 
     /// # Panics
     /// If it is polled after it has given the result; in the task itself, and in another loop on the same thread, while
-    /// the task has not ended: that would wait for ever.
+    /// the task has not ended: the wait would never end.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if !self.task.is_complete() {
             self.task.check_joiner();

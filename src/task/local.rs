@@ -1,4 +1,4 @@
-//! Task-locals: values that belong to a task and are inherited by what it spawns; asyncio's `contextvars`.
+//! Task-locals: values that belong to a task and are inherited by the tasks it spawns; asyncio's `contextvars`.
 //!
 //! A task's values are a small list behind a shared pointer. A spawn copies the pointer; the first task to set a value
 //! afterwards copies the list. So inheriting costs next to nothing, and no task sees what another sets later.
@@ -57,13 +57,14 @@ impl Inherited {
     }
 }
 
-/// A variable of which each task has its own value; made by [`task_local!`](crate::task_local).
+/// A variable with a separate value for each task; made by [`task_local!`](crate::task_local).
 ///
-/// A task begins with the values that its spawner had at that moment, and so does a callback with those of the moment in
-/// which it was added. The futures of [`gather`](fn@crate::gather), [`as_completed`](fn@crate::as_completed) and
-/// [`task_group`](super::task_group()) have values of their own as well, which siblings and the task around do not see; the
-/// body of a group is a part of its task, and so is what [`join!`](crate::join) and [`select!`](crate::select) poll. Values are shared until one of them sets its own: they are never cloned. A value does
-/// not follow to another thread: [`Handle::spawn`](super::Handle::spawn) begins without any.
+/// A task starts with the values that its spawner had at that moment, and a callback with those of the moment when it
+/// was added. The futures of [`gather`](fn@crate::gather), [`as_completed`](fn@crate::as_completed) and
+/// [`task_group`](super::task_group()) have separate values as well, which siblings and the enclosing task do not see.
+/// The body of a group is a part of its task, and so are the futures of [`join!`](crate::join) and
+/// [`select!`](crate::select). Values are shared until one of the tasks sets its own; they are never cloned. Values
+/// stay on their thread: [`Handle::spawn`](super::Handle::spawn) starts without any.
 ///
 /// # Examples
 /// ```
@@ -99,7 +100,7 @@ impl<T: 'static> TaskLocal<T> {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Calls `f` with the task's value: the one that it has set or inherited, else the default, else none.
+    /// Calls a closure with the task's value: the one that it has set or inherited, else the default, else `None`.
     pub fn with<U>(&'static self, f: impl FnOnce(Option<&T>) -> U) -> U {
         let value = scheduler::with(|current| {
             let owner = current?.values_owner()?;
@@ -113,10 +114,10 @@ impl<T: 'static> TaskLocal<T> {
         }
     }
 
-    /// The value.
+    /// A clone of the value.
     ///
     /// # Panics
-    /// When there is none.
+    /// When there is no value.
     #[track_caller]
     pub fn get(&'static self) -> T
     where
@@ -131,7 +132,8 @@ impl<T: 'static> TaskLocal<T> {
         value
     }
 
-    /// Gives the task another value, and what it spawns from now on. Whoever has inherited the one before keeps it.
+    /// Sets the value for this task and for those that it spawns from now on. Tasks that have inherited the previous
+    /// value keep it.
     ///
     /// # Panics
     /// Outside a runtime.
@@ -140,7 +142,7 @@ impl<T: 'static> TaskLocal<T> {
         drop(self.replace(Some(Rc::new(value))));
     }
 
-    /// Takes the value away; the default counts again.
+    /// Removes the value; the default applies again.
     ///
     /// # Panics
     /// Outside a runtime.
@@ -149,7 +151,7 @@ impl<T: 'static> TaskLocal<T> {
         drop(self.replace(None));
     }
 
-    /// Calls `f` with another value in place, as asyncio does by `set` and `reset`.
+    /// Calls a closure while another value is set, as asyncio does by `set` and `reset`.
     ///
     /// # Panics
     /// Outside a runtime.

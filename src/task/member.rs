@@ -217,8 +217,8 @@ where
 
 /// A child of a group: a future of its result.
 ///
-/// A child that has failed or panicked has no result; it is the group that has the error, and whoever waits in the group is
-/// ended with it. Dropping a `Child` changes nothing.
+/// A child that has failed or panicked has no result: the group has the error, and it cancels the children and the body
+/// that wait for this one. Dropping a `Child` changes nothing.
 ///
 /// # Examples
 /// ```
@@ -262,23 +262,24 @@ impl<T> Child<T> {
         }
     }
 
-    /// Whether it has ended.
+    /// Whether the child has ended.
     pub fn is_finished(&self) -> bool {
         self.handle().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Its name, if it was given one.
+    /// The child's name, if it has one.
     pub fn name(&self) -> Option<&str> {
         self.handle()?.name()
     }
 
-    /// Asks for its cancellation and returns at once, as [`JoinHandle::request_cancel`] does. The group goes on: a child
-    /// that was cancelled has not failed. False when it has already ended.
+    /// Requests cancellation of the child and returns at once, as [`JoinHandle::request_cancel`] does. The group
+    /// continues: a cancelled child has not failed. Returns false if the child has already ended.
     pub fn request_cancel(&self) -> bool {
         self.handle().is_some_and(JoinHandle::request_cancel)
     }
 
-    /// Asks for its cancellation; awaited, this gives what became of it, when all that it had begun is over.
+    /// Requests cancellation of the child. Awaited, it returns the outcome, after the child's operations have completed
+    /// and its cleanups have run.
     ///
     /// # Examples
     /// ```

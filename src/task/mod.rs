@@ -1,25 +1,25 @@
 //! Tasks: spawning, joining, cancelling, and the ways into a loop from other threads.
 //!
-//! A task is a future that the loop owns and polls on its one thread. [`spawn`] starts one and answers
-//! with a [`JoinHandle`], which can be awaited, asked for cancellation, or dropped (the task then goes on
-//! by itself). A panic ends only the task that raised it, and becomes its [`JoinError`].
+//! A task is a future that the loop owns and polls on its one thread. [`spawn`] starts a task and returns its
+//! [`JoinHandle`]. Await the handle for the result, cancel the task through it, or drop it: the task then continues,
+//! detached. A panic ends only its own task, and becomes the task's [`JoinError`].
 //!
-//! Cancelling a task drops its future at its next await. Operations that it had begun are then still with
-//! the kernel; the task has ended, and its handle says so, once the last of them has been reaped.
+//! Cancelling a task drops its future at its next await. The kernel may still have operations of the task then; the
+//! task, and so its handle, completes after the last of them has completed.
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `cell.rs` | the task cell: references to it, running it, its end |
 //! | `header.rs`, `stage.rs`, `extra.rs` | its parts: what all tasks have, future and outcome, what few have |
-//! | `waker.rs` | wakers, and who waits for something of this loop |
+//! | `waker.rs` | wakers, and waiters of this loop |
 //! | `scheduler.rs` | the table of tasks, running one, shutting all down |
 //! | `ready.rs` | the ready queue |
 //! | `spare.rs` | memory of tasks that have ended, for those to come |
 //! | `join.rs`, `done.rs` | `JoinHandle`; callbacks and waiters for the end of a task or promise |
-//! | `view.rs` | `Task`: one seen from beside; `current` |
+//! | `view.rs` | `Task`: information about a task; `current` |
 //! | `request.rs`, `scopes.rs` | requests for a task's end; the scopes that they reach |
 //! | `catch.rs` | `catch_cancel` |
-//! | `cleanup.rs` | what a dropped future leaves, and who waits for that |
+//! | `cleanup.rs` | what a dropped future leaves, and waiting for it |
 //! | `brood.rs` | many futures in the future of one task |
 //! | `group.rs`, `task_group.rs` | `task_group`: children that may borrow; `TaskGroup`: children that are tasks |
 //! | `task_set.rs` | `TaskSet`: tasks that are independent of each other, for servers |
@@ -28,7 +28,7 @@
 //! | `callback.rs` | `call_soon` |
 //! | `promise.rs` | a future whose result other code sets, for one or for several that wait |
 //! | `local.rs` | `task_local!` |
-//! | `unhandled.rs`, `hooks.rs` | errors that nobody took; what else a loop tells |
+//! | `unhandled.rs`, `hooks.rs` | errors that were not retrieved; other reports of the loop |
 //! | `inbox.rs` | wake-ups and closures from other threads, parking |
 //! | `handle.rs` | `Handle`, `RemoteHandle` |
 //! | `outcome.rs` | a result that crosses threads once |
@@ -99,8 +99,8 @@ pub use yielding::{YieldNow, yield_now};
 
 /// Starts a task on the runtime of this thread.
 ///
-/// The task is first polled in the next turn of the loop, never inside this call. It runs on when the
-/// handle is dropped: the statement `spawn(future);` starts a task whose result is not needed.
+/// The task is first polled in the next turn of the loop, never inside this call. It continues when the handle is
+/// dropped: the statement `spawn(future);` starts a task whose result is not needed.
 ///
 /// # Panics
 /// Outside a runtime.
@@ -121,8 +121,9 @@ where
     start::<_, Opaque>(future, Start::here())
 }
 
-/// Starts a task whose error somebody should see: one that nobody takes goes to
-/// [`Config::on_unhandled`](crate::Config::on_unhandled), as a panic does; asyncio's "Task exception was never retrieved".
+/// Starts a task whose error is reported if it is not retrieved: it goes to
+/// [`Config::on_unhandled`](crate::Config::on_unhandled), as a panic does; asyncio's "Task exception was never
+/// retrieved".
 ///
 /// # Panics
 /// Outside a runtime.
@@ -144,11 +145,11 @@ where
     start::<_, Fallible>(future, Start::here())
 }
 
-/// Starts a task and polls it at once, inside this call; asyncio's eager tasks. One that is ready then has never been
-/// in a queue.
+/// Starts a task and polls it at once, inside this call; asyncio's eager tasks. A task that completes in this poll
+/// never enters a queue.
 ///
-/// The caller goes on when the task first waits. What the task borrows from a `RefCell`, say, the caller must not have
-/// borrowed.
+/// The caller continues when the task first waits. The caller must not hold a borrow that the task needs, of a
+/// `RefCell` for example.
 ///
 /// # Panics
 /// Outside a runtime.
@@ -219,7 +220,7 @@ pub(crate) fn no_runtime(what: &str) -> ! {
     )
 }
 
-/// Starts tasks with more than a future.
+/// Starts tasks with a name, or eagerly.
 ///
 /// # Examples
 /// ```
@@ -237,18 +238,18 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A task without a name.
+    /// Makes a builder for a task without a name.
     pub fn new() -> Self {
         Builder::default()
     }
 
-    /// Gives the task a name, for whoever debugs.
+    /// Gives the task a name, for debugging.
     pub fn name(mut self, name: impl Into<Rc<str>>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Whether it is polled at once, as by [`spawn_eager`].
+    /// Sets whether the task is polled at once, as by [`spawn_eager`].
     pub fn eager(mut self, eager: bool) -> Self {
         self.eager = eager;
         self
@@ -309,7 +310,7 @@ impl Builder {
     }
 }
 
-/// Names a task among those of its runtime; never used twice by one runtime.
+/// The number of a task. A runtime never uses it twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(pub(crate) u64);
 
@@ -319,10 +320,10 @@ impl fmt::Display for TaskId {
     }
 }
 
-/// Why a task has no result.
+/// Reason a task has no result.
 ///
-/// `?` turns it into an [`io::Error`](std::io::Error) that carries it, of kind `NotConnected` when the runtime has ended, and
-/// of kind `Other` elsewhere.
+/// `?` turns it into an [`io::Error`](std::io::Error) that contains it, of kind `NotConnected` when the runtime has
+/// ended, and of kind `Other` otherwise.
 ///
 /// # Examples
 /// ```
@@ -334,11 +335,11 @@ impl fmt::Display for TaskId {
 /// ```
 #[non_exhaustive]
 pub enum JoinError {
-    /// It was cancelled, or its runtime was shut down, before it finished.
+    /// The task was cancelled, or its runtime was shut down, before it finished.
     Cancelled,
-    /// It panicked, or its destructor did.
+    /// The task panicked, or its destructor did.
     Panicked(Panic),
-    /// It was sent to a runtime that had already ended.
+    /// The task was sent to a runtime that had already ended.
     RuntimeGone,
 }
 
@@ -353,7 +354,7 @@ impl JoinError {
         matches!(self, JoinError::Panicked(_))
     }
 
-    /// What the task panicked with, for [`std::panic::resume_unwind`].
+    /// The payload of the panic, for [`std::panic::resume_unwind`].
     ///
     /// # Panics
     /// If the task did not panic.
@@ -383,7 +384,7 @@ into_io_error!(JoinError:
 
 debug_as_display!(JoinError);
 
-/// What a task panicked with.
+/// The panic of a task: its payload and message.
 ///
 /// # Examples
 /// ```
@@ -416,7 +417,7 @@ impl Panic {
         Panic(Box::new(Panicked { message, payload: Mutex::new(payload) }))
     }
 
-    /// The message, where the payload is a string; a placeholder elsewhere.
+    /// The message if the payload is a string, else a placeholder.
     pub fn message(&self) -> &str {
         &self.0.message
     }

@@ -1,4 +1,4 @@
-//! `promise`: a future whose result other code sets, for one or for several that wait; asyncio's `Future`.
+//! `promise`: a future whose result other code sets, for one waiter or for several; asyncio's `Future`.
 #![forbid(unsafe_code)]
 
 use std::cell::{Ref, RefCell};
@@ -15,9 +15,9 @@ use super::done::{CallbackId, Watchers};
 use super::waker::Waiter;
 use crate::sys::guarded::in_drop;
 
-/// A future and the one who settles it, once; asyncio's `loop.create_future()`.
+/// Makes a future and the side that settles it once; asyncio's `loop.create_future()`.
 ///
-/// Between threads see [`sync::shared::oneshot`](crate::sync::shared::oneshot).
+/// For use between threads see [`sync::shared::oneshot`](crate::sync::shared::oneshot).
 ///
 /// # Examples
 /// ```
@@ -47,7 +47,7 @@ enum Outcome<T, E> {
     Taken,
 }
 
-/// Why a promise has no result.
+/// Reason a promise has no result.
 ///
 /// # Examples
 /// ```
@@ -63,7 +63,7 @@ enum Outcome<T, E> {
 pub enum PromiseError<E> {
     /// The error that was set.
     Failed(E),
-    /// It was cancelled, or whoever should have settled it has gone.
+    /// The promise was cancelled, or its [`Promise`] was dropped before it was settled.
     Cancelled,
 }
 
@@ -78,7 +78,7 @@ impl<E: fmt::Display> fmt::Display for PromiseError<E> {
     }
 }
 
-/// The error that was set, as `?` turns that into one; a promise that was cancelled gives one of kind `Other`.
+/// Converts the error that was set; a cancelled promise becomes an error of kind `Other`.
 impl<E: Into<io::Error>> From<PromiseError<E>> for io::Error {
     fn from(error: PromiseError<E>) -> Self {
         match error {
@@ -97,7 +97,8 @@ impl<E: Error + 'static> Error for PromiseError<E> {
     }
 }
 
-/// The promise has been settled or cancelled already; what was to be set comes back. asyncio's `InvalidStateError`.
+/// Error: the promise has been settled or cancelled already. It returns the value that was to be set; asyncio's
+/// `InvalidStateError`.
 ///
 /// # Examples
 /// ```
@@ -111,7 +112,7 @@ pub struct AlreadySettled<T>(pub T);
 
 impl<T> fmt::Display for AlreadySettled<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the promise has been settled already: a result is set once")
+        f.write_str("the promise is settled already: a result can be set only once")
     }
 }
 
@@ -155,7 +156,7 @@ impl<T, E> State<T, E> {
     }
 }
 
-/// The side that settles a [`promise`]. Dropped before, it cancels.
+/// The side that settles a [`promise`]. Dropping it before that cancels the promise.
 ///
 /// # Examples
 /// See [`promise`].
@@ -164,10 +165,10 @@ pub struct Promise<T, E> {
 }
 
 impl<T, E> Promise<T, E> {
-    /// Gives the result.
+    /// Sets the result.
     ///
     /// # Errors
-    /// When it is settled or cancelled already, with the result.
+    /// When the promise is settled or cancelled already; the error returns the result.
     pub fn set_result(&self, result: T) -> Result<(), AlreadySettled<T>> {
         self.state.settle(Ok(result)).map_err(|outcome| match outcome {
             Ok(result) => AlreadySettled(result),
@@ -175,10 +176,10 @@ impl<T, E> Promise<T, E> {
         })
     }
 
-    /// Gives an error.
+    /// Sets an error.
     ///
     /// # Errors
-    /// When it is settled or cancelled already, with the error.
+    /// When the promise is settled or cancelled already; the error returns it.
     pub fn set_error(&self, error: E) -> Result<(), AlreadySettled<E>> {
         self.state.settle(Err(PromiseError::Failed(error))).map_err(|outcome| match outcome {
             Err(PromiseError::Failed(error)) => AlreadySettled(error),
@@ -191,7 +192,7 @@ impl<T, E> Promise<T, E> {
         !self.state.is_open()
     }
 
-    /// Whether it was cancelled: its result is not wanted any more.
+    /// Whether the promise was cancelled: its result is not needed any more.
     pub fn is_cancelled(&self) -> bool {
         self.state.is_cancelled()
     }
@@ -209,16 +210,16 @@ impl<T, E> fmt::Debug for Promise<T, E> {
     }
 }
 
-/// The side of a [`promise`] that waits: a future of the outcome, which it takes. Several wait with a
+/// The waiting side of a [`promise`]: a future of the outcome, which it takes. For several waiters see
 /// [`SharedPromised`].
 ///
-/// Tasks that wait and callbacks are served in the order in which they came.
+/// Waiting tasks and callbacks are served in the order in which they came.
 ///
-/// Dropping it drops a result that nobody took; the other side can go on, and set what nobody sees, which goes with that
-/// side.
+/// Dropping it drops a result that was not taken. The other side can still settle the promise; the result is dropped
+/// with that side.
 ///
 /// # Examples
-/// Looking at it without awaiting it:
+/// Read the outcome without an await:
 /// ```
 /// use proactor::task::{PromiseError, promise};
 /// let (promise, future) = promise::<u32, String>();
@@ -246,12 +247,12 @@ impl<T, E> Promised<T, E> {
         self.state.is_cancelled()
     }
 
-    /// A look at the outcome, which stays here; asyncio's `result()` and `exception()`. None before it is settled.
+    /// The outcome by reference; asyncio's `result()` and `exception()`. `None` before it is settled.
     pub fn outcome(&self) -> Option<Ref<'_, Result<T, PromiseError<E>>>> {
         self.state.outcome()
     }
 
-    /// Takes the outcome without a wait. None before it is settled, and when it was taken.
+    /// Takes the outcome without waiting. `None` before it is settled, and after it was taken.
     pub fn try_take(&mut self) -> Option<Result<T, PromiseError<E>>> {
         match self.state.take()? {
             Outcome::Here(outcome) => Some(outcome),
@@ -259,13 +260,14 @@ impl<T, E> Promised<T, E> {
         }
     }
 
-    /// Cancels it. False when it is settled already.
+    /// Cancels the promise. Returns false if it is settled already.
     pub fn cancel(&self) -> bool {
         self.state.settle(Err(PromiseError::Cancelled)).is_ok()
     }
 
-    /// Has the loop call `callback` when this is settled or cancelled: in the next turn, never at once; asyncio's
-    /// `add_done_callback`. It has the [task-locals](crate::task_local) of the moment in which it was added.
+    /// Schedules a callback for when this is settled or cancelled; asyncio's `add_done_callback`. The loop calls it in
+    /// the next turn, never inside this call. It has the [task-locals](crate::task_local) of the moment when it was
+    /// added.
     ///
     /// # Panics
     /// When it is settled, and there is no runtime.
@@ -275,13 +277,13 @@ impl<T, E> Promised<T, E> {
         if self.is_done() { watchers.add_late((), call) } else { watchers.add(call) }
     }
 
-    /// Takes a callback of [`on_done`](Self::on_done) back; asyncio's `remove_done_callback`. False when it has been called,
-    /// or is about to be.
+    /// Removes a callback of [`on_done`](Self::on_done); asyncio's `remove_done_callback`. Returns false if it was
+    /// called or is about to be.
     pub fn remove_on_done(&self, id: CallbackId) -> bool {
         self.state.watchers.remove(id)
     }
 
-    /// Makes it one that several can await, and that can be awaited more than once.
+    /// Converts it into a future that several tasks can await, and more than once.
     pub fn shared(self) -> SharedPromised<T, E> {
         SharedPromised { promised: Rc::new(self), place: None }
     }
@@ -326,10 +328,10 @@ impl<T, E> fmt::Debug for Promised<T, E> {
     }
 }
 
-/// A [`Promised`] for several, made by [`Promised::shared`]: each clone is a future that gives a clone of the outcome.
+/// A [`Promised`] for several waiters, made by [`Promised::shared`]: each clone is a future of a clone of the outcome.
 ///
-/// The outcome stays here. `(&shared).await` awaits it without giving it away, any number of times. Dropping a clone leaves
-/// the others; the last one is the end of the [`Promised`].
+/// The outcome is not taken. `(&shared).await` awaits it by reference, any number of times. Dropping a clone leaves the
+/// others; dropping the last one drops the [`Promised`].
 ///
 /// # Examples
 /// ```
@@ -367,17 +369,17 @@ impl<T, E> SharedPromised<T, E> {
         self.promised.is_cancelled()
     }
 
-    /// A look at the outcome; asyncio's `result()` and `exception()`. None before it is settled.
+    /// The outcome by reference; asyncio's `result()` and `exception()`. `None` before it is settled.
     pub fn outcome(&self) -> Option<Ref<'_, Result<T, PromiseError<E>>>> {
         self.promised.outcome()
     }
 
-    /// Cancels it, for all. False when it is settled already.
+    /// Cancels the promise for all waiters. Returns false if it is settled already.
     pub fn cancel(&self) -> bool {
         self.promised.cancel()
     }
 
-    /// Has the loop call `callback` when this is settled or cancelled, as [`Promised::on_done`] does.
+    /// Schedules a callback for when this is settled or cancelled, as [`Promised::on_done`] does.
     ///
     /// # Panics
     /// When it is settled, and there is no runtime.
@@ -386,7 +388,7 @@ impl<T, E> SharedPromised<T, E> {
         self.promised.on_done(callback)
     }
 
-    /// Takes a callback back, added to whichever clone. False when it has been called, or is about to be.
+    /// Removes a callback that was added to any of the clones. Returns false if it was called or is about to be.
     pub fn remove_on_done(&self, id: CallbackId) -> bool {
         self.promised.remove_on_done(id)
     }

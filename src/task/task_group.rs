@@ -20,15 +20,16 @@ use super::{Builder, JoinHandle, Panic};
 /// Tasks that were cancelled one by one are looked for when there are so many in the list.
 const FIRST_SWEEP: usize = 64;
 
-/// A group of tasks, with the rules of [`task_group`](super::task_group()): the first error cancels all, every error is in
-/// the [`GroupError`], and what the tasks had begun is over when the group has ended.
+/// A group of tasks, with the rules of [`task_group`](super::task_group()): the first error cancels all, the
+/// [`GroupError`] contains every error, and the group ends only after the operations of its tasks have completed and
+/// their cleanups have run.
 ///
-/// Its children are `'static`, are in the list of all tasks, and can be started by whoever has a [`GroupHandle`]. It is
-/// awaited by [`run`](Self::run), which has a body, or by [`join`](Self::join).
+/// Its children are `'static`, are in the list of all tasks, and can be started through a [`GroupHandle`]. Await the
+/// group by [`run`](Self::run), which has a body, or by [`join`](Self::join).
 ///
-/// Dropping it cancels all tasks; a task that is cancelled and drops it has ended when they have. The panic of a task goes on
-/// in the drop; a later one is reported as that of any task ([`Config::on_unhandled`](crate::Config::on_unhandled)). Errors
-/// that nobody has awaited are dropped.
+/// Dropping it cancels all tasks. A cancelled task that drops the group completes after them. The panic of a task
+/// propagates from the drop; a later panic is reported like that of any task
+/// ([`Config::on_unhandled`](crate::Config::on_unhandled)). Errors that were not retrieved are dropped.
 ///
 /// # Examples
 /// ```
@@ -46,14 +47,14 @@ pub struct TaskGroup<E> {
 }
 
 impl<E: 'static> TaskGroup<E> {
-    /// A group without tasks.
+    /// Makes a group without tasks.
     pub fn new() -> Self {
         TaskGroup { handle: GroupHandle(Rc::new(Shared::new())) }
     }
 
-    /// Starts a task in the group. Its error is the group's.
+    /// Starts a task in the group. Its error becomes the group's.
     ///
-    /// In a group that is ending, or over, the future is dropped and the [`Child`] is cancelled from the beginning.
+    /// In a group that is ending or has ended, the future is dropped and the [`Child`] is cancelled from the beginning.
     ///
     /// # Panics
     /// Outside a runtime.
@@ -76,7 +77,7 @@ impl<E: 'static> TaskGroup<E> {
     }
 
     /// Starts a task and polls it at once, inside this call, as [`spawn_eager`](super::spawn_eager) does; otherwise as
-    /// [`spawn`](Self::spawn). One that fails at once has ended the group when this returns.
+    /// [`spawn`](Self::spawn). A task that fails in this call ends the group before the call returns.
     ///
     /// # Panics
     /// Outside a runtime.
@@ -96,12 +97,12 @@ impl<E: 'static> TaskGroup<E> {
         self.handle.spawn_eager(future)
     }
 
-    /// Cancels all tasks, and the body of [`run`](Self::run); that is no error. The group takes no more.
+    /// Cancels all tasks, and the body of [`run`](Self::run), without an error. The group takes no more tasks.
     pub fn cancel(&self) {
         self.handle.cancel();
     }
 
-    /// Starts tasks in this group, and can be given to them.
+    /// A handle that starts tasks in this group, also from inside them.
     pub fn handle(&self) -> GroupHandle<E> {
         self.handle.clone()
     }
@@ -112,10 +113,10 @@ impl<E: 'static> TaskGroup<E> {
     /// All that have occurred, in their order.
     ///
     /// # Panics
-    /// With the panic of a task, when all have ended.
+    /// With the panic of a task, after all have ended.
     ///
     /// # Cancellation
-    /// When the task that awaits this is cancelled, the group's tasks are cancelled and awaited before. Dropping the future
+    /// When the awaiting task is cancelled, the group's tasks are cancelled and awaited first. Dropping the future
     /// drops the group.
     pub async fn join(self) -> Result<(), GroupError<E>>
     where
@@ -126,17 +127,18 @@ impl<E: 'static> TaskGroup<E> {
 
     /// Runs `body`, which may start tasks, and waits until it and all tasks have ended. The first error cancels the body, too.
     ///
-    /// `None` means that the group was cancelled quietly ([`cancel`](Self::cancel)) before the body had given a value.
+    /// It returns `None` if the group was ended by [`cancel`](Self::cancel) before the body returned a value.
     ///
     /// # Errors
-    /// All that have occurred, in their order. Without any as those of [`task_group`](super::task_group()).
+    /// All errors that have occurred, in their order. The error can be empty, as that of
+    /// [`task_group`](super::task_group()).
     ///
     /// # Panics
-    /// With the panic of the body or of a task, when all have ended.
+    /// With the panic of the body or of a task, after all have ended.
     ///
     /// # Cancellation
-    /// When the task that awaits this is cancelled, the body is; when it has left, the group's tasks are cancelled and
-    /// awaited, too. Dropping the future drops the group.
+    /// When the awaiting task is cancelled, the body is cancelled. When the body has ended, the group's tasks are
+    /// cancelled and awaited, too. Dropping the future drops the group.
     ///
     /// # Examples
     /// ```
@@ -285,7 +287,7 @@ impl<E: 'static> GroupHandle<E> {
         Child::new(handle)
     }
 
-    /// Ends the group quietly, as [`TaskGroup::cancel`] does.
+    /// Ends the group without an error, as [`TaskGroup::cancel`] does.
     pub fn cancel(&self) {
         self.0.end(true);
     }

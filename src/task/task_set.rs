@@ -1,4 +1,4 @@
-//! `TaskSet`: tasks of a server, which end by themselves and together at the end.
+//! `TaskSet`: independent tasks, as a server has them, with one common end.
 //!
 //! `shutdown`, which needs a clock, is in `combine/shutdown.rs`.
 #![forbid(unsafe_code)]
@@ -26,7 +26,7 @@ use super::{Builder, JoinError, JoinHandle, Task};
 /// |---|---|---|
 /// | for | jobs whose results matter | connections of a server |
 /// | a task that has ended | keeps its result until [`join_next`](Self::join_next) takes it | leaves nothing behind |
-/// | a panic | is in the result | goes to [`Config::on_unhandled`](crate::Config::on_unhandled) |
+/// | a panic | is in its result | goes to [`Config::on_unhandled`](crate::Config::on_unhandled) |
 /// | `join_next` | gives one result, then the next | waits until all tasks have ended |
 ///
 /// [`shutdown`](Self::shutdown) cancels all tasks, waits for them together for a limited time, and then forces their end.
@@ -143,7 +143,7 @@ impl<T: 'static> TaskSet<T> {
         self.spawn_with(Builder::new(), future)
     }
 
-    /// Starts a task as the builder says: with a name, or eagerly. Otherwise as [`spawn`](Self::spawn).
+    /// Starts a task with the settings of a builder: a name, eagerness. Otherwise as [`spawn`](Self::spawn).
     ///
     /// # Panics
     /// Outside a runtime.
@@ -230,7 +230,7 @@ impl<T: 'static, E: fmt::Display + 'static> TaskSet<Result<T, E>> {
         self.try_spawn_with(Builder::new(), future)
     }
 
-    /// Starts a task as the builder says. Otherwise as [`try_spawn`](Self::try_spawn).
+    /// Starts a task with the settings of a builder. Otherwise as [`try_spawn`](Self::try_spawn).
     ///
     /// # Panics
     /// Outside a runtime.
@@ -245,17 +245,17 @@ impl<T: 'static, E: fmt::Display + 'static> TaskSet<Result<T, E>> {
 }
 
 impl<T> TaskSet<T> {
-    /// How many tasks have not ended.
+    /// The number of tasks that have not ended.
     pub fn len(&self) -> usize {
         self.shared.running.borrow().len()
     }
 
-    /// Whether all tasks have ended. Results may still be there for [`join_next`](Self::join_next).
+    /// Whether all tasks have ended. [`join_next`](Self::join_next) may still have results.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Asks for the cancellation of all tasks, and returns at once. The set takes new tasks as before.
+    /// Requests cancellation of all tasks and returns at once. The set takes new tasks as before.
     pub fn request_cancel(&self) {
         self.shared.request_cancel();
     }

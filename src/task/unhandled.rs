@@ -1,4 +1,4 @@
-//! Errors that nobody took: a task has failed, and its result was dropped unseen. They go to a hook
+//! Unhandled errors: a task has failed, and its result was never retrieved. They go to a hook
 //! ([`Config::on_unhandled`](crate::Config::on_unhandled)), or to standard error.
 #![forbid(unsafe_code)]
 
@@ -44,7 +44,7 @@ impl<T, E: fmt::Display> Verdict<Result<T, E>> for Fallible {
     }
 }
 
-/// A task's failure that nobody has seen: a panic, or an error of a task that was started by
+/// A failure of a task that was never retrieved: a panic, or an error of a task that was started by
 /// [`try_spawn`](super::try_spawn).
 ///
 /// # Examples
@@ -58,7 +58,7 @@ impl<T, E: fmt::Display> Verdict<Result<T, E>> for Fallible {
 ///     drop(proactor::task::try_spawn(async { Err::<(), _>("out of paper") }));
 ///     proactor::yield_now().await;
 /// });
-/// assert!(seen.lock().unwrap()[0].ends_with("failed, and nobody took its result: out of paper"));
+/// assert!(seen.lock().unwrap()[0].ends_with("failed, and its result was never retrieved: out of paper"));
 /// ```
 #[derive(Clone)]
 pub struct Unhandled {
@@ -105,29 +105,29 @@ impl Unhandled {
         self.id
     }
 
-    /// The task's name, if it was given one.
+    /// The task's name, if it has one.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// Where the task was spawned, or the callback was given to the loop; of a clean-up, where it was registered:
-    /// the call of [`using`](crate::scope::using), [`ExitStack::enter`](crate::scope::ExitStack::enter) or
+    /// The place where the task was spawned, or the callback scheduled; for a cleanup the place where it was
+    /// registered: the call of [`using`](crate::scope::using), [`ExitStack::enter`](crate::scope::ExitStack::enter) or
     /// [`ExitStack::defer`](crate::scope::ExitStack::defer).
     pub fn spawned_at(&self) -> &'static Location<'static> {
         self.spawned_at
     }
 
-    /// What it panicked with, or its error.
+    /// The message of the panic or of the error.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Whether it panicked; else it gave an error.
+    /// Whether it is a panic; otherwise it is an error.
     pub fn is_panic(&self) -> bool {
         self.panicked
     }
 
-    /// Whether it was a callback of the loop, and no task.
+    /// Whether it was a callback of the loop, not a task.
     pub fn is_callback(&self) -> bool {
         self.callback
     }
@@ -148,11 +148,11 @@ impl fmt::Display for Unhandled {
         match (name, callback) {
             (Some(name), _) => write!(f, "task {id} ({name:?}), spawned at {spawned_at}, ")?,
             (None, false) => write!(f, "task {id}, spawned at {spawned_at}, ")?,
-            (None, true) => write!(f, "a callback, given to the loop at {spawned_at}, ")?,
+            (None, true) => write!(f, "a callback, scheduled at {spawned_at}, ")?,
         }
         match panicked {
-            true => write!(f, "panicked, and nobody took its result: {message}"),
-            false => write!(f, "failed, and nobody took its result: {message}"),
+            true => write!(f, "panicked, and its result was never retrieved: {message}"),
+            false => write!(f, "failed, and its result was never retrieved: {message}"),
         }
     }
 }

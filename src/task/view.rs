@@ -1,4 +1,4 @@
-//! A task seen from beside: what `current`, the list of all tasks, and callbacks give.
+//! `Task`: information about a task, as `current`, the list of all tasks, and callbacks give it.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -7,41 +7,41 @@ use std::panic::Location;
 use super::cell::{Flags, Phase, TaskRef};
 use super::{TaskId, expect_runtime, scheduler};
 
-/// How a task has ended.
+/// The way a task has ended.
 ///
 /// # Examples
 /// See [`Task::state`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ended {
-    /// It ran to its end.
+    /// The task ran to its end.
     Finished,
-    /// It was cancelled.
+    /// The task was cancelled.
     Cancelled,
-    /// It panicked.
+    /// The task panicked.
     Panicked,
 }
 
-/// Where a task is in its life.
+/// The state of a task.
 ///
 /// # Examples
 /// See [`Task::state`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskState {
-    /// It is being polled now.
+    /// The task is being polled now.
     Running,
-    /// It can go on, and will in one of the next turns.
+    /// The task is ready to run, and will run in one of the next turns.
     Ready,
-    /// It waits for something.
+    /// The task waits for something.
     Waiting,
-    /// It was cancelled or has panicked; what it has left is being awaited.
+    /// The task was cancelled or has panicked; its operations and cleanups have not completed yet.
     Ending,
-    /// It has ended, like this while its result is there to be taken.
+    /// The task has ended. It contains the way it ended, until the result is taken.
     Done(Option<Ended>),
 }
 
-/// A task, seen from beside: it tells about itself and can be asked to end, but its result is its handle's.
+/// A reference to a task: it gives information and can cancel the task, but its result belongs to the handle.
 ///
 /// # Examples
 /// ```
@@ -63,22 +63,22 @@ impl Task {
         &self.0
     }
 
-    /// The task's number. That of the future given to `block_on` is 0.
+    /// The task's number. The future given to `block_on` has number 0.
     pub fn id(&self) -> TaskId {
         self.0.header().id()
     }
 
-    /// The task's name, if it was given one.
+    /// The task's name, if it has one.
     pub fn name(&self) -> Option<String> {
         self.0.header().extra()?.name().map(|name| (**name).to_owned())
     }
 
-    /// Where it was spawned.
+    /// The place where the task was spawned.
     pub fn spawned_at(&self) -> &'static Location<'static> {
         self.0.header().place
     }
 
-    /// Where it is in its life.
+    /// The state of the task.
     ///
     /// # Examples
     /// ```
@@ -103,24 +103,25 @@ impl Task {
         }
     }
 
-    /// The task that awaits its handle, if one does.
+    /// The task that awaits the handle of this one, if there is one.
     pub fn awaited_by(&self) -> Option<Task> {
         let waiting = self.0.joined_by()?;
         Some(Task(waiting))
     }
 
-    /// Asks for its cancellation and returns at once: see [`JoinHandle::request_cancel`](super::JoinHandle::request_cancel).
+    /// Requests cancellation of the task and returns at once: see
+    /// [`JoinHandle::request_cancel`](super::JoinHandle::request_cancel).
     pub fn request_cancel(&self) -> bool {
         self.0.request_cancel()
     }
 
-    /// How many requests for its cancellation there have been that were not taken back; asyncio's `cancelling`.
+    /// The number of cancellation requests that were not taken back; asyncio's `cancelling`.
     pub fn cancelling(&self) -> usize {
         self.0.header().cancels.get().into()
     }
 
-    /// Takes one request back, and says how many are left; asyncio's `uncancel`. With the last one goes what has not been
-    /// delivered.
+    /// Takes one cancellation request back, and returns the number that remain; asyncio's `uncancel`. Taking the last
+    /// one back also drops a request that has not been delivered.
     pub fn uncancel(&self) -> usize {
         self.0.uncancel().into()
     }
@@ -158,7 +159,7 @@ pub fn current() -> Task {
     expect_runtime(try_current(), "task::current")
 }
 
-/// The task that is being polled, if one is.
+/// The task that is being polled, if there is one.
 ///
 /// # Examples
 /// ```

@@ -1,11 +1,11 @@
-//! `yield_now`: give the others a turn.
+//! `yield_now`: lets other tasks run.
 #![forbid(unsafe_code)]
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Lets every other task that can go on run once; asyncio's `sleep(0)`.
+/// Lets every other ready task run once; asyncio's `sleep(0)`.
 ///
 /// # Examples
 /// ```

@@ -215,7 +215,7 @@ fn t03_a_forgotten_accept_ends_with_its_runtime<R: Runtime>() {
         address
     });
     let live = runtime.report().live;
-    assert_eq!(live.ops + live.standing, 1);
+    assert_eq!(live.ops + live.multishot, 1);
     end(runtime);
     // The listener was forgotten as well, so the client waits in its backlog: nobody accepts it any more.
     let mut client = std::net::TcpStream::connect(address).unwrap();

@@ -737,7 +737,7 @@ fn groups_nest_and_their_errors_are_a_tree<R: Runtime>() {
                - invalid digit found in string\n  \
                - second\n    \
                  in two lines\n\
-             - the task was asked to end"
+             - cancellation of the task was requested"
         );
         assert_eq!(error.leaves().count(), 3);
         assert!(error.contains::<std::num::ParseIntError>() && !error.contains::<std::fmt::Error>());

@@ -228,7 +228,7 @@ fn a_quiet_pipe_keeps_what_was_read<R: Runtime>() {
         drop(receive);
         reader.quiesce().await.unwrap();
         writer.quiesce().await.unwrap();
-        assert_eq!(runtime.report().live.standing, 0);
+        assert_eq!(runtime.report().live.multishot, 0);
         assert_eq!(reader.recv().await.unwrap().unwrap(), *b"early");
     });
 }
@@ -298,7 +298,7 @@ fn a_pipe_has_one_operation_for_all_chunks<R: Runtime>() {
         // For each round a write and a NOP, and some waking.
         let more = begun(runtime.report().stats) - before;
         assert!((190..250).contains(&more), "{more}");
-        assert_eq!(runtime.report().live.standing, 1);
+        assert_eq!(runtime.report().live.multishot, 1);
     });
     end(runtime);
 }
@@ -525,7 +525,7 @@ fn attempts_stand_on_one_operation<R: Runtime>() {
             peer.write_all(b"x").unwrap();
             turns(1).await;
         }
-        assert_eq!(runtime.report().live.standing, 0);
+        assert_eq!(runtime.report().live.multishot, 0);
         assert_eq!(some(&ours, 99).await.len(), 20);
     });
     end(runtime);

@@ -158,7 +158,7 @@ fn a_large_read_is_made_by_the_kernel<R: Runtime>() {
             (read, ours)
         });
         turns(4).await;
-        assert_eq!(runtime.report().live.standing, 0, "the read waits for the end of the standing receive");
+        assert_eq!(runtime.report().live.multishot, 0, "the read waits for the end of the standing receive");
         peer.write_all(b"large").unwrap();
         let (read, ours) = reading.await.unwrap();
         assert_eq!(read, b"large");
@@ -449,7 +449,7 @@ fn quiesce_leaves_nothing_with_the_kernel<R: Runtime>() {
         drop(quiesce);
         ours.quiesce().await.unwrap();
         let live = runtime.report().live;
-        assert_eq!((live.ops, live.standing), (0, 0));
+        assert_eq!((live.ops, live.multishot), (0, 0));
         peer.write_all(b"three").unwrap();
         assert_eq!(ours.read_exact([0; 8]).await.unwrap().1, *b"twothree");
 
@@ -457,12 +457,12 @@ fn quiesce_leaves_nothing_with_the_kernel<R: Runtime>() {
         let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         drop(listener.accept().await.unwrap());
         listener.quiesce().await.unwrap();
-        assert_eq!(runtime.report().live.standing, 0);
+        assert_eq!(runtime.report().live.multishot, 0);
         drop(client);
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         assert!(poll_once(&mut socket.recv_chunk()).await.is_pending());
         socket.quiesce().await.unwrap();
-        assert_eq!(runtime.report().live.standing, 0);
+        assert_eq!(runtime.report().live.multishot, 0);
     });
 }
 
@@ -608,9 +608,9 @@ fn a_stream_has_one_operation_for_all_chunks<R: Runtime>() {
         }
         let after = runtime.report().stats;
         assert!(after.submissions - before.submissions <= 5, "{before:?} {after:?}");
-        assert_eq!(runtime.report().live.standing, 1);
+        assert_eq!(runtime.report().live.multishot, 1);
         let _ = proactor::time::timeout(Duration::ZERO, ours.recv()).await;
-        assert_eq!(runtime.report().live.standing, 1, "it is the stream's, not the future's");
+        assert_eq!(runtime.report().live.multishot, 1, "it is the stream's, not the future's");
     });
     end(runtime);
 }
@@ -697,7 +697,7 @@ fn a_stream_of_large_pieces_has_none<R: Runtime>() {
             let mut receive = ours.recv();
             assert!(poll_once(&mut receive).await.is_pending());
             turns(3).await;
-            standing.push(runtime.report().live.standing);
+            standing.push(runtime.report().live.multishot);
             let sending = thread({
                 let mut peer = peer.try_clone().unwrap();
                 move || peer.write_all(&vec![7; len]).unwrap()

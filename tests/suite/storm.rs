@@ -125,7 +125,7 @@ fn storm<R: Runtime>(short: u64, long: u64, storm: impl AsyncFn(&Fickle, u64)) {
                     assert!(fickle.given_up.get() >= give_ups);
                     let nothing = || {
                         let live = runtime.report().live;
-                        (live.tasks, live.ops, live.standing, live.direct, live.buffers) == (0, 0, 0, 0, 0)
+                        (live.tasks, live.ops, live.multishot, live.direct, live.buffers) == (0, 0, 0, 0, 0)
                     };
                     until(nothing).await;
                 });

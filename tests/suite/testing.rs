@@ -62,12 +62,12 @@ fn a_refused_backend_is_skipped_with_its_reason<R: Runtime>() {
         assert!(said.contains("skipped on the proactor: ") && said.contains("io_uring"), "{said}");
     }
     refuse().case(2).env("PROACTOR_REQUIRE_URING", "1").run(|| {
-        assert!(panic_of(backends).contains("the proactor has no runtime for a test"));
+        assert!(panic_of(backends).contains("the proactor runtime could not be made"));
     });
     // A lack of descriptors is no refusal.
     Alone::new().case(3).env("PROACTOR_BACKEND", R::NAME).run(|| {
         let _all: Vec<_> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect();
-        assert!(panic_of(backends).contains("has no runtime for a test"));
+        assert!(panic_of(backends).contains("runtime could not be made"));
     });
 }
 
@@ -77,7 +77,7 @@ fn a_panic_fails_a_test<R: Runtime>() {
 
 fn an_error_fails_a_test<R: Runtime>() {
     let failed = panic_of(|| Tester::new().run_on::<R, _>(async || Err::<(), _>("out of paper")));
-    assert!(failed.contains("gave an error"), "{failed}");
+    assert!(failed.contains("returned an error"), "{failed}");
     Tester::new().run_on::<R, _>(async || Ok::<_, String>(()));
 }
 
@@ -88,7 +88,7 @@ fn a_panic_of_a_task_fails_a_test<R: Runtime>() {
             yield_now().await;
         });
     });
-    assert!(failed.contains("panicked, and nobody took its result: expected: unseen"), "{failed}");
+    assert!(failed.contains("panicked, and its result was never retrieved: expected: unseen"), "{failed}");
     Tester::new().run_on::<R, _>(async || {
         assert!(spawn(async { panic!("expected: taken") }).await.unwrap_err().is_panic());
     });
@@ -106,7 +106,7 @@ fn a_test_that_does_not_end_fails_and_shows_its_tasks<R: Runtime>() {
             pending::<()>().await;
         });
     });
-    assert!(failed.contains("has not ended within 5ms") && failed.contains("waits for ever"), "{failed}");
+    assert!(failed.contains("did not complete within 5ms") && failed.contains("waits for ever"), "{failed}");
 }
 
 fn the_settings_of_a_test_are_those_of_its_runtime<R: Runtime>() {

@@ -31,7 +31,7 @@ pub(crate) fn with_masks<R: Runtime>(masks: &[&[Feature]], test: impl AsyncFn(&R
 pub(crate) async fn nothing_is_left<R: Runtime>(runtime: &R) {
     until(|| {
         let live = runtime.report().live;
-        (live.ops, live.standing, live.direct, live.buffers) == (0, 0, 0, 0)
+        (live.ops, live.multishot, live.direct, live.buffers) == (0, 0, 0, 0)
     })
     .await;
 }
