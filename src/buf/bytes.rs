@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{Chunk, IoBuf, IoBufMut};
 
-/// Where this trait is in scope `bytes.slice(..)` is [`IoBuf::slice`], by value; [`Bytes::slice`] is called by its path.
+/// Where this trait is in scope `bytes.slice(..)` is [`IoBuf::slice`], by value; `Bytes::slice(&bytes, ..)` names the other.
 // SAFETY: the bytes are initialised, lie outside of the value, and no handle to them can change them.
 #[diagnostic::do_not_recommend]
 unsafe impl IoBuf for Bytes {
@@ -50,7 +50,7 @@ unsafe impl IoBufMut for BytesMut {
 
 /// With the feature `bytes`.
 impl Chunk {
-    /// Converts it into a [`bytes::Bytes`] over the same memory, without a copy. The memory goes back to the pool when
+    /// Converts it into a `bytes::Bytes` over the same memory, without a copy. The memory goes back to the pool when
     /// the last handle to it is dropped.
     ///
     /// ```

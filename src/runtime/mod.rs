@@ -383,7 +383,7 @@ runtime! {
     ///
     /// It builds the very ring that it will use, and does a round trip on it; if that is refused it takes the
     /// selector, and keeps the reason for [`Report::reason`]. The environment variable `PROACTOR_BACKEND`
-    /// (`proactor` or `selector`) decides instead; a value other than these is an error. Kernels before 6.1
+    /// (`proactor`, `selector` or `auto`) decides instead; a value other than these is an error. Kernels before 6.1
     /// get the selector unless the variable asks for the proactor.
     ///
     /// # Examples
@@ -401,13 +401,13 @@ const VARIABLE: &str = "PROACTOR_BACKEND";
 fn wish() -> io::Result<Option<Backend>> {
     let wish = std::env::var_os(VARIABLE).unwrap_or_default();
     match wish.to_str() {
-        Some("") => Ok(None),
+        Some("" | "auto") => Ok(None),
         Some("proactor") => Ok(Some(Backend::Proactor)),
         Some("selector") => Ok(Some(Backend::Selector)),
         _ => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             format!(
-                "{VARIABLE} is {wish:?}: the right values are \"proactor\" and \"selector\", or unset it"
+                "{VARIABLE} is {wish:?}: the right values are \"proactor\", \"selector\" and \"auto\", or unset it"
             ),
         )),
     }

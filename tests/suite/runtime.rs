@@ -356,9 +356,11 @@ fn the_variable_decides_for_auto<R: Runtime>() {
 }
 
 fn an_empty_variable_decides_nothing<R: Runtime>() {
-    Alone::new().env("PROACTOR_BACKEND", "").run(|| {
-        assert!(Auto::new().is_ok() && R::new().is_ok());
-    });
+    for value in ["", "auto"] {
+        Alone::new().case(value).env("PROACTOR_BACKEND", value).run(|| {
+            assert!(Auto::new().is_ok() && R::new().is_ok());
+        });
+    }
 }
 
 fn a_wrong_variable_is_an_error_that_lists_the_right_values<R: Runtime>() {
