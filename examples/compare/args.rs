@@ -19,8 +19,8 @@ const USUAL_ROUNDS: u32 = 9;
 ///
 /// Prints a table and writes one page with plots, report.html, into
 /// target/compare/ (next to it: the plots as SVG files, and report.json).
-/// Every measurement is a process of its own; the backends take turns round by
-/// round, so a noisy machine disturbs both alike.
+/// Every measurement is a separate process. The backends take turns in each
+/// round, so that other load on the machine affects both alike.
 #[derive(Parser, Debug)]
 #[command(
     name = "compare",
@@ -33,7 +33,7 @@ const USUAL_ROUNDS: u32 = 9;
         "  read-1 read-32\n",
         "                random 4 KiB reads of a file: reads in flight\n",
         "  spawn-join    spawn a task and await it\n",
-        "  yield         give way to the other tasks\n",
+        "  yield         one task that yields to the loop\n",
         "  timers        many tasks that sleep\n\n",
         "Exit status: 0 when everything was measured, 1 when something failed (a wrong\n",
         "byte ends the run at once), 2 for a wrong command line.",
@@ -62,18 +62,18 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = Choice::Both)]
     pub(crate) backend: Choice,
 
-    /// Be the measured process (the program starts itself with this).
+    /// Run as the measured process (the program starts itself with this).
     #[arg(long, hide = true, value_name = "SPEC")]
     pub(crate) measured: Option<String>,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
-    /// The io_uring backend alone
+    /// Only the io_uring backend
     Proactor,
-    /// The epoll backend alone
+    /// Only the epoll backend
     Selector,
-    /// One after the other, in turns
+    /// Both, in turns
     Both,
 }
 
@@ -147,7 +147,7 @@ fn programs(text: &str) -> Result<Programs, String> {
     };
     if found.is_empty() {
         let names: Vec<String> = Program::ALL.iter().map(Program::name).collect();
-        return Err(format!("no program has such a name; there are {}", names.join(", ")));
+        return Err(format!("no program has this name; the programs are {}", names.join(", ")));
     }
     Ok(Programs(found))
 }

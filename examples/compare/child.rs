@@ -44,9 +44,9 @@ pub(crate) struct Spec {
 pub(crate) enum Event {
     /// The server accepts connections on this port.
     Listening(u16),
-    /// The window is over. An echo server goes on until its clients leave.
+    /// The window has ended. An echo server continues until its clients leave.
     Measured(Sample),
-    /// It came to nothing.
+    /// The measurement failed.
     Failed(Failure),
 }
 

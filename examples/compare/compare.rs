@@ -87,13 +87,13 @@ impl Results {
     }
 }
 
-/// Runs all the rounds. Only what makes the whole run void is an error here.
+/// Runs all rounds. Only a failure that makes the whole run worthless is an error.
 pub(crate) fn run(args: &Args) -> Result<Results, Failure> {
     let begun = Instant::now();
     let started = Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
     let (backends, proactor_unavailable) = available(args.backend)?;
     if let Some(reason) = &proactor_unavailable {
-        eprintln!("note: the selector is measured alone: {reason}");
+        eprintln!("note: only the selector is measured: {reason}");
     }
     let wanted = PerSide { proactor: backends.proactor.is_some(), selector: backends.selector.is_some() };
     let programs = args.programs();
@@ -189,7 +189,7 @@ fn file_to_read(programs: &[Program]) -> Result<Option<PathBuf>, Failure> {
         return Ok(None);
     }
     let path = machine::output_directory().join("blocks.bin");
-    let failed = |error| Failure::Broken(format!("making the file {} failed: {error}", path.display()));
+    let failed = |error| Failure::Broken(format!("creating the file {} failed: {error}", path.display()));
     fs::create_dir_all(machine::output_directory()).map_err(failed)?;
     create_file(&path).map_err(failed)?;
     Ok(Some(path))

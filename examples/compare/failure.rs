@@ -9,8 +9,8 @@ use crate::stats::Side;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Failure {
-    /// A byte, a block or a result was not what it had to be. This ends the
-    /// whole run: figures of a program that computes something else are void.
+    /// A byte, a block or a result was wrong. This ends the whole run, because
+    /// figures of a program with wrong results are worthless.
     Wrong(String),
     /// Something else failed; the other measurements still make sense.
     Broken(String),

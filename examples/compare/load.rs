@@ -112,7 +112,7 @@ impl Load<'_> {
             }
             if last_reply.elapsed() > PATIENCE {
                 return Err(Failure::Broken(format!(
-                    "the server sent nothing for {PATIENCE:?}, {busy} clients wait"
+                    "the server sent nothing for {PATIENCE:?}; {busy} clients wait"
                 )));
             }
         }
@@ -204,7 +204,7 @@ impl Client {
         }
         let at = (0..self.reply.len()).find(|&at| self.reply[at] != self.message[at]);
         Err(Failure::Wrong(format!(
-            "connection {}, message {}: byte {} came back wrong",
+            "connection {}, message {}: byte {} was echoed wrong",
             self.connection,
             self.number,
             at.unwrap_or_default(),

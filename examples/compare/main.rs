@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 /// The parent's side: measure, then write what was found.
 fn run(args: &Args) -> Result<ExitCode, Failure> {
     if cfg!(debug_assertions) {
-        eprintln!("warning: built without --release, so the figures say little");
+        eprintln!("warning: built without --release, so the figures are not meaningful");
     }
     machine::allow_many_sockets();
     report::prepare()?;

@@ -98,7 +98,7 @@ fn serve_load(
 fn unexpected(event: Event) -> Failure {
     match event {
         Event::Failed(failure) => failure,
-        other => Failure::Broken(format!("unexpected from the measured process: {other:?}")),
+        other => Failure::Broken(format!("unexpected event from the measured process: {other:?}")),
     }
 }
 

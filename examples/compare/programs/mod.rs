@@ -2,9 +2,9 @@
 //!
 //! None of them names a backend: each is an ordinary `async fn` over sockets,
 //! files, tasks and timers, and the runtime that polls it decides how they
-//! reach the kernel. Each sets itself up, spawns its tasks and hands back
-//! their handles; the tasks work until the [`Probe`] says that it is over, and
-//! check everything that they are given.
+//! reach the kernel. Each sets itself up, spawns its tasks and returns their
+//! handles; the tasks work until the [`Probe`] ends the measurement, and check
+//! everything that they receive.
 
 mod echo;
 mod read;
@@ -31,7 +31,7 @@ pub(crate) enum Program {
     Read { in_flight: usize },
     /// Spawn a task and await its result.
     SpawnJoin,
-    /// Give way to the other tasks, of which there are none.
+    /// Yield to the loop, without other tasks.
     Yield,
     /// Tasks that sleep for random times.
     Timers,
@@ -64,7 +64,7 @@ impl Program {
         }
     }
 
-    /// What it does, in a line.
+    /// A description in one line.
     pub(crate) fn about(&self) -> String {
         match self {
             Program::Echo { connections, bytes } => format!(
@@ -86,7 +86,7 @@ impl Program {
         }
     }
 
-    /// What its latency figures are the latency of.
+    /// The operation whose latency is measured.
     pub(crate) fn latency(&self) -> &'static str {
         match self {
             Program::Echo { .. } => "round trip, as the client sees it",

@@ -45,8 +45,8 @@ const CPU: Quantity = Quantity {
     floor: 1.0,
     of: |figures| figures.cpu_ns,
     show: format::time,
-    caption: "What the measured process, and the kernel on its behalf, spent on one operation. \
-              This is the steadiest of the figures.",
+    caption: "CPU time of the measured process per operation, including kernel time. This is the \
+              most stable figure.",
 };
 
 const CALLS: Quantity = Quantity {
@@ -57,8 +57,8 @@ const CALLS: Quantity = Quantity {
     floor: 0.0005,
     of: |figures| figures.system_calls,
     show: format::calls,
-    caption: "As the runtimes count them: waits for the kernel, and the other calls made for \
-              operations. What is below 0.0005 is drawn at the left end.",
+    caption: "As counted by the runtimes: waits, and other calls for operations. Values below \
+              0.0005 are drawn at the left end.",
 };
 
 const THROUGHPUT: Quantity = Quantity {
@@ -69,8 +69,8 @@ const THROUGHPUT: Quantity = Quantity {
     floor: 1.0,
     of: |figures| figures.operations_per_second,
     show: format::count,
-    caption: "As many as the program got done. In the echo programs the clients may be what \
-              limits it, and the timers are limited by how long they sleep.",
+    caption: "Completed operations. In the echo programs the clients may be the limit; the timers \
+              are limited by the time that they sleep.",
 };
 
 /// All plots, in the order of the page.
@@ -89,10 +89,9 @@ pub(crate) fn all(results: &Results) -> Result<Vec<Figure>, Failure> {
     }
     plots.push((
         "latency",
-        "From the median to the latency that one operation in a hundred exceeds. It is the round \
-         trip as the client sees it for the echo programs, and the lateness of the wake-up for \
-         the timers; spawn-join and yield are timed in batches. With many connections it mostly \
-         is waiting for the turn."
+        "From the median to the 99th percentile. Latency is the round trip seen by the client for \
+         the echo programs, and the lateness of the wake-up for the timers; spawn-join and yield \
+         are timed in batches. With many connections, most of it is queueing."
             .to_owned(),
         latency(results),
     ));
@@ -103,9 +102,9 @@ pub(crate) fn all(results: &Results) -> Result<Vec<Figure>, Failure> {
 }
 
 fn about_ratio() -> String {
-    "Each round measures both sides one right after the other and gives one ratio. The mark is \
-     the median of the rounds, the thick line holds the middle half of them, the thin one all. Grey: the thick line \
-     includes 1, so there is no clear difference."
+    "Each round measures both backends in direct succession and yields one ratio. The mark is the \
+     median of the rounds, the thick line contains the middle half of them, the thin line all. \
+     Grey: the thick line includes 1, so there is no clear difference."
         .to_owned()
 }
 

@@ -1,4 +1,4 @@
-//! The page: everything in one file, without anything from elsewhere.
+//! The page: one self-contained file.
 
 use super::{figures::Figure, format};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 
 const STYLE: &str = include_str!("page.css");
 
-/// Text as HTML shows it.
+/// Escapes text for HTML.
 pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -43,17 +43,17 @@ pub(crate) fn page(results: &Results, figures: &[Figure]) -> String {
     page
 }
 
-/// What was compared, and what could not be.
+/// Describes the measured backends and programs, and failures.
 fn opening(results: &Results) -> String {
     let mut text = String::new();
     let sides = match results.sides()[..] {
-        [Side::Proactor] => "the <b>proactor</b> (io_uring) alone",
-        [Side::Selector] => "the <b>selector</b> (epoll) alone",
+        [Side::Proactor] => "the <b>proactor</b> (io_uring) only",
+        [Side::Selector] => "the <b>selector</b> (epoll) only",
         _ => "the <b>proactor</b> (io_uring) and the <b>selector</b> (epoll)",
     };
     text += &format!(
         "<p>The same programs on {sides}: {} programs, {} round{}, windows of {} after a warm-up \
-         of {}, every one in a process of its own.</p>\n",
+         of {}, each in a separate process.</p>\n",
         results.programs.len(),
         results.rounds,
         if results.rounds == 1 { "" } else { "s" },
@@ -62,7 +62,7 @@ fn opening(results: &Results) -> String {
     );
     if let Some(reason) = &results.proactor_unavailable {
         text +=
-            &format!("<p class=\"notice\"><b>The selector was measured alone:</b> {}</p>\n", escape(reason),);
+            &format!("<p class=\"notice\"><b>Only the selector was measured:</b> {}</p>\n", escape(reason),);
     }
     for failure in results.failures() {
         text += &format!("<p class=\"notice\"><b>Failed:</b> {}</p>\n", escape(&failure));
@@ -78,7 +78,7 @@ fn facts(results: &Results) -> String {
         (
             "CPU",
             format!(
-                "{}, {} core{}; the kernel decides what runs where",
+                "{}, {} core{}; processes are not pinned to cores",
                 machine.cpu,
                 machine.cores,
                 if machine.cores == 1 { "" } else { "s" },
@@ -111,30 +111,29 @@ fn facts(results: &Results) -> String {
 
 fn reading(results: &Results) -> String {
     let ratios = if results.sides().len() == 2 {
-        "<li><b>Ratios</b> are proactor : selector. Each pairs two windows of the same round, one \
-         right after the other, so that a slow phase of the machine hits both; the figure is the \
-         median over the rounds (not the quotient of the two medians), under it the spread within which the middle \
-         half of the rounds lie. Where that includes 1, the two are the same as far as this run can \
-         tell.</li>\n"
+        "<li><b>Ratios</b> are proactor : selector. Each pairs two consecutive windows of the same round, \
+         so that a slow phase of the machine affects both. The figure is the median over the rounds \
+         (not the quotient of the two medians); below it is the spread that contains the middle half \
+         of the rounds. If the spread includes 1, this run shows no difference.</li>\n"
     } else {
         ""
     };
     format!(
         "<h2>How to read it</h2>\n<ul>\n\
-         <li><b>CPU time per operation{} to trust. Throughput and \
-         latency also depend on what else the machine does, on its frequencies, and on how two \
-         processes share its cores.</li>\n{ratios}\
-         <li>In the echo programs the measured process is the server; the clients are plain \
-         threads elsewhere, each connection has one message in flight, and every byte that comes \
-         back is compared. With few cores the clients and not the server may limit throughput: \
-         CPU time per operation still tells the servers apart.</li>\n\
-         <li>The file that is read lies in the page cache, so the reads show what asking costs \
-         and not the disk. Each block is checked to be the one asked for.</li>\n\
-         <li>System calls are those that the runtimes count themselves: their waits for the \
-         kernel and the calls that they make for operations, on their threads too. The calls \
-         by which threads wake each other (<code>futex</code>, writes to an <code>eventfd</code>) are not \
-         among them, which flatters the selector where it reads files.</li>\n</ul>\n",
-        if ratios.is_empty() { "</b> is the figure" } else { " and the ratios</b> are the figures" },
+         <li><b>CPU time per operation{} most reliable. Throughput and latency also depend on the \
+         other load of the machine, on its frequencies, and on how two processes share its cores.\
+         </li>\n{ratios}\
+         <li>In the echo programs the measured process is the server. The clients are plain threads \
+         of another process, each connection has one message in flight, and every echoed byte is \
+         checked. With few cores the clients, not the server, may limit throughput; CPU time per \
+         operation still shows the difference between the servers.</li>\n\
+         <li>The file is in the page cache, so the reads show the cost of the calls and not of the \
+         disk. Each block is checked.</li>\n\
+         <li>The runtimes count system calls themselves: their waits and the calls for operations, \
+         on all their threads. Calls by which threads wake each other (<code>futex</code>, writes to \
+         an <code>eventfd</code>) are not counted, which favours the selector in the file programs.\
+         </li>\n</ul>\n",
+        if ratios.is_empty() { "</b> is the" } else { " and the ratios</b> are the" },
     )
 }
 
@@ -149,8 +148,8 @@ const QUANTITIES: [Quantity; 5] = [
 ];
 
 fn table(results: &Results) -> String {
-    let mut text = "<h2>All figures</h2>\n<p>Medians over the rounds; under each the spread, within \
-                    which the middle half of the rounds lie.</p>\n<div class=\"wide\">\n<table>\n<thead><tr><th>program</th>\
+    let mut text = "<h2>All figures</h2>\n<p>Medians over the rounds; below each is the spread that \
+                    contains the middle half of the rounds.</p>\n<div class=\"wide\">\n<table>\n<thead><tr><th>program</th>\
                     <th>backend</th><th>operations/s</th><th>p50 latency</th><th>p99 latency</th>\
                     <th>CPU time/op</th><th>system calls/op</th></tr></thead>\n"
         .to_owned();
@@ -223,7 +222,7 @@ fn programs(results: &Results) -> String {
 }
 
 fn runtimes(results: &Results) -> String {
-    let mut text = "<h2>What the runtimes say about themselves</h2>\n".to_owned();
+    let mut text = "<h2>Reports of the runtimes</h2>\n".to_owned();
     for side in results.sides() {
         if let Some(backend) = results.backends.get(side) {
             text += &format!("<pre>{}</pre>\n", escape(&backend.report));

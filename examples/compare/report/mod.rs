@@ -1,4 +1,4 @@
-//! What a run leaves behind: a table, a JSON document, plots and a page.
+//! The results of a run: a table, a JSON document, plots and a page.
 
 mod figures;
 mod format;
@@ -25,8 +25,8 @@ pub(crate) fn prepare() -> Result<(), Failure> {
         .and_then(|()| fs::write(&trial, "trial"))
         .and_then(|()| fs::remove_file(&trial));
     tried.map_err(|error| {
-        let cure = "build into a folder that is writable: CARGO_TARGET_DIR=FOLDER cargo run ...";
-        Failure::Broken(format!("the report can't be written to {}: {error}; {cure}", directory.display()))
+        let cure = "build into a writable folder: CARGO_TARGET_DIR=FOLDER cargo run ...";
+        Failure::Broken(format!("the report cannot be written to {}: {error}; {cure}", directory.display()))
     })
 }
 

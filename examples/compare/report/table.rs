@@ -32,14 +32,14 @@ pub(crate) fn table(results: &Results) -> String {
     let mut notes =
         format!("Medians of {} round{}.", results.rounds, if results.rounds == 1 { "" } else { "s" });
     if results.sides().len() == 2 {
-        notes += " Ratios are proactor : selector, paired round by round: the median, and under it the spread, \
-                  within which the middle half of the rounds lie. Below 1 is better for the proactor, but for \
-                  op/s above 1.";
+        notes += " Ratios are proactor : selector, paired round by round: the median, and below it the spread \
+                  that contains the middle half of the rounds. Below 1 is better for the proactor; for op/s, \
+                  above 1.";
     }
-    notes += " `calls` are system calls. Trust CPU time per operation and the ratios most: the rest depends \
-              on what else the machine does.";
+    notes += " `calls` are system calls. CPU time per operation and the ratios are most reliable: the rest \
+              depends on the other load of the machine.";
     if let Some(reason) = &results.proactor_unavailable {
-        notes += &format!(" The selector was measured alone: {reason}");
+        notes += &format!(" Only the selector was measured: {reason}");
     }
     format!("{table}\n{}", wrapped(&notes).join("\n"))
 }
