@@ -1,4 +1,4 @@
-//! Runs the same programs on both backends and compares what they cost.
+//! Runs the same programs on both backends and compares their cost.
 //!
 //! ```text
 //! cargo run --release --example compare
@@ -6,16 +6,16 @@
 //! cargo run --release --example compare -- --json > compare.json
 //! ```
 //!
-//! Every measurement is a child process of its own (this same executable,
-//! started with a hidden flag), so that its CPU time is its own. The parent
-//! only starts children, drives the echo clients and writes the report. Where
-//! to read on:
+//! Every measurement is a separate child process (the same executable, started
+//! with a hidden flag), so that its CPU time can be measured alone. The parent
+//! only starts children, drives the echo clients and writes the report. The
+//! modules:
 //!
 //! * [`programs`]: the programs themselves. They never name a backend.
 //! * [`child`]: the measured process, generic over `R: Runtime`.
 //! * [`load`]: the clients of the echo programs, in the parent.
 //! * [`measure`]: one child from its start to its end, under a watchdog.
-//! * [`compare`]: the rounds, and what becomes of their figures.
+//! * [`compare`]: the rounds, and the evaluation of their figures.
 //! * [`report`]: the table, the JSON document, the plots and the page.
 #![forbid(unsafe_code)]
 

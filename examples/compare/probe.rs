@@ -35,7 +35,7 @@ impl Probe {
         }
     }
 
-    /// Whether the programs shall go on. They ask before every operation.
+    /// Whether the programs should continue. They ask before every operation.
     pub(crate) fn running(&self) -> bool {
         self.running.get()
     }
@@ -61,12 +61,12 @@ impl Probe {
         self.count.get()
     }
 
-    /// The warm-up is over: from now on latencies count.
+    /// Ends the warm-up: latencies are recorded from now on.
     pub(crate) fn open(&self) {
         self.recording.set(true);
     }
 
-    /// The window is over: latencies count no longer.
+    /// Ends the window: latencies are no longer recorded.
     pub(crate) fn close(&self) {
         self.recording.set(false);
     }

@@ -50,7 +50,7 @@ impl Progress {
         self.round.set_message(format!("{program} on the {}", side.name()));
     }
 
-    /// A measurement is over.
+    /// A measurement has ended.
     pub(crate) fn end(&mut self) {
         self.round.inc(1);
         self.whole.inc(1);

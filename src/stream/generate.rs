@@ -178,7 +178,7 @@ impl<T: 'static> Stream for Generator<T> {
             this.state = State::Begun(spawn(block).cancel_on_drop());
         }
         let State::Begun(task) = &mut this.state else { return Poll::Ready(None) };
-        let waiter = Waiter::new(cx); // may be code of the user: nothing is borrowed
+        let waiter = Waiter::new(cx); // may be user code: nothing is borrowed
         let mut meeting = this.shared.borrow_mut();
         if let Some(value) = meeting.value.take() {
             meeting.wanted = false;
@@ -251,7 +251,7 @@ impl<T> Future for Give<'_, T> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let waiter = Waiter::new(cx); // may be code of the user: nothing is borrowed
+        let waiter = Waiter::new(cx); // may be user code: nothing is borrowed
         let mut meeting = self.yielder.shared.borrow_mut();
         // Several of one block take turns: a value lies here until it is taken.
         if meeting.value.is_none() {
@@ -282,7 +282,7 @@ impl<T> Drop for Give<'_, T> {
         let place = meeting.block.iter().position(|(give, _)| *give == self.number);
         let waiter = place.map(|place| meeting.block.remove(place));
         drop(meeting);
-        drop(waiter); // code of the user
+        drop(waiter); // user code
     }
 }
 

@@ -306,7 +306,7 @@ impl<T, F: Flavor> Drop for Receiver<T, F> {
             }
             unseen
         });
-        in_drop(|| drop(unseen)); // code of the user
+        in_drop(|| drop(unseen)); // user code
     }
 }
 

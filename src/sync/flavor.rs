@@ -197,7 +197,7 @@ impl Flavor for Threaded {
 
     #[inline]
     fn with<T, U>(cell: &Mutex<T>, f: impl FnOnce(&mut T) -> U) -> U {
-        // No code of the user runs under the lock, so nothing is half done when it is poisoned.
+        // No user code runs under the lock, so nothing is half done when it is poisoned.
         f(&mut cell.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

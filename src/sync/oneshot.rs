@@ -253,7 +253,7 @@ impl<T, F: Flavor> Drop for Receiver<T, F> {
         if self.received {
             return;
         }
-        // The value and the waiters are dropped without the lock: that is code of the user.
+        // The value and the waiters are dropped without the lock: that is user code.
         let (value, receiver, sender) = F::with(&self.state, |state| {
             state.closed = true;
             (state.value.take(), state.receiver.take(), state.sender.take())

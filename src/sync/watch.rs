@@ -192,7 +192,7 @@ impl<T, F: Flavor> Sender<T, F> {
             let replaced = F::with(&self.state, |state| {
                 if state.version == version { Ok(state.replace(copy)) } else { Err(copy) }
             });
-            // Dropped last: that is code of the user.
+            // Dropped last: that is user code.
             if let Ok(_replaced) = replaced {
                 wake_all::<F, _>(&self.state, State::waiting);
                 return true;

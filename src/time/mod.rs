@@ -156,7 +156,7 @@ impl Timers {
     pub(crate) fn close(&self) {
         self.closed.set(true);
         let waiters = self.wheel.borrow_mut().clear();
-        drop(waiters); // outside the borrow: wakers are code of the user
+        drop(waiters); // outside the borrow: wakers are user code
     }
 }
 
@@ -200,7 +200,7 @@ impl Timer {
     #[inline]
     fn new(due: Due, cx: &Context<'_>, what: &str) -> Self {
         let Some(timers) = context::get(&CURRENT) else { crate::task::no_runtime(what) };
-        let waiter = Waiter::new(cx); // may be code of the user: not while the wheel is borrowed
+        let waiter = Waiter::new(cx); // may be user code: not while the wheel is borrowed
         let key = match due {
             Due::After(duration) => {
                 timers.fresh.set(true);
@@ -224,7 +224,7 @@ impl Timer {
             return true;
         }
         drop(wheel);
-        let waiter = Waiter::new(cx); // may be code of the user: not while the wheel is borrowed
+        let waiter = Waiter::new(cx); // may be user code: not while the wheel is borrowed
         let replaced = timers.wheel.borrow_mut().get_mut(*key).map(|old| std::mem::replace(old, waiter));
         drop(replaced);
         true
@@ -235,6 +235,6 @@ impl Drop for Timer {
     #[inline]
     fn drop(&mut self) {
         let waiter = self.timers.wheel.borrow_mut().remove(self.key);
-        drop(waiter); // outside the borrow: a waker is code of the user
+        drop(waiter); // outside the borrow: a waker is user code
     }
 }

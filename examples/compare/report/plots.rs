@@ -186,7 +186,7 @@ impl Mark {
 }
 
 impl Plot {
-    /// The plot as an SVG document with a title for those who cannot see it.
+    /// The plot as an SVG document with a title for screen readers.
     pub(crate) fn svg(&self, layout: Layout) -> Result<String, Failure> {
         let mut svg = String::new();
         self.draw(layout, &mut svg)

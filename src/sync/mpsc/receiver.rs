@@ -161,7 +161,7 @@ impl<T, F: Flavor> Stream for Receiver<T, F> {
 impl<T, F: Flavor> Drop for Receiver<T, F> {
     fn drop(&mut self) {
         let left = self.chan.abandon();
-        in_drop(|| drop(left)); // without the lock: that is code of the user
+        in_drop(|| drop(left)); // without the lock: that is user code
     }
 }
 
