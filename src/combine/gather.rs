@@ -58,7 +58,7 @@ where
     brood
 }
 
-/// What a future has given; its panic goes on.
+/// The output of a future; resumes its panic.
 pub(super) fn output_of<T>(ended: Result<T, JoinError>) -> T {
     ended.unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }

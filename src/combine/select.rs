@@ -5,7 +5,7 @@
 //! the futures live to where the handlers are, outside of any closure.
 #![forbid(unsafe_code)]
 
-/// With which of so many branches a `select!` begins.
+/// The index of the branch that a `select!` polls first.
 #[doc(hidden)]
 #[inline]
 pub fn start(branches: usize) -> usize {

@@ -49,7 +49,7 @@ where
 #[must_use = "the future has been started; await this to know when it has ended"]
 pub struct Shield<T> {
     task: JoinHandle<T>,
-    /// The task was cancelled by somebody else, and with it who waits.
+    /// The task was cancelled by other code, and the waiter with it.
     cancelled: bool,
 }
 

@@ -83,7 +83,7 @@ enum Place<T, E> {
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     Waiting,
-    /// One of the tasks was cancelled by somebody else, and with it who waits.
+    /// One of the tasks was cancelled by other code, and the waiter with it.
     Cancelled,
     Over,
 }

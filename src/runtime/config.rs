@@ -343,7 +343,7 @@ impl Config {
         self
     }
 
-    /// What is asked of the ring.
+    /// The settings of the ring.
     pub(crate) fn ring(&self) -> RingConfig {
         let clamp = |number: u128| u32::try_from(number).unwrap_or(u32::MAX);
         RingConfig {

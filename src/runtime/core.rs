@@ -54,7 +54,7 @@ pub struct Core {
     pub(super) ended: Cell<bool>,
 }
 
-/// What a turn may do: how long it may wait, and how many tasks it may poll.
+/// The limits of a turn: the time to wait, and the number of tasks to poll.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) wait: Until,

@@ -13,7 +13,7 @@ pub(crate) struct Missing {
     feature: Feature,
     state: FeatureState,
     backend: Backend,
-    /// Why it is the selector.
+    /// The reason for the selector.
     reason: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for Missing {
     }
 }
 
-/// What has to be configured before a feature is used.
+/// The configuration that a feature needs.
 fn not_asked_for(feature: Feature) -> &'static str {
     match feature {
         Feature::MinWait => "the configuration does not ask for it; set Config::batch, ",
@@ -76,7 +76,7 @@ fn not_asked_for(feature: Feature) -> &'static str {
     }
 }
 
-/// What helps against a refusal.
+/// The cure for a refusal.
 fn cure(feature: Feature, errno: i32) -> &'static str {
     match (feature, errno) {
         (Feature::DirectDescriptors, libc::EMFILE) => {
@@ -88,7 +88,7 @@ fn cure(feature: Feature, errno: i32) -> &'static str {
     }
 }
 
-/// Why a kernel that is new enough for a ring may lack a feature.
+/// Reason a kernel that is new enough for a ring may lack a feature.
 fn absent(feature: Feature) -> String {
     let release = crate::sys::kernel_release();
     let needs = match feature {

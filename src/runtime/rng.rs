@@ -13,7 +13,7 @@ thread_local! {
 #[derive(Debug)]
 pub(crate) struct Rng {
     state: Cell<u64>,
-    /// The next number. It is there before it is asked for, so that nobody waits for the multiplications.
+    /// The next number. It is computed in advance, so that the caller does not wait for the multiplications.
     next: Cell<u64>,
 }
 

@@ -49,13 +49,13 @@ pub struct ExitStack {
 type Chunk = Box<[OnceCell<Entry>]>;
 const CHUNKS: usize = 32;
 
-/// What is to be closed, and where it was entered.
+/// A resource or call to be closed, and the place where it was entered.
 struct Entry {
     exit: Box<dyn Exit>,
     place: &'static Location<'static>,
 }
 
-/// What can be closed once its type is forgotten.
+/// A close with an erased type.
 trait Exit: Any {
     fn exit(self: Box<Self>) -> Pin<Box<dyn Future<Output = io::Result<()>>>>;
     fn as_any(&self) -> &dyn Any;
@@ -148,7 +148,7 @@ impl ExitStack {
         &*places[number - first].get_or_init(|| entry).exit
     }
 
-    /// What it holds, in the order in which it was entered.
+    /// Takes its entries, in the order in which they were entered.
     fn take(&mut self) -> Vec<Entry> {
         self.len.set(0);
         let chunks = self.chunks.iter_mut().filter_map(OnceCell::take);
@@ -156,7 +156,7 @@ impl ExitStack {
     }
 }
 
-/// What is left to be closed, in the order in which it was entered.
+/// The entries that are still to be closed, in the order in which they were entered.
 struct Exits(Vec<Entry>);
 
 impl Drop for Exits {

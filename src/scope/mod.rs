@@ -98,7 +98,7 @@ where
     }
 }
 
-/// Closes what it holds as a clean-up, when it is dropped.
+/// Closes its resource as a cleanup when it is dropped.
 struct Open<R: AsyncClose + 'static> {
     resource: Option<R>,
     place: &'static Location<'static>,
@@ -120,7 +120,7 @@ impl<R: AsyncClose + 'static> Drop for Open<R> {
     }
 }
 
-/// Something that is being closed: dropped, it goes on as a clean-up. Hence the box.
+/// A close in progress: when it is dropped, it continues as a cleanup. Hence the box.
 struct Closing {
     close: Option<Pin<Box<dyn Future<Output = io::Result<()>>>>>,
     place: &'static Location<'static>,

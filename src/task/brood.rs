@@ -5,9 +5,9 @@
 //! Wakers on the home thread cost no atomics, as a task's do. The futures are polled and dropped by their owner alone, so
 //! that they may borrow whatever it may.
 //!
-//! What they begin belongs to the owner's task: its operations, its cancellation. Their task-locals are their own, and
-//! begin with those of the moment in which they were made, as of asyncio's tasks. A [`Nursery`] has children that can be
-//! cancelled by themselves.
+//! Their operations and cancellations belong to the owner's task. Each has its own task-locals, which start with those
+//! of the moment when it was made, as in asyncio's tasks. A [`Nursery`] has children that can be cancelled by
+//! themselves.
 
 use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use std::fmt;
@@ -33,10 +33,10 @@ use crate::sys::guarded::Guarded;
 
 const GONE: &str = "futures of a gather or a group belong to a runtime that has ended; gather them in the runtime that awaits them";
 
-/// What the children of a brood know of it.
+/// The part of a brood that its children refer to.
 pub(super) struct Core {
     ready: ReadyQueue<TaskRef>,
-    /// Who polls the brood, until it is woken.
+    /// The waiter that polls the brood, until it is woken.
     owner: Cell<Option<Waiter>>,
     /// Those that have not ended.
     children: RefCell<Slab<TaskRef>>,
@@ -74,7 +74,7 @@ impl Core {
         child
     }
 
-    /// A child can go on. It has been marked as scheduled.
+    /// A child was woken. It has been marked as scheduled.
     pub(super) fn child_woken(&self, child: TaskRef) {
         self.ready.push(child);
         if let Some(owner) = self.owner.take() {
@@ -169,8 +169,8 @@ impl<F: Future> Brood<F> {
         key(&child)
     }
 
-    /// How many can go on now. Who takes no more than these from [`step`](Self::step) polls each once at most: one that is
-    /// always ready then keeps nobody from running.
+    /// The number of woken futures. A caller that takes no more than these from [`step`](Self::step) polls each once at
+    /// most, so that a future that is always ready does not starve the others.
     pub(crate) fn generation(&self) -> usize {
         self.core.ready.len()
     }
@@ -187,7 +187,7 @@ impl<F: Future> Brood<F> {
         None
     }
 
-    /// Ready when all have ended; otherwise who polls is woken when one can go on.
+    /// Ready when all have ended; otherwise the poller is woken when one is woken.
     pub(crate) fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
         self.core.poll_empty(cx)
     }
@@ -202,7 +202,7 @@ impl<F: Future> Brood<F> {
     }
 }
 
-/// What a child has given that is over.
+/// The outcome of a child that has ended.
 ///
 /// # Safety
 /// Its future's output is a `T`, and its outcome is in its cell.
@@ -303,7 +303,7 @@ impl<'a> Nursery<'a> {
     }
 
     fn poll_ending(&self, cx: &Context<'_>) -> Poll<Option<Ended<TaskRef>>> {
-        self.ending.borrow_mut().poll_next(cx) // no code of the user
+        self.ending.borrow_mut().poll_next(cx) // no user code
     }
 
     fn end(&self, child: &TaskRef) {
@@ -332,7 +332,7 @@ impl ChildStart {
     }
 }
 
-/// What a child has left that was cancelled; gives the child when it is over.
+/// Waits for the remains of a cancelled child, and returns the child.
 struct Ending {
     child: TaskRef,
     remains: Remains,
@@ -355,7 +355,7 @@ impl Drop for Nursery<'_> {
             if child.phase() == Phase::Idle {
                 child.drop_child(); // a panic of the destructor is in the outcome
             }
-            guarded.run(|| child.complete()); // wakes who waits: code of the user, perhaps
+            guarded.run(|| child.complete()); // wakes who waits: user code, perhaps
         }
         guarded.finish();
     }

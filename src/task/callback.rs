@@ -1,7 +1,7 @@
 //! Callbacks of the loop: closures that stand in the ready queue among the tasks, first come, first served.
 //!
-//! A callback is a cell like a task's, so that both stand in one queue; nobody who asks for tasks sees it. Its panic
-//! goes to the hook for [unhandled](super::Unhandled) errors, and the loop goes on.
+//! A callback is a cell like a task's, so that both stand in one queue; it is not in the list of tasks. Its panic goes
+//! to the hook for [unhandled](super::Unhandled) errors, and the loop continues.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -46,7 +46,7 @@ pub(super) fn call_soon_with(values: Inherited, callback: impl FnOnce() + 'stati
     call
 }
 
-/// The same, when `first` is over.
+/// The same, after `first` has completed.
 #[track_caller]
 pub(crate) fn call_after(
     first: impl Future<Output = ()> + 'static,

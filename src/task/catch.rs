@@ -153,8 +153,8 @@ impl Cancelled {
     }
 }
 
-/// Lets requests go on, and waits until all who have caught them are through. Who is asked to end is ended by the next
-/// await, if somebody can end it.
+/// Passes requests on to the enclosing scopes, and waits until all scopes that have caught them have handled them. The
+/// next await ends the receiver of a request, if it can be cancelled.
 pub(super) async fn pass_on(requests: Vec<Cancelled>) {
     let shared: Vec<Weak<Request>> =
         requests.iter().filter_map(|request| Some(Rc::downgrade(request.0.as_ref()?.request()))).collect();

@@ -108,7 +108,7 @@ impl TaskRef {
         self.header().has(Flags::CHILD)
     }
 
-    /// Whether its future is gone, and what that has left is not over yet.
+    /// Whether its future is gone, and the remains of the future have not ended yet.
     pub(super) fn is_being_reaped(&self) -> bool {
         self.phase() == Phase::Reaping
     }
@@ -237,7 +237,7 @@ impl TaskRef {
         ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(self.0.as_ptr().cast(), &WAKER)) })
     }
 
-    /// The task has ended: wakes who waits for it.
+    /// The task has ended: wakes its waiters.
     #[inline]
     pub(super) fn complete(&self) {
         let header = self.header();
@@ -258,7 +258,7 @@ impl TaskRef {
         self.header().extra().into_iter().for_each(|extra| extra.task_ended(self));
     }
 
-    /// What has become of a task that has ended, while its outcome is in the cell.
+    /// The way a task has ended, while its outcome is in the cell.
     pub(super) fn end(&self) -> Ended {
         match self.phase() {
             // SAFETY: the outcome is in the cell: its phase says so.
@@ -280,7 +280,7 @@ impl TaskRef {
     fn empty(&self) {
         let header = self.header();
         if header.phase.replace(Phase::Empty) == Phase::Complete && !self.is_child() {
-            // The error's `Display` is code of the user.
+            // The error's `Display` is user code.
             contain(|| {
                 // SAFETY: a complete task has its outcome, and nobody else is at the stage.
                 let unhandled = unsafe { (header.vtable().unhandled)(self.0) };
@@ -324,13 +324,13 @@ impl TaskRef {
         self.phase() == Phase::Complete && unsafe { (self.header().vtable().failed)(self.0) }
     }
 
-    /// Has the end wake whoever polls the task's handle.
+    /// Makes the end wake the poller of the task's handle.
     pub(super) fn set_joiner(&self, cx: &Context<'_>) {
         set_waiter(&self.header().joiner, cx);
     }
 
-    /// Panics where the wait for this task's end would never be over: in the task itself, unless it has been asked to end,
-    /// and in another loop of the thread, beside which this task's loop does not run.
+    /// Panics where the wait for this task's end would never end: in the task itself, unless its cancellation was
+    /// requested, and in another loop of the thread, during which this task's loop does not run.
     #[inline]
     pub(super) fn check_joiner(&self) {
         let header = self.header();
@@ -391,7 +391,7 @@ impl TaskRef {
     }
 
     /// The driver has let go of one. The last one of a task that is only waiting for that lets it end; the last but one
-    /// may let its clean-up begin.
+    /// may start its cleanup.
     #[inline]
     pub(crate) fn op_ended(&self) {
         let header = self.header();

@@ -1,14 +1,14 @@
-//! What a future leaves when it is dropped, and who waits for that.
+//! The remains of a dropped future, and the tasks that wait for them.
 //!
-//! Rust drops a future at once; asyncio throws an exception into a coroutine, whose `finally` blocks may await. Here
-//! a dropped future leaves *remains*: operations that are still with the kernel, tasks that it has cancelled, and
-//! clean-ups, futures that close what it had open ([`defer`]). Somebody is *responsible* for them: the task that is being
-//! polled or dropped, which, if it was cancelled, ends when they are over; or whoever disposes of a part of a task
-//! ([`dispose`]) and wants to wait for just that part.
+//! Rust drops a future at once; asyncio throws an exception into a coroutine, whose `finally` blocks may await. Here a
+//! dropped future leaves *remains*: operations that are still with the kernel, tasks that it has cancelled, and
+//! cleanups, futures that close what it had open ([`defer`]). One task is *responsible* for them. It is the task that
+//! is being polled or dropped: if it was cancelled, it completes only after they have ended. Or it is the code that
+//! disposes of a part of a task ([`dispose`]) and waits for just that part.
 //!
-//! The clean-ups of one drop run one after the other in the order in which they were left, which is from the inside out,
-//! in a task of their own that nobody cancels. It begins when everything else that its responsible task waits for is
-//! over. A task that is not cancelled (as when a branch of a `select!` loses) does not wait for it.
+//! The cleanups of one drop run one after the other in the order in which they were left, which is from the inside out,
+//! in a separate task that is never cancelled. It begins when everything else that its responsible task waits for has
+//! ended. A task that is not cancelled (as when a branch of a `select!` loses) does not wait for it.
 #![forbid(unsafe_code)]
 
 use std::any::Any;
@@ -34,14 +34,14 @@ struct CleanUp {
     place: &'static Location<'static>,
 }
 
-/// Clean-ups that have not begun, and the task that will do them.
+/// Cleanups that have not begun, and the task that will run them.
 #[derive(Clone)]
 pub(super) struct CleanUps {
     pub(super) task: TaskRef,
     queue: Rc<RefCell<VecDeque<CleanUp>>>,
 }
 
-/// Has `future` awaited after the future that is being dropped now. Outside a runtime, and in one that has ended, it is
+/// Awaits `future` after the future that is being dropped now. Outside a runtime, and in one that has ended, it is
 /// dropped. An error or a panic of it names `place`.
 pub(crate) fn defer(
     place: &'static Location<'static>,
@@ -54,7 +54,7 @@ pub(crate) fn defer(
     });
 }
 
-/// Where the clean-ups of what is being dropped now go. `place` is that of the first.
+/// The queue for the cleanups of the future that is being dropped now. `place` is that of the first.
 fn queue_of(scheduler: &Scheduler, place: &'static Location<'static>) -> Rc<RefCell<VecDeque<CleanUp>>> {
     let parent = scheduler.responsible();
     let waiting = parent.as_ref().and_then(|parent| {
@@ -64,7 +64,7 @@ fn queue_of(scheduler: &Scheduler, place: &'static Location<'static>) -> Rc<RefC
     waiting.unwrap_or_else(|| {
         let queue = Rc::<RefCell<VecDeque<CleanUp>>>::default();
         let cleaner = Cleaner { parent: parent.clone(), queue: queue.clone(), current: None };
-        let task = scheduler.spawn_shielded(cleaner, "clean-up", place);
+        let task = scheduler.spawn_shielded(cleaner, "cleanup", place);
         if let Some(parent) = parent {
             parent.outlives(&task);
             let clean_ups = CleanUps { task, queue: queue.clone() };
@@ -74,7 +74,7 @@ fn queue_of(scheduler: &Scheduler, place: &'static Location<'static>) -> Rc<RefC
     })
 }
 
-/// The future of the task that does clean-ups.
+/// The future of the task that runs cleanups.
 struct Cleaner {
     parent: Option<TaskRef>,
     queue: Rc<RefCell<VecDeque<CleanUp>>>,
@@ -123,7 +123,7 @@ fn report_panic(place: &'static Location<'static>, payload: Box<dyn Any + Send>)
     contain(|| drop(panic)); // its payload is the user's
 }
 
-/// Tells the hook that a clean-up of the task that is being polled has failed.
+/// Reports to the hook that a cleanup of the task that is being polled has failed.
 fn report(place: &'static Location<'static>, message: String, panicked: bool) {
     let told = scheduler::with(|current| {
         let scheduler = current?;
@@ -136,7 +136,7 @@ fn report(place: &'static Location<'static>, message: String, panicked: bool) {
     }
 }
 
-/// Drops a part of the running task's future, by `drop_it`. What that leaves is to be waited for by itself.
+/// Drops a part of the running task's future, by `drop_it`. Returns its remains, to be awaited separately.
 pub(crate) fn dispose(drop_it: impl FnOnce()) -> Remains {
     struct Restore(Option<Heir>);
     impl Drop for Restore {
@@ -160,8 +160,8 @@ pub(crate) fn dispose(drop_it: impl FnOnce()) -> Remains {
     Remains(heir.and_then(|heir| heir.0))
 }
 
-/// A task without a future that has been cancelled: it ends when what it is responsible for is over. Made when there is
-/// something.
+/// A cancelled task without a future: it ends when the remains that it is responsible for have ended. Made on first
+/// use.
 pub(super) struct Heir(Option<JoinHandle<()>>);
 
 impl Heir {
@@ -175,9 +175,9 @@ impl Heir {
     }
 }
 
-/// What a part of a task has left; ready when it is over.
+/// The remains of a part of a task; ready when they have ended.
 ///
-/// Dropped, it is waited for by the task that drops it, if that is cancelled.
+/// If it is dropped by a cancelled task, that task waits for the remains.
 #[derive(Debug)]
 pub(crate) struct Remains(Option<JoinHandle<()>>);
 
@@ -198,7 +198,7 @@ impl Drop for Remains {
     }
 }
 
-/// Who is responsible for what is dropped now ends no earlier than `task`; unless that waits for the task that runs.
+/// Makes the current cleanup owner wait for `task`, unless that would form a cycle.
 pub(super) fn wait_for_end(task: &TaskRef) {
     scheduler::with(|current| {
         let Some(scheduler) = current else { return };

@@ -72,7 +72,7 @@ impl<A: 'static> Watchers<A> {
             return;
         };
         let mut list = self.list.borrow_mut();
-        let index = list.binary_search_by_key(&id.0, |(id, _)| *id).expect("who waits keeps its place");
+        let index = list.binary_search_by_key(&id.0, |(id, _)| *id).expect("a waiter keeps its place");
         let replaced = list[index].1.replace(Watcher::Wake(waiter));
         drop(list);
         drop(replaced);

@@ -1,7 +1,6 @@
-//! What few tasks have: a name, values of their own, callbacks for their end, places that catch a cancellation, a
-//! clean-up.
+//! Rarely used task fields: a name, task-locals, callbacks for the end, scopes that catch a cancellation, a cleanup.
 //!
-//! It lies in a box of its own, made when the first of these is needed, so that the header of a task stays small.
+//! They are in a separate box, allocated on first use, so that the header of a task stays small.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -22,17 +21,17 @@ pub(super) struct Extra {
     name: Option<Rc<str>>,
     /// Its task-locals, shared with tasks that it spawned until one of them sets another value.
     pub(super) locals: RefCell<Option<Rc<Values>>>,
-    /// Who wants to be called when it has ended.
+    /// Callbacks for its end.
     pub(super) callbacks: Watchers<Task>,
     /// Where a cancellation is caught, in the order in which they began.
     pub(super) scopes: Scopes,
-    /// What is to be awaited before it ends, and has not begun.
+    /// Cleanups that are to run before it ends, and have not begun.
     pub(super) clean_ups: RefCell<Option<CleanUps>>,
     /// Tasks that end no earlier than this one.
     pub(super) mourners: RefCell<Vec<TaskRef>>,
     /// Of the body of a group: the task, or child of a group, that runs it.
     pub(super) runner: RefCell<Option<TaskRef>>,
-    /// Its group, which waits for its end beside whoever awaits its handle.
+    /// Its group, which waits for its end beside the waiter of its handle.
     pub(super) group: Cell<Option<Waiter>>,
     /// Its set, to be told of its end at once.
     pub(super) at_end: Cell<Option<Box<dyn FnOnce()>>>,
@@ -52,7 +51,7 @@ impl Extra {
         self.name.as_ref()
     }
 
-    /// The task is being reaped: its clean-up may be what is left.
+    /// The task is being reaped: starts its cleanup if nothing else is left.
     pub(super) fn go_on_cleaning(&self) {
         let clean_up = self.clean_ups.borrow().as_ref().map(|clean_ups| clean_ups.task.clone());
         clean_up.into_iter().for_each(|task| task.schedule());
@@ -64,10 +63,10 @@ impl Extra {
         let mourners = self.mourners.take();
         mourners.iter().for_each(TaskRef::op_ended);
         let group = self.group.take();
-        contain(|| group.into_iter().for_each(Waiter::wake)); // code of the user, perhaps
+        contain(|| group.into_iter().for_each(Waiter::wake)); // user code, perhaps
         // They may refer to the task itself, and would keep it for ever.
         let locals = self.locals.take();
-        contain(|| drop(locals)); // code of the user
+        contain(|| drop(locals)); // user code
         let at_end = self.at_end.take();
         at_end.into_iter().for_each(|at_end| at_end());
     }

@@ -1,7 +1,7 @@
-//! What all task cells have in common, whatever their future: the header, and where a task is in its life.
+//! The header of a task cell, the same for every type of future, and the phase of a task.
 //!
 //! It is small on purpose: a task of a small future fits into the 120 bytes up to which the C library's allocator is
-//! quickest, and of a million tasks every line of the cache counts. What few tasks have is in a box of its own
+//! quickest, and of a million tasks every line of the cache counts. Rarely used fields are in a separate box
 //! (`extra.rs`).
 
 use std::cell::{Cell, OnceCell};
@@ -16,15 +16,15 @@ use super::stage::Vtable;
 use super::waker::Waiter;
 use crate::sys::sync::atomic::{AtomicBool, AtomicU32};
 
-/// Where a task is in its life.
+/// The phase of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Waits to be run.
     Idle,
     /// Is being polled.
     Running,
-    /// Its future is gone; what that has left is not over yet: operations with the kernel, tasks that it cancelled,
-    /// its clean-up.
+    /// Its future is gone; its remains have not ended yet: operations with the kernel, tasks that it cancelled, its
+    /// cleanup.
     Reaping,
     /// Its outcome is in the cell.
     Complete,
@@ -32,18 +32,18 @@ pub(crate) enum Phase {
     Empty,
 }
 
-/// What becomes of a task when its join handle goes, and whether there is one.
+/// The effect of dropping the join handle, and whether there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Joining {
     /// The handle detaches the task.
     Detach,
     /// The handle cancels the task.
     Cancel,
-    /// There is no handle any more: nobody will ask for the outcome.
+    /// There is no handle any more: the outcome will not be taken.
     Gone,
 }
 
-/// What a task is besides a future, one bit each.
+/// Properties of a task, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Flags(u8);
 
@@ -51,11 +51,11 @@ impl Flags {
     pub(super) const NONE: Flags = Flags(0);
     /// A cancellation has been asked for and not been delivered.
     pub(super) const PENDING: Flags = Flags(1);
-    /// Nobody cancels it: a clean-up.
+    /// It is never cancelled: a cleanup.
     pub(super) const SHIELDED: Flags = Flags(2);
     /// The runtime that ends has asked it to end, or waits for it.
     pub(super) const DOOMED: Flags = Flags(4);
-    /// A callback of the loop, which is no task to anybody who asks.
+    /// A callback of the loop, which is not in the list of tasks.
     pub(super) const CALLBACK: Flags = Flags(8);
     /// One of a brood.
     pub(super) const CHILD: Flags = Flags(16);
@@ -83,7 +83,7 @@ pub(super) union Identity {
     pub(super) brood: NonNull<brood::Core>,
 }
 
-/// With what a cell begins.
+/// The initial values of a cell.
 pub(super) struct Birth {
     pub(super) identity: Identity,
     pub(super) flags: Flags,
@@ -96,7 +96,7 @@ pub(super) struct Birth {
 /// How a run of a task has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ran {
-    /// It goes on, or what it has left is not over.
+    /// It continues, or its remains have not ended.
     Pending,
     Ended,
 }
@@ -109,7 +109,7 @@ pub(super) enum Polled {
     Panicked,
 }
 
-/// What all cells have in common, whatever their future.
+/// The part of a cell that is the same for every type of future.
 #[repr(C)]
 pub(crate) struct Header {
     /// First, because the inbox hands back a pointer to it. Its kind is the beginning of a [`Vtable`].
@@ -126,8 +126,8 @@ pub(crate) struct Header {
     pub(super) flags: Cell<Flags>,
     /// Cancellations asked for, counted as asyncio does.
     pub(super) cancels: Cell<u16>,
-    /// What must be over before a task that was cancelled ends: operations that the driver still holds, abandoned ones
-    /// included, tasks that it has cancelled, its clean-up.
+    /// The number of things that a cancelled task waits for before it ends: operations that the driver still holds,
+    /// abandoned ones included, tasks that it has cancelled, its cleanup.
     pub(super) ops: Cell<u32>,
     /// Place in the scheduler's table.
     pub(super) index: Cell<u32>,
@@ -181,7 +181,7 @@ impl Header {
         self.has(Flags::CALLBACK)
     }
 
-    /// What few tasks have, if this one has some of it.
+    /// The rarely used fields, if this task has any.
     #[inline]
     pub(super) fn extra(&self) -> Option<&Extra> {
         self.extra.get().map(|extra| &**extra)

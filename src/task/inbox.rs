@@ -56,7 +56,7 @@ impl fmt::Debug for HomeCount {
 const AWAKE: u8 = 0;
 const PARKED: u8 = 1;
 
-/// What lies in the inbox. It is the first field of what it stands for.
+/// A node of the inbox. It is the first field of the object that it represents.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Node {
@@ -65,14 +65,14 @@ pub(crate) struct Node {
     kind: *const NodeKind,
 }
 
-/// What is done with nodes of one kind. A task's is the beginning of its table of functions.
+/// The functions for nodes of one kind. A task's is the beginning of its table of functions.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct NodeKind {
     pub(super) deliver: unsafe fn(NonNull<Node>, Delivery),
 }
 
-/// What happens to a node that leaves the inbox.
+/// The treatment of a node that leaves the inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     /// On the loop's thread, which is running.

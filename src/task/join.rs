@@ -167,7 +167,7 @@ impl<T> JoinHandle<T> {
 }
 
 impl<T> JoinHandle<T> {
-    /// The end of the task, for who keeps the handle elsewhere and does not poll it meanwhile.
+    /// A future of the task's end, for a caller that keeps the handle elsewhere and does not poll it meanwhile.
     ///
     /// # Panics
     /// As the handle's own poll.
@@ -178,7 +178,7 @@ impl<T> JoinHandle<T> {
         End::new(self.task.clone())
     }
 
-    /// Whether the task has ended by a panic or a cancellation, or with an error that somebody should see.
+    /// Whether the task has ended by a panic or a cancellation, or with an error that is to be reported.
     pub(crate) fn has_failed(&self) -> bool {
         self.task.has_failed()
     }

@@ -1,8 +1,8 @@
 //! Running a group to its end: its body, its children, and requests for the task around.
 //!
 //! As in asyncio, a request goes to the body alone while it runs, so that the body may still await its children before
-//! it lets the request go. When it has left with the request standing, the group ends: the children are cancelled and
-//! awaited, and the request goes on to what is around. A body that has swallowed it leaves the group as it was.
+//! it lets the request go. When it has ended without suppressing the request, the group ends: the children are
+//! cancelled and awaited, and the request continues outward. A body that has suppressed it leaves the group running.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};

@@ -161,7 +161,7 @@ impl<T: 'static> TaskLocal<T> {
         impl<T> Drop for Reset<T> {
             fn drop(&mut self) {
                 let value = self.0.replace(self.1.take());
-                in_drop(|| drop(value)); // code of the user
+                in_drop(|| drop(value)); // user code
             }
         }
         let _reset = Reset(self, self.replace(Some(Rc::new(value))));
@@ -173,7 +173,7 @@ impl<T: 'static> TaskLocal<T> {
         let owner = scheduler::with(|current| current?.values_owner());
         let owner = expect_runtime(owner, "a task-local");
         let locals = &owner.header().extra_or_new().locals;
-        // Dropping a value is code of the user, as is dropping the list: not while it is borrowed.
+        // Dropping a value is user code, as is dropping the list: not while it is borrowed.
         let mut values = locals.borrow_mut().take().unwrap_or_default();
         let before = Rc::make_mut(&mut values).put(self.key(), value);
         let other = locals.replace(Some(values));

@@ -1,5 +1,5 @@
-//! The future of a group's child, and what a group knows of its failures: the same for children that the group polls and
-//! for those that are tasks.
+//! The future of a group's child, and the failures of a group: the same for children that the group polls and for those
+//! that are tasks.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -18,7 +18,7 @@ use super::unhandled::Unhandled;
 use super::{JoinError, JoinHandle, Panic, scheduler};
 use crate::sys::guarded::contain;
 
-/// What has gone wrong in a group.
+/// The failures of a group.
 #[derive(Debug)]
 pub(super) struct Failures<E> {
     errors: RefCell<Vec<E>>,
@@ -73,7 +73,8 @@ impl<E> Failures<E> {
         self.errors.take()
     }
 
-    /// The panic goes on, if there is one: then nobody gets these errors, and the hook for unhandled ones is told.
+    /// Resumes the panic, if there is one. The errors are then not returned, so they go to the hook for unhandled
+    /// errors.
     pub(super) fn resume_panic_beside(&self, errors: &[E])
     where
         E: fmt::Debug,
@@ -91,8 +92,8 @@ impl<E> Failures<E> {
         }
     }
 
-    /// What polls now runs this group and its body: a child that fails counts as a request for its end until what this
-    /// gives is dropped.
+    /// Marks the current poller as the one that runs this group and its body: a child that fails counts as a
+    /// cancellation request of the poller until the returned value is dropped.
     pub(super) fn owned<T>(&self, body: &JoinHandle<T>) -> Owned<'_, E> {
         self.owner.replace(target());
         // It refers to what has the body in its future: a circle until the body has gone.

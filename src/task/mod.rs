@@ -201,7 +201,8 @@ where
     })
 }
 
-/// What was found of this thread's runtime, or the panic of [`no_runtime`]. (In a closure it would name a line of the crate.)
+/// Returns the value found in this thread's runtime, or panics as [`no_runtime`]. (In a closure the panic would name a
+/// line of the crate.)
 #[inline]
 #[track_caller]
 pub(crate) fn expect_runtime<T>(found: Option<T>, what: &str) -> T {
@@ -211,7 +212,7 @@ pub(crate) fn expect_runtime<T>(found: Option<T>, what: &str) -> T {
     }
 }
 
-/// The panic for anything that needs a loop and finds none.
+/// Panics for a function that needs a loop and finds none.
 #[track_caller]
 pub(crate) fn no_runtime(what: &str) -> ! {
     panic!(

@@ -41,12 +41,12 @@ impl<T> Outcome<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // No code of the user runs under the lock.
+        // No user code runs under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<Result<T, JoinError>> {
-        let waker = cx.waker().clone(); // code of the user: not under the lock
+        let waker = cx.waker().clone(); // user code: not under the lock
         let mut state = self.lock();
         if let Some(result) = state.take() {
             return Poll::Ready(result);
@@ -80,7 +80,7 @@ impl<T> Outcome<T> {
 }
 
 impl<T> fmt::Debug for Outcome<T> {
-    /// Without the result, whose `Debug` is code of the user: not under the lock.
+    /// Without the result, whose `Debug` is user code: not under the lock.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outcome").field("is_here", &self.is_here()).finish_non_exhaustive()
     }

@@ -1,15 +1,15 @@
 //! The blocking pool: bounded sets of threads for calls that would hold up the loop.
 //!
-//! No thread is started before the first job, and one that has had nothing to do for a while ends. A job is
-//! a boxed closure; its report goes home through the inbox. The queues themselves have no limit: who submits
-//! operations waits for their results, and so limits itself.
+//! No thread is started before the first job, and one that has had nothing to do for a while ends. A job is a boxed
+//! closure; its report goes home through the inbox. The queues themselves have no limit: a task that submits operations
+//! waits for their results, and so limits itself.
 //!
 //! Each [`Lane`] has a limit of its own, so that jobs of one lane never wait for jobs of another: closures that wait
 //! for each other, a name server that does not answer, or peers that acknowledge nothing, hold up no file.
 //!
-//! A job that has not begun can be withdrawn; one that has runs to its end, since nothing can stop a thread
-//! in a system call. That is why a shutdown may have to leave jobs behind. An abandoned job, of which nobody takes the
-//! result, gives its place in the lane to the next one while it runs.
+//! A job that has not begun can be withdrawn; one that has runs to its end, since nothing can stop a thread in a system
+//! call. That is why a shutdown may have to leave jobs behind. An abandoned job, whose result is not needed, gives its
+//! place in the lane to the next one while it runs.
 
 use std::collections::VecDeque;
 use std::io;
@@ -29,7 +29,7 @@ pub(crate) enum Lane {
     Close,
     /// Look-ups of names.
     Lookup,
-    /// Closures of the user.
+    /// Closures of user code.
     Closure,
 }
 
@@ -54,7 +54,7 @@ pub(crate) enum Launch {
 type Work = Box<dyn FnOnce(Launch) + Send>;
 
 struct Job {
-    /// Names the job to whoever may withdraw it.
+    /// Identifies the job for its withdrawal.
     tag: u64,
     work: Work,
 }

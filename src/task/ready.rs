@@ -1,4 +1,4 @@
-//! The ready queue: tasks that can go on, first come, first served.
+//! The ready queue: tasks that are ready to run, first come, first served.
 //!
 //! A turn of the loop runs one *generation*: what was ready when it began. What becomes ready meanwhile
 //! waits for the next, so that a task that is always ready cannot keep the loop from timers and I/O.
@@ -9,7 +9,7 @@
 use std::cell::Cell;
 use std::fmt;
 
-/// What can stand in a [`ReadyQueue`]: something shared, that has room for a link.
+/// An item of a [`ReadyQueue`]: a shared reference with room for a link.
 pub(crate) trait Link: Sized {
     /// Stands for one reference to an item.
     type Pointer: Copy;

@@ -1,4 +1,4 @@
-//! The scheduler: which tasks there are, which can go on, and running one.
+//! The scheduler: the table of tasks, the ready ones, and running one.
 //!
 //! It knows neither the kernel nor the clock; the loop in `runtime` decides when to run how many.
 
@@ -52,12 +52,12 @@ pub(crate) struct Scheduler {
     current: Cell<*const Header>,
     /// The child of the current task whose task-locals count now. Null: those of the task count.
     child: Cell<*const Header>,
-    /// While a part of the current task is being disposed of: who is responsible for what it leaves.
+    /// While a part of the current task is being disposed of: the task that is responsible for the remains.
     pub(super) heir: RefCell<Option<Heir>>,
     inline_left: Cell<u32>,
     pub(super) spares: Spares,
     closed: Cell<bool>,
-    /// Nobody waits for clean-ups any more.
+    /// Cleanups are not awaited any more.
     abandoned: Cell<bool>,
     /// A destructor has spawned what is to be dropped as well, since this was last looked at.
     spawned_in_drop: Cell<bool>,
@@ -66,7 +66,7 @@ pub(crate) struct Scheduler {
     /// Callbacks of the loop that stand among the tasks.
     callbacks: Cell<usize>,
     next_id: Cell<u64>,
-    /// Who is called back when a descriptor is ready: one for each key.
+    /// The callbacks for ready descriptors: one for each key.
     watchers: RefCell<HashMap<WatchKey, CallHandle>>,
     pub(super) hooks: Hooks,
     pub(crate) pool: Pool,
@@ -97,7 +97,7 @@ impl Start {
     }
 }
 
-/// What one step of the ready queue was.
+/// The result of one step of the ready queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Empty,
@@ -208,7 +208,7 @@ impl Scheduler {
         TaskRef::new::<F, V>(future, &self.shared, &self.spares, birth)
     }
 
-    /// A task that nobody cancels, and that holds up the end of the runtime.
+    /// Spawns a task that is never cancelled, and that delays the end of the runtime.
     pub(super) fn spawn_shielded(
         &self,
         future: impl Future<Output = io::Result<()>> + 'static,
@@ -250,7 +250,7 @@ impl Scheduler {
         self.next_id.replace(self.next_id.get() + 1)
     }
 
-    /// What a new task, child or callback inherits.
+    /// The task-locals that a new task, child or callback inherits.
     #[inline]
     pub(super) fn locals(&self) -> Option<Rc<Values>> {
         // SAFETY: the guard that set the pointer borrows a reference to the task or child.
@@ -347,8 +347,8 @@ impl Scheduler {
         task.complete();
     }
 
-    /// Calls `poll` as the root: what it submits and waits for is the root's. It is told whether somebody has asked for
-    /// the root's cancellation, and nobody in it catches that.
+    /// Calls `poll` as the root: what it submits and waits for is the root's. Its argument is true if the root's
+    /// cancellation was requested and nothing in the root catches it.
     pub(crate) fn run_root<T>(&self, poll: impl FnOnce(bool) -> T) -> T {
         self.root.mark_polled();
         self.inline_left.set(INLINE_OPERATIONS);
@@ -415,7 +415,7 @@ impl Scheduler {
         self.tasks.borrow().iter().any(|(_, task)| doomed(task))
     }
 
-    /// Ends all tasks that are left, whatever they are doing, their clean-ups included.
+    /// Ends all tasks that are left, whatever they are doing, their cleanups included.
     pub(crate) fn force_all(&self) {
         self.closed.set(true);
         self.abandoned.set(true);
@@ -427,7 +427,7 @@ impl Scheduler {
         }
     }
 
-    /// Whether clean-ups are dropped instead of awaited.
+    /// Whether cleanups are dropped instead of awaited.
     pub(super) fn is_abandoned(&self) -> bool {
         self.abandoned.get()
     }
@@ -461,7 +461,7 @@ impl Scheduler {
 
     /// After the last visit to the kernel: tasks whose operations were never reaped end all the same.
     pub(crate) fn abandon_all(&self) {
-        let mut guarded = Guarded::default(); // who waits for them may be woken by code of the user
+        let mut guarded = Guarded::default(); // who waits for them may be woken by user code
         loop {
             while self.is_ready() {
                 guarded.run(|| self.run_cancelled()); // what has been spawned since
@@ -506,7 +506,7 @@ impl Scheduler {
         self.heir.borrow().is_some()
     }
 
-    /// Who waits for what is left by a future that is being dropped now.
+    /// The task that waits for the remains of a future that is being dropped now.
     pub(crate) fn responsible(&self) -> Option<TaskRef> {
         match &mut *self.heir.borrow_mut() {
             Some(heir) => Some(heir.task(self)),
@@ -557,7 +557,7 @@ fn tell(hook: &OnSpawn, task: &TaskRef, flags: Flags) {
     }
 }
 
-/// What `f` makes of the loop with this remote side, if it runs on this thread now.
+/// Calls `f` with the loop of this remote side, if it runs on this thread now.
 #[inline]
 pub(super) fn at_home<T>(shared: *const Shared, f: impl FnOnce(&Scheduler) -> T) -> Option<T> {
     context::with(&CURRENT, |current| {
@@ -576,7 +576,7 @@ pub(crate) fn is_running() -> bool {
     with(|current| current.is_some())
 }
 
-/// What `f` makes of the loop that runs on this thread.
+/// Calls `f` with the loop that runs on this thread.
 ///
 /// # Panics
 /// When there is none; `what` needs it.

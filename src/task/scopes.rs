@@ -6,8 +6,9 @@
 //! of a limit is delivered in the same way to those inside the limit; without any, the limit drops its future.
 //! A scope catches once.
 //!
-//! All scopes that have caught a request share it. When the last of them is through, the request goes on to what is
-//! around, unless it was swallowed. A request that is being handled in what another request ends is merged into that one.
+//! All scopes that have caught a request share it. When the last of them has handled it, the request continues to the
+//! enclosing scope, unless it was suppressed. A request that is being handled in a future that another request ends is
+//! merged into that one.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -87,7 +88,7 @@ fn during<V, T>(place: &RefCell<V>, value: V, f: impl FnOnce() -> T) -> T {
 enum Origin {
     /// The task. One that is not counted came out of an await.
     Task { counted: bool },
-    /// What is inside a time limit.
+    /// The code inside a time limit.
     Limit(Rc<Scope>),
 }
 
@@ -136,7 +137,7 @@ impl Request {
 
     /// Ready when no scope has the request any more; see [`Weak`](std::rc::Weak).
     pub(super) fn poll_through(request: &std::rc::Weak<Self>, cx: &Context<'_>) -> Poll<()> {
-        let waiter = Waiter::new(cx); // code of the user, perhaps: nothing is borrowed
+        let waiter = Waiter::new(cx); // user code, perhaps: nothing is borrowed
         let Some(request) = request.upgrade() else { return Poll::Ready(()) };
         let mut waiting = request.waiting.borrow_mut();
         if !waiting.iter().any(|known| known.will_wake(cx)) {
@@ -167,7 +168,7 @@ impl Drop for Request {
     }
 }
 
-/// The share of one scope in a request that it has caught; dropped, it lets the request go on.
+/// The share of one scope in a request that it has caught; when it is dropped, the request continues.
 pub(super) struct Share {
     request: Rc<Request>,
     swallowed: bool,
@@ -178,7 +179,7 @@ impl Share {
         &self.request
     }
 
-    /// The request need not go on for this scope. Gives the number of requests that are left.
+    /// Suppresses the request for this scope. Returns the number of requests that remain.
     pub(super) fn swallow(mut self) -> u16 {
         self.swallowed = true;
         let task = &self.request.task;
@@ -294,7 +295,7 @@ impl Scope {
         self.caught.set(Some(Share { request: request.clone(), swallowed: false }));
     }
 
-    /// Calls code of the user, perhaps, whose panic keeps the request from nobody.
+    /// May call user code. A panic there does not stop the delivery to other scopes.
     fn wake(&self) {
         let waiter = self.waiter.take();
         waiter.into_iter().for_each(|waiter| contain(|| waiter.wake()));
@@ -411,7 +412,7 @@ impl Drop for Entered {
         self.scope.leave();
         self.scope.uncount(&self.task);
         let waiter = self.scope.waiter.take();
-        drop((left, waiter)); // a waker is code of the user
+        drop((left, waiter)); // a waker is user code
         drop(self.scope.caught.take()); // nobody has come for it: it goes on
     }
 }

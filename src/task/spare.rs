@@ -30,7 +30,7 @@ struct Stack {
     room: Cell<u32>,
 }
 
-/// What lies in memory that is spare.
+/// The contents of spare memory.
 struct Spare {
     below: Option<NonNull<Spare>>,
 }

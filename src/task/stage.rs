@@ -33,10 +33,10 @@ pub(super) struct Vtable {
     pub(super) take: unsafe fn(NonNull<Header>, *mut ()),
     /// Drops whatever the stage holds.
     pub(super) clear: unsafe fn(NonNull<Header>),
-    /// What somebody should see of an outcome that nobody has taken.
+    /// The unhandled error in an outcome that was not taken.
     pub(super) unhandled: unsafe fn(NonNull<Header>) -> Option<Unhandled>,
     pub(super) ended: unsafe fn(NonNull<Header>) -> Ended,
-    /// Whether the outcome is no value, or one that somebody should see as an error.
+    /// Whether the outcome is no value, or a value that counts as an error.
     pub(super) failed: unsafe fn(NonNull<Header>) -> bool,
     /// Points to the outcome.
     pub(super) outcome: unsafe fn(NonNull<Header>) -> *const (),
@@ -167,7 +167,7 @@ unsafe fn take<F: Future>(task: NonNull<Header>, target: *mut ()) {
     }
 }
 
-/// What is to be seen of the outcome by somebody, if nobody takes it.
+/// The unhandled error in the outcome, if it is not taken.
 unsafe fn unhandled<F: Future, V: Verdict<F::Output>>(task: NonNull<Header>) -> Option<Unhandled> {
     // SAFETY: the task has ended, and nobody else is at the stage.
     let Stage::Outcome(outcome) = (unsafe { &*stage::<F>(task) }) else { return None };

@@ -11,14 +11,14 @@ use super::inbox::Shared;
 use super::{TaskId, scheduler};
 use crate::sys::guarded::contain;
 
-/// What counts as an error in an output.
+/// Decides whether an output counts as an error.
 pub(super) trait Verdict<T> {
     fn is_error(output: &T) -> bool;
-    /// What the error says, if it is one.
+    /// The message of the error, if it is one.
     fn error(output: &T) -> Option<String>;
 }
 
-/// The output is the caller's affair.
+/// No output counts as an error.
 pub(super) enum Opaque {}
 
 impl<T> Verdict<T> for Opaque {
@@ -90,7 +90,7 @@ impl Unhandled {
         Self::new(header, message.to_owned(), true)
     }
 
-    /// Of a clean-up that was registered at `place`; `header` is that of the task that does it.
+    /// The failure of a cleanup that was registered at `place`; `header` is that of the task that runs it.
     pub(super) fn clean_up(
         header: &Header,
         place: &'static Location<'static>,

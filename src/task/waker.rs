@@ -19,13 +19,13 @@ use crate::sys::guarded::contain;
 use crate::sys::sync::Arc;
 use crate::sys::sync::atomic::Ordering;
 
-/// Who waits for something of this thread's loop: a task of it, by a home reference, or any waker.
+/// A waiter for something of this thread's loop: a task of the loop, by a home reference, or any waker.
 ///
-/// It is a waker by its looks, and no larger. Where it stands for a task, its functions are those of [`HOME`],
-/// which count home references and not wakers; so it never leaves its thread, nor is it ever shown to anybody.
+/// It is a waker by its looks, and no larger. Where it stands for a task, its functions are those of [`HOME`], which
+/// count home references and not wakers; so it never leaves its thread, and user code never sees it.
 ///
-/// Dropping a foreign waker is code of the user. A panic in it ends here: it concerns nobody who holds a waiter, and what
-/// held it may be half done or unwinding.
+/// Dropping a foreign waker runs user code. A panic in it ends here: it does not concern the holder of the waiter,
+/// which may be half done or unwinding.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     /// Taken out once, by `wake` or by the drop.
