@@ -25,8 +25,8 @@ tests! {
     an_installed_stream_has_what_was_received,
     install_is_refused_while_a_future_is_there,
     places_are_used_again,
-    a_table_that_is_refused_is_done_without,
-    what_is_open_at_the_end_is_closed,
+    a_refused_table_leaves_ordinary_descriptors,
+    streams_that_are_open_at_shutdown_are_closed,
     files_read_and_write_as_ordinary_ones_do,
     a_file_opened_for_a_dropped_future_is_closed,
     a_quiesced_file_has_no_operations,
@@ -405,7 +405,7 @@ fn a_full_table_is_an_error_and_loses_no_connection<R: Runtime>() {
     end(runtime);
 }
 
-fn a_table_that_is_refused_is_done_without<R: Runtime>() {
+fn a_refused_table_leaves_ordinary_descriptors<R: Runtime>() {
     Alone::new().limit(nix::sys::resource::Resource::RLIMIT_NOFILE, 100).run(|| {
         let runtime = R::with_config(&Config::new().direct_descriptors(1_000)).unwrap();
         runtime.block_on(async {
@@ -427,7 +427,7 @@ fn a_table_that_is_refused_is_done_without<R: Runtime>() {
     });
 }
 
-fn what_is_open_at_the_end_is_closed<R: Runtime>() {
+fn streams_that_are_open_at_shutdown_are_closed<R: Runtime>() {
     let runtime = R::new().unwrap();
     let (stream, peer) = runtime.block_on(half());
     let (other, second) = runtime.block_on(half());

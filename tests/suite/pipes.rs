@@ -39,7 +39,7 @@ tests! {
     pipes_of_packets_and_terminals_give_all_they_have,
     an_installed_pipe_is_still_a_pipe;
     proactor:
-    attempts_stand_on_one_operation,
+    attempts_share_one_operation,
     a_pipe_has_one_operation_for_all_chunks,
 }
 
@@ -499,7 +499,7 @@ fn the_object_comes_back<R: Runtime>() {
     });
 }
 
-fn attempts_stand_on_one_operation<R: Runtime>() {
+fn attempts_share_one_operation<R: Runtime>() {
     let runtime = R::new().unwrap();
     if !uses(&runtime, Feature::MultishotPoll) {
         return;

@@ -39,7 +39,7 @@ tests! {
     a_cancelled_read_that_is_dropped_gives_back_before_the_next_receives;
     proactor:
     a_stream_has_one_operation_for_all_chunks,
-    a_stream_of_large_pieces_has_none,
+    a_stream_of_large_pieces_has_no_multishot_operation,
     one_receive_fills_several_buffers,
 }
 
@@ -683,7 +683,7 @@ fn a_cancelled_read_that_is_dropped_gives_back_before_the_next_receives<R: Runti
     });
 }
 
-fn a_stream_of_large_pieces_has_none<R: Runtime>() {
+fn a_stream_of_large_pieces_has_no_multishot_operation<R: Runtime>() {
     let runtime = R::new().unwrap();
     if !uses(&runtime, Feature::MultishotRecv) {
         return;

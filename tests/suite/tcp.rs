@@ -54,7 +54,7 @@ tests! {
     halves_can_be_reunited,
     halves_of_two_streams_are_given_back,
     a_dropped_write_half_ends_its_direction,
-    a_forgotten_write_half_does_not,
+    a_forgotten_write_half_does_not_end_its_direction,
     a_dropped_read_half_ends_nothing,
     borrowed_halves_work_at_the_same_time,
     options_are_those_that_were_set,
@@ -79,7 +79,7 @@ tests! {
     a_cancel_before_the_first_poll_never_begins,
     a_cancelled_read_whose_bytes_came_loses_none,
     a_cancelled_accept_leaves_the_listener_usable,
-    a_request_to_end_what_has_ended_does_nothing,
+    a_cancel_of_a_completed_operation_does_nothing,
     ipv6_works_like_ipv4,
     literals_need_no_resolver,
     localhost_is_looked_up,
@@ -559,7 +559,7 @@ fn a_dropped_write_half_ends_its_direction<R: Runtime>() {
     });
 }
 
-fn a_forgotten_write_half_does_not<R: Runtime>() {
+fn a_forgotten_write_half_does_not_end_its_direction<R: Runtime>() {
     run::<R>(async {
         let (stream, peer) = half_pair();
         let (reader, writer) = stream.into_split();
@@ -1098,7 +1098,7 @@ fn a_cancelled_accept_leaves_the_listener_usable<R: Runtime>() {
     });
 }
 
-fn a_request_to_end_what_has_ended_does_nothing<R: Runtime>() {
+fn a_cancel_of_a_completed_operation_does_nothing<R: Runtime>() {
     run::<R>(async {
         let (stream, mut peer) = half_pair();
         peer.write_all(b"x").unwrap();

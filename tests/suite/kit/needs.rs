@@ -18,7 +18,7 @@ pub(crate) enum Need {
 
 /// A test's name without that of its crate, and its need.
 pub(crate) const NEEDS: &[(&str, Need)] = &[
-    ("proactor::direct::a_table_that_is_refused_is_done_without", Need::Uses(Feature::DirectDescriptors)),
+    ("proactor::direct::a_refused_table_leaves_ordinary_descriptors", Need::Uses(Feature::DirectDescriptors)),
     (
         "proactor::direct::a_full_table_is_an_error_and_loses_no_connection",
         Need::Uses(Feature::DirectDescriptors),
