@@ -1,4 +1,4 @@
-//! Runtimes: the trait [`Runtime`], its three implementations, and how to embed one in a foreign loop.
+//! Runtimes: the trait [`Runtime`], its three implementations, and embedding in a foreign loop.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -6,7 +6,7 @@
 //! | `end.rs` | how a runtime ends |
 //! | `local.rs` | `LocalHandle`: callbacks, watched descriptors, the list of tasks |
 //! | `runner.rs` | `Runner`: main futures that can be cancelled |
-//! | `config.rs`, `report.rs`, `leak.rs` | settings, what a runtime says of itself, and of what was left |
+//! | `config.rs`, `report.rs`, `leak.rs` | settings, the report, warnings about what was left |
 //! | `rng.rs` | the runtime's random numbers |
 #![forbid(unsafe_code)]
 
@@ -40,13 +40,13 @@ mod sealed {
 }
 use sealed::Sealed;
 
-/// A loop that runs futures and does their I/O, on this thread.
+/// A runtime: a loop that runs futures and does their I/O, on this thread.
 ///
-/// [`Proactor`], [`Selector`] and [`Auto`] implement it and have the same methods of their own, so that the
-/// trait need be imported only by code that is generic over it.
+/// [`Proactor`], [`Selector`] and [`Auto`] implement it, and have the same methods as inherent ones: only generic code
+/// needs to import the trait.
 ///
-/// A runtime does not leave the thread on which it was made; a [`Handle`] reaches it from others. Dropping it
-/// shuts it down, within [`Config::shutdown_deadline`].
+/// A runtime does not leave its thread; a [`Handle`] reaches it from others. Dropping it shuts it down, within
+/// [`Config::shutdown_deadline`].
 ///
 /// # Examples
 /// ```
@@ -70,10 +70,10 @@ use sealed::Sealed;
 /// std::thread::spawn(move || runtime.block_on(async {}));
 /// ```
 pub trait Runtime: Sealed + Sized {
-    /// What it is called: `proactor`, `selector` or `auto`.
+    /// The name of the type: `proactor`, `selector` or `auto`.
     const NAME: &'static str;
 
-    /// Makes one with the default settings.
+    /// Makes a runtime with the default settings.
     ///
     /// # Errors
     /// When the kernel refuses what it needs, with cause and cure.
@@ -81,7 +81,7 @@ pub trait Runtime: Sealed + Sized {
         Self::with_config(&Config::default())
     }
 
-    /// Makes one. A backend that was named never gives way to another: it fails.
+    /// Makes a runtime with these settings. `Proactor` and `Selector` never fall back to the other backend: they fail.
     ///
     /// # Errors
     /// When the kernel refuses what it needs, with cause and cure; `InvalidInput` for settings that make no
@@ -93,27 +93,27 @@ pub trait Runtime: Sealed + Sized {
         self.core().backend()
     }
 
-    /// Runs a future to its end, and the tasks beside it; asyncio's `run_until_complete`. Tasks that have
-    /// not ended stay, and go on with the next call.
+    /// Runs a future to completion, and tasks meanwhile; asyncio's `run_until_complete`. Tasks that have not ended
+    /// continue with the next call.
     ///
     /// # Panics
-    /// When a runtime already runs on this thread; when the future panics; when the kernel fails the loop; when
-    /// [`Handle::stop`] comes before the future has completed, where asyncio raises `RuntimeError`.
+    /// When a runtime already runs on this thread; when the future panics; when a system call of the loop fails; when
+    /// [`Handle::stop`] is called before the future has completed, where asyncio raises `RuntimeError`.
     #[track_caller]
     fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.core().block_on(future)
     }
 
-    /// Runs tasks until [`Handle::stop`]; the turn in which that comes is finished.
+    /// Runs tasks until [`Handle::stop`] is called; the current turn is finished.
     ///
     /// # Panics
-    /// When a runtime already runs on this thread; when the kernel fails the loop.
+    /// When a runtime already runs on this thread; when a system call of the loop fails.
     #[track_caller]
     fn run_forever(&self) {
         self.core().run_forever();
     }
 
-    /// Starts a task, which runs whenever the loop does.
+    /// Starts a task. It runs while the loop runs.
     #[track_caller]
     fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
@@ -123,30 +123,30 @@ pub trait Runtime: Sealed + Sized {
         self.core().spawn(future)
     }
 
-    /// The runtime, for use from other threads.
+    /// A handle of the runtime for other threads.
     fn handle(&self) -> Handle {
         self.core().handle()
     }
 
-    /// The runtime, for use on its own thread, also before it runs.
+    /// A handle of the runtime for its own thread, also before the loop runs.
     fn local(&self) -> LocalHandle {
         self.core().local()
     }
 
-    /// What it runs on, why, and what it has done.
+    /// The backend in use, the reason for it, and counters.
     fn report(&self) -> Report {
         self.core().report()
     }
 
-    /// Ends it: drops all tasks, cancels their operations, waits for the kernel and the pool to let go of
-    /// everything, until the deadline; tells what was left. Dropping the runtime does the same with
-    /// [`Config::shutdown_deadline`].
+    /// Ends the runtime: cancels all tasks and their operations, and waits until they have ended and the kernel and the
+    /// pool have released everything, until the deadline. Returns what was left. Dropping the runtime does the same
+    /// with [`Config::shutdown_deadline`].
     fn shutdown(self, deadline: Duration) -> Shutdown {
         self.core().shutdown(deadline)
     }
 }
 
-/// A runtime that a foreign loop can drive: poll its descriptor, wait no longer than its deadline, turn.
+/// A runtime that a foreign loop can drive: poll its descriptor, until its deadline at most, then turn.
 ///
 /// # Examples
 /// ```
@@ -159,12 +159,12 @@ pub trait Runtime: Sealed + Sized {
 /// }
 /// ```
 pub trait Embed: Runtime + AsFd {
-    /// Runs one turn: waits, if nothing can go on, and then runs what can. It may return early with nothing
-    /// done, as after a signal. Nothing is left unsubmitted when it returns, and from then on wake-ups from other
-    /// threads make the descriptor readable.
+    /// Runs one turn: waits if no task is ready, and then runs the ready tasks. It may return early with nothing done,
+    /// for example after a signal. When it returns, all operations have been submitted, and wake-ups from other threads
+    /// make the descriptor readable.
     ///
     /// # Errors
-    /// When the kernel fails the loop.
+    /// When a system call of the loop fails.
     ///
     /// # Panics
     /// When a runtime already runs on this thread.
@@ -182,14 +182,14 @@ pub trait Embed: Runtime + AsFd {
         Ok(Turn { more, polled })
     }
 
-    /// When the loop has to turn at the latest: now, while tasks can go on or something is to be handed to the kernel
-    /// (as when a stream was dropped between turns); `None` while only events count.
+    /// The latest time of the next turn: now, while tasks are ready or operations are to be submitted (as after a
+    /// stream was dropped between turns); `None` while only events matter.
     fn next_deadline(&self) -> Option<Instant> {
         self.core().next_deadline()
     }
 }
 
-/// How long a turn may wait when nothing can go on.
+/// The time that a turn may wait when no task is ready.
 ///
 /// # Examples
 /// See [`Embed`].
@@ -200,11 +200,11 @@ pub enum Wait {
     Poll,
     /// Until a point in time.
     Until(Instant),
-    /// Until there is something to do.
+    /// Until there is work.
     Forever,
 }
 
-/// How much a turn may do.
+/// A limit for the work of one turn.
 ///
 /// # Examples
 /// ```
@@ -217,29 +217,29 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Polls this many tasks at most.
+    /// A budget of this many task polls.
     pub fn polls(polls: usize) -> Self {
         Budget { polls }
     }
 }
 
 impl Default for Budget {
-    /// Everything that can go on when the turn begins, each once.
+    /// Every task that is ready when the turn begins, each once.
     fn default() -> Self {
         Budget { polls: usize::MAX }
     }
 }
 
-/// What a turn has done.
+/// The result of a turn.
 ///
 /// # Examples
 /// See [`Embed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Turn {
-    /// There is more to do at once: turn again before waiting.
+    /// There is more work: turn again before waiting.
     pub more: bool,
-    /// Tasks that were polled.
+    /// The number of tasks that were polled.
     pub polled: usize,
 }
 
@@ -269,14 +269,14 @@ macro_rules! runtime {
         impl Embed for $name {}
 
         impl AsFd for $name {
-            /// Readable when a turn would do something: for poll(2) and its kin, and to look at only. On the
-            /// proactor it is an epoll set, made the first time that it is asked for.
+            /// The descriptor is readable when a turn has work. Use it in poll(2), epoll(7) and the like only. On the
+            /// proactor it is an epoll set, made at the first call.
             fn as_fd(&self) -> BorrowedFd<'_> {
                 crate::driver::borrow_fd(self.core.driver())
             }
         }
 
-        /// The methods of [`Runtime`] and [`Embed`], so that no trait need be imported.
+        /// The methods of [`Runtime`] and [`Embed`], usable without an import of the traits.
         impl $name {
             /// As [`Runtime::new`].
             pub fn new() -> io::Result<Self> {
@@ -352,8 +352,8 @@ macro_rules! runtime {
 runtime! {
     /// The runtime that submits operations to io_uring and resumes tasks on completions.
     ///
-    /// It wants Linux 6.1 and makes do with 5.11; [`Report`] tells what the kernel gave. Making one fails,
-    /// with cause and cure, where the kernel refuses io_uring.
+    /// It is made for Linux 6.1 and later, and also runs on 5.11 and later; [`Report`] lists the features in use.
+    /// Making one fails, with cause and cure, where the kernel refuses io_uring.
     ///
     /// # Examples
     /// ```
@@ -368,7 +368,7 @@ runtime! {
 runtime! {
     /// The runtime that waits for readiness with epoll and then makes the system call.
     ///
-    /// Files, for which the kernel knows no readiness, go through the blocking pool.
+    /// File operations go through the blocking pool, because the kernel reports no readiness for files.
     ///
     /// # Examples
     /// ```
@@ -379,12 +379,12 @@ runtime! {
 }
 
 runtime! {
-    /// The proactor where the kernel has a ring that works, the selector elsewhere.
+    /// The runtime that uses the proactor where io_uring works, and the selector elsewhere.
     ///
-    /// It builds the very ring that it will use, and does a round trip on it; if that is refused it takes the
-    /// selector, and keeps the reason for [`Report::reason`]. The environment variable `PROACTOR_BACKEND`
-    /// (`proactor`, `selector` or `auto`) decides instead; a value other than these is an error. Kernels before 6.1
-    /// get the selector unless the variable asks for the proactor.
+    /// It makes the ring that it will use, and does a round trip on it. If the kernel refuses, it uses the selector,
+    /// and [`Report::reason`] has the reason. On kernels before 6.1 it uses the selector. The environment variable
+    /// `PROACTOR_BACKEND` overrides this by `proactor` or `selector`; `auto` and an empty value change nothing, and any
+    /// other value is an error.
     ///
     /// # Examples
     /// ```
@@ -407,7 +407,7 @@ fn wish() -> io::Result<Option<Backend>> {
         _ => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             format!(
-                "{VARIABLE} is {wish:?}: the right values are \"proactor\", \"selector\" and \"auto\", or unset it"
+                "{VARIABLE} is {wish:?}: the valid values are \"proactor\", \"selector\" and \"auto\", or unset it"
             ),
         )),
     }
@@ -425,7 +425,7 @@ fn automatic(config: &Config) -> io::Result<Core> {
     let release = crate::sys::kernel_release();
     if crate::sys::kernel_version(&release).is_some_and(|version| version < (6, 1)) {
         let reason = format!(
-            "Linux {release} is older than 6.1, for which the proactor is made; {VARIABLE}=proactor asks for it all the same"
+            "Linux {release} is older than 6.1, and Auto chooses the proactor from 6.1 on; set {VARIABLE}=proactor to use it anyway"
         );
         return Core::selector(config, Some(reason));
     }
@@ -436,8 +436,8 @@ fn automatic(config: &Config) -> io::Result<Core> {
     }
 }
 
-/// Runs a future on a new [`Auto`] runtime and ends it: asyncio's `run`. Tasks that are left are cancelled,
-/// and their operations reaped.
+/// Runs a future on a new [`Auto`] runtime, and then ends the runtime; asyncio's `run`. The remaining tasks are
+/// cancelled, and their operations complete first.
 ///
 /// # Panics
 /// When no runtime can be made, with the reason; when one already runs on this thread; when the future

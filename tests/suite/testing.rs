@@ -51,7 +51,7 @@ fn a_test_runs_on_each_backend<R: Runtime>() {
 fn the_variable_decides_for_tests_too<R: Runtime>() {
     Alone::new().case(1).env("PROACTOR_BACKEND", R::NAME).run(|| assert_eq!(backends(), 1));
     Alone::new().case(2).env("PROACTOR_BACKEND", "other").run(|| {
-        assert!(panic_of(backends).contains("the right values are"));
+        assert!(panic_of(backends).contains("the valid values are"));
     });
 }
 
