@@ -83,10 +83,6 @@ task_local! {
 }
 
 /// Every public function that panics outside a runtime, by its file and name.
-#[expect(
-    clippy::redundant_closure,
-    reason = "a function that is passed by its name is called in the standard library"
-)]
 fn misuses() -> Vec<Misuse> {
     let listener = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let udp = || std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
