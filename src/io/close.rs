@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::driver::submission::Submission;
 use crate::driver::{descriptor_closed, flush_for, let_go};
+use crate::net::Writer;
 use crate::op;
 use crate::op::endpoint::Share;
 use crate::op::fd::Opened;
@@ -23,12 +24,17 @@ io_future! {
 impl Close {
     /// Closes the descriptor of an object that is shared with the operations on it.
     pub(crate) fn new(object: impl Closable) -> Self {
-        Close(Closing(State::Shared(Some(Box::new(object)))))
+        Close(Closing { state: State::Shared(Some(Box::new(object))), failed: None, cancelled: false })
     }
 }
 
 /// An object with a descriptor, shared with the operations on it.
 pub(crate) trait Closable: 'static {
+    /// Waits for the bytes that polled writes have taken, and gives their error.
+    fn poll_written(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
     /// Has the kernel end the operations of dropped futures.
     fn flush(&self);
 
@@ -71,6 +77,29 @@ impl Closable for Share {
     }
 }
 
+/// An object that polled writes write to as well.
+impl Closable for (Share, Writer) {
+    fn poll_written(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.1.poll_flush(cx)
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+
+    fn poll_alone(&self, cx: &Context<'_>) -> Poll<()> {
+        self.0.poll_alone(cx)
+    }
+
+    fn lingers(&self) -> bool {
+        self.0.lingers()
+    }
+
+    fn take(self: Box<Self>) -> Option<Opened> {
+        Box::new(self.0).take()
+    }
+}
+
 impl Closable for Rc<OpenFile> {
     fn flush(&self) {
         if Rc::strong_count(self) > 1 {
@@ -92,7 +121,12 @@ pub(crate) fn busy() -> io::Error {
     )
 }
 
-pub(crate) struct Closing(State);
+pub(crate) struct Closing {
+    state: State,
+    /// The error of bytes that polled writes had taken.
+    failed: Option<io::Error>,
+    cancelled: bool,
+}
 
 enum State {
     Shared(Option<Box<dyn Closable>>),
@@ -104,8 +138,9 @@ enum State {
 impl Closing {
     fn request_cancel(&mut self) {
         // The descriptor is closed all the same, by its owner's drop.
-        match &mut self.0 {
-            State::Shared(_) => {}
+        self.cancelled = true;
+        match &mut self.state {
+            State::Shared(_) => {} // see `poll`
             State::Alone(step) => step.request_cancel(),
             State::Lingering(step) => step.request_cancel(),
         }
@@ -116,33 +151,37 @@ impl Future for Closing {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
         loop {
-            match &mut self.0 {
-                State::Alone(step) => {
-                    let closed = ready!(Pin::new(step).poll(cx));
-                    descriptor_closed();
-                    return Poll::Ready(closed);
-                }
-                State::Lingering(step) => {
-                    let closed = ready!(Pin::new(step).poll(cx));
-                    descriptor_closed();
-                    return Poll::Ready(closed);
-                }
+            let closed = match &mut this.state {
+                State::Alone(step) => ready!(Pin::new(step).poll(cx)),
+                State::Lingering(step) => ready!(Pin::new(step).poll(cx)),
                 State::Shared(object) => {
                     let shared = object.as_ref().expect("a Close was polled after its result");
+                    match shared.poll_written(cx) {
+                        Poll::Ready(written) => this.failed = written.err().or(this.failed.take()),
+                        Poll::Pending if this.cancelled => {
+                            *object = None; // it is closed when the bytes have been sent
+                            return Poll::Ready(Err(io::Error::from_raw_os_error(libc::ECANCELED)));
+                        }
+                        Poll::Pending => return Poll::Pending,
+                    }
                     shared.flush();
                     ready!(shared.poll_alone(cx));
                     let lingers = object.as_ref().is_some_and(|object| object.lingers());
                     let Some(fd) = object.take().and_then(Closable::take) else {
                         return Poll::Ready(Err(busy()));
                     };
-                    self.0 = if lingers {
+                    this.state = if lingers {
                         State::Lingering(Submission::new(op::close::Close::new(fd)))
                     } else {
                         State::Alone(Submission::new(op::close::Close::new(fd)))
                     };
+                    continue;
                 }
-            }
+            };
+            descriptor_closed();
+            return Poll::Ready(this.failed.take().map_or(closed, Err));
         }
     }
 }

@@ -107,7 +107,7 @@ impl PipeReader {
     /// Closes the end and waits until it is closed. A drop closes it as well, but reports no error.
     ///
     /// # Errors
-    /// Those of close(2); `ResourceBusy` while futures of this end exist.
+    /// As [`PipeReader::close`](super::PipeReader::close) and [`PipeWriter::close`](super::PipeWriter::close).
     pub fn close(self) -> Close {
         self.0.close()
     }
@@ -159,7 +159,7 @@ impl PipeWriter {
     /// Closes the end and waits until it is closed. A drop closes it as well, but reports no error.
     ///
     /// # Errors
-    /// Those of close(2); `ResourceBusy` while futures of this end exist.
+    /// As [`PipeReader::close`](super::PipeReader::close) and [`PipeWriter::close`](super::PipeWriter::close).
     pub fn close(self) -> Close {
         self.0.close()
     }

@@ -276,12 +276,14 @@ impl PipeWriter {
         Quiesce::of(&self.endpoint)
     }
 
-    /// Closes the end and waits until it is closed. A drop closes it as well, but reports no error.
+    /// Closes the end and waits until it is closed. A drop closes it as well, but reports no error. The bytes that
+    /// [`poll_write`](Self::poll_write) has taken are written first.
     ///
     /// # Errors
-    /// Those of close(2); `ResourceBusy` while futures of this end exist.
+    /// Those of close(2), and the error of bytes that `poll_write` had taken; `ResourceBusy` while futures of this end
+    /// exist.
     pub fn close(self) -> Close {
-        Close::new(self.endpoint)
+        Close::new((self.endpoint, self.writer))
     }
 }
 

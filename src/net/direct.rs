@@ -240,7 +240,8 @@ impl TcpStream {
     /// Closes the connection and waits until it is closed. A drop closes it as well, but reports no error.
     ///
     /// # Errors
-    /// Those of close(2); `ResourceBusy` while futures of this stream exist.
+    /// Those of close(2), and the error of bytes that `poll_write` had taken; `ResourceBusy` while futures of this
+    /// stream exist.
     pub fn close(self) -> Close {
         self.0.close()
     }

@@ -64,7 +64,8 @@ pub struct OwnedReadHalf {
 
 /// The writing half of a stream: see [`TcpStream::into_split`], and [`OwnedReadHalf`] for an example.
 ///
-/// Dropping it shuts its direction down, as `shutdown(Shutdown::Write)` does: the peer reads the end.
+/// Dropping it shuts its direction down, as [`shutdown(Shutdown::Write)`](TcpStream::shutdown) does, behind writes that
+/// have begun: the peer reads the end.
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
     /// `None` only after `forget` or `reunite`.
@@ -100,18 +101,15 @@ impl OwnedWriteHalf {
 impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if let Some(stream) = &self.stream {
-            let endpoint = stream.endpoint().clone();
-            // The peer may have gone already: nobody is left to be told.
-            let end = move || drop(SockRef::from(&endpoint.descriptor).shutdown(std::net::Shutdown::Write));
-            match stream.writer().take_sending() {
-                // `poll_write` has taken bytes that the kernel does not have yet.
-                Some(sending) if is_running() => {
-                    spawn(async move {
-                        let _ = sending.await;
-                        end();
-                    });
-                }
-                _ => end(),
+            let endpoint = stream.endpoint();
+            // The peer may have gone already: the error concerns nothing that is left.
+            if endpoint.is_free_to_send() || !is_running() {
+                let _ = SockRef::from(&endpoint.descriptor).shutdown(std::net::Shutdown::Write);
+            } else {
+                let end = stream.shutdown(std::net::Shutdown::Write);
+                spawn(async move {
+                    let _ = end.await;
+                });
             }
         }
     }

@@ -147,11 +147,6 @@ impl TcpStream {
         &self.endpoint
     }
 
-    /// What polled writes have begun.
-    pub(super) fn writer(&self) -> &Writer {
-        &self.writer
-    }
-
     /// Receives into the buffer: at least one byte, at most its capacity.
     ///
     /// The bytes are written from the buffer's start, and its length is set. Zero means the end of the stream (or a
@@ -302,8 +297,7 @@ impl TcpStream {
     /// is in flight, up to 64 KiB are copied and count as taken, and a task of the runtime sends them. The task keeps
     /// the order of all writes of the stream, and sends the bytes even if this is not polled again. The next poll waits
     /// for it. A stream that is dropped meanwhile is closed after the bytes have been sent. [`close`](Self::close)
-    /// fails with `ResourceBusy` until then, so [flush](Self::poll_flush) first. The shutdown of the runtime drops the
-    /// bytes.
+    /// and [`shutdown`](Self::shutdown) wait for them. The shutdown of the runtime drops the bytes.
     ///
     /// [`bytes_sent`](Self::bytes_sent) counts only bytes that the kernel has taken. When several tasks poll, the last
     /// one is woken.
@@ -377,10 +371,18 @@ impl TcpStream {
 
     /// Shuts one or both directions down. After `Write` the peer reads the end of the stream.
     ///
+    /// `Write` and `Both` wait for their turn: the writes that were polled before, and the bytes that
+    /// [`poll_write`](Self::poll_write) has taken, are sent first, and nothing is cut off. So this waits as long as the
+    /// peer does not read; cancel or drop a pending write to give it up. `Read` never waits.
+    ///
     /// # Errors
-    /// Those of shutdown(2).
+    /// Those of shutdown(2). An error of bytes that `poll_write` has taken is returned by the next
+    /// [`poll_flush`](Self::poll_flush).
+    ///
+    /// # Cancellation
+    /// Dropping the future gives its turn up; a shutdown that has begun may still take effect.
     pub fn shutdown(&self, how: std::net::Shutdown) -> Shutdown {
-        Shutdown(Submission::new(op::socket::Shutdown::new(self.endpoint.clone(), how)))
+        Shutdown(Submission::new(op::socket::Shutdown::new(&self.endpoint, how)))
     }
 
     /// Splits the stream into two halves that borrow it.
@@ -440,13 +442,14 @@ impl TcpStream {
         IntoOwnedFd(Surrender::new(self.endpoint, Leftover::of))
     }
 
-    /// Closes the connection and waits until it is closed. A drop closes it as well, but reports no error. With a time
-    /// in SO_LINGER the close waits for the peer, on the blocking pool: see [`set_linger`](Self::set_linger).
+    /// Closes the connection and waits until it is closed. A drop closes it as well, but reports no error. The bytes
+    /// that [`poll_write`](Self::poll_write) has taken are sent first. With a time in SO_LINGER the close waits for the peer, on the blocking pool: see [`set_linger`](Self::set_linger).
     ///
     /// # Errors
-    /// Those of close(2); `ResourceBusy` while futures of this stream exist.
+    /// Those of close(2), and the error of bytes that `poll_write` had taken; `ResourceBusy` while futures of this
+    /// stream exist.
     pub fn close(self) -> Close {
-        Close::new(self.endpoint)
+        Close::new((self.endpoint, self.writer))
     }
 }
 

@@ -132,18 +132,10 @@ impl Writer {
         self.0.set(work);
         if !is_last {
             ready!(self.poll_flush(cx))?;
-            let step = op::socket::Shutdown::new(endpoint.clone(), std::net::Shutdown::Write);
+            let step = op::socket::Shutdown::new(endpoint, std::net::Shutdown::Write);
             self.0.set(Some(Box::new(Work::ShuttingDown(Submission::new(step)))));
         }
         self.poll_flush(cx)
-    }
-
-    /// The task that sends what was copied, if one does.
-    pub(super) fn take_sending(&self) -> Option<JoinHandle<io::Result<()>>> {
-        match *self.0.take()? {
-            Work::Sending(task) if !task.is_finished() => Some(task),
-            Work::Sending(_) | Work::ShuttingDown(_) => None,
-        }
     }
 }
 

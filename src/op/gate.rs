@@ -27,7 +27,7 @@ impl Endpoint {
     }
 
     /// Whether no send is in flight, and none waits for its turn.
-    pub(super) fn is_free_to_send(&self) -> bool {
+    pub(crate) fn is_free_to_send(&self) -> bool {
         !self.sending.busy.get() && self.sending.nobody_waits()
     }
 }

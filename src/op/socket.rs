@@ -569,20 +569,21 @@ impl Op for Connect {
     }
 }
 
-/// Ends one or both directions of a connection.
+/// Ends one or both directions of a connection. The writing direction ends behind the writes that came before.
 pub(crate) struct Shutdown {
-    endpoint: Share,
+    /// Entered unless only the reading direction ends.
+    pass: Pass,
     how: i32,
 }
 
 impl Shutdown {
-    pub(crate) fn new(endpoint: Share, how: std::net::Shutdown) -> Self {
+    pub(crate) fn new(endpoint: &Share, how: std::net::Shutdown) -> Self {
         let how = match how {
             std::net::Shutdown::Read => libc::SHUT_RD,
             std::net::Shutdown::Write => libc::SHUT_WR,
             std::net::Shutdown::Both => libc::SHUT_RDWR,
         };
-        Shutdown { endpoint, how }
+        Shutdown { pass: Pass::new(endpoint, Side::Send), how }
     }
 }
 
@@ -591,12 +592,23 @@ impl Op for Shutdown {
     const NAME: &'static str = "shutdown";
     const OPCODE: u8 = opcode::Shutdown::CODE;
 
+    fn pass(&mut self) -> Option<&mut Pass> {
+        Some(&mut self.pass)
+    }
+
+    fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
+        if self.how == libc::SHUT_RD {
+            return Poll::Ready(None);
+        }
+        self.pass.poll_enter(cx).map(|()| None)
+    }
+
     fn bound_to(&self) -> Option<*const ()> {
-        self.endpoint.descriptor.bound_to()
+        self.pass.endpoint().descriptor.bound_to()
     }
 
     fn entry(&mut self) -> Entry {
-        on_fd!(self.endpoint.descriptor.fd(), |fd| opcode::Shutdown::new(fd, self.how).build())
+        on_fd!(self.pass.endpoint().descriptor.fd(), |fd| opcode::Shutdown::new(fd, self.how).build())
     }
 
     fn wait(&self) -> Wait<'_> {
@@ -604,7 +616,7 @@ impl Op for Shutdown {
     }
 
     fn call(&mut self) -> Call {
-        let fd = self.endpoint.descriptor.raw();
+        let fd = self.pass.endpoint().descriptor.raw();
         // SAFETY: shutdown(2) takes no pointer.
         unsafe { Call::new(libc::SYS_shutdown, [fd as usize, self.how as usize]) }
     }

@@ -3,11 +3,12 @@
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::net::Shutdown;
+use std::task::Poll;
 use std::time::Duration;
 
 use proactor::io::pipe;
-use proactor::net::{TcpListener, TcpStream, direct};
-use proactor::{Runtime, spawn};
+use proactor::net::{AnyTcpStream, TcpListener, TcpStream, direct};
+use proactor::{Runtime, spawn, yield_now};
 
 use crate::kit::*;
 
@@ -22,6 +23,9 @@ tests! {
     t251_a_dropped_half_ends_its_direction_behind_what_was_taken,
     t251_direct_streams_are_written_by_polls,
     t251_pipes_are_written_by_polls,
+    t290_a_shutdown_takes_its_turn_behind_writes,
+    t290_a_close_waits_for_what_was_taken,
+    t290_a_close_reports_that_what_was_taken_is_lost,
 }
 
 /// Two ends of a connection with small buffers.
@@ -259,5 +263,112 @@ fn t251_pipes_are_written_by_polls<R: Runtime>() {
         drop(reader);
         let error = poll_fn(|cx| writer.poll_write(cx, b"more")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    });
+}
+
+/// Two ends of a connection; the first has taken more bytes than the kernel has room for: so many.
+async fn taken<S: AnyTcpStream>() -> (S, TcpStream, usize) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = S::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (server, _) = listener.accept().await.unwrap();
+    let (mut taken, mut tries) = (0, 0);
+    // The first that waits may only let other tasks run.
+    while tries < 2 {
+        match poll_fn(|cx| Poll::Ready(client.poll_write(cx, &pattern(taken, 50_000)))).await {
+            Poll::Ready(count) => (taken, tries) = (taken + count.unwrap(), 0),
+            Poll::Pending => tries += 1,
+        }
+        if tries == 1 {
+            yield_now().await;
+        }
+    }
+    (client, server, taken)
+}
+
+fn t290_a_shutdown_takes_its_turn_behind_writes<R: Runtime>() {
+    async fn of<S: AnyTcpStream>() {
+        for how in [Shutdown::Write, Shutdown::Both] {
+            let (client, server, sent) = taken::<S>().await;
+            let write = client.write_all(pattern(sent, 50_000));
+            let writes = join(write, client.shutdown(how));
+            let ((written, ended), received) = join(writes, read_all(&server)).await;
+            written.unwrap();
+            ended.unwrap();
+            assert!(received == pattern(0, sent + 50_000), "{how:?}: {} of {sent} bytes", received.len());
+            let refused = client.write("more").await.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::BrokenPipe);
+            poll_fn(|cx| client.poll_flush(cx)).await.unwrap();
+        }
+        let (client, server, sent) = taken::<S>().await;
+        let mut given_up = client.shutdown(Shutdown::Write);
+        assert!(poll_once(&mut given_up).await.is_pending());
+        assert_eq!(given_up.cancel().await.unwrap_err().raw_os_error(), Some(libc::ECANCELED));
+        client.shutdown(Shutdown::Read).await.unwrap();
+        let write = client.write_all(pattern(sent, 50_000));
+        let ends = poll_fn(|cx| client.poll_shutdown(cx));
+        let ((written, ended), received) = join(join(write, ends), read_all(&server)).await;
+        written.unwrap();
+        ended.unwrap();
+        assert!(received == pattern(0, sent + 50_000), "{} of {sent} bytes", received.len());
+    }
+    run::<R>(async {
+        of::<TcpStream>().await;
+        of::<direct::TcpStream>().await;
+        // A half that is dropped shuts its direction down as well.
+        let (client, server, sent) = taken::<TcpStream>().await;
+        let (reader, writer) = client.into_split();
+        let mut write = writer.write_all(pattern(sent, 50_000));
+        let begun = poll_once(&mut write).await;
+        drop(writer);
+        assert!(begun.is_pending());
+        let (written, received) = join(write, read_all(&server)).await;
+        written.unwrap();
+        assert!(received == pattern(0, sent + 50_000), "{} of {sent} bytes", received.len());
+        drop(reader);
+    });
+}
+
+fn t290_a_close_waits_for_what_was_taken<R: Runtime>() {
+    async fn of<S: AnyTcpStream>() {
+        let (client, server, sent) = taken::<S>().await;
+        let (closed, received) = join(client.close(), read_all(&server)).await;
+        closed.unwrap();
+        assert!(received == pattern(0, sent), "{} of {sent} bytes", received.len());
+        // A close that is cancelled leaves the rest to the runtime.
+        let (client, server, sent) = taken::<S>().await;
+        let mut close = client.close();
+        assert!(poll_once(&mut close).await.is_pending());
+        assert_eq!(close.cancel().await.unwrap_err().raw_os_error(), Some(libc::ECANCELED));
+        assert!(read_all(&server).await == pattern(0, sent));
+    }
+    run::<R>(async {
+        of::<TcpStream>().await;
+        of::<direct::TcpStream>().await;
+        let (reader, writer) = pipe().unwrap();
+        let mut sent = 0;
+        while let Poll::Ready(count) =
+            poll_fn(|cx| Poll::Ready(writer.poll_write(cx, &pattern(sent, 50_000)))).await
+        {
+            sent += count.unwrap();
+        }
+        let reads = async {
+            let mut all = Vec::new();
+            while let Some(chunk) = reader.recv().await.unwrap() {
+                all.extend_from_slice(&chunk);
+            }
+            all
+        };
+        let (closed, received) = join(writer.close(), reads).await;
+        closed.unwrap();
+        assert!(received == pattern(0, sent), "{} of {sent} bytes", received.len());
+    });
+}
+
+fn t290_a_close_reports_that_what_was_taken_is_lost<R: Runtime>() {
+    run::<R>(async {
+        let (reader, writer) = pipe().unwrap();
+        while poll_fn(|cx| Poll::Ready(writer.poll_write(cx, &[1; 50_000]))).await.is_ready() {}
+        drop(reader);
+        assert_eq!(writer.close().await.unwrap_err().kind(), ErrorKind::BrokenPipe);
     });
 }
