@@ -628,6 +628,12 @@ pub(crate) fn descriptor_closed() {
     with(|driver| driver.map(Registry::closed));
 }
 
+/// Whether a loop can wait for the descriptor: `EPERM` for a file that is always ready, on which a poll of the ring would
+/// end at once and for ever.
+pub(crate) fn check_waitable(fd: BorrowedFd<'_>) -> io::Result<()> {
+    poller::set_of([fd]).map(drop)
+}
+
 /// Borrows the descriptor that a foreign loop polls.
 pub(crate) fn borrow_fd(driver: &Driver) -> BorrowedFd<'_> {
     // SAFETY: the driver owns the descriptor and closes it only when the runtime is closed, which the borrow

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use crate::driver;
 use crate::io::AsyncFd;
-use crate::task::callback::{CallHandle, call_after, watch};
+use crate::task::callback::{self, CallHandle, watch};
 use crate::task::scheduler::{self, Scheduler, WatchKey};
 use crate::task::{JoinHandle, Task, expect_runtime};
-use crate::time::{now, sleep_until};
+use crate::time::now;
 use crate::yield_now;
 
 /// A handle of a runtime for its own thread: callbacks, watched descriptors, the list of tasks; asyncio's `loop`.
@@ -99,11 +99,12 @@ impl LocalHandle {
         self.call_at(when, callback)
     }
 
-    /// Schedules a callback at a point in time, or soon if that has passed.
+    /// Schedules a callback at a point in time, or, if that has passed, for the next turn, behind what is ready already.
     #[track_caller]
     pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> CallHandle {
+        let runs = scheduler::is_running();
         let _entered = self.scheduler.clone().enter();
-        call_after(sleep_until(when), Some(when), callback)
+        callback::call_at(when, runs, callback)
     }
 
     /// The time now, on the loop's clock; asyncio's `loop.time()`.
@@ -121,9 +122,9 @@ impl LocalHandle {
     /// It works on both backends; asyncio's `ProactorEventLoop` does not have it.
     ///
     /// # Errors
-    /// `EMFILE` when no descriptor is free for the duplicate. When waiting fails later (as for a regular file, which is
-    /// always readable), the error goes to [`Config::on_unhandled`](crate::Config::on_unhandled), and the reader is
-    /// removed.
+    /// `EMFILE` when no descriptor is free for the duplicate; `EPERM` (`PermissionDenied`) for a file that is always ready,
+    /// such as a regular file, as in asyncio. When waiting fails later, the error goes to
+    /// [`Config::on_unhandled`](crate::Config::on_unhandled), and the reader is removed.
     ///
     /// # Examples
     /// ```
@@ -153,6 +154,7 @@ impl LocalHandle {
     /// ```
     #[track_caller]
     pub fn add_reader(&self, fd: impl AsFd, callback: impl FnMut() + 'static) -> io::Result<()> {
+        driver::check_waitable(fd.as_fd())?;
         let (key, twin) = (WatchKey::Read(fd.as_fd().as_raw_fd()), fd.as_fd().try_clone_to_owned()?);
         self.watch(key, AsyncFd::new(twin), async |fd: &AsyncFd<OwnedFd>| fd.readable().await, callback);
         Ok(())
@@ -170,6 +172,7 @@ impl LocalHandle {
     /// As there.
     #[track_caller]
     pub fn add_writer(&self, fd: impl AsFd, callback: impl FnMut() + 'static) -> io::Result<()> {
+        driver::check_waitable(fd.as_fd())?;
         let (key, twin) = (WatchKey::Write(fd.as_fd().as_raw_fd()), fd.as_fd().try_clone_to_owned()?);
         self.watch(key, AsyncFd::new(twin), async |fd: &AsyncFd<OwnedFd>| fd.writable().await, callback);
         Ok(())

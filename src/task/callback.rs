@@ -13,6 +13,7 @@ use super::cell::{Flags, TaskRef};
 use super::local::Inherited;
 use super::scheduler::{self, Start};
 use super::unhandled::{Fallible, Opaque};
+use crate::time::sleep_until;
 
 /// Schedules a callback for the loop's next turn, after the tasks that are ready already; asyncio's `call_soon`.
 ///
@@ -35,7 +36,11 @@ use super::unhandled::{Fallible, Opaque};
 /// ```
 #[track_caller]
 pub fn call_soon(callback: impl FnOnce() + 'static) -> CallHandle {
-    call_after(std::future::ready(()), None, callback)
+    let future = async move { callback() };
+    let start = Start { flags: Flags::CALLBACK, ..Start::here() };
+    let task =
+        scheduler::expect("a callback of the loop", |scheduler| scheduler.spawn::<_, Opaque>(future, start));
+    CallHandle { task: task.into_task(), when: None }
 }
 
 /// The same, with the task-locals of an earlier moment.
@@ -46,21 +51,24 @@ pub(super) fn call_soon_with(values: Inherited, callback: impl FnOnce() + 'stati
     call
 }
 
-/// The same, after `first` has completed.
+/// The same at a point in time. With `at_once` its timer is set at once, so that it is not late when the time has passed:
+/// that requires a runtime that is entered as a whole.
 #[track_caller]
-pub(crate) fn call_after(
-    first: impl Future<Output = ()> + 'static,
-    when: Option<Instant>,
-    callback: impl FnOnce() + 'static,
-) -> CallHandle {
+pub(crate) fn call_at(when: Instant, at_once: bool, callback: impl FnOnce() + 'static) -> CallHandle {
+    let first = sleep_until(when);
     let future = async move {
         first.await;
         callback();
     };
-    let start = Start { flags: Flags::CALLBACK, ..Start::here() };
-    let task =
-        scheduler::expect("a callback of the loop", |scheduler| scheduler.spawn::<_, Opaque>(future, start));
-    CallHandle { task: task.into_task(), when }
+    let start = Start { flags: Flags::CALLBACK, held_back: at_once, ..Start::here() };
+    let task = scheduler::expect("a callback of the loop", |scheduler| {
+        let task = scheduler.spawn::<_, Opaque>(future, start).into_task();
+        if at_once {
+            scheduler.run_eagerly(&task);
+        }
+        task
+    });
+    CallHandle { task, when: Some(when) }
 }
 
 /// Something that calls back again and again, until it fails.

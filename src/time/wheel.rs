@@ -121,6 +121,8 @@ pub(crate) struct Wheel<W> {
     /// Time of the latest advance, in nanoseconds and as the tick it lies in.
     now_ns: u64,
     now_tick: u64,
+    /// The earliest deadline that was set since the latest advance.
+    soonest_ns: u64,
     /// Generation of the latest insertion.
     newest: NonZeroU32,
     /// Timers that the advance in progress fires, as (deadline, rank, payload);
@@ -139,6 +141,7 @@ impl<W> Wheel<W> {
             next: NEVER,
             now_ns: 0,
             now_tick: 0,
+            soonest_ns: u64::MAX,
             newest: NonZeroU32::MIN,
             due: Vec::new(),
         }
@@ -153,11 +156,11 @@ impl<W> Wheel<W> {
     }
 
     /// Arms a timer. It fires at the first advance to its deadline rounded up
-    /// to a tick or later; if the latest advance has reached the deadline
-    /// already, at the next advance whatever that one's time.
+    /// to a tick or later; if the next advance has reached the deadline, at
+    /// that one.
     pub(crate) fn insert(&mut self, deadline_ns: u64, payload: W) -> TimerKey {
         let key = self.enter(deadline_ns, payload);
-        self.link(key.index, self.tick_of(deadline_ns));
+        self.schedule(key.index, deadline_ns);
         key
     }
 
@@ -182,16 +185,19 @@ impl<W> Wheel<W> {
                 let next = entry.next;
                 let deadline_ns = now_ns.saturating_add(entry.deadline_ns);
                 entry.deadline_ns = deadline_ns;
-                self.link(index, self.tick_of(deadline_ns));
+                self.schedule(index, deadline_ns);
                 index = next;
             }
         }
     }
 
-    /// A past deadline may still round up to a tick to come, when it lies in the current one; it must not wait
-    /// for that.
-    fn tick_of(&self, deadline_ns: u64) -> u64 {
-        if deadline_ns <= self.now_ns { self.now_tick } else { tick_at_or_after(deadline_ns) }
+    /// Puts an entry into its slot. A past deadline may still round up to a tick to come, when it lies in the
+    /// current one; it must not wait for that.
+    fn schedule(&mut self, index: u32, deadline_ns: u64) {
+        let late = deadline_ns <= self.now_ns;
+        self.link(index, if late { self.now_tick } else { tick_at_or_after(deadline_ns) });
+        // Whether it had passed as well is known at the next advance, which has looked at the clock.
+        self.soonest_ns = self.soonest_ns.min(deadline_ns);
     }
 
     /// Takes an entry into the arena, but into no slot.
@@ -277,9 +283,10 @@ impl<W> Wheel<W> {
         let now_tick = tick_at_or_before(now_ns);
         self.now_ns = now_ns;
         let then = std::mem::replace(&mut self.now_tick, now_tick);
+        let soonest_ns = std::mem::replace(&mut self.soonest_ns, u64::MAX);
         // Before the first occupied slot no timer's level depends on which of
         // the ticks is current, so time may move without touching any.
-        if now_tick < self.next {
+        if now_tick < self.next && now_ns < soonest_ns {
             return;
         }
         let changed = level_of(then ^ now_tick);
@@ -288,6 +295,9 @@ impl<W> Wheel<W> {
             while let Some(slot) = self.first_occupied(level).filter(|&slot| slot <= last) {
                 self.empty_slot(level * SLOTS_PER_LEVEL + slot);
             }
+        }
+        if soonest_ns <= now_ns {
+            self.empty_current();
         }
         self.next = self.first_occupied_tick();
 
@@ -360,6 +370,16 @@ impl<W> Wheel<W> {
         }
         // Slot by slot is faster than all at the end: the pieces are small.
         sort(&mut self.due[start..]);
+    }
+
+    /// Moves those timers to `due` that have passed and lie in the current tick, which is not over.
+    fn empty_current(&mut self) {
+        let end = self.now_tick + 1;
+        let level = level_of(end ^ self.now_tick);
+        let digit = digit(end, level);
+        if self.occupied[level][digit / 64] & 1 << (digit % 64) != 0 {
+            self.empty_slot(level * SLOTS_PER_LEVEL + digit);
+        }
     }
 
     fn entry(&mut self, index: u32) -> &mut Entry<W> {
@@ -467,10 +487,37 @@ mod tests {
     }
 
     #[test]
+    fn a_deadline_that_passes_before_the_next_advance_fires_there() {
+        // The second: the tick after the current one is on the next level.
+        for tick in [5, 255] {
+            let mut wheel = Wheel::new();
+            advance(&mut wheel, 3 * T);
+            wheel.insert(tick * T + 800, 'd');
+            wheel.insert(tick * T + 2, 'b');
+            wheel.insert((tick + 1) * T + 1, 'f');
+            wheel.insert(tick * T, 'a');
+            wheel.anchor(tick * T + 600);
+            wheel.insert_after(0, 'c');
+            wheel.anchor(tick * T + 600);
+            assert_eq!(advance(&mut wheel, tick * T + 700), ['a', 'b', 'c']);
+            assert_eq!(
+                advance(&mut wheel, tick * T + 801),
+                [],
+                "armed before: it has time until the tick ends"
+            );
+            wheel.insert_after(0, 'e');
+            assert_eq!(advance(&mut wheel, tick * T + 900), ['d', 'e']);
+            assert_eq!(advance(&mut wheel, (tick + 1) * T), []);
+            assert_eq!(advance(&mut wheel, (tick + 2) * T), ['f']);
+        }
+    }
+
+    #[test]
     fn a_timer_armed_late_keeps_its_place_among_equals() {
         let mut wheel = Wheel::new();
         wheel.insert(5 * T + 600, 'b');
         wheel.insert(5 * T + 500, 'a');
+        advance(&mut wheel, 5 * T);
         advance(&mut wheel, 5 * T + 700);
         assert_eq!(wheel.len(), 2, "rounded up, so not due yet");
         // Due in the slot before theirs, yet the last of the three.

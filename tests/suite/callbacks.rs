@@ -35,6 +35,8 @@ tests! {
     a_reader_is_called_for_the_end_of_the_stream,
     a_reader_and_a_writer_of_one_descriptor,
     readers_go_with_the_runtime,
+    t291_a_callback_of_the_past_comes_ahead_of_what_is_added_a_turn_later,
+    t292_a_regular_file_has_no_reader,
 }
 
 /// What has been called, in order.
@@ -421,4 +423,39 @@ fn readers_go_with_the_runtime<R: Runtime>() {
         assert_eq!(drops.get(), 0);
     });
     assert_eq!(drops.get(), 1);
+}
+
+fn t291_a_callback_of_the_past_comes_ahead_of_what_is_added_a_turn_later<R: Runtime>() {
+    run::<R>(async {
+        let (log, local) = (Log::default(), LocalHandle::current());
+        let add = |ago: Duration, first| {
+            local.call_at(local.now() - ago, log.note(first + 1));
+            local.call_soon(log.note(first));
+        };
+        for _ in 0..20 {
+            add(Duration::from_secs(1), 0);
+            add(Duration::ZERO, 2);
+            yield_now().await;
+            local.call_soon(log.note(4));
+            local.call_later(Duration::ZERO, log.note(5));
+            yield_now().await;
+            yield_now().await;
+            log.expect(&[0, 2, 1, 3, 4, 5]);
+        }
+    });
+}
+
+fn t292_a_regular_file_has_no_reader<R: Runtime>() {
+    run::<R>(async {
+        let local = LocalHandle::current();
+        let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
+        for added in [
+            local.add_reader(&file, || panic!("a reader of a file was called")),
+            local.add_writer(&file, || panic!("a writer of a file was called")),
+        ] {
+            assert_eq!(added.unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+        }
+        assert!(!local.remove_reader(&file) && !local.remove_writer(&file));
+        turns(2).await;
+    });
 }

@@ -184,6 +184,7 @@ mod bodies {
         let one = semaphore.try_acquire().unwrap();
         panic_of(|| semaphore.add_permits(1));
         panic_of(|| semaphore.add_permits(usize::MAX));
+        panic_of(|| semaphore.acquire_many(most + 1));
         drop(one);
         assert_eq!(semaphore.available_permits(), most);
         assert_eq!(semaphore.try_acquire_many(usize::MAX).unwrap_err(), TryAcquireError::NoPermits);

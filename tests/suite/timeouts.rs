@@ -1,11 +1,12 @@
 //! Cancellation by a time limit: the request reaches the scopes inside it, as asyncio's `CancelledError` does.
 
+use std::cell::Cell;
 use std::future::pending;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use proactor::task::{GroupError, TaskState, catch_cancel, current, task_group};
-use proactor::time::{Elapsed, sleep, timeout, timeout_scope, timeout_scope_at, wait_for};
+use proactor::time::{Elapsed, sleep, timeout, timeout_at, timeout_scope, timeout_scope_at, wait_for};
 use proactor::{Runtime, join, shield, spawn, yield_now};
 
 use crate::kit::*;
@@ -26,6 +27,7 @@ tests! {
     a_limit_that_has_expired_cannot_be_moved,
     a_limit_moves_with_its_future_to_another_task,
     a_plain_timeout_drops_at_once,
+    t291_a_limit_of_zero_is_one_turn,
 }
 
 const SHORT: Duration = Duration::from_millis(2);
@@ -402,3 +404,34 @@ fn a_plain_timeout_drops_at_once<R: Runtime>() {
         assert_eq!(limited.await.map(|()| ()), Err(Elapsed));
     });
 }
+
+fn t291_a_limit_of_zero_is_one_turn<R: Runtime>() {
+    run::<R>(async {
+        let polls = Cell::new(0);
+        let body = async || {
+            loop {
+                polls.set(polls.get() + 1);
+                yield_now().await;
+            }
+        };
+        for _ in 0..20 {
+            let limits: [LocalBoxed<'_>; 5] = [
+                Box::pin(timeout(Duration::ZERO, body())),
+                Box::pin(wait_for(Duration::ZERO, body())),
+                Box::pin(timeout_scope(Duration::ZERO, async |_| body().await)),
+                Box::pin(timeout_at(Instant::now(), body())),
+                Box::pin(timeout_scope_at(Instant::now(), async |_| body().await)),
+            ];
+            let mut counts = Vec::new();
+            for limit in limits {
+                let result: Result<(), Elapsed> = limit.await;
+                assert_eq!(result, Err(Elapsed));
+                counts.push(polls.take());
+            }
+            // Once at the beginning, and once more at the deadline.
+            assert_eq!(counts, [2, 2, 2, 2, 2]);
+        }
+    });
+}
+
+type LocalBoxed<'a> = Pin<Box<dyn Future<Output = Result<(), Elapsed>> + 'a>>;
