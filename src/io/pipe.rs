@@ -121,7 +121,8 @@ impl PipeReader {
     /// Reads until the buffer is full.
     ///
     /// # Errors
-    /// Those of read(2), and `UnexpectedEof`; the buffer comes back with the bytes read so far.
+    /// Those of read(2), and `UnexpectedEof`; the buffer comes back with the bytes read so far. The length of a `Vec` is
+    /// then their count; an array cannot tell it.
     ///
     /// # Cancellation
     /// Dropping it loses no byte.

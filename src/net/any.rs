@@ -19,7 +19,8 @@ use crate::io::Close;
 /// and chooses the kind in one place.
 ///
 /// Each method does the same as the method of that name on the type. Where the types differ (one makes a system call,
-/// the other submits an operation) it returns a future. The trait is implemented in this crate only. For any source or
+/// the other submits an operation) it returns a future. A direct stream has no `try_write`, since no system call can name
+/// its descriptor: use [`poll_write`](Self::poll_write). The trait is implemented in this crate only. For any source or
 /// target of bytes see [`ReadOwned`](crate::io::ReadOwned) and [`WriteOwned`](crate::io::WriteOwned).
 ///
 /// # Examples
@@ -90,6 +91,10 @@ pub trait AnyTcpStream: sealed::Sealed + Sized + 'static {
     fn bytes_sent(&self) -> u64;
     /// As [`TcpStream::set_nodelay`].
     fn set_nodelay(&self, nodelay: bool) -> impl Future<Output = io::Result<()>>;
+    /// As [`TcpStream::set_recv_buffer_size`].
+    fn set_recv_buffer_size(&self, bytes: usize) -> impl Future<Output = io::Result<()>>;
+    /// As [`TcpStream::set_send_buffer_size`].
+    fn set_send_buffer_size(&self, bytes: usize) -> impl Future<Output = io::Result<()>>;
     /// As [`TcpStream::local_addr`].
     fn local_addr(&self) -> impl Future<Output = io::Result<SocketAddr>>;
     /// As [`TcpStream::peer_addr`].
@@ -184,6 +189,14 @@ macro_rules! any_tcp_stream {
 
             fn set_nodelay(&self, nodelay: bool) -> impl Future<Output = io::Result<()>> {
                 $at_once(<$stream>::set_nodelay(self, nodelay))
+            }
+
+            fn set_recv_buffer_size(&self, bytes: usize) -> impl Future<Output = io::Result<()>> {
+                $at_once(<$stream>::set_recv_buffer_size(self, bytes))
+            }
+
+            fn set_send_buffer_size(&self, bytes: usize) -> impl Future<Output = io::Result<()>> {
+                $at_once(<$stream>::set_send_buffer_size(self, bytes))
             }
 
             fn local_addr(&self) -> impl Future<Output = io::Result<SocketAddr>> {

@@ -189,7 +189,7 @@ impl TcpStream {
     ///
     /// # Errors
     /// Those of setsockopt(2).
-    pub fn set_recv_buffer_size(&self, bytes: u32) -> SetSocketOption {
+    pub fn set_recv_buffer_size(&self, bytes: usize) -> SetSocketOption {
         self.set(libc::SOL_SOCKET, libc::SO_RCVBUF, bytes.try_into().unwrap_or(i32::MAX))
     }
 
@@ -197,7 +197,7 @@ impl TcpStream {
     ///
     /// # Errors
     /// Those of setsockopt(2).
-    pub fn set_send_buffer_size(&self, bytes: u32) -> SetSocketOption {
+    pub fn set_send_buffer_size(&self, bytes: usize) -> SetSocketOption {
         self.set(libc::SOL_SOCKET, libc::SO_SNDBUF, bytes.try_into().unwrap_or(i32::MAX))
     }
 

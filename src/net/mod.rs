@@ -36,7 +36,9 @@
 //! # Runtimes and threads
 //!
 //! An object belongs to the runtime in which it was made. Starting an operation in another runtime panics. An accept
-//! makes an object, so it panics there even if it was started in its own runtime. An object also stays on its thread:
+//! makes an object, so it panics there even if it was started in its own runtime. A future that has been polled in its
+//! own runtime must be finished there: elsewhere it may make no progress, and after the end of its runtime it fails with
+//! `ECANCELED` or panics. An object also stays on its thread:
 //! ```compile_fail,E0277
 //! # async fn example(stream: proactor::net::TcpStream) {
 //! std::thread::spawn(move || drop(stream));

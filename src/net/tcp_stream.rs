@@ -199,7 +199,8 @@ impl TcpStream {
     /// Receives until the buffer is full.
     ///
     /// # Errors
-    /// Those of recv(2), and `UnexpectedEof`; the buffer comes back with the bytes received so far.
+    /// Those of recv(2), and `UnexpectedEof`; the buffer comes back with the bytes received so far. The length of a `Vec`
+    /// is then their count; an array cannot tell it.
     ///
     /// # Cancellation
     /// Dropping the future loses no byte: the bytes that it had received go back to the stream.

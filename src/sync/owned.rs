@@ -16,7 +16,7 @@ use super::flavor::{Flavor, Local, Threaded};
 use super::mutex::Mutex;
 use super::permits::Acquiring;
 use super::rwlock::{self, RwLock};
-use super::semaphore::{AcquireError, Semaphore, TryAcquireError};
+use super::semaphore::{self, AcquireError, Semaphore, TryAcquireError};
 use crate::sys::lock_cell::{Exclusive, Shared};
 use crate::sys::sync;
 
@@ -73,9 +73,14 @@ macro_rules! on_shares {
             /// # Errors
             /// [`AcquireError`] once the semaphore is closed.
             ///
+            /// # Panics
+            /// As [`acquire_many`](Self::acquire_many).
+            ///
             /// # Cancellation
             /// As for [`acquire`](Self::acquire).
+            #[track_caller]
             pub fn acquire_many_owned(self: $share<Self>, count: usize) -> AcquireOwned<$flavor> {
+                semaphore::check_count(count);
                 AcquireOwned { semaphore: $kept(self), acquiring: Acquiring::new(count) }
             }
 

@@ -84,7 +84,7 @@ impl<F: Flavor> Semaphore<F> {
 
     #[track_caller]
     fn with_limit(permits: usize, limit: usize) -> Self {
-        assert!(permits <= MAX_PERMITS, "a semaphore has at most {MAX_PERMITS} permits, not {permits}");
+        check_count(permits);
         Semaphore { permits: Permits::new(permits), existing: F::Word::new(permits), limit }
     }
 
@@ -105,9 +105,14 @@ impl<F: Flavor> Semaphore<F> {
     /// # Errors
     /// [`AcquireError`] once the semaphore is closed.
     ///
+    /// # Panics
+    /// If `count` is above [`MAX_PERMITS`](Self::MAX_PERMITS): so many are never free.
+    ///
     /// # Cancellation
     /// As for [`acquire`](Self::acquire).
+    #[track_caller]
     pub fn acquire_many(&self, count: usize) -> Acquire<'_, F> {
+        check_count(count);
         Acquire { semaphore: self, acquiring: Acquiring::new(count) }
     }
 
@@ -190,6 +195,14 @@ impl<F: Flavor> fmt::Debug for Semaphore<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Semaphore").field("permits", &self.permits).finish_non_exhaustive()
     }
+}
+
+/// # Panics
+/// If no semaphore has so many permits.
+#[inline]
+#[track_caller]
+pub(super) fn check_count(permits: usize) {
+    assert!(permits <= MAX_PERMITS, "a semaphore has at most {MAX_PERMITS} permits, not {permits}");
 }
 
 /// The future of [`Semaphore::acquire`] and [`Semaphore::acquire_many`].

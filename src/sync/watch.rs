@@ -164,7 +164,8 @@ impl<T, F: Flavor> Sender<T, F> {
     /// Modifies a copy of the value and stores that, also if there is no receiver.
     ///
     /// No lock is held while the closure runs. If another sender changes the value meanwhile, the closure is called
-    /// again with a copy of the newer value. If it panics, the value does not change.
+    /// again with a copy of the newer value. So the closure must not send on this channel: it would be called again for
+    /// ever. If it panics, the value does not change.
     pub fn send_modify(&self, mut modify: impl FnMut(&mut T))
     where
         T: Clone,

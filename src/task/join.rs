@@ -17,7 +17,8 @@ use super::{JoinError, TaskId};
 
 /// The owner's handle of a task: a future of its result.
 ///
-/// Dropping it detaches the task, which continues to run; see [`cancel_on_drop`](Self::cancel_on_drop). It stays on its
+/// Dropping it detaches the task, which continues to run; see [`cancel_on_drop`](Self::cancel_on_drop). A handle that
+/// outlives its runtime keeps one descriptor open, an eventfd that all handles of that runtime share. It stays on its
 /// thread, and another task of the same loop awaits it. A task that was started from another thread has a
 /// [`RemoteHandle`](super::RemoteHandle).
 ///

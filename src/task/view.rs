@@ -43,6 +43,9 @@ pub enum TaskState {
 
 /// A reference to a task: it gives information and can cancel the task, but its result belongs to the handle.
 ///
+/// A `Task` that outlives its runtime keeps one descriptor of the runtime open (an eventfd), as a
+/// [`JoinHandle`](super::JoinHandle) does.
+///
 /// # Examples
 /// ```
 /// use proactor::task;
