@@ -15,6 +15,9 @@ impl<T: 'static> TaskSet<T> {
     /// await, whatever it catches. In either case a task completes only after its operations have completed and its
     /// cleanups have run, without a time limit.
     ///
+    /// A task that already handles an earlier request (of [`request_cancel`](TaskSet::request_cancel), of its own time limit,
+    /// of another shutdown) is not interrupted: its request is made when the earlier one has been handled.
+    ///
     /// Tasks that are started meanwhile are cancelled. Afterwards the set can be used again;
     /// [`join_next`](TaskSet::join_next) returns the results that it keeps.
     ///

@@ -25,9 +25,17 @@ use super::scopes::{Entered, Request, Share, target};
 /// task that awaits nothing more returns its result. [`Cancelled::uncancel`] suppresses the request instead: then
 /// `cancel().await` of the handle returns the result of the task.
 ///
-/// A further request that arrives while the first is being handled is delivered to the enclosing scope. Several
-/// concurrent futures of a task may catch the same request: it continues outward when the last of them has handled it.
-/// A `catch_cancel` that is dropped before it completed counts as having handled it.
+/// A further request that arrives while the first is being handled is delivered to the enclosing scope: it interrupts the
+/// handler at its await. Ends of everything do not interrupt it: [`TaskSet::shutdown`](super::TaskSet::shutdown), the end of
+/// a runtime, the drop of a [`TaskSet`](super::TaskSet) or of a handle made by
+/// [`cancel_on_drop`](super::JoinHandle::cancel_on_drop). They make their request when the first has been handled; the
+/// first two force the end at their deadline.
+///
+/// Several concurrent futures of a task may catch the same request: it continues outward when the last of them has
+/// handled it. A `catch_cancel` that is dropped before it completed counts as having handled it.
+///
+/// A request is being handled for as long as [`Cancelled`] lives. In `match catch_cancel(f).await { Err(_) => .., .. }` that
+/// is until the end of the `match`: an arm that awaits `pending()` there keeps the task from ending.
 ///
 /// The future given to `block_on` can't be dropped: requests for it only reach its `catch_cancel`s. The main future of
 /// a [`Runner`](crate::Runner) can.
@@ -126,6 +134,8 @@ impl<F: Future> Future for CatchCancel<F> {
 /// A caught request for the task's cancellation, see [`catch_cancel`].
 ///
 /// While the task holds it, the task may await. After it is dropped, the next await ends the task.
+/// [`mem::forget`](std::mem::forget) suppresses the request without taking it back: the task continues, and what waits until
+/// the request has been handled waits until its deadline, or forever.
 ///
 /// # Examples
 /// ```

@@ -64,7 +64,8 @@ impl<T> JoinHandle<T> {
         Task::new(self.task.clone())
     }
 
-    /// Makes the drop of this handle cancel the task instead of detaching it.
+    /// Makes the drop of this handle cancel the task instead of detaching it. If the task is handling a request at that
+    /// moment, it is cancelled when it has handled that.
     pub fn cancel_on_drop(self) -> Self {
         self.task.header().joining.set(Joining::Cancel);
         self
@@ -237,7 +238,7 @@ impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
         if self.task.header().joining.replace(Joining::Gone) == Joining::Cancel && !self.is_finished() {
             if !self.task.is_asked_by_the_end() {
-                self.request_cancel();
+                self.task.ask_to_end();
             }
             wait_for_end(&self.task);
         }

@@ -16,6 +16,15 @@ impl TaskRef {
         true
     }
 
+    /// Asks for the end of the task, of which it is told once: what ends all of its tasks, and waits for them, cuts off none
+    /// that is handling a request already. The request is made when that has been handled.
+    pub(super) fn ask_to_end(&self) {
+        let extra = self.header().extra();
+        if !extra.is_some_and(|extra| extra.scopes.put_off()) {
+            self.request_cancel();
+        }
+    }
+
     pub(super) fn count_request(&self) {
         let cancels = &self.header().cancels;
         cancels.set(cancels.get().saturating_add(1));
@@ -49,7 +58,7 @@ impl TaskRef {
     }
 
     /// Calls `f` for this task or child, and where it is a body for those that run it.
-    fn each_runner(&self, f: impl Fn(&TaskRef)) {
+    pub(super) fn each_runner(&self, mut f: impl FnMut(&TaskRef)) {
         let mut task = Some(self.clone());
         while let Some(current) = task {
             f(&current);

@@ -404,7 +404,7 @@ impl Scheduler {
             self.tasks.borrow().iter().map(|(_, task)| task).filter(new).cloned().collect();
         for task in &tasks {
             task.header().set(Flags::DOOMED);
-            task.request_cancel();
+            task.ask_to_end();
         }
         !tasks.is_empty()
     }

@@ -33,6 +33,10 @@ pub(super) struct Scopes {
     child: RefCell<Option<TaskRef>>,
     /// The request that ends what is being dropped now: requests that were handled in there are merged into it.
     ends: RefCell<Option<Rc<Request>>>,
+    /// Requests that were caught and are being handled, those of bodies of groups in the task included.
+    handled: Cell<usize>,
+    /// The task is to be asked to end when none is being handled any more.
+    is_put_off: Cell<bool>,
 }
 
 /// The receiver of a request that is for what is being polled now: the task, or a child of a group in it.
@@ -122,6 +126,35 @@ pub(super) struct Request {
     goes_on: Cell<bool>,
     /// Woken when all scopes are through.
     waiting: RefCell<Vec<Waiter>>,
+    /// Last: what was put off follows when this has gone on.
+    _handling: Handling,
+}
+
+/// The task, and those around a body of a group, handle a request as long as this is there.
+struct Handling(Vec<TaskRef>);
+
+impl Handling {
+    fn new(task: &TaskRef) -> Self {
+        let mut tasks = Vec::new();
+        task.each_runner(|task| {
+            let handled = &task.header().extra_or_new().scopes.handled;
+            handled.set(handled.get() + 1);
+            tasks.push(task.clone());
+        });
+        Handling(tasks)
+    }
+}
+
+impl Drop for Handling {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            let scopes = &task.header().extra_or_new().scopes;
+            scopes.handled.set(scopes.handled.get() - 1);
+            if scopes.handled.get() == 0 && scopes.is_put_off.take() {
+                task.request_cancel();
+            }
+        }
+    }
 }
 
 impl Request {
@@ -132,6 +165,7 @@ impl Request {
             merged: RefCell::default(),
             goes_on: Cell::new(false),
             waiting: RefCell::default(),
+            _handling: Handling::new(task),
         })
     }
 
@@ -239,6 +273,13 @@ impl Scopes {
         // What is pending may have come out of an await, uncounted.
         let counted = task.header().cancels.get() > 0;
         self.hand_over(task, &Origin::Task { counted })
+    }
+
+    /// Puts a request for the task off until no request is being handled. False when none is.
+    pub(super) fn put_off(&self) -> bool {
+        let is_handling = self.handled.get() > 0;
+        self.is_put_off.set(is_handling);
+        is_handling
     }
 
     fn hand_over(&self, task: &TaskRef, origin: &Origin) -> bool {

@@ -179,7 +179,7 @@ impl<T: 'static> TaskSet<T> {
             let at_end = shared.clone();
             task.at_end(move || at_end.task_ended(key));
             if shared.closing.get() > 0 {
-                task.request_cancel();
+                task.ask_to_end();
             }
         }
         Task::new(task)
@@ -256,8 +256,13 @@ impl<T> TaskSet<T> {
     }
 
     /// Requests cancellation of all tasks and returns at once. The set takes new tasks as before.
+    ///
+    /// Each call is a request of its own, like one of [`JoinHandle::request_cancel`]: a second call interrupts a task that is
+    /// handling the first. [`shutdown`](Self::shutdown) does not.
     pub fn request_cancel(&self) {
-        self.shared.request_cancel();
+        self.shared.running().iter().for_each(|task| {
+            task.request_cancel();
+        });
     }
 
     /// Asks for the end of all tasks, also of those that catch their cancellation, and tells how many there were.
@@ -269,7 +274,7 @@ impl<T> TaskSet<T> {
     /// Cancels all tasks, and every new one while the guard lives.
     pub(crate) fn close(&self) -> Closing<'_, T> {
         self.shared.closing.set(self.shared.closing.get() + 1);
-        self.shared.request_cancel();
+        self.shared.running().iter().for_each(TaskRef::ask_to_end);
         Closing(&self.shared)
     }
 
@@ -291,12 +296,6 @@ impl<T> Drop for Closing<'_, T> {
 impl<T> Shared<T> {
     fn running(&self) -> Vec<TaskRef> {
         self.running.borrow().iter().map(|(_, running)| running.task().clone()).collect()
-    }
-
-    fn request_cancel(&self) {
-        self.running().iter().for_each(|task| {
-            task.request_cancel();
-        });
     }
 
     /// The result of a task that has ended is there to be taken, if the set keeps results.
@@ -408,8 +407,9 @@ impl<T: 'static> Default for TaskSet<T> {
 impl<T> Drop for TaskSet<T> {
     fn drop(&mut self) {
         let shared = &self.shared;
-        shared.request_cancel();
-        shared.running().iter().for_each(wait_for_end);
+        let tasks = shared.running();
+        tasks.iter().for_each(TaskRef::ask_to_end);
+        tasks.iter().for_each(wait_for_end);
         // Dropping a handle runs user code: not while a list is borrowed.
         let running = shared.running.take();
         let ended = shared.ended.take();

@@ -42,6 +42,7 @@ mod endurance;
 mod expiry;
 mod files;
 mod generators;
+mod graceful;
 mod group_cancellation;
 mod group_edges;
 mod groups;
@@ -111,6 +112,7 @@ fn tests() -> Vec<Test> {
         task_sets::tests(),
         tasks::tests(),
         combine::tests(),
+        graceful::tests(),
         group_cancellation::tests(),
         group_edges::tests(),
         groups::tests(),
