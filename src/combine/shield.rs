@@ -20,7 +20,11 @@ use crate::task::{JoinError, JoinHandle, spawn};
 /// is cancelled with it; the future given to `block_on` can't be cancelled, and panics.
 ///
 /// # Cancellation
-/// Dropping it detaches the task, which continues.
+/// Dropping it detaches the task, which continues. If the future panics after that,
+/// [`Config::on_unhandled`](crate::Config::on_unhandled) is called. It is not called for the task of a `JoinHandle` that was
+/// given as the future, neither for a panic nor for an error of [`try_spawn`](crate::task::try_spawn): the shield's own
+/// task takes that result. Await `&mut handle` in its place: dropping the reference does not affect the task, and
+/// dropping the handle leaves the report to the hook.
 ///
 /// # Examples
 /// ```

@@ -218,6 +218,11 @@
 //! - All poll once more when the time has passed, so that a result that is ready wins. In Python `wait_for` did so
 //!   until 3.11; `timeout` does not.
 //! - Moving a limit that has expired is an error in Python, and has no effect here.
+//! - When the task is cancelled while the future of a `wait_for` handles that and fails, Python raises the error of the
+//!   future. Here a future that does not catch the request is dropped. One that does gives its result, and the next await
+//!   ends the task.
+//! - `wait_for` around a task cancels the task in Python, and raises the error with which the task ends. Here dropping a
+//!   handle loses the result: [`wait_for`] shows how to await it.
 //! - `wait_for` of zero polls its future once before it gives up; Python does not start the coroutine.
 //!
 //! A dropped read or accept of this crate loses nothing: data and connections that arrive for it go to the next one.
@@ -260,8 +265,12 @@
 //! });
 //! ```
 //!
-//! - A second request interrupts a Python `finally` block in its await. Here a cleanup is never cancelled. A request
-//!   that arrives while the code after a `catch_cancel` handles an earlier one is delivered to the enclosing scope.
+//! - A second request interrupts a Python `finally` or `except` block in its await. It interrupts the code after a
+//!   `catch_cancel` in the same way: the request goes to the enclosing `catch_cancel`, and where there is none the handler is
+//!   dropped at its await. Cleanups are protected: no request reaches the futures that
+//!   [`scope::using`](crate::scope::using) and [`ExitStack::defer`](crate::scope::ExitStack::defer) register.
+//! - [`TaskSet::shutdown`](crate::task::TaskSet::shutdown) and the end of a runtime make no second request while a task
+//!   handles the first; they wait, at most until their deadline. Python's `asyncio.run` cancels again.
 //! - Python can suppress a request without `uncancel()`, and the count stays raised. Here the request stands when the
 //!   token is dropped, so no request is suppressed by mistake.
 //! - A task whose I/O was cancelled completes only after the kernel has released its buffers.

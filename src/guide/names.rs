@@ -51,7 +51,7 @@
 //! | `try: ... except CancelledError:` | [`catch_cancel`](crate::task::catch_cancel()) |
 //! | `Task.done`, `cancelled` | [`JoinHandle::is_finished`](crate::task::JoinHandle::is_finished), [`Task::state`](crate::task::Task::state) |
 //! | `Task.result`, `exception` | [`JoinHandle::try_take`](crate::task::JoinHandle::try_take), or the await |
-//! | `Task.add_done_callback`, `remove_done_callback` | [`JoinHandle::on_done`](crate::task::JoinHandle::on_done), [`remove_on_done`](crate::task::JoinHandle::remove_on_done) |
+//! | `Task.add_done_callback`, `remove_done_callback` | [`JoinHandle::on_done`](crate::task::JoinHandle::on_done), [`remove_on_done`](crate::task::JoinHandle::remove_on_done), which takes the number that `on_done` gave, not the function, and removes one |
 //! | `Task.get_name` | [`JoinHandle::name`](crate::task::JoinHandle::name), [`Task::name`](crate::task::Task::name) |
 //! | `Task.set_name` | not mapped: a task gets its name before it starts, by [`task::Builder::name`](crate::task::Builder::name) |
 //! | `Task.get_context` | not mapped: a task's [task-locals](crate::task_local) are read inside it |

@@ -177,6 +177,29 @@ fn poll_limited<F: Future>(
 /// });
 /// ```
 ///
+/// The result of a task. At the deadline a handle is dropped like any future, and what the task returns while it is being
+/// cancelled is lost. To have it, cancel the task when the request comes, and await its end:
+/// ```
+/// use proactor::task::catch_cancel;
+/// use proactor::time::wait_for;
+/// use std::time::Duration;
+/// proactor::run(async {
+///     let mut task = proactor::spawn(async {
+///         match catch_cancel(std::future::pending::<()>()).await {
+///             Ok(()) => Ok("complete"),
+///             Err(_cancelled) => Err("disk full"), // while it saves
+///         }
+///     });
+///     let limited = wait_for(Duration::from_millis(1), async {
+///         match catch_cancel(&mut task).await {
+///             Ok(result) => result,
+///             Err(_cancelled) => task.cancel().await,
+///         }
+///     });
+///     assert_eq!(limited.await.unwrap().unwrap(), Err("disk full"));
+/// });
+/// ```
+///
 /// [`cancel_on_drop`]: crate::task::JoinHandle::cancel_on_drop
 pub fn wait_for<F: Future>(duration: Duration, future: F) -> WaitFor<F> {
     WaitFor { limited: Limited::default(), limit: Limit::New(Due::after(duration)), future: Some(future) }
