@@ -18,7 +18,8 @@ impl<T: 'static> TaskSet<T> {
     /// A task that already handles an earlier request (of [`request_cancel`](TaskSet::request_cancel), of its own time limit,
     /// of another shutdown) is not interrupted: its request is made when the earlier one has been handled.
     ///
-    /// Tasks that are started meanwhile are cancelled. Afterwards the set can be used again;
+    /// Tasks that are started meanwhile are cancelled. After the grace, new tasks are dropped before they begin and do not
+    /// belong to the set: destructors that start tasks forever do not hold up the shutdown. Afterwards the set can be used again;
     /// [`join_next`](TaskSet::join_next) returns the results that it keeps.
     ///
     /// # Panics
@@ -34,7 +35,7 @@ impl<T: 'static> TaskSet<T> {
         if timeout(grace, self.ended()).await.is_ok() {
             return 0;
         }
-        let forced = self.force();
+        let (forced, _refusing) = self.force();
         self.ended().await;
         forced
     }

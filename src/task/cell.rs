@@ -370,9 +370,17 @@ impl TaskRef {
         Poll::Pending
     }
 
-    /// Has the end, which is still to come, call `hook` at once: for the task's set. It runs no user code. One only can.
-    pub(super) fn at_end(&self, hook: impl FnOnce() + 'static) {
-        self.header().extra_or_new().at_end.set(Some(Box::new(hook)));
+    /// Has the end, which is still to come, call `hook` at once: for the task's set, which lives at `set` until then. It runs
+    /// no user code. One only can.
+    pub(super) fn at_end(&self, set: usize, hook: impl FnOnce() + 'static) {
+        let extra = self.header().extra_or_new();
+        extra.set.set(set);
+        extra.at_end.set(Some(Box::new(hook)));
+    }
+
+    /// Whether the task, which has not ended, is in this set.
+    pub(super) fn is_of_set(&self, set: usize) -> bool {
+        self.header().extra().is_some_and(|extra| extra.set.get() == set)
     }
 
     /// The task that waits for this one's handle, if one of this loop does.

@@ -33,6 +33,8 @@ pub(super) struct Extra {
     pub(super) runner: RefCell<Option<TaskRef>>,
     /// Its group, which waits for its end beside the waiter of its handle.
     pub(super) group: Cell<Option<Waiter>>,
+    /// The address of its set, until it has ended; 0 without one.
+    pub(super) set: Cell<usize>,
     /// Its set, to be told of its end at once.
     pub(super) at_end: Cell<Option<Box<dyn FnOnce()>>>,
 }

@@ -16,7 +16,7 @@ use slab::Slab;
 use super::cell::TaskRef;
 use super::cleanup::wait_for_end;
 use super::waker::Waiter;
-use super::{Builder, JoinError, JoinHandle, Task};
+use super::{Builder, JoinError, JoinHandle, Task, scheduler};
 
 /// A set of tasks that are independent of each other: the connections of a server, say.
 ///
@@ -87,6 +87,8 @@ struct Shared<T> {
     keeps_results: bool,
     /// A shutdown is under way: new tasks are cancelled.
     closing: Cell<u32>,
+    /// The grace of a shutdown has passed: new tasks are cancelled at once, and are not in the set.
+    refusing: Cell<u32>,
     /// Tasks that have not ended.
     running: RefCell<Slab<Running<T>>>,
     /// Tasks whose results were not taken, in the order in which they ended.
@@ -125,6 +127,7 @@ impl<T: 'static> TaskSet<T> {
             shared: Rc::new(Shared {
                 keeps_results,
                 closing: Cell::new(0),
+                refusing: Cell::new(0),
                 running: RefCell::default(),
                 ended: RefCell::default(),
                 waiting: RefCell::default(),
@@ -134,7 +137,8 @@ impl<T: 'static> TaskSet<T> {
 
     /// Starts a task in the set.
     ///
-    /// While a [`shutdown`](Self::shutdown) waits, a new task is cancelled from the beginning.
+    /// While a [`shutdown`](Self::shutdown) waits, a new task is cancelled from the beginning. After the grace of the
+    /// shutdown the new task does not belong to the set any more.
     ///
     /// # Panics
     /// Outside a runtime.
@@ -169,6 +173,8 @@ impl<T: 'static> TaskSet<T> {
         let task = handle.task_ref().clone();
         if task.is_complete() {
             shared.keep(handle); // it was started eagerly
+        } else if shared.refusing.get() > 0 {
+            task.request_whole_cancel();
         } else {
             let entry = if shared.keeps_results {
                 Running::Kept(handle)
@@ -177,7 +183,7 @@ impl<T: 'static> TaskSet<T> {
             };
             let key = shared.running.borrow_mut().insert(entry);
             let at_end = shared.clone();
-            task.at_end(move || at_end.task_ended(key));
+            task.at_end(shared.address(), move || at_end.task_ended(key));
             if shared.closing.get() > 0 {
                 task.ask_to_end();
             }
@@ -188,8 +194,14 @@ impl<T: 'static> TaskSet<T> {
     /// The next result of a task that has ended, in the order of their ends; `None` when no task runs and every result
     /// was taken. In a set [without results](Self::without_results) it waits until no task runs.
     ///
+    /// A task of a set that keeps results may take those of the others. While it runs there is always one more to come: it
+    /// gets no `None`.
+    ///
     /// # Errors
     /// The [`JoinError`] of a task that panicked or was cancelled.
+    ///
+    /// # Panics
+    /// In a task of the set, if the set keeps no results: the task would wait for its own end.
     ///
     /// # Cancellation
     /// Dropping it loses no result. Several futures may wait; each result goes to one of them.
@@ -266,9 +278,13 @@ impl<T> TaskSet<T> {
     }
 
     /// Asks for the end of all tasks, also of those that catch their cancellation, and tells how many there were.
-    pub(crate) fn force(&self) -> usize {
+    ///
+    /// New tasks are not in the set while the guard lives: destructors may start them without end.
+    pub(crate) fn force(&self) -> (usize, Refusing<'_, T>) {
+        self.shared.refusing.set(self.shared.refusing.get() + 1);
         let running = self.shared.running();
-        running.into_iter().filter(TaskRef::request_whole_cancel).count()
+        let forced = running.into_iter().filter(TaskRef::request_whole_cancel).count();
+        (forced, Refusing(&self.shared))
     }
 
     /// Cancels all tasks, and every new one while the guard lives.
@@ -293,7 +309,32 @@ impl<T> Drop for Closing<'_, T> {
     }
 }
 
+/// New tasks are not in the set as long as this is there.
+pub(crate) struct Refusing<'a, T>(&'a Shared<T>);
+
+impl<T> Drop for Refusing<'_, T> {
+    fn drop(&mut self) {
+        self.0.refusing.set(self.0.refusing.get() - 1);
+    }
+}
+
 impl<T> Shared<T> {
+    /// By which its tasks know it.
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Panics in a task of the set that has not been asked to end: it would wait for itself.
+    fn check_waiting(&self) {
+        let task = scheduler::with(|current| current?.current_task());
+        if task.is_some_and(|task| task.is_of_set(self.address()) && task.header().cancels.get() == 0) {
+            panic!(
+                "a task of a TaskSet without results awaits the end of all tasks of the set, and so its own: the await \
+                 would never end. Let a task outside the set await it"
+            );
+        }
+    }
+
     fn running(&self) -> Vec<TaskRef> {
         self.running.borrow().iter().map(|(_, running)| running.task().clone()).collect()
     }
@@ -361,6 +402,9 @@ impl<T> Future for JoinNext<'_, T> {
         let JoinNext { shared, place } = &mut *self;
         let result = shared.next_result();
         if result.is_none() && !shared.running.borrow().is_empty() {
+            if !shared.keeps_results {
+                shared.check_waiting();
+            }
             shared.wait(place, cx);
             return Poll::Pending;
         }

@@ -1,8 +1,10 @@
 //! Ends of everything (a set's shutdown, a runtime's end, a drop): a task that handles a request already keeps its time.
 
-use std::cell::Cell;
-use std::future::pending;
+use std::cell::{Cell, RefCell};
+use std::future::{Future, pending};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use proactor::task::{GroupError, TaskSet, catch_cancel, task_group};
@@ -19,6 +21,8 @@ tests! {
     t270_a_task_that_has_swallowed_a_request_is_asked_again,
     t271_the_end_of_a_runtime_lets_tasks_finish_what_they_began_before,
     t271_a_drop_lets_tasks_finish_what_they_began_before,
+    t272_a_task_of_a_set_that_awaits_the_end_of_the_set_panics,
+    t273_destructors_that_start_tasks_for_ever_do_not_hold_up_a_shutdown,
 }
 
 const LONG: Duration = Duration::from_secs(600);
@@ -187,5 +191,55 @@ fn t271_a_drop_lets_tasks_finish_what_they_began_before<R: Runtime>() {
         turns(40).await;
         assert_eq!(saves.iter().map(|save| save.done.get()).collect::<Vec<_>>(), [true; 5]);
         assert!(save.done.get());
+    });
+}
+
+fn t272_a_task_of_a_set_that_awaits_the_end_of_the_set_panics<R: Runtime>() {
+    run::<R>(async {
+        let set = Rc::new(TaskSet::without_results());
+        let panicked = Rc::new(RefCell::new(String::new()));
+        let (own, seen) = (set.clone(), panicked.clone());
+        set.spawn(async move {
+            let mut wait = own.join_next();
+            let panic = panic_of(|| _ = Pin::new(&mut wait).poll(&mut Context::from_waker(Waker::noop())));
+            *seen.borrow_mut() = panic;
+        });
+        assert!(set.join_next().await.is_none());
+        assert!(panicked.borrow().contains("Let a task outside the set await it"), "{}", panicked.borrow());
+        // In a set with results a task may take those of the others.
+        let set = Rc::new(TaskSet::new());
+        let own = set.clone();
+        set.spawn(async move { own.join_next().await.unwrap().unwrap() + 1 });
+        set.spawn(async { 1 });
+        turns(5).await;
+        assert_eq!(set.join_next().await.unwrap().unwrap(), 2);
+    });
+}
+
+fn t273_destructors_that_start_tasks_for_ever_do_not_hold_up_a_shutdown<R: Runtime>() {
+    struct Again(Rc<TaskSet<()>>, Rc<Cell<bool>>);
+    impl Drop for Again {
+        fn drop(&mut self) {
+            if !self.1.get() {
+                let again = Again(self.0.clone(), self.1.clone());
+                self.0.spawn(async move {
+                    let _again = again;
+                    pending().await
+                });
+            }
+        }
+    }
+    run::<R>(async {
+        let (set, stop) = (Rc::new(TaskSet::without_results()), Rc::new(Cell::new(false)));
+        let again = Again(set.clone(), stop.clone());
+        set.spawn(async move {
+            let _again = again;
+            pending().await
+        });
+        turns(2).await;
+        assert!(set.shutdown(Duration::from_millis(5)).await <= 1);
+        assert!(set.is_empty());
+        stop.set(true);
+        turns(5).await;
     });
 }
