@@ -15,7 +15,7 @@
 //! | `Runner.run` | [`Runner::run`](crate::Runner::run) |
 //! | `Runner.get_loop` | [`Runner::local`](crate::Runner::local), [`Runner::handle`](crate::Runner::handle) |
 //! | `Runner.close` | [`Runner::close`](crate::Runner::close) |
-//! | Ctrl-C cancels the main task | [`Runner::cancel_on_ctrl_c`](crate::Runner::cancel_on_ctrl_c), on request only |
+//! | Ctrl-C cancels the main task | [`Runner::cancel_on_ctrl_c`](crate::Runner::cancel_on_ctrl_c), on request only; the second ends the process with status 130, also while user code blocks the loop |
 //! | `KeyboardInterrupt` from `run` | [`JoinError::Cancelled`](crate::task::JoinError::Cancelled) and [`Runner::is_interrupted`](crate::Runner::is_interrupted); inside, [`signal::is_interrupted`](crate::signal::is_interrupted) |
 //! | `new_event_loop` | [`Runtime::new`](crate::Runtime::new) |
 //! | `run_until_complete` | [`Runtime::block_on`](crate::Runtime::block_on) |
@@ -49,7 +49,7 @@
 //! | `Task.uncancel` | [`Cancelled::uncancel`](crate::task::Cancelled::uncancel), [`Task::uncancel`](crate::task::Task::uncancel) |
 //! | `CancelledError` | [`JoinError::Cancelled`](crate::task::JoinError::Cancelled) for the waiter; inside, the future is dropped |
 //! | `try: ... except CancelledError:` | [`catch_cancel`](crate::task::catch_cancel()) |
-//! | `Task.done`, `cancelled` | [`JoinHandle::is_finished`](crate::task::JoinHandle::is_finished), [`Task::state`](crate::task::Task::state) |
+//! | `Task.done`, `cancelled` | [`JoinHandle::is_finished`](crate::task::JoinHandle::is_finished); [`Task::state`](crate::task::Task::state), whose [`Ended`](crate::task::Ended) stays when the result is taken or dropped |
 //! | `Task.result`, `exception` | [`JoinHandle::try_take`](crate::task::JoinHandle::try_take), or the await |
 //! | `Task.add_done_callback`, `remove_done_callback` | [`JoinHandle::on_done`](crate::task::JoinHandle::on_done), [`remove_on_done`](crate::task::JoinHandle::remove_on_done), which takes the number that `on_done` gave, not the function, and removes one |
 //! | `Task.get_name` | [`JoinHandle::name`](crate::task::JoinHandle::name), [`Task::name`](crate::task::Task::name) |
