@@ -113,7 +113,8 @@
 //!   `resize.rs`, which make the ring and a larger one), only `driver/poller.rs` waits with epoll
 //!   (`listening.rs` makes the set by which a ring polls a listener), and a running loop waits in
 //!   these two alone (but for a pause when the kernel refuses a ring's enter again and again).
-//! - **Only `time` reads the clock**, and all randomness comes from [`Config::seed`].
+//! - **Only `time` reads the clock**, and all randomness comes from one seed: [`Config::seed`], or a random one that
+//!   the report tells.
 //! - **There is no thread but the caller's** until the blocking pool gets its first job.
 //! - **A cancelled task completes only after everything that it began**: its operations have completed, the tasks that it
 //!   cancelled have ended, and its cleanups have run. A cleanup is never cancelled.

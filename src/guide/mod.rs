@@ -74,7 +74,8 @@
 //! *Lessons 3 and 4, `03_count.rs`, `04_chain.rs`.* Three counts of one second take three seconds when each is awaited
 //! before the next begins, and one second when all are awaited together. The waits overlap; there is one thread in both
 //! cases. Coroutines that await each other form chains. Within one chain the order is fixed, between chains it is not.
-//! Random delays come from [`random`], which is seeded by [`Config::seed`], so that a run can be repeated.
+//! Random delays come from [`random`], which [`Config::seed`] seeds, so that a run can be repeated; without it,
+//! each run draws other numbers.
 //!
 //! # Blocking calls
 //!

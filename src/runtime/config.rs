@@ -34,7 +34,7 @@ pub struct Config {
     pub(crate) pool_keep_alive: Duration,
     pub(crate) shutdown_deadline: Duration,
     pub(crate) resources: Resources,
-    pub(crate) seed: u64,
+    pub(crate) seed: Option<u64>,
     pub(crate) masked: FeatureSet,
     pub(crate) required: FeatureSet,
     /// A word in the environment that names no feature.
@@ -64,7 +64,7 @@ impl Default for Config {
             pool_keep_alive: Duration::from_secs(10),
             shutdown_deadline: Duration::from_secs(5),
             resources: Resources::default(),
-            seed: 0x70726f_6163746f72,
+            seed: None,
             masked,
             required: FeatureSet::default(),
             unknown_feature,
@@ -227,9 +227,11 @@ impl Config {
         self
     }
 
-    /// Sets the seed of the runtime's random numbers ([`random`](crate::random)): the same seed gives the same numbers.
+    /// Sets the seed of the runtime's random numbers ([`random`](crate::random), and the order in which
+    /// [`select!`](crate::select) polls its branches): the same seed gives the same numbers. By default each runtime has a
+    /// random seed, which [`Report::seed`](crate::Report::seed) gives.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
+        self.seed = Some(seed);
         self
     }
 

@@ -40,6 +40,7 @@ pub struct Core {
     pub(super) timers: Rc<Timers>,
     pub(super) driver: Rc<Driver>,
     pub(super) rng: Rc<rng::Rng>,
+    pub(super) seed: u64,
     pub(super) config: Config,
     pub(super) backend: Backend,
     pub(super) reason: Option<String>,
@@ -102,10 +103,12 @@ impl Core {
         backend: Backend,
         reason: Option<String>,
     ) -> io::Result<Self> {
+        let seed = config.seed.unwrap_or_else(rng::random_seed);
         let core = Core {
             timers: Timers::new(),
             driver: Driver::new(machine, scheduler.clone(), config.resources),
-            rng: rng::Rng::new(config.seed),
+            rng: rng::Rng::new(seed),
+            seed,
             scheduler,
             config: config.clone(),
             backend,

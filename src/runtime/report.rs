@@ -56,6 +56,8 @@ pub struct Report {
     /// Entries of the ring's submission queue: the configured number, or more if it has grown
     /// ([`Feature::ResizeRings`]); 0 on the selector.
     pub ring_entries: u32,
+    /// The seed of the runtime's random numbers, for [`Config::seed`](crate::Config::seed).
+    pub seed: u64,
     /// The state of each kernel feature.
     pub features: Vec<FeatureReport>,
     /// Counters since the runtime was made.
@@ -177,6 +179,7 @@ impl fmt::Display for Report {
                 writeln!(f, "features   {state}: {feature}")?;
             }
         }
+        writeln!(f, "seed       {}", self.seed)?;
         let Live { tasks, ops, multishot, direct, buffers, timers } = self.live;
         write!(
             f,
@@ -200,6 +203,7 @@ impl Core {
             reason: self.reason.clone(),
             setup_flags,
             ring_entries,
+            seed: self.seed,
             features,
             stats: self.stats(),
             live: Live {

@@ -1,7 +1,8 @@
-//! The runtime's own random numbers: SplitMix64 (Steele, Lea and Flood 2014), begun at `Config::seed`.
+//! The runtime's own random numbers: SplitMix64 (Steele, Lea and Flood 2014), begun at `Config::seed`, or at a random seed.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 
 use crate::sys::context::{self, Context, Entered};
@@ -38,8 +39,18 @@ impl Rng {
     }
 }
 
-/// The next of the runtime's random numbers. The same seed gives the same numbers ([`Config::seed`]). Do not use them
-/// for secrets.
+/// Returns a random seed. The keys of `RandomState` come from getrandom(2); the process id makes the seed of a fork, which
+/// inherits the keys, differ from that of its parent.
+pub(super) fn random_seed() -> u64 {
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    hasher.finish()
+}
+
+/// The next of the runtime's random numbers. Do not use them for secrets.
+///
+/// Each runtime has a random seed, unless [`Config::seed`] sets one. The same seed gives the same numbers.
+/// [`Report::seed`](crate::Report::seed) gives the seed in use, to repeat a run.
 ///
 /// # Panics
 /// Outside a runtime.

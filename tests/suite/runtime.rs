@@ -34,6 +34,7 @@ tests! {
     a_ring_with_one_entry_works,
     a_turn_budget_of_one_works,
     random_numbers_can_be_replayed,
+    t282_each_runtime_has_a_random_seed_that_its_report_tells,
     the_variable_decides_for_auto,
     an_empty_variable_decides_nothing,
     a_wrong_variable_is_an_error_that_lists_the_right_values,
@@ -456,4 +457,18 @@ fn a_drop_ends_all_tasks<R: Runtime>() {
     assert_eq!(dropped.get(), 0);
     drop(runtime);
     assert_eq!(dropped.get(), 2);
+}
+
+fn t282_each_runtime_has_a_random_seed_that_its_report_tells<R: Runtime>() {
+    let draw = |config: &Config| {
+        let runtime = R::with_config(config).unwrap();
+        let (seed, numbers) = (runtime.report().seed, runtime.block_on(async { [random(), random()] }));
+        assert!(runtime.report().to_string().contains(&format!("seed       {seed}")));
+        end(runtime);
+        (seed, numbers)
+    };
+    let config = Config::new();
+    let ((seed, numbers), (other_seed, others)) = (draw(&config), draw(&config));
+    assert!(seed != other_seed && numbers != others, "also with the same settings");
+    assert_eq!(draw(&Config::new().seed(seed)), (seed, numbers), "a run can be repeated");
 }
