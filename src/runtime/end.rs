@@ -68,7 +68,7 @@ impl Core {
         leaks.warn_of(|| self.scheduler.tasks().into_iter().map(Leak::Task));
         leaks.warn(Leak::DirectDescriptors(self.driver.direct_descriptors()));
         self.wind_down(deadline, &mut guarded);
-        self.scheduler.force_all();
+        let tasks_forced = self.scheduler.force_all();
         guarded.run(|| self.scheduler.run_cancelled());
         guarded.run(|| self.timers.close());
         // What the pool has not begun reports as cancelled; the reports come home through the inbox.
@@ -132,7 +132,7 @@ impl Core {
         guarded.run(|| self.scheduler.abandon_all());
         guarded.run(|| self.driver.disown_leaked());
         guarded.finish();
-        Shutdown { tasks, ops_leaked, jobs_leaked, stats: self.stats() }
+        Shutdown { tasks, tasks_forced, ops_leaked, jobs_leaked, stats: self.stats() }
     }
 }
 

@@ -141,6 +141,9 @@ pub struct Live {
 pub struct Shutdown {
     /// Tasks that had not ended and were cancelled.
     pub tasks: usize,
+    /// Those of them, and of their cleanups, that had not ended at the deadline and were dropped: a task that caught its
+    /// cancellation and continued, or a cleanup that waits.
+    pub tasks_forced: usize,
     /// Operations that the kernel or the pool still had at the deadline. For some the wait is shorter:
     /// - zero-copy writes whose results have arrived, and whose buffers the kernel still reads: one second after
     ///   everything else has ended;

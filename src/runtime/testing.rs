@@ -1,6 +1,7 @@
 //! `test`: runs the body of a test on both backends; asyncio's `IsolatedAsyncioTestCase`.
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::{ExitCode, Termination};
@@ -8,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::config::Config;
-use super::report::Backend;
+use super::report::{Backend, Shutdown};
 use super::{Proactor, Runtime, Selector, wish};
 use crate::time::timeout;
 
@@ -47,12 +48,15 @@ pub fn test<T: Termination>(body: impl AsyncFn() -> T) {
 ///
 /// A test fails when
 /// - its body panics or returns an error,
-/// - a task panics and its result is not retrieved, so that an `assert!` in a spawned task counts (unless the
-///   [`Config`] sets [`on_unhandled`](Config::on_unhandled)),
+/// - a task panics and its result is not retrieved, so that an `assert!` in a spawned task counts, or a task of
+///   [`try_spawn`](crate::task::try_spawn) returns an error and its result is not retrieved (unless the [`Config`] sets
+///   [`on_unhandled`](Config::on_unhandled)),
 /// - it has not ended within the [time limit](Self::time_limit), or
-/// - operations or jobs have not ended within that time either.
+/// - tasks, operations or jobs have not ended within that time either.
 ///
-/// Tasks that have not ended when the body ends are cancelled, as by [`run`](fn@crate::run).
+/// Tasks that have not ended when the body ends are cancelled, as by [`run`](fn@crate::run). A task that catches its
+/// cancellation and then waits for ever fails the test. A failed test prints its backend, and the seed of its random
+/// numbers for [`Config::seed`].
 ///
 /// Where the kernel refuses io_uring, the proactor is skipped, and a line on standard error gives the reason; with
 /// `PROACTOR_REQUIRE_URING=1` the test fails instead. `PROACTOR_BACKEND=proactor` or `=selector` runs tests only on
@@ -85,7 +89,7 @@ impl Tester {
     }
 
     /// Sets the time after which a body is dropped, and its test fails; a minute by default. A body that blocks its
-    /// thread is not interrupted.
+    /// thread is not interrupted: if it returns after the limit without another await, its test passes.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
@@ -124,23 +128,35 @@ impl Tester {
     /// ```
     #[track_caller]
     pub fn run_on<R: Runtime, T: Termination>(&self, body: impl AsyncFn() -> T) {
-        let panics = Panics::default();
-        let runtime = match R::with_config(&panics.collected(self.config.clone())) {
+        let failures = Failures::default();
+        let runtime = match R::with_config(&failures.collected(self.config.clone())) {
             Ok(runtime) => runtime,
             Err(refused) if is_refusal(&refused) && !uring_is_required() => return skip(R::NAME, &refused),
             Err(error) => panic!("the {} runtime could not be made: {error}", R::NAME),
         };
-        let _name = NameOnPanic(R::NAME);
+        let _name = NameOnPanic::new(R::NAME, runtime.report().seed);
         let Ok(ended) = runtime.block_on(timeout(self.limit, body())) else {
-            let dump = runtime.local().dump();
-            panic!("the test did not complete within {:?}; its tasks are:\n{dump}", self.limit);
+            let (limit, local) = (self.limit, runtime.local());
+            let others = match local.tasks().is_empty() {
+                true => "there are no other tasks".to_owned(),
+                false => format!("the other tasks are:\n{}", local.dump()),
+            };
+            panic!("the test did not complete within {limit:?}: its body waits; {others}");
         };
         let left = runtime.shutdown(self.limit);
         assert!(ended.report() == ExitCode::SUCCESS, "the test returned an error, which is printed above");
-        panics.check();
-        let (ops, jobs) = (left.ops_leaked, left.jobs_leaked);
-        assert!((ops, jobs) == (0, 0), "the test left {ops} operations and {jobs} jobs that did not end");
+        failures.check();
+        let left = left_behind(&left);
+        assert!(left.is_empty(), "the test left {left}, which did not end within {:?}", self.limit);
     }
+}
+
+/// Names what did not end before the deadline; nothing is an empty string.
+fn left_behind(left: &Shutdown) -> String {
+    let counts = [(left.tasks_forced, "task"), (left.ops_leaked, "operation"), (left.jobs_leaked, "job")];
+    let some = counts.iter().filter(|(count, _)| *count > 0);
+    let named = some.map(|(count, what)| format!("{count} {what}{}", if *count == 1 { "" } else { "s" }));
+    named.collect::<Vec<_>>().join(" and ")
 }
 
 /// The kernel has no io_uring for this process. (A shortage of memory or descriptors is no refusal.)
@@ -161,45 +177,59 @@ fn skip(backend: &str, refused: &io::Error) {
     let _ = writeln!(io::stderr(), "{name}: skipped on the {backend}: {refused}");
 }
 
-/// Panics of tasks that were not taken.
+/// Panics and errors of tasks that were not taken.
 #[derive(Clone, Default)]
-struct Panics(Arc<Mutex<Vec<String>>>);
+struct Failures(Arc<Mutex<Vec<String>>>);
 
-impl Panics {
+impl Failures {
     /// Settings that collect them, unless they have a hook already.
     fn collected(&self, config: Config) -> Config {
         if config.has_on_unhandled() {
             return config;
         }
-        let panics = self.clone();
+        let failures = self.clone();
         config.on_unhandled(move |unhandled| {
             eprintln!("{unhandled}");
-            if unhandled.is_panic() {
-                panics.0.lock().unwrap_or_else(PoisonError::into_inner).push(unhandled.to_string());
-            }
+            failures.0.lock().unwrap_or_else(PoisonError::into_inner).push(unhandled.to_string());
         })
     }
 
     #[track_caller]
     fn check(&self) {
-        let panics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        assert!(panics.is_empty(), "{}", panics.join("\n"));
+        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
     }
 }
 
-impl fmt::Debug for Panics {
+impl fmt::Debug for Failures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Panics").finish_non_exhaustive()
+        f.debug_struct("Failures").finish_non_exhaustive()
     }
 }
 
-/// Prints the backend behind the message of a panic.
-struct NameOnPanic(&'static str);
+thread_local! {
+    /// The tests that run on this thread, one inside the other.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Prints the backend and the seed behind the message of a panic, once if tests are nested.
+struct NameOnPanic {
+    backend: &'static str,
+    seed: u64,
+}
+
+impl NameOnPanic {
+    fn new(backend: &'static str, seed: u64) -> Self {
+        DEPTH.set(DEPTH.get() + 1);
+        NameOnPanic { backend, seed }
+    }
+}
 
 impl Drop for NameOnPanic {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the failed test ran on the {}", self.0);
+        DEPTH.set(DEPTH.get() - 1);
+        if std::thread::panicking() && DEPTH.get() == 0 {
+            eprintln!("the failed test ran on the {}, with the seed {}", self.backend, self.seed);
         }
     }
 }

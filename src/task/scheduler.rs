@@ -415,16 +415,19 @@ impl Scheduler {
         self.tasks.borrow().iter().any(|(_, task)| doomed(task))
     }
 
-    /// Ends all tasks that are left, whatever they are doing, their cleanups included.
-    pub(crate) fn force_all(&self) {
+    /// Ends all tasks that are left, whatever they are doing, their cleanups included. Returns how many had a future.
+    pub(crate) fn force_all(&self) -> usize {
         self.closed.set(true);
         self.abandoned.set(true);
         let tasks: Vec<TaskRef> = self.tasks.borrow().iter().map(|(_, task)| task.clone()).collect();
+        let mut forced = 0;
         for task in tasks.iter().filter(|task| !task.is_being_reaped()) {
+            forced += usize::from(!task.header().is_callback());
             task.header().unset(Flags::SHIELDED);
             task.header().set(Flags::FORCED);
             task.request_cancel();
         }
+        forced
     }
 
     /// Whether cleanups are dropped instead of awaited.

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::future::pending;
 use std::time::Duration;
 
-use proactor::task::Builder;
+use proactor::task::{Builder, catch_cancel, try_spawn};
 use proactor::{Config, Proactor, Runtime, Tester, spawn, yield_now};
 
 use crate::kit::*;
@@ -19,6 +19,10 @@ tests! {
     a_panic_of_a_task_fails_a_test,
     a_test_that_does_not_end_fails_and_shows_its_tasks,
     the_settings_of_a_test_are_those_of_its_runtime,
+    t283_an_error_of_a_task_that_is_not_taken_fails_a_test,
+    t284_a_task_that_catches_its_cancellation_for_ever_fails_a_test,
+    t285_a_failed_test_names_what_is_left_and_what_waits,
+    t285_nested_tests_name_the_backend_once,
 }
 
 fn a_body_runs_once_on_a_backend<R: Runtime>() {
@@ -117,4 +121,70 @@ fn the_settings_of_a_test_are_those_of_its_runtime<R: Runtime>() {
         number.get()
     };
     assert_eq!(number(), number());
+}
+
+fn t283_an_error_of_a_task_that_is_not_taken_fails_a_test<R: Runtime>() {
+    let failed = panic_of(|| {
+        Tester::new().run_on::<R, _>(async || {
+            drop(try_spawn(async { Err::<(), _>("out of paper") }));
+            yield_now().await;
+        });
+    });
+    assert!(failed.contains("failed, and nobody took its result: out of paper"), "{failed}");
+    Tester::new().run_on::<R, _>(async || {
+        assert_eq!(try_spawn(async { Err::<(), _>("taken") }).await.unwrap(), Err("taken"));
+    });
+}
+
+fn t284_a_task_that_catches_its_cancellation_for_ever_fails_a_test<R: Runtime>() {
+    let failed = panic_of(|| {
+        Tester::new().time_limit(Duration::from_millis(20)).run_on::<R, _>(async || {
+            spawn(async {
+                let _cancelled = catch_cancel(pending::<()>()).await;
+                pending::<()>().await;
+            });
+            yield_now().await;
+        });
+    });
+    assert!(failed.contains("the test left 1 task, which did not end within 20ms"), "{failed}");
+    Tester::new().run_on::<R, _>(async || {
+        spawn(async {
+            let cancelled = catch_cancel(pending::<()>()).await;
+            yield_now().await;
+            drop(cancelled);
+        });
+        yield_now().await;
+    });
+}
+
+fn t285_a_failed_test_names_what_is_left_and_what_waits<R: Runtime>() {
+    let tester = Tester::new().time_limit(Duration::from_millis(5));
+    let failed = panic_of(|| tester.run_on::<R, _>(async || pending::<()>().await));
+    assert!(failed.ends_with("within 5ms: its body waits; there are no other tasks"), "{failed}");
+
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = Cell::new(Some(released));
+    let failed = panic_of(|| {
+        tester.run_on::<R, _>(async || {
+            let released = released.take().unwrap();
+            let (begin, begun) = std::sync::mpsc::channel();
+            proactor::spawn_blocking(move || {
+                begin.send(()).unwrap();
+                released.recv()
+            });
+            yield_now().await;
+            begun.recv().unwrap();
+        });
+    });
+    drop(release);
+    assert!(failed.contains("the test left 1 job, which did not end"), "{failed}");
+}
+
+fn t285_nested_tests_name_the_backend_once<R: Runtime>() {
+    let said = Alone::new().run(|| {
+        panic_of(|| Tester::new().run_on::<R, _>(async || Tester::new().run_on::<R, _>(async || ())));
+    });
+    if let Some(said) = said {
+        assert_eq!(said.matches(&format!("the failed test ran on the {}, with the seed", R::NAME)).count(), 1, "{said}");
+    }
 }
