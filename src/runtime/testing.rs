@@ -49,7 +49,7 @@ pub fn test<T: Termination>(body: impl AsyncFn() -> T) {
 /// A test fails when
 /// - its body panics or returns an error,
 /// - a task panics and its result is not retrieved, so that an `assert!` in a spawned task counts, or a task of
-///   [`try_spawn`](crate::task::try_spawn) returns an error and its result is not retrieved (unless the [`Config`] sets
+///   [`try_spawn`](fn@crate::task::try_spawn) returns an error and its result is not retrieved (unless the [`Config`] sets
 ///   [`on_unhandled`](Config::on_unhandled)),
 /// - it has not ended within the [time limit](Self::time_limit), or
 /// - tasks, operations or jobs have not ended within that time either.

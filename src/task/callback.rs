@@ -7,6 +7,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::panic::Location;
 use std::time::Instant;
 
 use super::cell::{Flags, TaskRef};
@@ -36,17 +37,25 @@ use crate::time::sleep_until;
 /// ```
 #[track_caller]
 pub fn call_soon(callback: impl FnOnce() + 'static) -> CallHandle {
+    start_soon(Start::here(), callback)
+}
+
+#[track_caller]
+fn start_soon(start: Start, callback: impl FnOnce() + 'static) -> CallHandle {
     let future = async move { callback() };
-    let start = Start { flags: Flags::CALLBACK, ..Start::here() };
+    let start = Start { flags: Flags::CALLBACK, ..start };
     let task =
         scheduler::expect("a callback of the loop", |scheduler| scheduler.spawn::<_, Opaque>(future, start));
     CallHandle { task: task.into_task(), when: None }
 }
 
-/// The same, with the task-locals of an earlier moment.
-#[track_caller]
-pub(super) fn call_soon_with(values: Inherited, callback: impl FnOnce() + 'static) -> CallHandle {
-    let call = call_soon(callback);
+/// The same for a callback that was added before, at `place` and with these task-locals.
+pub(super) fn call_soon_with(
+    values: Inherited,
+    place: &'static Location<'static>,
+    callback: impl FnOnce() + 'static,
+) -> CallHandle {
+    let call = start_soon(Start { place, ..Start::here() }, callback);
     values.give_to(&call.task);
     call
 }

@@ -26,7 +26,7 @@ use std::task::{Context, Poll, RawWaker, Waker};
 
 use super::JoinError;
 use super::extra::Extra;
-pub(super) use super::header::{Birth, Flags, Identity, Joining, Polled, Ran};
+pub(super) use super::header::{Birth, Ended, Flags, Identity, Joining, Polled, Ran};
 pub(crate) use super::header::{Header, Phase};
 use super::inbox::{Node, Shared};
 use super::ready::Link;
@@ -35,7 +35,6 @@ use super::spare::Spares;
 pub(super) use super::stage::free;
 use super::stage::{Judged, Stage, TaskCell, Vtable};
 use super::unhandled::Verdict;
-use super::view::Ended;
 use super::waker::{self, WAKER, Waiter, wake_ref};
 use crate::sys::guarded::contain;
 use crate::sys::sync::Arc;
@@ -77,6 +76,7 @@ impl TaskRef {
                 joining: Cell::new(Joining::Detach),
                 home_refs: Cell::new(1),
                 flags: Cell::new(birth.flags),
+                ended: Cell::new(Ended::Finished),
                 cancels: Cell::new(0),
                 ops: Cell::new(0),
                 index: Cell::new(u32::MAX),
@@ -179,7 +179,14 @@ impl TaskRef {
             }
             Polled::Pending => Ran::Pending,
             Polled::Ready => Ran::Ended,
-            Polled::Panicked => self.begin_reaping(),
+            Polled::Failed => {
+                header.ended.set(Ended::Failed);
+                Ran::Ended
+            }
+            Polled::Panicked => {
+                header.ended.set(Ended::Panicked);
+                self.begin_reaping()
+            }
         }
     }
 
@@ -221,7 +228,8 @@ impl TaskRef {
     pub(super) fn drop_future(&self) {
         self.header().phase.set(Phase::Reaping);
         // SAFETY: on the home thread, not being polled, and the stage holds the future.
-        unsafe { (self.header().vtable().cancel)(self.0) };
+        let ended = unsafe { (self.header().vtable().cancel)(self.0) };
+        self.header().ended.set(ended);
     }
 
     /// The future is gone, and has left its outcome.
@@ -258,15 +266,6 @@ impl TaskRef {
         self.header().extra().into_iter().for_each(|extra| extra.task_ended(self));
     }
 
-    /// The way a task has ended, while its outcome is in the cell.
-    pub(super) fn end(&self) -> Ended {
-        match self.phase() {
-            // SAFETY: the outcome is in the cell: its phase says so.
-            Phase::Complete => unsafe { (self.header().vtable().ended)(self.0) },
-            phase => unreachable!("a task that is {phase:?} has no outcome"),
-        }
-    }
-
     /// Drops the future or outcome that the cell holds; a panic in its destructor ends here, since nobody
     /// is left to ask for it (the panic hook has reported it).
     #[inline]
@@ -279,7 +278,11 @@ impl TaskRef {
     #[inline(never)] // most are taken
     fn empty(&self) {
         let header = self.header();
-        if header.phase.replace(Phase::Empty) == Phase::Complete && !self.is_child() {
+        let phase = header.phase.replace(Phase::Empty);
+        if phase == Phase::Idle {
+            header.ended.set(Ended::Cancelled); // its future is dropped here
+        }
+        if phase == Phase::Complete && !self.is_child() {
             // The error's `Display` is user code.
             contain(|| {
                 // SAFETY: a complete task has its outcome, and nobody else is at the stage.

@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::panic::Location;
 
 use super::callback::call_soon_with;
 use super::cell::TaskRef;
@@ -20,9 +21,10 @@ use super::{call_soon, scheduler};
 pub struct CallbackId(u64);
 
 enum Watcher<A> {
-    /// A callback, and the task-locals of the moment in which it was added.
+    /// A callback, the place that added it, and the task-locals of that moment.
     Call {
         call: Box<dyn FnOnce(A)>,
+        place: &'static Location<'static>,
         values: Inherited,
     },
     Wake(Waiter),
@@ -54,8 +56,9 @@ impl<A: 'static> Watchers<A> {
     }
 
     /// Adds a callback.
+    #[track_caller]
     pub(super) fn add(&self, call: Box<dyn FnOnce(A)>) -> CallbackId {
-        self.push(Watcher::Call { call, values: Inherited::now() })
+        self.push(Watcher::Call { call, place: Location::caller(), values: Inherited::now() })
     }
 
     /// Calls a callback soon: the end was before it could be added.
@@ -105,10 +108,10 @@ impl<A: 'static> Watchers<A> {
         for watcher in list.into_iter().filter_map(|(_, watcher)| watcher) {
             match watcher {
                 Watcher::Wake(waiter) => waiter.wake_contained(), // others are to be told as well
-                Watcher::Call { call, values } => {
+                Watcher::Call { call, place, values } => {
                     if scheduler::with(|current| current.is_some()) {
                         let argument = argument();
-                        drop(call_soon_with(values, move || call(argument)));
+                        drop(call_soon_with(values, place, move || call(argument)));
                     }
                 }
             }

@@ -43,6 +43,24 @@ pub(super) enum Joining {
     Gone,
 }
 
+/// The way a task has ended.
+///
+/// # Examples
+/// See [`Task::state`](super::Task::state).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// The task ran to its end.
+    Finished,
+    /// The task ran to its end and returned an error. Only tasks of [`try_spawn`](fn@super::try_spawn) and its methods end
+    /// like this: of other tasks every output is [`Finished`](Self::Finished).
+    Failed,
+    /// The task was cancelled.
+    Cancelled,
+    /// The task panicked.
+    Panicked,
+}
+
 /// Properties of a task, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Flags(u8);
@@ -106,6 +124,8 @@ pub(super) enum Ran {
 pub(super) enum Polled {
     Pending,
     Ready,
+    /// It is ready, with an output that counts as an error.
+    Failed,
     Panicked,
 }
 
@@ -124,6 +144,9 @@ pub(crate) struct Header {
     pub(super) joining: Cell<Joining>,
     pub(super) home_refs: Cell<u32>,
     pub(super) flags: Cell<Flags>,
+    /// The way the task ended, once it has: it stays when the outcome is taken or dropped. This byte would be padding. A task
+    /// that finishes does not write it.
+    pub(super) ended: Cell<Ended>,
     /// Cancellations asked for, counted as asyncio does.
     pub(super) cancels: Cell<u16>,
     /// The number of things that a cancelled task waits for before it ends: operations that the driver still holds,

@@ -145,7 +145,7 @@ impl<T> JoinHandle<T> {
     ///         assert_eq!(state.get(), None);
     ///         proactor::yield_now().await;
     ///     }
-    ///     assert_eq!(state.get(), Some(TaskState::Done(Some(Ended::Finished))));
+    ///     assert_eq!(state.get(), Some(TaskState::Done(Ended::Finished)));
     /// });
     /// ```
     #[track_caller]

@@ -84,6 +84,7 @@ pub use done::CallbackId;
 pub use group::{Group, task_group};
 pub use group_error::GroupError;
 pub use handle::{Handle, RemoteHandle, RuntimeGone};
+pub use header::Ended;
 pub use hooks::SlowPoll;
 pub use join::{Cancel, JoinHandle};
 pub use local::TaskLocal;
@@ -94,7 +95,7 @@ pub use task_group::{GroupHandle, TaskGroup};
 pub use task_set::{JoinNext, TaskSet};
 pub use unhandled::Unhandled;
 use unhandled::{Fallible, Opaque, Verdict};
-pub use view::{Ended, Task, TaskState, current, try_current};
+pub use view::{Task, TaskState, current, try_current};
 pub use yielding::{YieldNow, yield_now};
 
 /// Starts a task on the runtime of this thread.

@@ -11,11 +11,10 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
-use super::header::{Header, Polled};
+use super::header::{Ended, Header, Polled};
 use super::inbox::NodeKind;
 use super::spare;
 use super::unhandled::{Unhandled, Verdict};
-use super::view::Ended;
 use super::waker;
 use super::{JoinError, Panic};
 use crate::sys::guarded::contain;
@@ -28,14 +27,13 @@ pub(super) struct Vtable {
     /// Polls the future, and puts its outcome in its place when there is one. Catches panics.
     pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> Polled,
     /// Drops the future and puts `JoinError::Cancelled` (or the panic of its drop) in its place.
-    pub(super) cancel: unsafe fn(NonNull<Header>),
+    pub(super) cancel: unsafe fn(NonNull<Header>) -> Ended,
     /// Moves the outcome to where the pointer (to a `Poll<Result<T, JoinError>>`) says.
     pub(super) take: unsafe fn(NonNull<Header>, *mut ()),
     /// Drops whatever the stage holds.
     pub(super) clear: unsafe fn(NonNull<Header>),
     /// The unhandled error in an outcome that was not taken.
     pub(super) unhandled: unsafe fn(NonNull<Header>) -> Option<Unhandled>,
-    pub(super) ended: unsafe fn(NonNull<Header>) -> Ended,
     /// Whether the outcome is no value, or a value that counts as an error.
     pub(super) failed: unsafe fn(NonNull<Header>) -> bool,
     /// Points to the outcome.
@@ -53,12 +51,11 @@ impl<F: Future> TaskCell<F> {
     const fn vtable<V: Verdict<F::Output>>() -> Vtable {
         Vtable {
             node: NodeKind { deliver: waker::deliver },
-            poll: poll::<F>,
+            poll: poll::<F, V>,
             cancel: cancel::<F>,
             take: take::<F>,
             clear: clear::<F>,
             unhandled: unhandled::<F, V>,
-            ended: ended::<F>,
             failed: failed::<F, V>,
             outcome: outcome::<F>,
             layout: Layout::new::<Self>(),
@@ -91,7 +88,7 @@ unsafe fn stage<F: Future>(task: NonNull<Header>) -> *mut Stage<F> {
     unsafe { task.cast::<TaskCell<F>>().as_ref() }.stage.get()
 }
 
-unsafe fn poll<F: Future>(task: NonNull<Header>, cx: &mut Context<'_>) -> Polled {
+unsafe fn poll<F: Future, V: Verdict<F::Output>>(task: NonNull<Header>, cx: &mut Context<'_>) -> Polled {
     // SAFETY: the caller is the only one at the stage (phase Running). The future is never moved out of
     // the cell, which is what pins it.
     let stage = unsafe { stage::<F>(task) };
@@ -110,7 +107,7 @@ unsafe fn poll<F: Future>(task: NonNull<Header>, cx: &mut Context<'_>) -> Polled
     let outcome = match (polled, output) {
         (Ok(()), None) => return Polled::Pending,
         (Ok(()), Some(output)) => {
-            ended = Polled::Ready;
+            ended = if V::is_error(&output) { Polled::Failed } else { Polled::Ready };
             Ok(output)
         }
         // It panicked in its poll, and is still there.
@@ -127,12 +124,14 @@ unsafe fn poll<F: Future>(task: NonNull<Header>, cx: &mut Context<'_>) -> Polled
     ended
 }
 
-unsafe fn cancel<F: Future>(task: NonNull<Header>) {
+unsafe fn cancel<F: Future>(task: NonNull<Header>) -> Ended {
     // SAFETY: as in `poll`.
     unsafe {
         let stage = stage::<F>(task);
         let outcome = drop_future(stage, Err(JoinError::Cancelled));
+        let panicked = matches!(outcome, Err(JoinError::Panicked(_)));
         std::ptr::write(stage, Stage::Outcome(outcome));
+        if panicked { Ended::Panicked } else { Ended::Cancelled }
     }
 }
 
@@ -177,15 +176,6 @@ unsafe fn unhandled<F: Future, V: Verdict<F::Output>>(task: NonNull<Header>) -> 
         Ok(output) => V::error(output).map(|error| Unhandled::error(header, error)),
         Err(JoinError::Panicked(panic)) => Some(Unhandled::panic(header, panic.message())),
         Err(JoinError::Cancelled | JoinError::RuntimeGone) => None,
-    }
-}
-
-unsafe fn ended<F: Future>(task: NonNull<Header>) -> Ended {
-    // SAFETY: the task has ended, and nobody else is at the stage.
-    match unsafe { &*stage::<F>(task) } {
-        Stage::Outcome(Err(JoinError::Panicked(_))) => Ended::Panicked,
-        Stage::Outcome(Err(_)) => Ended::Cancelled,
-        _ => Ended::Finished,
     }
 }
 

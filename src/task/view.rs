@@ -4,23 +4,8 @@
 use std::fmt;
 use std::panic::Location;
 
-use super::cell::{Flags, Phase, TaskRef};
+use super::cell::{Ended, Flags, Phase, TaskRef};
 use super::{TaskId, expect_runtime, scheduler};
-
-/// The way a task has ended.
-///
-/// # Examples
-/// See [`Task::state`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Ended {
-    /// The task ran to its end.
-    Finished,
-    /// The task was cancelled.
-    Cancelled,
-    /// The task panicked.
-    Panicked,
-}
 
 /// The state of a task.
 ///
@@ -37,8 +22,8 @@ pub enum TaskState {
     Waiting,
     /// The task was cancelled or has panicked; its operations and cleanups have not completed yet.
     Ending,
-    /// The task has ended. It contains the way it ended, until the result is taken.
-    Done(Option<Ended>),
+    /// The task has ended, in this way. The state stays the same when the result is taken, or dropped with the handle.
+    Done(Ended),
 }
 
 /// A reference to a task: it gives information and can cancel the task, but its result belongs to the handle.
@@ -101,8 +86,7 @@ impl Task {
             Phase::Idle => TaskState::Waiting,
             Phase::Running => TaskState::Running,
             Phase::Reaping => TaskState::Ending,
-            Phase::Complete => TaskState::Done(Some(self.0.end())),
-            Phase::Empty => TaskState::Done(None),
+            Phase::Complete | Phase::Empty => TaskState::Done(header.ended.get()),
         }
     }
 

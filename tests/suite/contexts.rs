@@ -39,6 +39,9 @@ tests! {
     callbacks_that_are_added_between_two_runs_have_names_too,
     a_callback_that_no_loop_could_call_is_refused,
     callbacks_learn_how_the_task_ended,
+    t286_how_a_task_has_ended_outlives_its_result,
+    t286_how_a_task_of_a_set_has_ended_outlives_its_result,
+    t287_a_callback_for_an_end_that_panics_names_its_caller,
     the_result_is_taken_once,
     a_dump_shows_which_task_awaits_which,
 }
@@ -307,13 +310,13 @@ fn a_task_knows_its_state_and_place<R: Runtime>() {
         let main = current();
         let seen = spawn(async move { (current().state(), main.state()) });
         assert_eq!(seen.await.unwrap(), (TaskState::Running, TaskState::Waiting));
-        until(|| view.state() == TaskState::Done(Some(Ended::Finished))).await;
+        until(|| view.state() == TaskState::Done(Ended::Finished)).await;
         task.await.unwrap();
-        assert_eq!(view.state(), TaskState::Done(None), "its result was taken");
+        assert_eq!(view.state(), TaskState::Done(Ended::Finished), "also when its result was taken");
         let cancelled = spawn(std::future::pending::<()>());
         cancelled.request_cancel();
         yield_now().await;
-        assert_eq!(cancelled.task().state(), TaskState::Done(Some(Ended::Cancelled)));
+        assert_eq!(cancelled.task().state(), TaskState::Done(Ended::Cancelled));
     });
 }
 
@@ -458,8 +461,7 @@ fn callbacks_learn_how_the_task_ended<R: Runtime>() {
         [&finished, &panicked, &cancelled].into_iter().for_each(watch);
         cancelled.request_cancel();
         until(|| ends.borrow().len() == 3).await;
-        let expected =
-            [Ended::Finished, Ended::Panicked, Ended::Cancelled].map(|end| TaskState::Done(Some(end)));
+        let expected = [Ended::Finished, Ended::Panicked, Ended::Cancelled].map(TaskState::Done);
         assert_eq!(*ends.borrow(), expected);
         assert!(panicked.await.unwrap_err().is_panic());
     });
@@ -491,4 +493,87 @@ fn a_dump_shows_which_task_awaits_which<R: Runtime>() {
         assert!(line("reads").contains(&format!(", awaited by {}, in flight: recv", waits.id())), "{dump}");
         assert!(!line("waits").contains("in flight"), "{dump}");
     });
+}
+
+/// Detached tasks, and tasks whose results were taken, say how they have ended.
+fn t286_how_a_task_has_ended_outlives_its_result<R: Runtime>() {
+    run::<R>(async {
+        let ends = Rc::new(RefCell::new([None; 4]));
+        let failing = try_spawn(async { Err::<(), _>("out of paper") });
+        let failed = failing.task();
+        let tasks = [
+            spawn(async {}),
+            spawn(async { panic!("expected") }),
+            spawn(std::future::pending()),
+            spawn(async {
+                let _panics = OnDrop(|| panic!("expected: in the drop"));
+                std::future::pending().await
+            }),
+        ];
+        for (index, task) in tasks.iter().enumerate() {
+            let ends = ends.clone();
+            task.on_done(move |task| ends.borrow_mut()[index] = Some(task.state()));
+        }
+        yield_now().await;
+        let views = [0, 1, 2, 3].map(|task| tasks[task].task());
+        tasks[2].request_cancel();
+        tasks[3].request_cancel();
+        drop((tasks, failing));
+        turns(3).await;
+        let expected = [Ended::Finished, Ended::Panicked, Ended::Cancelled, Ended::Panicked];
+        assert_eq!(views.map(|view| view.state()), expected.map(TaskState::Done));
+        assert_eq!(*ends.borrow(), expected.map(|end| Some(TaskState::Done(end))));
+        assert_eq!(failed.state(), TaskState::Done(Ended::Failed));
+    });
+}
+
+fn t286_how_a_task_of_a_set_has_ended_outlives_its_result<R: Runtime>() {
+    run::<R>(async {
+        let set = proactor::task::TaskSet::<()>::without_results();
+        let finished = set.spawn(async {});
+        let panicked = set.spawn(async { panic!("expected") });
+        let cancelled = set.spawn(std::future::pending());
+        turns(2).await;
+        cancelled.request_cancel();
+        turns(3).await;
+        let ends = [finished, panicked, cancelled].map(|task| task.state());
+        assert_eq!(ends, [Ended::Finished, Ended::Panicked, Ended::Cancelled].map(TaskState::Done));
+    });
+    // A runtime that ends cancels.
+    let runtime = R::new().unwrap();
+    let view = runtime.block_on(async { spawn(std::future::pending::<()>()).task() });
+    end(runtime);
+    assert_eq!(view.state(), TaskState::Done(Ended::Cancelled));
+}
+
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+fn t287_a_callback_for_an_end_that_panics_names_its_caller<R: Runtime>() {
+    let places = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let log = places.clone();
+    let config = proactor::Config::new().on_unhandled(move |unhandled| {
+        let place = unhandled.spawned_at();
+        log.lock().unwrap().push((place.file(), place.line()));
+    });
+    let runtime = R::with_config(&config).unwrap();
+    let first = line!() + 4;
+    runtime.block_on(async {
+        let (settling, promised) = promise::<(), ()>();
+        let task = spawn(async {});
+        promised.on_done(|| panic!("expected"));
+        task.on_done(|_| panic!("expected"));
+        settling.set_result(()).unwrap();
+        promised.on_done(|| panic!("expected: added late"));
+        turns(4).await;
+    });
+    end(runtime);
+    let mut lines = places.lock().unwrap().clone();
+    lines.sort_unstable();
+    assert_eq!(lines, [0, 1, 3].map(|after| (file!(), first + after)));
 }

@@ -210,7 +210,7 @@ fn callbacks_come_when_a_cancelled_task_has_cleaned_up<R: Runtime>() {
         let (noted, closing) = (log.clone(), noting(&log, "closes", "closed"));
         let task = spawn(async move { hold(closing).await });
         task.on_done(move |task| {
-            assert_eq!(task.state(), TaskState::Done(Some(Ended::Cancelled)));
+            assert_eq!(task.state(), TaskState::Done(Ended::Cancelled));
             noted.note("called");
         });
         turns(1).await;

@@ -130,7 +130,7 @@ fn t283_an_error_of_a_task_that_is_not_taken_fails_a_test<R: Runtime>() {
             yield_now().await;
         });
     });
-    assert!(failed.contains("failed, and nobody took its result: out of paper"), "{failed}");
+    assert!(failed.contains("failed, and its result was never retrieved: out of paper"), "{failed}");
     Tester::new().run_on::<R, _>(async || {
         assert_eq!(try_spawn(async { Err::<(), _>("taken") }).await.unwrap(), Err("taken"));
     });
@@ -185,6 +185,10 @@ fn t285_nested_tests_name_the_backend_once<R: Runtime>() {
         panic_of(|| Tester::new().run_on::<R, _>(async || Tester::new().run_on::<R, _>(async || ())));
     });
     if let Some(said) = said {
-        assert_eq!(said.matches(&format!("the failed test ran on the {}, with the seed", R::NAME)).count(), 1, "{said}");
+        assert_eq!(
+            said.matches(&format!("the failed test ran on the {}, with the seed", R::NAME)).count(),
+            1,
+            "{said}"
+        );
     }
 }
