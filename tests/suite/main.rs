@@ -48,7 +48,6 @@ mod group_edges;
 mod groups;
 mod harness;
 mod hooks;
-mod interrupts;
 mod lifetimes;
 mod limits;
 mod lingering;
@@ -124,7 +123,6 @@ fn tests() -> Vec<Test> {
         promises::tests(),
         eager::tests(),
         hooks::tests(),
-        interrupts::tests(),
         testing::tests(),
         time::tests(),
         tcp::tests(),
