@@ -13,7 +13,7 @@ use crate::io::AsyncFd;
 use crate::task::callback::{self, CallHandle, watch};
 use crate::task::scheduler::{self, Scheduler, WatchKey};
 use crate::task::{JoinHandle, Task, expect_runtime};
-use crate::time::now;
+use crate::time::{now, sleep_until};
 use crate::yield_now;
 
 /// A handle of a runtime for its own thread: callbacks, watched descriptors, the list of tasks; asyncio's `loop`.
@@ -104,7 +104,7 @@ impl LocalHandle {
     pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> CallHandle {
         let runs = scheduler::is_running();
         let _entered = self.scheduler.clone().enter();
-        callback::call_at(when, runs, callback)
+        callback::call_at(when, sleep_until(when), runs, callback)
     }
 
     /// The time now, on the loop's clock; asyncio's `loop.time()`.

@@ -14,7 +14,6 @@ use super::cell::{Flags, TaskRef};
 use super::local::Inherited;
 use super::scheduler::{self, Start};
 use super::unhandled::{Fallible, Opaque};
-use crate::time::sleep_until;
 
 /// Schedules a callback for the loop's next turn, after the tasks that are ready already; asyncio's `call_soon`.
 ///
@@ -60,11 +59,15 @@ pub(super) fn call_soon_with(
     call
 }
 
-/// The same at a point in time. With `at_once` its timer is set at once, so that it is not late when the time has passed:
+/// The same at a point in time, when `first` has waited for it. With `at_once` its timer is set at once, so that it is not late when the time has passed:
 /// that requires a runtime that is entered as a whole.
 #[track_caller]
-pub(crate) fn call_at(when: Instant, at_once: bool, callback: impl FnOnce() + 'static) -> CallHandle {
-    let first = sleep_until(when);
+pub(crate) fn call_at(
+    when: Instant,
+    first: impl Future<Output = ()> + 'static,
+    at_once: bool,
+    callback: impl FnOnce() + 'static,
+) -> CallHandle {
     let future = async move {
         first.await;
         callback();
