@@ -15,7 +15,7 @@
 //! | `Runner.run` | [`Runner::run`](crate::Runner::run) |
 //! | `Runner.get_loop` | [`Runner::local`](crate::Runner::local), [`Runner::handle`](crate::Runner::handle) |
 //! | `Runner.close` | [`Runner::close`](crate::Runner::close) |
-//! | Ctrl-C cancels the main task | [`Runner::cancel_on_ctrl_c`](crate::Runner::cancel_on_ctrl_c), on request only |
+//! | Ctrl-C cancels the main task | [`Runner::cancel_on_ctrl_c`](crate::Runner::cancel_on_ctrl_c), on request only; the second ends the process with status 130, also while user code blocks the loop |
 //! | `KeyboardInterrupt` from `run` | [`JoinError::Cancelled`](crate::task::JoinError::Cancelled) and [`Runner::is_interrupted`](crate::Runner::is_interrupted); inside, [`signal::is_interrupted`](crate::signal::is_interrupted) |
 //! | `new_event_loop` | [`Runtime::new`](crate::Runtime::new) |
 //! | `run_until_complete` | [`Runtime::block_on`](crate::Runtime::block_on) |

@@ -1,9 +1,10 @@
 //! `Runner`: several main futures, one after the other, on one loop; asyncio's `Runner`.
 #![forbid(unsafe_code)]
 
-use std::cell::Cell;
-use std::future::Future;
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::config::Config;
@@ -12,9 +13,6 @@ use super::report::Shutdown;
 use super::{Auto, Runtime};
 use crate::signal::{self, Kind, Signal};
 use crate::task::{Handle, JoinError, Task, current};
-
-/// The exit status of a program that SIGINT has ended, by the custom of shells.
-const INTERRUPTED: i32 = 130;
 
 /// A runtime whose main futures can be cancelled, from inside and, on request, by Ctrl-C; asyncio's `Runner`.
 ///
@@ -39,7 +37,7 @@ const INTERRUPTED: i32 = 130;
 pub struct Runner<R: Runtime = Auto> {
     runtime: R,
     interruptible: bool,
-    /// The main future that ran last was asked to end by SIGINT.
+    /// SIGINT arrived while the main future that ran last did, and no other request had cancelled it.
     interrupted: Cell<bool>,
 }
 
@@ -71,7 +69,11 @@ impl<R: Runtime> Runner<R> {
     /// 130. Off by default: no signal handler is changed.
     ///
     /// [`run`](Self::run) listens before anything else runs: a SIGINT that arrives before the main future has begun
-    /// cancels it too, and it does not begin. [`is_interrupted`](Self::is_interrupted) tells SIGINT from other reasons.
+    /// cancels it too, and it does not begin. [`is_interrupted`](Self::is_interrupted) tells SIGINT from other reasons, and
+    /// also tells a SIGINT that arrived when the main future was completing, too late to cancel it.
+    ///
+    /// The signal handler itself ends the process, with _exit(2): no exit handler or destructor runs. So a second Ctrl-C
+    /// also ends a program that blocks the loop's thread. Between two runs SIGINT has its previous effect.
     pub fn cancel_on_ctrl_c(mut self, cancel: bool) -> Self {
         self.interruptible = cancel;
         self
@@ -89,38 +91,48 @@ impl<R: Runtime> Runner<R> {
     /// As [`Runtime::block_on`]; when SIGINT is to be caught and no descriptor is free for that.
     #[track_caller]
     pub fn run<F: Future>(&self, future: F) -> Result<F::Output, JoinError> {
-        let signals = self.interruptible.then(|| self.listen());
+        let interrupts = self.interruptible.then(|| self.listen());
         signal::set_interrupted(false);
         let mut watcher = None;
         let output = self.runtime.core().block_on_cancellable(async {
-            if let Some(signals) = signals {
-                watcher = Some(crate::spawn(interrupt(current(), signals)).cancel_on_drop());
+            if let Some(interrupts) = &interrupts {
+                let watch = interrupts.0.clone().watch(current());
+                watcher = Some(crate::spawn(watch).cancel_on_drop());
                 crate::yield_now().await; // what has arrived cancels the main future before it begins
             }
             future.await
         });
-        self.interrupted.set(signal::is_interrupted());
+        let has_arrived = interrupts.is_some_and(|interrupts| interrupts.0.stop());
         if let Some(watcher) = watcher {
             let ended = self.runtime.block_on(watcher.cancel());
             if let Err(JoinError::Panicked(panic)) = ended {
                 std::panic::resume_unwind(panic.into_payload());
             }
         }
+        if has_arrived && output.is_some() {
+            signal::set_interrupted(true); // it arrived, and has cancelled nothing
+        }
+        self.interrupted.set(signal::is_interrupted());
         output.ok_or(JoinError::Cancelled)
     }
 
     /// Catches SIGINT from now on.
     #[track_caller]
-    fn listen(&self) -> Signal {
+    fn listen(&self) -> Catching {
         let _entered = self.runtime.core().enter_alone("Runner::run");
-        signal::stream(Kind::INTERRUPT).unwrap_or_else(|error| {
+        let signals = Signal::ending_process(Kind::INTERRUPT, "Runner::run").unwrap_or_else(|error| {
             panic!("Runner: SIGINT can't be caught, as cancel_on_ctrl_c asks for: {error}")
-        })
+        });
+        Catching(Rc::new(Interrupts { signals: RefCell::new(signals), has_arrived: Cell::new(false) }))
     }
 
-    /// Whether SIGINT has cancelled the main future that ran last; asyncio's `run` raises `KeyboardInterrupt` then, and
-    /// `CancelledError` for other requests. False if another request came first. Inside the main future, see
+    /// Whether SIGINT arrived while the main future that ran last did; asyncio's `run` raises `KeyboardInterrupt` then, and
+    /// `CancelledError` for other requests. False if another request has cancelled it first. Inside the main future, see
     /// [`signal::is_interrupted`].
+    ///
+    /// No SIGINT is lost: one that arrives when the main future is completing, or while it blocks the thread for the last
+    /// time, can't cancel it. [`run`](Self::run) returns `Ok` with its output then, and this is true. A loop of several runs
+    /// checks both.
     ///
     /// # Examples
     /// ```
@@ -165,13 +177,33 @@ impl<R: Runtime> Runner<R> {
     }
 }
 
-/// Cancels the main task at the first signal, and ends the process at the second.
-async fn interrupt(main: Task, mut signals: Signal) {
-    if signals.recv().await.is_ok() {
-        signal::set_interrupted(main.cancelling() == 0);
-        main.request_cancel();
-        if signals.recv().await.is_ok() {
-            std::process::exit(INTERRUPTED);
+/// Catches SIGINT until it is dropped, also by a panic of the main future.
+struct Catching(Rc<Interrupts>);
+
+impl Drop for Catching {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// The SIGINTs of one run.
+struct Interrupts {
+    signals: RefCell<Signal>,
+    has_arrived: Cell<bool>,
+}
+
+impl Interrupts {
+    /// Cancels the main task at the first signal. (The second ends the process, in the signal handler.)
+    async fn watch(self: Rc<Self>, main: Task) {
+        if poll_fn(|cx| self.signals.borrow_mut().poll_recv(cx)).await.is_ok() {
+            self.has_arrived.set(true);
+            signal::set_interrupted(main.cancelling() == 0);
+            main.request_cancel();
         }
+    }
+
+    /// Stops listening, and returns whether a signal arrived, seen by the loop or not.
+    fn stop(&self) -> bool {
+        self.signals.borrow_mut().stop() || self.has_arrived.get()
     }
 }

@@ -171,7 +171,17 @@ pub struct Signal {
 impl Signal {
     #[track_caller]
     fn new(kind: Kind, what: &str) -> io::Result<Self> {
-        let listener = Listener::new(kind.as_raw())?;
+        Self::of(Listener::new(kind.as_raw())?, kind, what)
+    }
+
+    /// One whose second delivery ends the process: the signal handler does that, because the loop may be blocked.
+    #[track_caller]
+    pub(crate) fn ending_process(kind: Kind, what: &str) -> io::Result<Self> {
+        Self::of(Listener::ending(kind.as_raw())?, kind, what)
+    }
+
+    #[track_caller]
+    fn of(listener: Listener, kind: Kind, what: &str) -> io::Result<Self> {
         let twin = listener.as_fd().try_clone_to_owned()?;
         let share = Share::new(attach(twin, what));
         Ok(Signal { kind, counted: 0, waiting: None, share, listener })
@@ -213,6 +223,13 @@ impl Signal {
                 self.waiting = Some(Submission::new(PollReady::level(&self.share, Direction::Read)));
             }
         }
+    }
+
+    /// Stops listening. Returns whether deliveries were counted that [`recv`](Self::recv) has not returned.
+    pub(crate) fn stop(&mut self) -> bool {
+        self.waiting = None; // its operation would keep the task that began it from ending
+        self.counted += self.listener.stop();
+        std::mem::take(&mut self.counted) > 0
     }
 
     /// Returns the kind of signal that it listens for.
@@ -261,7 +278,7 @@ thread_local! {
 }
 
 /// Whether SIGINT has cancelled the main future of the [`Runner`](crate::Runner) on this thread, now or in its last
-/// run.
+/// run, or arrived too late to cancel it.
 ///
 /// Code that catches a cancellation, in the main future, its tasks and their cleanups, can ask for the reason here.
 /// False if another request came first, and for a runner that does not catch SIGINT

@@ -13,14 +13,17 @@
 //! In a fork of the process the handler is inherited, but not the listeners: the first signal that nobody listens to there
 //! puts the previous disposition back and is sent anew.
 //!
+//! A listener can have its second delivery end the process: the handler itself does that, because the loop may be blocked
+//! in user code.
+//!
 //! It does not know loops, tasks, or what a signal means.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::io;
 use std::mem::{MaybeUninit, zeroed};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use libc::c_int;
@@ -47,18 +50,39 @@ struct Watch {
 // SAFETY: `previous` is touched through a `Change` alone, of which there is one at a time.
 unsafe impl Sync for Watch {}
 
+/// No delivery ends the process.
+const NEVER: u8 = 0;
+/// The second delivery ends the process; there has been none.
+const SECOND: u8 = 1;
+/// The next delivery ends the process.
+const NEXT: u8 = 2;
+
 /// A place for one listener.
 struct Node {
     count: EventFd,
     /// The process whose loop waits for the counter: a fork has the same one.
     origin: Origin,
     listens: AtomicBool,
+    /// Which delivery ends the process: [`NEVER`], [`SECOND`] or [`NEXT`].
+    ends: AtomicU8,
     older: Option<&'static Node>,
 }
 
 impl Node {
     fn is_heard(&self) -> bool {
         self.listens.load(Ordering::SeqCst) && self.origin.is_here()
+    }
+
+    /// Ends the process with the status that shells give to a signal, if this delivery is to do so. (For the handler.)
+    fn end_process_if_due(&self, signal: c_int) {
+        if self.ends.load(Ordering::SeqCst) == NEVER {
+            return;
+        }
+        let ends = self.ends.compare_exchange(SECOND, NEXT, Ordering::SeqCst, Ordering::SeqCst);
+        if ends == Err(NEXT) {
+            // SAFETY: _exit(2) may be called in a signal handler, and runs no other code of the process.
+            unsafe { libc::_exit(128 + signal) };
+        }
     }
 }
 
@@ -67,7 +91,7 @@ extern "C" fn deliver(signal: c_int) {
     let Some(watch) = WATCHES.get(signal as usize) else { return };
     // SAFETY: it points to this thread's own.
     let errno = unsafe { *libc::__errno_location() };
-    if !watch.count() {
+    if !watch.count(signal) {
         watch.hand_back(signal);
     }
     // SAFETY: as above.
@@ -107,9 +131,10 @@ impl Watch {
     }
 
     /// Counts a delivery for each who listens in this process. False when nobody does. (For the handler.)
-    fn count(&self) -> bool {
+    fn count(&self, signal: c_int) -> bool {
         let mut heard = false;
         for node in self.nodes().filter(|node| node.is_heard()) {
+            node.end_process_if_due(signal);
             node.count.signal(); // which doesn't wait, also where the counter can't grow any more
             heard = true;
         }
@@ -122,7 +147,7 @@ impl Watch {
     fn hand_back(&self, signal: c_int) {
         // If somebody is just coming or going, perhaps on this very thread, it is as if the signal were theirs.
         let Some(change) = self.try_change() else { return };
-        if !self.count() && change.restore(signal) {
+        if !self.count(signal) && change.restore(signal) {
             // SAFETY: raise(3) takes a number. The signal is blocked until the handler has returned.
             unsafe { libc::raise(signal) };
         }
@@ -176,7 +201,8 @@ impl Change<'_> {
             return Ok(node);
         }
         let (count, older) = (EventFd::nonblocking()?, self.0.nodes().next());
-        let node = Box::new(Node { count, origin, listens: AtomicBool::new(false), older });
+        let (listens, ends) = (AtomicBool::new(false), AtomicU8::new(NEVER));
+        let node = Box::new(Node { count, origin, listens, ends, older });
         let node: &'static Node = Box::leak(node);
         self.0.newest.store(ptr::from_ref(node).cast_mut(), Ordering::Release);
         Ok(node)
@@ -225,23 +251,51 @@ fn is_ours(action: &libc::sigaction) -> bool {
 pub(crate) struct Listener {
     signal: c_int,
     node: &'static Node,
+    stopped: Cell<bool>,
 }
 
 impl Listener {
     pub(crate) fn new(signal: c_int) -> io::Result<Self> {
+        Self::with(signal, NEVER)
+    }
+
+    /// One whose second delivery ends the process with the status 128 + `signal`, whatever its threads do.
+    pub(crate) fn ending(signal: c_int) -> io::Result<Self> {
+        Self::with(signal, SECOND)
+    }
+
+    fn with(signal: c_int, ends: u8) -> io::Result<Self> {
         let change = Watch::of(signal)?.change();
         let node = change.vacant()?;
+        node.ends.store(ends, Ordering::SeqCst);
         node.listens.store(true, Ordering::SeqCst);
         if let Err(error) = change.install(signal) {
             node.listens.store(false, Ordering::SeqCst);
             return Err(error);
         }
-        Ok(Listener { signal, node })
+        Ok(Listener { signal, node, stopped: Cell::new(false) })
     }
 
     /// Deliveries since the last time. None in a fork, where the counter is still the parent's.
     pub(crate) fn take(&self) -> u64 {
-        if self.node.origin.is_here() { self.node.count.take() } else { 0 }
+        if self.node.origin.is_here() && !self.stopped.get() { self.node.count.take() } else { 0 }
+    }
+
+    /// Stops listening. Returns the deliveries since the last time: the counter is read after the previous disposition is
+    /// back, so that each signal is either counted here or left to that.
+    pub(crate) fn stop(&self) -> u64 {
+        if self.stopped.get() {
+            return 0;
+        }
+        let watch = &WATCHES[self.signal as usize];
+        let change = watch.change();
+        if !watch.nodes().any(|node| node.is_heard() && !ptr::eq(node, self.node)) {
+            change.restore(self.signal);
+        }
+        self.node.listens.store(false, Ordering::SeqCst);
+        let counted = self.take();
+        self.stopped.set(true);
+        counted
     }
 }
 
@@ -253,11 +307,6 @@ impl AsFd for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let watch = &WATCHES[self.signal as usize];
-        let change = watch.change();
-        if !watch.nodes().any(|node| node.is_heard() && !ptr::eq(node, self.node)) {
-            change.restore(self.signal);
-        }
-        self.node.listens.store(false, Ordering::SeqCst);
+        self.stop();
     }
 }

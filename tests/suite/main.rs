@@ -48,6 +48,7 @@ mod group_edges;
 mod groups;
 mod harness;
 mod hooks;
+mod interrupts;
 mod lifetimes;
 mod limits;
 mod lingering;
@@ -123,6 +124,7 @@ fn tests() -> Vec<Test> {
         promises::tests(),
         eager::tests(),
         hooks::tests(),
+        interrupts::tests(),
         testing::tests(),
         time::tests(),
         tcp::tests(),
