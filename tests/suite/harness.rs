@@ -108,7 +108,7 @@ fn every_case_has_its_tests<R: Runtime>() {
             (backends == "both" || backends == R::NAME).then_some(case)
         })
         .collect();
-    let is_case = |word: &&str| word.len() >= 3 && word.starts_with('t') && word[1..].parse::<u8>().is_ok();
+    let is_case = |word: &&str| word.len() >= 3 && word.starts_with('t') && word[1..].parse::<u16>().is_ok();
     let tests = crate::tests();
     let on_this_backend =
         tests.iter().filter(|test| if is_proactor::<R>() { test.proactor } else { test.selector }.is_some());
