@@ -216,7 +216,7 @@ impl Timer {
         let Timer { timers, key } = self;
         assert!(
             !timers.closed.get(),
-            "this timer belongs to a runtime that has ended: make a new one in the runtime that polls it"
+            "this timer belongs to a runtime that has ended: create the timer in the runtime that polls it"
         );
         let mut wheel = timers.wheel.borrow_mut();
         let Some(waiter) = wheel.get_mut(*key) else { return false };
