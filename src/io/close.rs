@@ -73,8 +73,13 @@ impl Closable for Share {
     }
 
     fn take(self: Box<Self>) -> Option<Opened> {
-        self.into_inner().map(|endpoint| endpoint.descriptor.into_opened())
+        opened(*self)
     }
+}
+
+/// The descriptor, if this is the last share.
+fn opened(share: Share) -> Option<Opened> {
+    share.into_inner().map(|endpoint| endpoint.descriptor.into_opened())
 }
 
 /// An object that polled writes write to as well.
@@ -96,7 +101,7 @@ impl Closable for (Share, Writer) {
     }
 
     fn take(self: Box<Self>) -> Option<Opened> {
-        Box::new(self.0).take()
+        opened(self.0)
     }
 }
 
