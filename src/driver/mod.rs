@@ -499,8 +499,8 @@ impl Driver {
         }
     }
 
-    /// The last step of the end: what was leaked keeps its memory and its descriptors, and not the tasks that began it,
-    /// which would keep the inbox of the loop and its event descriptor.
+    /// Detaches leaked operations from their tasks, as the last step of a shutdown. A leaked operation keeps its memory and
+    /// its descriptor; its task would keep the loop's inbox and event descriptor as well.
     pub(crate) fn disown_leaked(&self) {
         let mut guarded = Guarded::default();
         for key in self.slots.keys() {

@@ -384,7 +384,8 @@ impl Occupied<'_> {
         }
     }
 
-    /// Nobody waits for it any more: its loop is gone. Gives what waited, whose destructors may be code of the user.
+    /// Detaches a leaked operation from its task: the loop has ended. Returns the owner and the waker, whose destructors
+    /// may run user code.
     pub(crate) fn disown(self) -> (Option<TaskRef>, Option<Waiter>) {
         self.discount();
         (self.slot.owner.take(), self.slot.waker.take())

@@ -1,9 +1,9 @@
 //! Writing by `poll_write`, for adapters: bytes are lent.
 //!
-//! Whoever polls lends bytes for the length of the call. The kernel gets them at once, by a call that does not wait. What it
-//! has no room for is copied, a piece at a time, and sent by a task of its own: so that it is sent, and in order, also when
-//! nobody polls again. The piece goes through the I/O lock of the endpoint, as every write does. The next poll waits for
-//! the end of the task, and reports its error.
+//! The caller lends bytes for the length of the call, and the kernel gets them at once, by a call that does not wait. The
+//! rest is copied, one piece at a time, and a task sends it: in order, and even if the caller never polls again. The piece
+//! goes through the I/O lock of the endpoint, as every write does. The next poll waits for the end of the task, and reports
+//! its error.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
@@ -26,7 +26,7 @@ use crate::task::{Builder, JoinError, JoinHandle, expect_runtime};
 /// Bytes that are copied at a time.
 const PIECE: usize = 64 << 10;
 
-/// What polled writes of an object have begun.
+/// The operation in flight that polled writes of an object have started, if any.
 #[derive(Default)]
 pub(crate) struct Writer(Cell<Option<Box<Work>>>); // in a box, as most objects have none
 
@@ -49,7 +49,7 @@ impl Work {
     }
 }
 
-/// What has become of a task that sends.
+/// The result of a task that sends.
 fn outcome(ended: Result<io::Result<()>, JoinError>) -> io::Result<()> {
     match ended {
         Ok(result) => result,

@@ -126,7 +126,7 @@ impl Core {
         let jobs_leaked = self.scheduler.pool.wait_closed(left());
         leaks.warn(Leak::Jobs(jobs_leaked));
         guarded.run(|| self.driver.close());
-        // Not before: the close takes what has completed by then.
+        // After the close, which takes the operations that have completed by then.
         let ops_leaked = self.driver.in_flight();
         leaks.warn(Leak::Operations(ops_leaked));
         guarded.run(|| self.scheduler.abandon_all());
