@@ -99,8 +99,13 @@ fn with_seed(storm: impl FnOnce(u64)) {
 /// Each feature masked in turn, for some give-ups, and everything in use for most.
 fn storms<R: Runtime>(short: u64, long: u64) -> Vec<(Config, u64)> {
     let most = rounds(short as usize, long as usize) as u64;
-    let is_slow = is_sanitized() || slowness() >= 4; // emulated, that is
-    let most = if is_slow && !is_long() { most / 4 } else { most };
+    let fewer = match () {
+        _ if is_long() => 1,
+        _ if slowness() >= 4 => 16, // emulated, that is
+        _ if is_sanitized() => 4,
+        _ => 1,
+    };
+    let most = most / fewer;
     let mut storms = vec![
         (Config::new(), most),
         (Config::new().stream_buffers(2).ring_entries(8).grow_ring(true), most / 10),
