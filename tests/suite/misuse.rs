@@ -162,8 +162,16 @@ fn t242_a_panic_outside_a_runtime_names_the_callers_file<R: Runtime>() {
         assert_eq!(place, file!(), "{name}");
         tested.insert(name.to_owned());
     }
-    let documented = documented_misuses(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../src")));
-    assert_eq!(documented.difference(&tested).collect::<Vec<_>>(), [] as [&String; 0], "they are not tested");
+    let sources = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../src"));
+    // In a virtual machine there is the binary alone.
+    if sources.is_dir() {
+        let documented = documented_misuses(sources);
+        assert_eq!(
+            documented.difference(&tested).collect::<Vec<_>>(),
+            [] as [&String; 0],
+            "they are not tested"
+        );
+    }
     let inside = panic_place(|| runtime.block_on(async { proactor::run(async {}) }));
     assert_eq!(inside.as_deref(), Some(file!()), "run inside a runtime");
     let without = panic_place(|| runtime.block_on(async { drop(WORD.get().to_owned()) }));
