@@ -182,6 +182,8 @@
 //!   cancel them.
 //! - A child fails by returning an `Err`. A child that panics ends the group as well, and the panic propagates when all
 //!   have ended; other errors then go to [`Config::on_unhandled`].
+//! - `?` passes the errors of a group on, in functions that return `io::Result` or `Result<_, Box<dyn Error>>`: see
+//!   [`GroupError`](crate::task::GroupError).
 //! - Spawning into a group that is ending raises in Python. Here the future is dropped, and its handle returns
 //!   `JoinError::Cancelled`.
 //! - `g.cancel()` ends a group without an error; Python has this since 3.15. `TaskGroup::run` then returns `Ok(None)`.

@@ -14,6 +14,53 @@ use std::io;
 ///
 /// `Display` shows a tree, one error per line, with those of inner groups indented.
 ///
+/// # The `?` operator on the result of a group
+/// It depends on the error type of the children, and on the return type of the function:
+///
+/// | children return | `?` in `io::Result<T>` | in `Result<T, Box<dyn Error>>` | in `Result<T, Box<dyn Error + Send + Sync>>` |
+/// |---|---|---|---|
+/// | `io::Result<C>`; another error that is `Send + Sync` | yes | yes | yes |
+/// | `Result<C, Box<dyn Error + Send + Sync>>` | yes | yes | yes |
+/// | `Result<C, Box<dyn Error>>`, the default of `GroupError` | no | yes | no |
+///
+/// The two that are missing are impossible: `io::Error` and the last type can be sent to other threads, and so must be
+/// what they contain. A plain `Box<dyn Error>` can't, and `?` on such an error alone does not compile there either. Let
+/// the children return `Box<dyn Error + Send + Sync>`, or keep only the text:
+///
+/// ```
+/// use proactor::task::{GroupError, task_group};
+/// use std::{error::Error, io};
+///
+/// type AnyError = Box<dyn Error + Send + Sync>;
+///
+/// async fn read(text: &str) -> Result<u16, AnyError> {
+///     if text.is_empty() {
+///         return Err("no port".into());
+///     }
+///     Ok(text.parse()?)
+/// }
+///
+/// fn main() -> io::Result<()> {
+///     proactor::run(async {
+///         let ports = task_group(async |g| {
+///             let (a, b) = (g.spawn(read("80")), g.spawn(read("443")));
+///             Ok([a.await?, b.await?])
+///         }).await?; // a `GroupError<AnyError>` becomes an `io::Error`
+///         assert_eq!(ports, [80, 443]);
+///
+///         let texts: Result<(), GroupError> = task_group(async |g| { // of `Box<dyn Error>`
+///             g.spawn(async { Ok("8080".parse::<u16>()?) });
+///             Ok(())
+///         }).await;
+///         texts.map_err(|errors| io::Error::other(errors.to_string()))
+///     })
+/// }
+/// ```
+///
+/// If the compiler asks for the type of the error ("type annotations needed"), no child and no line of the body names
+/// it: give the result a type, as in `let ended: Result<(), GroupError> = ...`, or the body's last line, as in
+/// `Ok::<_, io::Error>(())`.
+///
 /// # Examples
 /// ```
 /// use proactor::task::{GroupError, task_group};
@@ -196,7 +243,9 @@ impl Write for Indented<'_, '_> {
 
 impl<E: fmt::Display + fmt::Debug> Error for GroupError<E> {}
 
-impl<E: Error + Send + Sync + 'static> From<GroupError<E>> for io::Error {
+/// For children that fail with an [`io::Error`], a `Box<dyn Error + Send + Sync>`, or a message. The `GroupError` is the
+/// inner error ([`io::Error::get_ref`]), and the kind is [`Other`](io::ErrorKind::Other).
+impl<E: fmt::Display + fmt::Debug + Send + Sync + 'static> From<GroupError<E>> for io::Error {
     fn from(error: GroupError<E>) -> Self {
         io::Error::other(error)
     }

@@ -2,7 +2,10 @@
 //! polls and may borrow, and for children that are tasks.
 
 use std::cell::{Cell, RefCell};
+use std::error::Error;
+use std::fmt;
 use std::future::{Future, pending};
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -60,6 +63,7 @@ tests! {
     a_panic_of_a_task_wins,
     tasks_of_a_group_start_others,
     a_long_running_task_group_forgets_ended_tasks,
+    t311_the_error_of_a_group_is_returned_by_the_question_mark,
 }
 
 type Ended<T> = Result<T, GroupError<&'static str>>;
@@ -1109,5 +1113,55 @@ fn a_long_running_task_group_forgets_ended_tasks<R: Runtime>() {
         assert!(listed <= 64, "{listed}");
         assert_eq!(group.join().await, Ok(()));
         gather([yield_now()]).await;
+    });
+}
+
+fn t311_the_error_of_a_group_is_returned_by_the_question_mark<R: Runtime>() {
+    type AnyError = Box<dyn Error + Send + Sync>;
+
+    async fn group<E: fmt::Debug + 'static>(child: impl Fn() -> E) -> Result<(), GroupError<E>> {
+        let children = task_group(async |g| {
+            g.spawn(async { Err::<(), _>(child()) });
+            pending().await
+        });
+        children.await
+    }
+    async fn as_io_error<E: 'static>(child: impl Fn() -> E) -> io::Result<()>
+    where
+        E: fmt::Debug + fmt::Display + Send + Sync,
+    {
+        Ok(group(child).await?)
+    }
+    async fn as_any_error<E: fmt::Debug + fmt::Display + 'static>(
+        child: impl Fn() -> E,
+    ) -> Result<(), Box<dyn Error>> {
+        Ok(group(child).await?)
+    }
+    async fn as_sendable_error<E: 'static>(child: impl Fn() -> E) -> Result<(), AnyError>
+    where
+        E: fmt::Debug + fmt::Display + Send + Sync,
+    {
+        Ok(group(child).await?)
+    }
+
+    let io_error = || io::Error::other("failed");
+    let any_error = || AnyError::from("failed");
+    let text = "1 error in a task group\n- failed";
+    run::<R>(async {
+        let error = as_io_error(io_error).await.unwrap_err();
+        assert_eq!(error.to_string(), text);
+        let inner = error.downcast::<GroupError<io::Error>>().unwrap();
+        assert_eq!(inner.into_iter().next().unwrap().kind(), io::ErrorKind::Other);
+        let error = as_io_error(any_error).await.unwrap_err();
+        assert_eq!(error.to_string(), text);
+        assert_eq!(error.downcast::<GroupError<AnyError>>().unwrap().len(), 1);
+        assert_eq!(as_io_error(|| "failed").await.unwrap_err().to_string(), text);
+
+        let error = as_any_error(|| Box::<dyn Error>::from("failed")).await.unwrap_err();
+        assert_eq!(error.downcast::<GroupError>().unwrap().to_string(), text);
+        assert!(as_any_error(io_error).await.unwrap_err().is::<GroupError<io::Error>>());
+        assert!(as_any_error(any_error).await.unwrap_err().is::<GroupError<AnyError>>());
+        assert!(as_sendable_error(io_error).await.unwrap_err().is::<GroupError<io::Error>>());
+        assert!(as_sendable_error(any_error).await.unwrap_err().is::<GroupError<AnyError>>());
     });
 }
