@@ -1,4 +1,4 @@
-//! One trait over both kinds of TCP stream.
+//! One trait over both kinds of TCP stream, and one over both kinds of listener.
 #![forbid(unsafe_code)]
 
 use std::future::{Future, ready};
@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use super::addr::ToSocketAddrs;
 use super::{
-    Chunks, Quiesce, Read, ReadExact, ReadVectored, Recv, Shutdown, TcpStream, Write, WriteAll,
+    Chunks, Quiesce, Read, ReadExact, ReadVectored, Recv, Shutdown, TcpListener, TcpStream, Write, WriteAll,
     WriteAllVectored, WriteVectored, direct,
 };
 use crate::buf::{Chunk, IoBuf, IoBufMut, IoVec, IoVecMut};
@@ -220,3 +220,104 @@ macro_rules! any_tcp_stream {
 
 any_tcp_stream!(TcpStream, ready);
 any_tcp_stream!(direct::TcpStream, std::convert::identity);
+
+/// A TCP listener of either kind: [`TcpListener`] or [`direct::TcpListener`]. With [`AnyTcpStream`] a server is written
+/// once, and chooses the kind in one place.
+///
+/// Each method does the same as the method of that name on the type. [`accept`](Self::accept) returns the stream alone:
+/// the peer's address is a further system call for direct descriptors ([`AnyTcpStream::peer_addr`]). The trait is
+/// implemented in this crate only.
+///
+/// # Examples
+/// ```
+/// use proactor::net::{AnyTcpListener, AnyTcpStream, TcpListener, TcpStream, direct};
+/// use proactor::task::TaskSet;
+/// use std::{io, net::SocketAddr};
+///
+/// async fn echo(stream: impl AnyTcpStream) -> io::Result<()> {
+///     while let Some(chunk) = stream.recv().await? {
+///         stream.write_all(chunk).await?;
+///     }
+///     Ok(())
+/// }
+///
+/// async fn serve(listener: impl AnyTcpListener) -> io::Result<()> {
+///     let connections = TaskSet::without_results();
+///     loop {
+///         connections.try_spawn(echo(listener.accept().await?));
+///     }
+/// }
+///
+/// async fn hello<L: AnyTcpListener>() -> io::Result<()> {
+///     let listener = L::bind("127.0.0.1:0").await?;
+///     let address: SocketAddr = listener.local_addr()?;
+///     let server = proactor::spawn(serve(listener));
+///     let client = TcpStream::connect(address).await?;
+///     client.write_all("hello").await?;
+///     assert_eq!(client.read_exact([0; 5]).await?.1, *b"hello");
+///     server.cancel().await.unwrap_err();
+///     Ok(())
+/// }
+///
+/// proactor::run(async {
+///     hello::<TcpListener>().await?;
+///     hello::<direct::TcpListener>().await
+/// }).unwrap();
+/// ```
+pub trait AnyTcpListener: sealed::Sealed + Sized + 'static {
+    /// The kind of stream that it accepts.
+    type Stream: AnyTcpStream;
+
+    /// As [`TcpListener::bind`].
+    fn bind(address: impl ToSocketAddrs) -> impl Future<Output = io::Result<Self>>;
+    /// As [`TcpListener::from_std`].
+    #[track_caller]
+    fn from_std(listener: std::net::TcpListener) -> io::Result<Self>;
+    /// As [`TcpListener::accept`], without the peer's address.
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>>;
+    /// As [`TcpListener::poll_accept`], without the peer's address.
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Self::Stream>>;
+    /// As [`TcpListener::local_addr`].
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+    /// As [`TcpListener::close`].
+    fn close(self) -> Close;
+}
+
+/// The trait for one kind, of whose accepted values `$stream` takes the stream.
+macro_rules! any_tcp_listener {
+    ($listener:ty, $of:ty, $stream:expr) => {
+        impl sealed::Sealed for $listener {}
+
+        impl AnyTcpListener for $listener {
+            type Stream = $of;
+
+            fn bind(address: impl ToSocketAddrs) -> impl Future<Output = io::Result<Self>> {
+                <$listener>::bind(address)
+            }
+
+            #[track_caller]
+            fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
+                <$listener>::from_std(listener)
+            }
+
+            async fn accept(&self) -> io::Result<Self::Stream> {
+                <$listener>::accept(self).await.map($stream)
+            }
+
+            fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Self::Stream>> {
+                <$listener>::poll_accept(self, cx).map_ok($stream)
+            }
+
+            fn local_addr(&self) -> io::Result<SocketAddr> {
+                <$listener>::local_addr(self)
+            }
+
+            fn close(self) -> Close {
+                <$listener>::close(self)
+            }
+        }
+    };
+}
+
+any_tcp_listener!(TcpListener, TcpStream, |(stream, _peer)| stream);
+any_tcp_listener!(direct::TcpListener, direct::TcpStream, std::convert::identity);

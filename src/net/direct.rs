@@ -9,7 +9,7 @@
 //! and on a kernel without direct descriptors, these types use ordinary descriptors, so that the same program runs.
 //! [`Feature::DirectDescriptors`](crate::Feature::DirectDescriptors) in the report shows which are in use, and
 //! [`Config::require`](crate::Config::require) asks for an error instead. Code that is generic over
-//! [`AnyTcpStream`](super::AnyTcpStream) runs on both kinds.
+//! [`AnyTcpStream`](super::AnyTcpStream) and [`AnyTcpListener`](super::AnyTcpListener) runs on both kinds.
 //!
 //! Everything else is as for [`TcpStream`](super::TcpStream): nothing that was received is lost, and operations keep their
 //! order.

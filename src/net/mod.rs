@@ -112,7 +112,7 @@ use std::task::{Context, Poll, ready};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 pub use addr::{LookupHost, ToSocketAddrs, lookup_host};
-pub use any::AnyTcpStream;
+pub use any::{AnyTcpListener, AnyTcpStream};
 pub use chunks::{Chunks, Datagrams, Recv, RecvChunkFrom};
 pub use connect::Connect;
 pub use incoming::Incoming;

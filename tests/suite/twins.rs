@@ -5,13 +5,14 @@ use std::io::ErrorKind;
 use std::net::Shutdown;
 
 use proactor::fs::{AnyFile, File, OpenOptions};
-use proactor::net::{AnyTcpStream, TcpListener, TcpStream};
+use proactor::net::{AnyTcpListener, AnyTcpStream, TcpListener, TcpStream};
 use proactor::{Feature, Runtime, fs, net};
 
 use crate::kit::*;
 
 tests! {
     t253_a_program_runs_on_both_kinds_of_stream,
+    t310_a_server_runs_on_both_kinds_of_listener,
     t254_a_program_runs_on_both_kinds_of_file,
     t254_options_open_direct_files_as_they_open_others,
 }
@@ -63,6 +64,43 @@ fn t253_a_program_runs_on_both_kinds_of_stream<R: Runtime>() {
     on_machines(async |_: &R| {
         use_stream::<TcpStream>().await;
         use_stream::<net::direct::TcpStream>().await;
+    });
+}
+
+async fn use_listener<L: AnyTcpListener>(listener: L) {
+    let address = listener.local_addr().unwrap();
+    let client = TcpStream::connect(address).await.unwrap();
+    let stream = listener.accept().await.unwrap();
+    assert_eq!(stream.local_addr().await.unwrap(), address);
+    assert_eq!(stream.peer_addr().await.unwrap(), client.local_addr().unwrap());
+    stream.write_all("first").await.unwrap();
+    assert_eq!(client.read_exact([0; 5]).await.unwrap().1, *b"first");
+    let mut polled = poll_fn(|cx| listener.poll_accept(cx));
+    assert!(poll_once(&mut polled).await.is_pending());
+    let client = TcpStream::connect(address).await.unwrap();
+    let stream = polled.await.unwrap();
+    client.write_all("second").await.unwrap();
+    assert_eq!(stream.read_exact([0; 6]).await.unwrap().1, *b"second");
+    listener.close().await.unwrap();
+    let refused = TcpStream::connect(address).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+}
+
+fn t310_a_server_runs_on_both_kinds_of_listener<R: Runtime>() {
+    async fn of<L: AnyTcpListener>(places: usize, runtime: &impl Runtime) {
+        use_listener(L::bind("127.0.0.1:0").await.unwrap()).await;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        use_listener(L::from_std(listener).unwrap()).await;
+
+        let listener = L::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let _stream = listener.accept().await.unwrap();
+        assert_eq!(runtime.report().live.direct, places, "the kind of stream");
+    }
+    on_machines(async |runtime: &R| {
+        of::<TcpListener>(0, runtime).await;
+        let places = usize::from(uses(runtime, Feature::DirectDescriptors));
+        of::<net::direct::TcpListener>(places, runtime).await;
     });
 }
 
