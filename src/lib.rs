@@ -30,7 +30,7 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | run a future from ordinary code | [`run`]; a [`Runtime`] and its [`block_on`](Runtime::block_on); [`Runner`] for Ctrl-C |
+//! | run a future from ordinary code | [`run`]; a [`Runtime`] and its [`block_on`](Runtime::block_on); [`Runner`] for Ctrl-C and SIGTERM |
 //! | start a task | [`spawn`]; [`task_group`](task::task_group()) for work that belongs together; [`TaskSet`](task::TaskSet) for a server's connections |
 //! | call something that blocks | [`spawn_blocking`] |
 //! | run several futures at once | [`join!`], [`gather`](fn@gather), [`select!`], [`as_completed`](fn@as_completed), [`wait`](fn@wait) |

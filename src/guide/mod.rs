@@ -32,7 +32,9 @@
 //! ```
 //!
 //! - The main coroutine of `asyncio.run` is a task. The future given to `run` or `block_on` is not a task: it may
-//!   borrow, and it cannot be cancelled. The main future of a [`Runner`] can be cancelled, also by Ctrl-C on request.
+//!   borrow, and it cannot be cancelled. The main future of a [`Runner`] can be cancelled.
+//! - `asyncio.run` catches SIGINT. A `Runner` catches the signals that [`Runner::cancel_on_signals`] names, also the SIGTERM
+//!   that services get, and none by default.
 //! - A loop inside a loop is an error, as in Python.
 //! - There is one loop per thread, and its objects do not leave the thread: the compiler enforces it. Where Python
 //!   documents "not thread-safe", the program does not compile here.
@@ -359,6 +361,7 @@
 //! [`Selector`]: crate::Selector
 //! [`Auto`]: crate::Auto
 //! [`Runner`]: crate::Runner
+//! [`Runner::cancel_on_signals`]: crate::Runner::cancel_on_signals
 //! [`Config::seed`]: crate::Config::seed
 //! [`Config::slow_poll`]: crate::Config::slow_poll
 //! [`Config::on_unhandled`]: crate::Config::on_unhandled

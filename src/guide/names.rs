@@ -15,8 +15,8 @@
 //! | `Runner.run` | [`Runner::run`](crate::Runner::run) |
 //! | `Runner.get_loop` | [`Runner::local`](crate::Runner::local), [`Runner::handle`](crate::Runner::handle) |
 //! | `Runner.close` | [`Runner::close`](crate::Runner::close) |
-//! | Ctrl-C cancels the main task | [`Runner::cancel_on_ctrl_c`](crate::Runner::cancel_on_ctrl_c), on request only; the second ends the process with status 130, also while user code blocks the loop |
-//! | `KeyboardInterrupt` from `run` | [`JoinError::Cancelled`](crate::task::JoinError::Cancelled) and [`Runner::is_interrupted`](crate::Runner::is_interrupted); inside, [`signal::is_interrupted`](crate::signal::is_interrupted) |
+//! | Ctrl-C cancels the main task | [`Runner::cancel_on_ctrl_c`](crate::Runner::cancel_on_ctrl_c), on request only; the second ends the process with status 130, also while user code blocks the loop; for SIGTERM and others [`Runner::cancel_on_signals`](crate::Runner::cancel_on_signals) |
+//! | `KeyboardInterrupt` from `run` | [`JoinError::Cancelled`](crate::task::JoinError::Cancelled) and [`Runner::is_interrupted`](crate::Runner::is_interrupted); inside, [`signal::is_interrupted`](crate::signal::is_interrupted); [`Runner::interrupted_by`](crate::Runner::interrupted_by) names the signal |
 //! | `new_event_loop` | [`Runtime::new`](crate::Runtime::new) |
 //! | `run_until_complete` | [`Runtime::block_on`](crate::Runtime::block_on) |
 //! | `run_forever`, `stop` | [`Runtime::run_forever`](crate::Runtime::run_forever), [`Handle::stop`](crate::task::Handle::stop) |

@@ -78,9 +78,12 @@
 //! }).unwrap();
 //! ```
 //!
+//! A program whose cleanups are all it needs at the end can let the signal cancel its main future:
+//! [`Runner::cancel_on_signals`](crate::Runner::cancel_on_signals).
+//!
 //! | file | what it holds |
 //! |---|---|
-//! | `mod.rs` | `stream` and `Signal`, `ctrl_c`, `is_interrupted` |
+//! | `mod.rs` | `stream` and `Signal`, `ctrl_c`, `is_interrupted`, `interrupted_by` |
 //! | `kind.rs` | `Kind` |
 //! | `handler.rs` | `on` and `Handler` |
 //! | `sys/signal.rs` | the signal handler, and how it counts |
@@ -175,9 +178,11 @@ impl Signal {
     }
 
     /// One whose second delivery ends the process: the signal handler does that, because the loop may be blocked.
+    /// Deliveries for `first` count as well; it must be dropped after this.
     #[track_caller]
-    pub(crate) fn ending_process(kind: Kind, what: &str) -> io::Result<Self> {
-        Self::of(Listener::ending(kind.as_raw())?, kind, what)
+    pub(crate) fn ending_process(kind: Kind, first: Option<&Signal>, what: &str) -> io::Result<Self> {
+        let first = first.map(|first| &first.listener);
+        Self::of(Listener::ending(kind.as_raw(), first)?, kind, what)
     }
 
     #[track_caller]
@@ -273,17 +278,18 @@ impl Future for Recv<'_> {
 }
 
 thread_local! {
-    /// SIGINT has requested the end of the main future that runs on this thread, or ran last.
-    static INTERRUPTED: Cell<bool> = const { Cell::new(false) };
+    /// The signal that has requested the end of the main future that runs on this thread, or ran last.
+    static INTERRUPTED_BY: Cell<Option<Kind>> = const { Cell::new(None) };
 }
 
-/// Whether SIGINT has cancelled the main future of the [`Runner`](crate::Runner) on this thread, now or in its last
+/// Whether a signal has cancelled the main future of the [`Runner`](crate::Runner) on this thread, now or in its last
 /// run, or arrived too late to cancel it.
 ///
 /// Code that catches a cancellation, in the main future, its tasks and their cleanups, can ask for the reason here.
-/// False if another request came first, and for a runner that does not catch SIGINT
-/// ([`cancel_on_ctrl_c`](crate::Runner::cancel_on_ctrl_c)). asyncio has `KeyboardInterrupt` for this, which only the
-/// caller of `run` sees.
+/// False if another request came first, and for a runner that catches no signal: see
+/// [`cancel_on_ctrl_c`](crate::Runner::cancel_on_ctrl_c) and
+/// [`cancel_on_signals`](crate::Runner::cancel_on_signals). [`interrupted_by`] tells which signal it was. asyncio has
+/// `KeyboardInterrupt` for this, which only the caller of `run` sees.
 ///
 /// # Examples
 /// ```
@@ -300,11 +306,32 @@ thread_local! {
 /// # std::io::Result::Ok(())
 /// ```
 pub fn is_interrupted() -> bool {
-    INTERRUPTED.get()
+    interrupted_by().is_some()
 }
 
-pub(crate) fn set_interrupted(interrupted: bool) {
-    INTERRUPTED.set(interrupted);
+/// The signal that has cancelled the main future of the [`Runner`](crate::Runner) on this thread, or arrived too late to
+/// cancel it; `None` where [`is_interrupted`] is false.
+///
+/// # Examples
+/// ```
+/// use proactor::{Runner, signal::{self, Kind}, task::catch_cancel};
+/// let runner = Runner::new()?.cancel_on_signals([Kind::INTERRUPT, Kind::TERMINATE]);
+/// let outcome = runner.run(async {
+///     nix::sys::signal::raise(nix::sys::signal::SIGTERM).unwrap(); // `kill`, or a service manager
+///     if let Err(cancelled) = catch_cancel(std::future::pending::<()>()).await {
+///         assert_eq!(signal::interrupted_by(), Some(Kind::TERMINATE));
+///         drop(cancelled);
+///     }
+/// });
+/// assert!(outcome.is_ok());
+/// # std::io::Result::Ok(())
+/// ```
+pub fn interrupted_by() -> Option<Kind> {
+    INTERRUPTED_BY.get()
+}
+
+pub(crate) fn set_interrupted(by: Option<Kind>) {
+    INTERRUPTED_BY.set(by);
 }
 
 /// Waits for SIGINT, which Ctrl-C at the terminal sends.

@@ -14,7 +14,7 @@
 //! puts the previous disposition back and is sent anew.
 //!
 //! A listener can have its second delivery end the process: the handler itself does that, because the loop may be blocked
-//! in user code.
+//! in user code. Several listeners, for different signals, can count as one for that.
 //!
 //! It does not know loops, tasks, or what a signal means.
 
@@ -23,7 +23,7 @@ use std::io;
 use std::mem::{MaybeUninit, zeroed};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::time::Duration;
 
 use libc::c_int;
@@ -50,21 +50,17 @@ struct Watch {
 // SAFETY: `previous` is touched through a `Change` alone, of which there is one at a time.
 unsafe impl Sync for Watch {}
 
-/// No delivery ends the process.
-const NEVER: u8 = 0;
-/// The second delivery ends the process; there has been none.
-const SECOND: u8 = 1;
-/// The next delivery ends the process.
-const NEXT: u8 = 2;
-
 /// A place for one listener.
 struct Node {
     count: EventFd,
     /// The process whose loop waits for the counter: a fork has the same one.
     origin: Origin,
     listens: AtomicBool,
-    /// Which delivery ends the process: [`NEVER`], [`SECOND`] or [`NEXT`].
-    ends: AtomicU8,
+    /// The node whose `delivered` decides whether a delivery ends the process: this one, or one of another signal. Null
+    /// if none does.
+    ends_with: AtomicPtr<Node>,
+    /// There was a delivery, for this node or one that ends with it: the next one ends the process.
+    delivered: AtomicBool,
     older: Option<&'static Node>,
 }
 
@@ -75,11 +71,9 @@ impl Node {
 
     /// Ends the process with the status that shells give to a signal, if this delivery is to do so. (For the handler.)
     fn end_process_if_due(&self, signal: c_int) {
-        if self.ends.load(Ordering::SeqCst) == NEVER {
-            return;
-        }
-        let ends = self.ends.compare_exchange(SECOND, NEXT, Ordering::SeqCst, Ordering::SeqCst);
-        if ends == Err(NEXT) {
+        // SAFETY: it is null or points to a node, and nodes are never freed.
+        let ends_with = unsafe { self.ends_with.load(Ordering::SeqCst).as_ref() };
+        if ends_with.is_some_and(|node| node.delivered.swap(true, Ordering::SeqCst)) {
             // SAFETY: _exit(2) may be called in a signal handler, and runs no other code of the process.
             unsafe { libc::_exit(128 + signal) };
         }
@@ -201,8 +195,9 @@ impl Change<'_> {
             return Ok(node);
         }
         let (count, older) = (EventFd::nonblocking()?, self.0.nodes().next());
-        let (listens, ends) = (AtomicBool::new(false), AtomicU8::new(NEVER));
-        let node = Box::new(Node { count, origin, listens, ends, older });
+        let (listens, delivered) = (AtomicBool::new(false), AtomicBool::new(false));
+        let ends_with = AtomicPtr::new(ptr::null_mut());
+        let node = Box::new(Node { count, origin, listens, ends_with, delivered, older });
         let node: &'static Node = Box::leak(node);
         self.0.newest.store(ptr::from_ref(node).cast_mut(), Ordering::Release);
         Ok(node)
@@ -256,18 +251,20 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) fn new(signal: c_int) -> io::Result<Self> {
-        Self::with(signal, NEVER)
+        Self::with(signal, |_| ptr::null())
     }
 
-    /// One whose second delivery ends the process with the status 128 + `signal`, whatever its threads do.
-    pub(crate) fn ending(signal: c_int) -> io::Result<Self> {
-        Self::with(signal, SECOND)
+    /// One whose second delivery ends the process with the status 128 + `signal`, whatever its threads do. Deliveries for
+    /// `first`, which must end no earlier than this, and for others beside it, count as well.
+    pub(crate) fn ending(signal: c_int, first: Option<&Listener>) -> io::Result<Self> {
+        Self::with(signal, |own| ptr::from_ref(first.map_or(own, |first| first.node)))
     }
 
-    fn with(signal: c_int, ends: u8) -> io::Result<Self> {
+    fn with(signal: c_int, ends_with: impl FnOnce(&'static Node) -> *const Node) -> io::Result<Self> {
         let change = Watch::of(signal)?.change();
         let node = change.vacant()?;
-        node.ends.store(ends, Ordering::SeqCst);
+        node.delivered.store(false, Ordering::SeqCst);
+        node.ends_with.store(ends_with(node).cast_mut(), Ordering::SeqCst);
         node.listens.store(true, Ordering::SeqCst);
         if let Err(error) = change.install(signal) {
             node.listens.store(false, Ordering::SeqCst);
