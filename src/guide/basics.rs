@@ -1,4 +1,4 @@
-//! The terms of the lessons, each with its counterpart in Python, and a table that helps to choose a function.
+//! The terms of the lessons, compiler errors about async code, and a table that helps to choose a function.
 //!
 //! # Concurrency and parallelism
 //!
@@ -91,6 +91,99 @@
 //!     assert!(ran.get());
 //!     other.await.unwrap();
 //! });
+//! ```
+//!
+//! # A future, or an async closure
+//!
+//! Functions that run *your future* take an `async { }` block or the call of an async function: [`run`](fn@crate::run),
+//! [`spawn`](fn@crate::spawn), [`timeout`](crate::time::timeout()), [`shield`](fn@crate::shield). Functions that first make
+//! something for *your block* take an async closure, whose parameter is that thing:
+//! [`task_group`](crate::task::task_group()), [`timeout_scope`](crate::time::timeout_scope()),
+//! [`using`](crate::scope::using), [`exit_stack`](crate::scope::exit_stack()), [`generate`](crate::stream::generate()).
+//! [`test`](fn@crate::test) runs its block several times, and takes a closure without parameters.
+//!
+//! ```
+//! use proactor::{spawn, task::{GroupError, task_group}, time::{timeout, timeout_scope}};
+//! use std::time::Duration;
+//!
+//! proactor::run(async {
+//!     let second = Duration::from_secs(1);
+//!     let task = spawn(async { 1 });
+//!     assert_eq!(timeout(second, task).await.unwrap().unwrap(), 1);
+//!     assert_eq!(timeout_scope(second, async |_limit| 2).await, Ok(2));
+//!     let name = String::from("borrowed");
+//!     let ended: Result<usize, GroupError> = task_group(async |g| {
+//!         let name = &name; // `async move` then moves the reference only
+//!         let children = [1, 2].map(|number| g.spawn(async move { Ok(number + name.len()) }));
+//!         let mut sum = 0;
+//!         for child in children {
+//!             sum += child.await?;
+//!         }
+//!         Ok(sum)
+//!     }).await;
+//!     assert_eq!(ended.unwrap(), 19);
+//! });
+//! ```
+//!
+//! What the compiler says of the other forms, and what to write:
+//!
+//! | the compiler says | because | write |
+//! |---|---|---|
+//! | E0282 "type annotations needed", at the parameter of `\|g\| async move { }` | a closure that returns a block is no async closure: the block could not borrow the parameter | `async \|g\| { }` |
+//! | E0277 "`AsyncFnOnce` is not implemented for `{async block}`" (up to three times) | the function takes a closure | `async \|g\| { }`, or `async \|_\| { }` |
+//! | E0277 "`{async closure}` is not a future" | the function takes a future | `async { }`, without bars. The compiler suggests to call the closure, which is the same with more signs |
+//! | E0308 "expected `Result<_, _>`, found `()`", at a closure; E0271 "a future that resolves to `Result<_, _>`", at a `spawn` | the body of a group or a `using`, and each child of a group, return a `Result` | `Ok(())` or `Ok(value)` as the last line |
+//! | E0283, or E0282, "type annotations needed", at an `Ok(())` in a group | no line tells the type of the errors | `let ended: Result<(), GroupError> = task_group(...).await`, or `Ok::<_, io::Error>(())` |
+//! | E0373 "async block may outlive the current function" | a child borrows a variable of the body, or a task borrows anything | `async move { }`; before it `let name = &name;` for what a child of a group is to borrow from outside the group |
+//! | E0597 "does not live long enough", at a child of a group | a child borrows a variable of the body by a reference | make the variable before the group, or move it into the child |
+//! | E0728 "`await` is only allowed inside `async` functions and blocks", in a closure | the closure is not async | `async \|x\| { }` where an async closure is taken; otherwise a loop |
+//!
+//! ```compile_fail,E0282
+//! # use proactor::time::timeout_scope;
+//! # use std::time::{Duration, Instant};
+//! # proactor::run(async {
+//! # let second = Duration::from_secs(1);
+//! timeout_scope(second, |limit| async move { limit.reset(Instant::now()) }).await;
+//! # });
+//! ```
+//! ```compile_fail,E0277
+//! # use std::time::Duration;
+//! # proactor::run(async {
+//! # let second = Duration::from_secs(1);
+//! proactor::time::timeout_scope(second, async { 2 }).await;
+//! # });
+//! ```
+//! ```compile_fail,E0277
+//! proactor::run(async || { 2 });
+//! ```
+//! ```compile_fail,E0271
+//! # use proactor::task::{GroupError, task_group};
+//! # proactor::run(async {
+//! let ended: Result<(), GroupError> = task_group(async |g| {
+//!     g.spawn(async { proactor::yield_now().await });
+//!     Ok(())
+//! }).await;
+//! # });
+//! ```
+//! ```compile_fail,E0283
+//! # use proactor::task::task_group;
+//! # proactor::run(async {
+//! task_group(async |g| {
+//!     g.spawn(async { Ok(proactor::yield_now().await) });
+//!     Ok(())
+//! }).await.unwrap();
+//! # });
+//! ```
+//! ```compile_fail,E0373
+//! # use proactor::task::{GroupError, task_group};
+//! # proactor::run(async {
+//! let ended: Result<(), GroupError> = task_group(async |g| {
+//!     for number in 0..3 {
+//!         g.spawn(async { Ok(println!("{number}")) });
+//!     }
+//!     Ok(())
+//! }).await;
+//! # });
 //! ```
 //!
 //! # An object that is awaited twice

@@ -10,7 +10,8 @@
 //! LESSON_SPEED=10 cargo run --example lesson_03_count          # seconds of 100 ms
 //! ```
 //!
-//! New to async programs? [The basics](basics) explain the terms that the lessons use, and which function to choose.
+//! New to async programs? [The basics](basics) explain the terms that the lessons use, the usual compiler
+//! errors, and which function to choose.
 //!
 //! For Python, this guide describes CPython 3.11, and names the version where something is newer.
 //!

@@ -79,7 +79,8 @@ use super::member::{Child, Failures, Leader, Member};
 /// }).unwrap();
 /// ```
 ///
-/// A child can't borrow from the body:
+/// If the compiler rejects the body or a child, see [the compiler's messages and their
+/// cures](crate::guide::basics#a-future-or-an-async-closure). A child can't borrow from the body:
 /// ```compile_fail,E0597
 /// # proactor::run(async {
 /// let ended: Result<(), _> = proactor::task::task_group(async |g| {

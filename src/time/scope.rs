@@ -22,6 +22,9 @@ use crate::task::waker::Waiter;
 /// its operations and cleanups have completed. Limits nest: the limit that expires first ends only its own block. If
 /// two expire at the same moment, the outer one ends both blocks.
 ///
+/// The block is an async closure, `async |limit| { .. }`: for other forms see [the compiler's messages and their
+/// cures](crate::guide::basics#a-future-or-an-async-closure).
+///
 /// # Errors
 /// [`Elapsed`].
 ///
