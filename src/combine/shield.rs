@@ -23,8 +23,9 @@ use crate::task::{JoinError, JoinHandle, spawn};
 /// Dropping it detaches the task, which continues. If the future panics after that,
 /// [`Config::on_unhandled`](crate::Config::on_unhandled) is called. It is not called for the task of a `JoinHandle` that was
 /// given as the future, neither for a panic nor for an error of [`try_spawn`](crate::task::try_spawn): the shield's own
-/// task takes that result. Await `&mut handle` in its place: dropping the reference does not affect the task, and
-/// dropping the handle leaves the report to the hook.
+/// task takes that result, which so counts as retrieved. asyncio reports it ("Task exception was never retrieved"), but for
+/// a task that has failed in the turn in which the shield is cancelled. To have it reported, await `&mut handle` in place of
+/// a shield: dropping the reference does not affect the task, and dropping the handle leaves the report to the hook.
 ///
 /// # Examples
 /// ```

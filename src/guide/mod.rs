@@ -238,6 +238,10 @@
 //! *Lesson 12, `12_shield.rs`.* [`shield`](fn@crate::shield) makes a task of its future. Dropping the shield does not
 //! stop the task. Unlike in Python, no reference to it is needed: the loop keeps the task.
 //!
+//! - When a shield is given up and its future panics later, [`Config::on_unhandled`] is called. When the future was the
+//!   handle of a task, the error of that task counts as retrieved, and is not reported; in Python it is. Await `&mut handle`
+//!   in place of a shield to have it reported.
+//!
 //! # Cancellation
 //!
 //! *Lesson 13, `13_cancel.rs`.* `task.cancel()` is [`JoinHandle::request_cancel`]; [`JoinHandle::cancel`] also waits

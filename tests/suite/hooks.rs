@@ -2,7 +2,8 @@
 //! `Runner`.
 
 use std::cell::Cell;
-use std::future::pending;
+use std::future::{Future, pending};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,8 +11,11 @@ use std::time::Duration;
 use nix::sys::signal::{SIGINT, raise};
 use proactor::combine::try_gather_tasks;
 use proactor::scope::{exit_stack, using};
-use proactor::task::{BlockingPool, Builder, call_soon, catch_cancel, current, spawn_blocking_on, try_spawn};
-use proactor::{Config, Leak, Runner, Runtime, join, signal, spawn, yield_now};
+use proactor::sync::Event;
+use proactor::task::{
+    BlockingPool, Builder, LocalHandle, call_soon, catch_cancel, current, spawn_blocking_on, try_spawn,
+};
+use proactor::{Config, Leak, Runner, Runtime, join, shield, signal, spawn, yield_now};
 
 use crate::kit::*;
 
@@ -20,6 +24,7 @@ tests! {
     a_panic_that_was_retrieved_is_not_reported,
     an_error_that_was_not_retrieved_is_reported,
     a_cancellation_is_no_error,
+    t314_the_error_of_a_handle_in_a_shield_given_up_counts_as_retrieved,
     errors_at_the_end_are_reported,
     a_hook_that_panics_does_no_harm,
     each_task_is_reported_before_it_runs,
@@ -135,6 +140,43 @@ fn errors_at_the_end_are_reported<R: Runtime>() {
     });
     end(runtime);
     assert_eq!(*told.lock().unwrap(), ["- panic expected: in its drop", "- error while it cleaned up"]);
+}
+
+fn t314_the_error_of_a_handle_in_a_shield_given_up_counts_as_retrieved<R: Runtime>() {
+    async fn fails(go: Rc<Event>, what: &'static str) -> Result<(), &'static str> {
+        go.wait().await;
+        Err(what)
+    }
+    async fn panics(go: Rc<Event>, what: &'static str) {
+        go.wait().await;
+        std::panic::resume_unwind(Box::new(what));
+    }
+    /// Polls a future once, and drops it.
+    async fn give_up(future: impl Future) {
+        assert!(poll_once(&mut pin!(future)).await.is_pending());
+    }
+
+    let (runtime, told) = with_hook::<R>();
+    runtime.block_on(async {
+        let go = Rc::new(Event::new());
+        give_up(shield(panics(go.clone(), "future"))).await;
+        give_up(shield(spawn(panics(go.clone(), "panic of a handle")))).await;
+        give_up(shield(try_spawn(fails(go.clone(), "error of a handle")))).await;
+        let mut handle = try_spawn(fails(go.clone(), "by reference"));
+        give_up(&mut handle).await;
+        drop(handle);
+        let mut kept = try_spawn(fails(go.clone(), "retrieved later"));
+        give_up(&mut kept).await;
+        go.set();
+        assert_eq!(kept.await.unwrap(), Err("retrieved later"));
+        while !LocalHandle::current().tasks().is_empty() {
+            yield_now().await; // the shields' own tasks
+        }
+    });
+    end(runtime);
+    let mut told = told.lock().unwrap().clone();
+    told.sort();
+    assert_eq!(told, ["- error by reference", "- panic future"]);
 }
 
 fn a_hook_that_panics_does_no_harm<R: Runtime>() {
