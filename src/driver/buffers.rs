@@ -28,9 +28,9 @@ use io_uring::types::BufRingEntry;
 use crate::buf::Chunk;
 use crate::buf::copying::copied_below;
 use crate::buf::pool::{Lease, Pool};
-use crate::op::Completion;
-use crate::op::fd::ZeroCopy;
-use crate::op::standing::Buffers;
+use crate::op::completion::Completion;
+use crate::op::object::fd::ZeroCopy;
+use crate::op::object::source::Buffers;
 use crate::sys::lent;
 
 const F_BUFFER: u32 = 1 << 0;

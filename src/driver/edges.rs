@@ -15,9 +15,10 @@ use std::sync::Arc;
 
 use super::poller::Poller;
 use super::{Driver, Park, attach, with};
-use crate::op::fd::{Descriptor, Waiting};
-use crate::op::poll::{PollSet, SetState};
-use crate::op::{Completion, Op};
+use crate::op::Op;
+use crate::op::catalogue::poll::{PollSet, SetState};
+use crate::op::completion::Completion;
+use crate::op::object::fd::{Descriptor, Waiting};
 use crate::task::inbox::Shared;
 
 /// The epoll set of a proactor; made when it is first needed.

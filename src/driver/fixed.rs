@@ -12,7 +12,7 @@ use super::feature::Feature;
 use super::table::{Filler, Full};
 use super::{Driver, Machinery};
 use crate::buf::{IoBuf, RegisteredBuf, Registrar};
-use crate::op::fd::{Opened, Vacancy};
+use crate::op::object::fd::{Opened, Vacancy};
 
 /// Buffers that may be registered at a time.
 pub(super) const REGISTERED_BUFFERS: u32 = 1_024;
@@ -176,11 +176,11 @@ mod tests {
     use std::rc::{Rc, Weak};
 
     use super::*;
-    use crate::op::endpoint::Share;
-    use crate::op::fd::{Descriptor, ZeroCopy};
-    use crate::op::file::{ReadFrom, WriteTo};
-    use crate::op::open_file::{OpenFile, Traits, Use};
-    use crate::op::socket::Sender;
+    use crate::op::catalogue::file::{ReadFrom, WriteTo};
+    use crate::op::catalogue::socket::Sender;
+    use crate::op::object::endpoint::Share;
+    use crate::op::object::fd::{Descriptor, ZeroCopy};
+    use crate::op::object::open_file::{OpenFile, Traits, Use};
     use crate::op::transfer::Transfer;
     use crate::op::{Entry, Op};
 

@@ -21,7 +21,8 @@ use io_uring::IoUring;
 
 use super::buffers::BufferRing;
 use super::feature::FeatureSet;
-use crate::op::{Completion, Entry};
+use crate::op::Entry;
+use crate::op::completion::Completion;
 
 /// A ring, as the proactor sees it.
 pub(crate) trait Kernel {

@@ -8,7 +8,7 @@ use io_uring::opcode;
 
 use super::feature::Feature;
 use super::{Driver, poller};
-use crate::op::fd::Descriptor;
+use crate::op::object::fd::Descriptor;
 
 impl Driver {
     /// An epoll set that is readable while the listener has a connection, for the ring to poll: see [`PollListener`]. None
@@ -17,7 +17,7 @@ impl Driver {
     /// # Errors
     /// Those of epoll_create1(2) and epoll_ctl(2).
     ///
-    /// [`PollListener`]: crate::op::poll::PollListener
+    /// [`PollListener`]: crate::op::catalogue::poll::PollListener
     pub(crate) fn set_of_listener(&self, listener: &Descriptor) -> io::Result<Option<OwnedFd>> {
         if !self.native.get().has(opcode::PollAdd::CODE) {
             return Ok(None);

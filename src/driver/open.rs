@@ -18,7 +18,7 @@ use super::kernel::{CLOSED, Kernel, REGISTER_RING_FDS, RingConfig, STREAMS, Time
 use super::resize::COMPLETIONS;
 use super::setup::{Attempt, Next, Refused, Stage};
 use crate::op::Entry;
-use crate::op::standing::limited;
+use crate::op::catalogue::multishot::limited;
 use crate::sys;
 
 /// What the kernel granted.

@@ -19,13 +19,12 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::Deferred;
-use super::Park;
 use super::feature::{Feature, FeatureSet};
 use super::slots::{Key, Occupied, Slots};
 use super::stats::Stats;
-use crate::op::Direction;
-use crate::op::fd::Descriptor;
+use super::{Deferred, Park};
+use crate::op::completion::Direction;
+use crate::op::object::fd::Descriptor;
 use crate::sys::check;
 use crate::task::inbox::Shared;
 
@@ -301,7 +300,7 @@ mod tests {
 
     use super::*;
     use crate::driver::Driver;
-    use crate::op::fd::{Registry, ZeroCopy};
+    use crate::op::object::fd::{Registry, ZeroCopy};
 
     /// A descriptor of no runtime: nobody takes it out of the set when it is closed.
     fn descriptor(stream: UnixStream) -> Descriptor {

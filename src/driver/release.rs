@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::feature::Feature;
 use super::slots::{Key, Occupied};
 use super::{Deferred, Driver, Park};
-use crate::op::endpoint::Share;
-use crate::op::fd::Descriptor;
+use crate::op::object::endpoint::Share;
+use crate::op::object::fd::Descriptor;
 use crate::sys::guarded::Guarded;
 
 /// Visits without a completion after which a drop outside of the loop gives up: the kernel takes nothing for now.

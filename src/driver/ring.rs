@@ -20,14 +20,14 @@ use std::time::Duration;
 
 use io_uring::{opcode, squeue, types};
 
-use super::Deferred;
-use super::Park;
 use super::kernel::{Kernel, Reaped, Time};
 use super::slot::{Action, Event, Life};
 use super::slots::{Key, Occupied, Slots};
 use super::stats::Stats;
-use crate::op::wake::WakeRead;
-use crate::op::{Completion, Each, Entry, Op};
+use super::{Deferred, Park};
+use crate::op::catalogue::wake::WakeRead;
+use crate::op::completion::Completion;
+use crate::op::{Each, Entry, Op};
 use crate::task::inbox::Shared;
 
 /// Marks the `user_data` of what is nobody's operation: cancels, and closes of direct descriptors.

@@ -23,7 +23,8 @@ use std::ptr::NonNull;
 use std::task::Context;
 
 use super::slot::{Action, Event, Impossible, Life};
-use crate::op::{Completion, Each, Entry, Kind, Op};
+use crate::op::completion::Completion;
+use crate::op::{Each, Entry, Kind, Op};
 use crate::sys::call::Call;
 use crate::task::cell::TaskRef;
 use crate::task::waker::{Waiter, local_task};
@@ -646,7 +647,7 @@ pub(super) fn foreign_waker(owner: Option<&TaskRef>, cx: &Context<'_>) -> Option
 mod tests {
     use super::*;
     use crate::buf::{Chunk, RegisteredBuf};
-    use crate::op::{file, receive, socket};
+    use crate::op::catalogue::{file, receive, socket};
 
     #[test]
     fn the_operations_of_every_day_lie_in_their_slots() {

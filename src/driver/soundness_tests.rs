@@ -17,8 +17,10 @@ use super::slot::Event;
 use super::slots::{Key, Slots};
 use super::submission::Submission;
 use super::table::{Filler, Full, Table};
-use crate::op::standing::{Buffers, Datagram};
-use crate::op::{Completion, Entry, Op, Wait};
+use crate::op::completion::Completion;
+use crate::op::object::datagram::Datagram;
+use crate::op::object::source::Buffers;
+use crate::op::{Entry, Op, Wait};
 use crate::sys::call::Call;
 
 /// What operations that move nothing ask of the kernel: an empty round trip, or a call on the pool that takes no argument.

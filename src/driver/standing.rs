@@ -13,8 +13,10 @@ use super::kernel::DATAGRAMS;
 use super::slot::Life;
 use super::slots::{Key, Occupied};
 use crate::op::Op;
-use crate::op::endpoint::Share;
-use crate::op::standing::{Bytes, Datagram, Datagrams, Readiness, Stand, Standing};
+use crate::op::catalogue::multishot::{Bytes, Datagrams, Readiness, Stand};
+use crate::op::object::datagram::Datagram;
+use crate::op::object::endpoint::Share;
+use crate::op::object::source::Standing;
 
 /// Bytes of a buffer for a datagram, which has one of its own. Pages that are not written to cost nothing.
 const DATAGRAM_BUFFER: usize = Datagram::LARGEST.next_multiple_of(4_096);

@@ -12,7 +12,8 @@ use std::task::{Context, Poll};
 use super::dispatch::{Admitted, Started};
 use super::slots::Key;
 use super::{Driver, current};
-use crate::op::{Completion, Op};
+use crate::op::Op;
+use crate::op::completion::Completion;
 use crate::sys::guarded::contain;
 use crate::task::expect_runtime;
 

@@ -14,7 +14,8 @@ use super::slot::{Action, Event, Life};
 use super::slots::{Key, Occupied, Slots};
 use super::stats::Stats;
 use super::{Deferred, Park};
-use crate::op::{Completion, Each, Entry, Kind, Op, Wait};
+use crate::op::completion::Completion;
+use crate::op::{Each, Entry, Kind, Op, Wait};
 use crate::sys::call::Call;
 use crate::task::inbox::Shared;
 

@@ -20,9 +20,9 @@ use super::{
 use crate::buf::{IoBuf, IoBufMut, IoVec, IoVecMut};
 use crate::driver::submission::Submission;
 use crate::io::Close;
-use crate::op::direct::Install;
-use crate::op::file::{StatTarget, Statx};
-use crate::op::open_file::{Traits, Use};
+use crate::op::catalogue::direct::Install;
+use crate::op::catalogue::file::{StatTarget, Statx};
+use crate::op::object::open_file::{Traits, Use};
 
 /// An open file whose descriptor belongs to the ring: see the module.
 ///

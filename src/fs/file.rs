@@ -17,11 +17,11 @@ use crate::driver::attach;
 use crate::driver::repeat::{Goal, Repeat};
 use crate::driver::submission::Submission;
 use crate::io::Close;
-use crate::op::fd::Opened;
-use crate::op::file::{
+use crate::op::catalogue::file::{
     ReadFrom, ReadVectoredFrom, StatTarget, Statx, Sync, Truncate, WriteTo, WriteVectoredTo,
 };
-use crate::op::open_file::{OpenFile, Traits, Use};
+use crate::op::object::fd::Opened;
+use crate::op::object::open_file::{OpenFile, Traits, Use};
 
 /// An open file.
 ///

@@ -11,10 +11,10 @@ use std::task::{Context, Poll, ready};
 
 use crate::driver::submission::{Cancel, Cancellable, Submission, sealed};
 use crate::driver::{attach, current, let_go};
-use crate::op::Direction;
-use crate::op::endpoint::Share;
-use crate::op::gate::Pass;
-use crate::op::poll::PollReady;
+use crate::op::catalogue::poll::PollReady;
+use crate::op::completion::Direction;
+use crate::op::object::endpoint::Share;
+use crate::op::object::pass::Pass;
 
 /// Waits until an object with a descriptor, such as one of another library, is ready for reading or writing.
 ///

@@ -11,9 +11,9 @@ use crate::driver::submission::Submission;
 use crate::driver::{descriptor_closed, flush_for, let_go};
 use crate::net::Writer;
 use crate::op;
-use crate::op::endpoint::Share;
-use crate::op::fd::Opened;
-use crate::op::open_file::OpenFile;
+use crate::op::object::endpoint::Share;
+use crate::op::object::fd::Opened;
+use crate::op::object::open_file::OpenFile;
 use crate::scope::AsyncClose;
 
 io_future! {
@@ -135,9 +135,9 @@ pub(crate) struct Closing {
 
 enum State {
     Shared(Option<Box<dyn Closable>>),
-    Alone(Submission<op::close::Close<false>>),
+    Alone(Submission<op::catalogue::close::Close<false>>),
     /// The close waits for the peer, on the pool.
-    Lingering(Submission<op::close::Close<true>>),
+    Lingering(Submission<op::catalogue::close::Close<true>>),
 }
 
 impl Closing {
@@ -178,9 +178,9 @@ impl Future for Closing {
                         return Poll::Ready(Err(busy()));
                     };
                     this.state = if lingers {
-                        State::Lingering(Submission::new(op::close::Close::new(fd)))
+                        State::Lingering(Submission::new(op::catalogue::close::Close::new(fd)))
                     } else {
-                        State::Alone(Submission::new(op::close::Close::new(fd)))
+                        State::Alone(Submission::new(op::catalogue::close::Close::new(fd)))
                     };
                     continue;
                 }

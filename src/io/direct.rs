@@ -11,8 +11,8 @@ use crate::buf::{Chunk, IoBuf, IoBufMut};
 use crate::driver::current;
 use crate::net::direct::Installing;
 use crate::net::{Chunks, Quiesce, Read, ReadExact, Recv, Write, WriteAll};
-use crate::op::endpoint::Share;
-use crate::op::medium::Medium;
+use crate::op::object::endpoint::Share;
+use crate::op::object::medium::Medium;
 use crate::task::expect_runtime;
 
 /// Makes a pipe whose ends are direct descriptors, or ordinary ones where the ring has no direct ones.

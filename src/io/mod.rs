@@ -19,9 +19,9 @@ mod registered;
 
 use std::future::Future;
 
-use crate::buf::{BufResult, IoBuf, IoBufMut};
+use super::buf::{BufResult, IoBuf, IoBufMut};
 
-pub use crate::driver::submission::{Cancel, Cancellable};
+pub use super::driver::submission::{Cancel, Cancellable};
 pub use async_fd::{AsyncFd, Ready, With};
 pub use close::Close;
 pub(crate) use close::busy;

@@ -21,10 +21,10 @@ use crate::op;
 /// proactor::run(async { proactor::io::nop().await }).unwrap();
 /// ```
 pub fn nop() -> Nop {
-    Nop(Submission::new(op::nop::Nop))
+    Nop(Submission::new(op::catalogue::nop::Nop))
 }
 
 io_future! {
     /// The future of [`nop`].
-    Nop<> = Submission<op::nop::Nop> => io::Result<()>
+    Nop<> = Submission<op::catalogue::nop::Nop> => io::Result<()>
 }

@@ -10,9 +10,9 @@ use crate::buf::{Chunk, IoBuf, IoBufMut};
 use crate::driver::attach;
 use crate::driver::repeat::{Goal, Repeat};
 use crate::net::{Chunks, Quiesce, Read, ReadExact, Recv, Unfinished, Write, WriteAll, Writer, adopt};
-use crate::op::endpoint::Share;
-use crate::op::medium::Medium;
-use crate::op::socket::{Receiver, Sender};
+use crate::op::catalogue::socket::{Receiver, Sender};
+use crate::op::object::endpoint::Share;
+use crate::op::object::medium::Medium;
 
 /// Makes a pipe: bytes that are written to one end are read from the other.
 ///

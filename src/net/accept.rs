@@ -20,10 +20,11 @@ use crate::driver::shortage::Relief;
 use crate::driver::submission::Submission;
 use crate::driver::{Driver, current};
 use crate::op::Op;
-use crate::op::endpoint::Share;
-use crate::op::gate::{Pass, Side};
-use crate::op::poll::PollListener;
-use crate::op::socket::{Accept, Accepted};
+use crate::op::catalogue::poll::PollListener;
+use crate::op::catalogue::socket::{Accept, Accepted};
+use crate::op::object::endpoint::Share;
+use crate::op::object::gate::Side;
+use crate::op::object::pass::Pass;
 use crate::task::expect_runtime;
 use crate::time::{Sleep, now, sleep_until};
 

@@ -12,9 +12,10 @@ use futures_core::Stream;
 use crate::buf::Chunk;
 use crate::driver::current;
 use crate::driver::submission::Submission;
-use crate::op::endpoint::Share;
-use crate::op::gate::{Pass, Side};
-use crate::op::receive::{Receive, Received, RecvChunk, RecvDatagram};
+use crate::op::catalogue::receive::{Receive, Received, RecvChunk, RecvDatagram};
+use crate::op::object::endpoint::Share;
+use crate::op::object::gate::Side;
+use crate::op::object::pass::Pass;
 use crate::task::expect_runtime;
 
 io_future! {

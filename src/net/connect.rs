@@ -14,8 +14,8 @@ use super::socket;
 use super::tcp_stream::TcpStream;
 use crate::driver::submission::Submission;
 use crate::driver::{attach, current};
-use crate::op::endpoint::Share;
-use crate::op::socket::{Connect as ConnectSocket, OpenSocket};
+use crate::op::catalogue::socket::{Connect as ConnectSocket, OpenSocket};
+use crate::op::object::endpoint::Share;
 use crate::task::expect_runtime;
 
 io_future! {

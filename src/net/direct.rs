@@ -38,8 +38,8 @@ use crate::buf::{Chunk, IoBuf, IoBufMut, IoVec, IoVecMut};
 use crate::driver::attach;
 use crate::driver::submission::Submission;
 use crate::io::{Close, busy};
-use crate::op::direct::{Install, SetOption};
-use crate::op::endpoint::Share;
+use crate::op::catalogue::direct::{Install, SetOption};
+use crate::op::object::endpoint::Share;
 
 /// A TCP connection whose descriptor belongs to the ring: see the module.
 ///

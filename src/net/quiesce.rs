@@ -10,9 +10,10 @@ use std::task::{Context, Poll, ready};
 
 use crate::buf::Chunk;
 use crate::io::busy;
-use crate::op::endpoint::{Arrival, Share};
-use crate::op::fd::Opened;
-use crate::op::gate::{Pass, Side};
+use crate::op::object::endpoint::{Arrival, Share};
+use crate::op::object::fd::Opened;
+use crate::op::object::gate::Side;
+use crate::op::object::pass::Pass;
 
 io_future! {
     /// The future of `quiesce()` on a socket: see [`TcpStream::quiesce`](super::TcpStream::quiesce).

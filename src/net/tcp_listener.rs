@@ -19,8 +19,8 @@ use super::tcp_stream::TcpStream;
 use super::{Binding, Unfinished, adopt, internet, not_internet, socket};
 use crate::driver::{attach, let_go};
 use crate::io::Close;
-use crate::op::endpoint::{Arrival, Share};
-use crate::op::fd::Opened;
+use crate::op::object::endpoint::{Arrival, Share};
+use crate::op::object::fd::Opened;
 
 /// A TCP socket that accepts connections.
 ///

@@ -22,10 +22,10 @@ use crate::driver::submission::Submission;
 use crate::driver::{attach, attach_shared};
 use crate::io::Close;
 use crate::op;
-use crate::op::endpoint::Share;
-use crate::op::fd::Opened;
-use crate::op::message::{VectoredReceiver, VectoredSender};
-use crate::op::socket::{Receiver, Sender};
+use crate::op::catalogue::message::{VectoredReceiver, VectoredSender};
+use crate::op::catalogue::socket::{Receiver, Sender};
+use crate::op::object::endpoint::Share;
+use crate::op::object::fd::Opened;
 
 /// A TCP connection.
 ///
@@ -383,7 +383,7 @@ impl TcpStream {
     /// # Cancellation
     /// Dropping the future gives its turn up; a shutdown that has begun may still take effect.
     pub fn shutdown(&self, how: std::net::Shutdown) -> Shutdown {
-        Shutdown(Submission::new(op::socket::Shutdown::new(&self.endpoint, how)))
+        Shutdown(Submission::new(op::catalogue::socket::Shutdown::new(&self.endpoint, how)))
     }
 
     /// Splits the stream into two halves that borrow it.
@@ -568,5 +568,5 @@ io_future! {
 }
 io_future! {
     /// The future of [`TcpStream::shutdown`].
-    Shutdown<> = Submission<op::socket::Shutdown> => io::Result<()>
+    Shutdown<> = Submission<op::catalogue::socket::Shutdown> => io::Result<()>
 }

@@ -18,8 +18,8 @@ use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut};
 use crate::driver::submission::Submission;
 use crate::driver::{attach, attach_shared, let_go};
 use crate::io::Close;
-use crate::op::endpoint::{Arrival, Share};
-use crate::op::message;
+use crate::op::catalogue::message;
+use crate::op::object::endpoint::{Arrival, Share};
 
 /// A UDP socket.
 ///

@@ -19,8 +19,8 @@ use crate::driver::current;
 use crate::driver::repeat::{Goal, Repeat};
 use crate::driver::submission::Submission;
 use crate::op;
-use crate::op::endpoint::Share;
-use crate::op::socket::Sender;
+use crate::op::catalogue::socket::Sender;
+use crate::op::object::endpoint::Share;
 use crate::task::{Builder, JoinError, JoinHandle, expect_runtime};
 
 /// Bytes that are copied at a time.
@@ -33,7 +33,7 @@ pub(crate) struct Writer(Cell<Option<Box<Work>>>); // in a box, as most objects 
 enum Work {
     /// A piece that was copied is being sent.
     Sending(JoinHandle<io::Result<()>>),
-    ShuttingDown(Submission<op::socket::Shutdown>),
+    ShuttingDown(Submission<op::catalogue::socket::Shutdown>),
 }
 
 impl Work {
@@ -132,7 +132,7 @@ impl Writer {
         self.0.set(work);
         if !is_last {
             ready!(self.poll_flush(cx))?;
-            let step = op::socket::Shutdown::new(endpoint, std::net::Shutdown::Write);
+            let step = op::catalogue::socket::Shutdown::new(endpoint, std::net::Shutdown::Write);
             self.0.set(Some(Box::new(Work::ShuttingDown(Submission::new(step)))));
         }
         self.poll_flush(cx)

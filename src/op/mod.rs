@@ -28,36 +28,25 @@
 //! An operation does not know the driver. Once it has been placed in its slot it stays there, at one
 //! address, until the kernel has let go of it; only then do [`Op::complete`] or [`Op::abandoned`] take it.
 
-pub(crate) mod close;
-pub(crate) mod direct;
-pub(crate) mod endpoint;
-pub(crate) mod fd;
-pub(crate) mod file;
-pub(crate) mod gate;
-pub(crate) mod medium;
-pub(crate) mod message;
-pub(crate) mod nop;
-pub(crate) mod open;
-pub(crate) mod open_file;
-pub(crate) mod poll;
-pub(crate) mod receive;
-pub(crate) mod socket;
-pub(crate) mod standing;
+pub(crate) mod abi;
+pub(crate) mod catalogue;
+pub(crate) mod completion;
+pub(crate) mod object;
 pub(crate) mod transfer;
-pub(crate) mod wake;
+pub(crate) mod window;
 
-use std::io;
+use crate::op::completion::{Completion, Direction};
 use std::task::{Context, Poll};
 
 pub(crate) use io_uring::squeue::Entry;
 
-use crate::sys::call::Call;
-use crate::task::pool::{Lane, no_thread};
-use crate::task::waker::Waiter;
-use endpoint::Share;
-use fd::Descriptor;
-use gate::Pass;
-use standing::Standing;
+use super::sys::call::Call;
+use super::task::pool::Lane;
+use super::task::waker::Waiter;
+use object::endpoint::Share;
+use object::fd::Descriptor;
+use object::pass::Pass;
+use object::source::Standing;
 
 /// One operation: see the module.
 pub(crate) trait Op: Sized + 'static {
@@ -191,52 +180,6 @@ pub(crate) enum Wait<'a> {
     Ready(&'a Descriptor, Direction),
     /// On the blocking pool: the kernel knows no readiness for it.
     Pool,
-}
-
-/// A direction of readiness.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    Read,
-    Write,
-}
-
-/// What the kernel answered: a count or descriptor, or a negated `errno`; and the flags of the queue entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Completion {
-    pub(crate) result: i32,
-    pub(crate) flags: u32,
-}
-
-impl Completion {
-    pub(crate) const fn new(result: i32) -> Self {
-        Completion { result, flags: 0 }
-    }
-
-    pub(crate) const CANCELED: Completion = Completion::new(-libc::ECANCELED);
-
-    /// The flags of [`no_thread`](Self::no_thread): the kernel never sets all of them.
-    const NO_THREAD: u32 = u32::MAX;
-
-    /// The result of an operation for whose call no thread of the pool could be started.
-    pub(crate) const fn no_thread(errno: i32) -> Self {
-        Completion { result: -errno, flags: Self::NO_THREAD }
-    }
-
-    pub(crate) fn into_result(self) -> io::Result<u32> {
-        match u32::try_from(self.result) {
-            Ok(value) => Ok(value),
-            Err(_) if self.flags == Self::NO_THREAD => Err(no_thread(-self.result)),
-            Err(_) => Err(io::Error::from_raw_os_error(-self.result)),
-        }
-    }
-
-    pub(crate) fn count(self) -> io::Result<usize> {
-        self.into_result().map(|count| count as usize)
-    }
-
-    pub(crate) fn unit(self) -> io::Result<()> {
-        self.into_result().map(drop)
-    }
 }
 
 /// Whether this answer of a non-blocking call means "not yet": wait for readiness and call again.

@@ -12,7 +12,7 @@ use crate::driver::kernel::{Fault, RingConfig};
 use crate::driver::setup::MAX_ENTRIES;
 use crate::driver::table::MAX_PLACES;
 use crate::driver::{MAX_BUFFERS, Resources};
-use crate::op::fd::ZeroCopy;
+use crate::op::object::fd::ZeroCopy;
 use crate::task::hooks::{Hooks, OnSlowPoll, OnSpawn, OnUnhandled, Stopwatch};
 use crate::task::{BlockingPool, SlowPoll, Task, Unhandled};
 

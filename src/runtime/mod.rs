@@ -27,7 +27,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use self::core::{Core, Limits, Until};
-use crate::task::{Handle, JoinHandle};
+use super::task::{Handle, JoinHandle};
 use config::Config;
 use local::LocalHandle;
 use report::{Backend, Report, Shutdown};

@@ -102,12 +102,12 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
-use crate::driver::submission::Submission;
-use crate::driver::{attach, current, let_go};
-use crate::op::Direction;
-use crate::op::endpoint::Share;
-use crate::op::poll::PollReady;
-use crate::sys::signal::Listener;
+use super::driver::submission::Submission;
+use super::driver::{attach, current, let_go};
+use super::op::catalogue::poll::PollReady;
+use super::op::completion::Direction;
+use super::op::object::endpoint::Share;
+use super::sys::signal::Listener;
 
 pub use handler::{Handler, on};
 pub use kind::Kind;

@@ -76,7 +76,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 
-pub use crate::runtime::local::LocalHandle;
+pub use super::runtime::local::LocalHandle;
 pub use blocking::{BlockingPool, spawn_blocking, spawn_blocking_on};
 pub use callback::{CallHandle, call_soon};
 pub use catch::{Cancelled, CatchCancel, catch_cancel};

@@ -8,6 +8,8 @@
 //! not help: another loop may take the client in between. A receive of zero bytes is answered here, since the kernel would
 //! wait for data in some protocols.
 
+use crate::op::abi::NO_POSITION;
+use crate::op::object::endpoint::keep_error;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
@@ -16,20 +18,20 @@ use std::task::{Context, Poll, ready};
 use io_uring::opcode;
 use socket2::{SockAddr, SockAddrStorage};
 
-use super::endpoint::{Arrival, Endpoint, Share};
-use super::fd::{Descriptor, Opened, Vacancy, on_fd};
-use super::gate::{Pass, Side};
-use super::medium::Medium;
-use super::transfer::{Transfer, Window};
-use super::{Completion, Direction, Entry, Kind, Op, Wait};
 use crate::buf::{Chunk, IoBuf, IoBufMut, fill, first, note_init};
+use crate::op::completion::{Completion, Direction};
+use crate::op::object::endpoint::{Arrival, Share};
+use crate::op::object::fd::{Descriptor, Opened, Vacancy, on_fd};
+use crate::op::object::gate::Side;
+use crate::op::object::medium::Medium;
+use crate::op::object::pass::Pass;
+use crate::op::transfer::Transfer;
+use crate::op::window::Window;
+use crate::op::{Entry, Kind, Op, Wait};
 use crate::sys::call::Call;
 
 /// A read of so many bytes is rather made by the kernel than copied from what a standing receive brings.
-pub(super) const LARGE: usize = 32 << 10;
-
-/// A pipe has no positions.
-pub(super) const NO_POSITION: u64 = u64::MAX;
+pub(in crate::op) const LARGE: usize = 32 << 10;
 
 /// Receives into part of a buffer.
 pub(crate) struct Recv<B> {
@@ -126,14 +128,6 @@ impl<B: IoBufMut> Op for Recv<B> {
     }
 }
 
-/// Keeps an error that the kernel won't report a second time.
-pub(super) fn keep_error(endpoint: &Endpoint, error: &io::Error) {
-    match error.raw_os_error() {
-        None | Some(libc::ECANCELED | libc::EINTR | libc::EAGAIN) => {}
-        Some(errno) => endpoint.arrived(Arrival::Error(errno)),
-    }
-}
-
 /// The receiving side of an endpoint, as a source of steps.
 #[derive(Debug)]
 pub(crate) struct Receiver {
@@ -182,10 +176,10 @@ impl<B> Send<B> {
 }
 
 /// A send's sender is there until the operation is released.
-pub(super) const NOT_RELEASED: &str = "a send that was released is not carried out";
+pub(in crate::op) const NOT_RELEASED: &str = "a send that was released is not carried out";
 
 /// A send of `len` bytes has ended without its future: accounts for the result, and lets the next send go.
-pub(super) fn release(sender: &mut Option<Sender>, completion: Completion, len: usize) {
+pub(in crate::op) fn release(sender: &mut Option<Sender>, completion: Completion, len: usize) {
     if let Some(sender) = sender.take() {
         let _ = sender.sent(completion, len);
     }
@@ -267,7 +261,7 @@ impl<B: IoBuf> Op for Send<B> {
 /// The sending side of an endpoint, as a target of steps.
 #[derive(Debug)]
 pub(crate) struct Sender {
-    pub(super) pass: Pass,
+    pub(in crate::op) pass: Pass,
 }
 
 impl Sender {
@@ -279,17 +273,17 @@ impl Sender {
         Sender { pass: Pass::new(endpoint, Side::SendWithoutCopy) }
     }
 
-    pub(super) fn descriptor(&self) -> &Descriptor {
+    pub(in crate::op) fn descriptor(&self) -> &Descriptor {
         &self.pass.endpoint().descriptor
     }
 
-    pub(super) fn goes_without_copy(&self, len: usize) -> bool {
+    pub(in crate::op) fn goes_without_copy(&self, len: usize) -> bool {
         self.descriptor().sends_without_copy(len, self.pass.side() == Side::SendWithoutCopy)
     }
 
     /// A send of so many bytes has ended. One without a copy for which the socket's family has no such thing, or the process no right to
     /// lock so much memory, is made anew as an ordinary one: it says that it was interrupted.
-    pub(super) fn sent(&self, completion: Completion, len: usize) -> io::Result<usize> {
+    pub(in crate::op) fn sent(&self, completion: Completion, len: usize) -> io::Result<usize> {
         let unable = |errno| matches!(errno, libc::EOPNOTSUPP | libc::ENOMEM | libc::EINVAL);
         if unable(-completion.result) && self.goes_without_copy(len) {
             self.descriptor().always_copy();
@@ -394,7 +388,7 @@ impl Address {
 }
 
 /// New sockets don't block: the selector needs it, and io_uring waits all the same.
-pub(super) const ACCEPT_FLAGS: i32 = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+pub(in crate::op) const ACCEPT_FLAGS: i32 = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
 /// Nobody inherits a direct descriptor, and the kernel refuses to be told so.
 const DIRECT_FLAGS: i32 = libc::SOCK_NONBLOCK;
 

@@ -14,11 +14,13 @@ use std::task::{Context, Poll};
 
 use io_uring::{opcode, squeue, types};
 
-use super::fd::on_fd;
-use super::open_file::Use;
-use super::transfer::{Goal, Transfer, Window};
-use super::{Completion, Direction, Entry, Op, Wait};
 use crate::buf::{IoBuf, IoBufMut, IoVec, IoVecMut, IoVecs, Registration, note_init, note_init_of_all};
+use crate::op::completion::{Completion, Direction};
+use crate::op::object::fd::on_fd;
+use crate::op::object::open_file::Use;
+use crate::op::transfer::{Goal, Transfer};
+use crate::op::window::Window;
+use crate::op::{Entry, Op, Wait};
 use crate::sys::call::Call;
 
 /// Bytes of one step: io_uring does cached file I/O inside the submitting call, and a larger one would hold up the loop.

@@ -3,33 +3,29 @@
 //! The kernel reads and writes a `msghdr` with pointers to everything else; all of it lies in the operation
 //! and is filled in only once the operation lies in its place.
 
+use crate::op::abi::empty_header;
 use std::io;
-use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
 use io_uring::opcode;
 use socket2::{SockAddr, SockAddrStorage};
 
-use super::endpoint::{Arrival, Share};
-use super::fd::on_fd;
-use super::gate::{Pass, Side};
-use super::medium::SEND_FLAGS;
-use super::socket::{LARGE, NOT_RELEASED, Sender, keep_error, release};
-use super::standing::Datagram;
-use super::transfer::Transfer;
-use super::{Completion, Direction, Entry, Kind, Op, Wait};
+use super::socket::{LARGE, NOT_RELEASED, Sender, release};
 use crate::buf::{
     BufError, BufResult, Chunk, IoBuf, IoBufMut, IoVec, IoVecMut, IoVecs, fill, first, note_init,
     note_init_of_all,
 };
+use crate::op::completion::{Completion, Direction};
+use crate::op::object::datagram::Datagram;
+use crate::op::object::endpoint::{Arrival, Share, keep_error};
+use crate::op::object::fd::on_fd;
+use crate::op::object::gate::Side;
+use crate::op::object::medium::SEND_FLAGS;
+use crate::op::object::pass::Pass;
+use crate::op::transfer::Transfer;
+use crate::op::{Entry, Kind, Op, Wait};
 use crate::sys::call::Call;
-
-/// A `msghdr` of zeros: no address, no buffers, no control data.
-pub(super) fn empty_header() -> libc::msghdr {
-    // SAFETY: a C structure of integers and pointers, for which zero and null are what "none" means.
-    unsafe { MaybeUninit::zeroed().assume_init() }
-}
 
 fn iovec(pointer: *mut u8, len: usize) -> libc::iovec {
     libc::iovec { iov_base: pointer.cast(), iov_len: len }

@@ -11,8 +11,9 @@ use std::io;
 
 use io_uring::{opcode, types};
 
-use super::fd::{Opened, Vacancy};
-use super::{Completion, Entry, Op, Wait};
+use crate::op::completion::Completion;
+use crate::op::object::fd::{Opened, Vacancy};
+use crate::op::{Entry, Op, Wait};
 use crate::sys::call::Call;
 
 /// Opens a file by path, relative to the working directory.

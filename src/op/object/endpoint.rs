@@ -13,17 +13,18 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::num::NonZeroU64;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use super::datagram::Datagram;
 use super::fd::Descriptor;
 use super::gate::{Gate, Side};
 use super::medium::{Medium, SendHeader};
-use super::socket::Accepted;
-use super::standing::Datagram;
 use crate::buf::Chunk;
+use crate::op::catalogue::socket::Accepted;
 use crate::task::waker::Waiter;
 
 pub(crate) struct Endpoint {
@@ -33,8 +34,8 @@ pub(crate) struct Endpoint {
     lacks_nowait: Cell<bool>,
     /// For sends as messages, once there was one.
     send_header: OnceCell<Box<SendHeader>>,
-    pub(super) receiving: Gate,
-    pub(super) sending: Gate,
+    pub(in crate::op) receiving: Gate,
+    pub(in crate::op) sending: Gate,
     arrivals: RefCell<Arrivals>,
     /// The operation that fills `arrivals`, while there is one.
     standing: Cell<Option<NonZeroU64>>,
@@ -152,21 +153,21 @@ impl Endpoint {
     }
 
     /// The header for the one send that is in flight.
-    pub(super) fn send_header(&self) -> &SendHeader {
+    pub(in crate::op) fn send_header(&self) -> &SendHeader {
         self.send_header.get_or_init(Box::default)
     }
 
     /// The kernel has no readiness for it.
-    pub(super) fn never_waits(&self) {
+    pub(in crate::op) fn never_waits(&self) {
         self.medium.set(Medium::File);
     }
 
-    pub(super) fn lacks_nowait(&self) -> bool {
+    pub(in crate::op) fn lacks_nowait(&self) -> bool {
         self.lacks_nowait.get()
     }
 
     /// A call was answered with EOPNOTSUPP. True if calls are made in another way from now on.
-    pub(super) fn go_without_nowait(&self) -> bool {
+    pub(in crate::op) fn go_without_nowait(&self) -> bool {
         matches!(self.medium(), Medium::Pipe | Medium::Terminal) && !self.lacks_nowait.replace(true)
     }
 
@@ -193,7 +194,7 @@ impl Endpoint {
 
     /// Has bytes taken out of a chunk that has arrived, and gives how many. The rest is put back: all of it when `take`
     /// panics, as a buffer of the user may.
-    pub(super) fn take_bytes(&self, chunk: Chunk, take: impl FnOnce(&[u8]) -> usize) -> usize {
+    pub(in crate::op) fn take_bytes(&self, chunk: Chunk, take: impl FnOnce(&[u8]) -> usize) -> usize {
         struct Rest<'a>(&'a Endpoint, Chunk);
         impl Drop for Rest<'_> {
             fn drop(&mut self) {
@@ -210,7 +211,11 @@ impl Endpoint {
     }
 
     /// The same of a datagram, of which nothing is put back unless `take` panics.
-    pub(super) fn take_datagram(&self, datagram: Datagram, take: impl FnOnce(&Datagram) -> usize) -> usize {
+    pub(in crate::op) fn take_datagram(
+        &self,
+        datagram: Datagram,
+        take: impl FnOnce(&Datagram) -> usize,
+    ) -> usize {
         struct Whole<'a>(&'a Endpoint, Option<Datagram>);
         impl Drop for Whole<'_> {
             fn drop(&mut self) {
@@ -263,12 +268,12 @@ impl Endpoint {
 
     /// Who waits for an arrival, to be woken.
     #[inline]
-    pub(super) fn awaited(&self) -> Option<Waiter> {
+    pub(in crate::op) fn awaited(&self) -> Option<Waiter> {
         self.waiter.take()
     }
 
     /// Who was through this gate waits no more.
-    pub(super) fn nobody_waits(&self, side: Side) -> Option<Waiter> {
+    pub(in crate::op) fn nobody_waits(&self, side: Side) -> Option<Waiter> {
         if side == Side::Receive { self.awaited() } else { None }
     }
 
@@ -290,7 +295,7 @@ impl Endpoint {
     }
 
     /// The standing operation is over. Wakes, so nothing may be borrowed.
-    pub(super) fn disarmed(&self, starved: bool) {
+    pub(in crate::op) fn disarmed(&self, starved: bool) {
         self.standing.set(None);
         self.starved.set(starved);
         if let Some(waiter) = self.awaited() {
@@ -301,7 +306,7 @@ impl Endpoint {
     /// Notes how much came at once. Large pieces are better received when somebody is there to take them, into a buffer
     /// that is still in the caches, than by a standing operation, into as many buffers as there are streams. One small piece
     /// may be the rest of a large message.
-    pub(super) fn note_size(&self, count: usize) {
+    pub(in crate::op) fn note_size(&self, count: usize) {
         if count >= LARGE_PIECE {
             self.large.set(SMALL_IN_A_ROW);
         } else if count < SMALL_PIECE {
@@ -317,6 +322,20 @@ impl Endpoint {
     /// Whether the last standing operation found no buffer, and nothing was received since; asked once.
     pub(crate) fn was_starved(&self) -> bool {
         self.starved.take()
+    }
+}
+
+impl Endpoint {
+    pub(in crate::op) fn gate(&self, side: Side) -> &Gate {
+        match side {
+            Side::Receive => &self.receiving,
+            Side::Send | Side::SendWithoutCopy => &self.sending,
+        }
+    }
+
+    /// Whether no send is in flight, and none waits for its turn.
+    pub(crate) fn is_free_to_send(&self) -> bool {
+        !self.sending.busy.get() && self.sending.nobody_waits()
     }
 }
 
@@ -432,5 +451,13 @@ impl Drop for Share {
             drop(self.waiter.take());
             self.disarm();
         }
+    }
+}
+
+/// Keeps an error that the kernel won't report a second time.
+pub(in crate::op) fn keep_error(endpoint: &Endpoint, error: &io::Error) {
+    match error.raw_os_error() {
+        None | Some(libc::ECANCELED | libc::EINTR | libc::EAGAIN) => {}
+        Some(errno) => endpoint.arrived(Arrival::Error(errno)),
     }
 }

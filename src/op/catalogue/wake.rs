@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use io_uring::{opcode, types};
 
-use super::{Completion, Entry, Op, Wait};
+use crate::op::completion::Completion;
+use crate::op::{Entry, Op, Wait};
 use crate::sys::call::Call;
 use crate::task::inbox::Shared;
 

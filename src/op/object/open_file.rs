@@ -10,7 +10,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::fd::Descriptor;
-use super::{Direction, Wait};
+use crate::op::Wait;
+use crate::op::completion::Direction;
 use crate::sys::call::Call;
 use crate::task::waker::Waiter;
 

@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
 
 use io_uring::{opcode, types};
 
-use super::fd::{Opened, stop_lingering};
-use super::{Completion, Entry, Op, Wait};
+use crate::op::completion::Completion;
+use crate::op::object::fd::{Opened, stop_lingering};
+use crate::op::{Entry, Op, Wait};
 use crate::sys::call::Call;
 use crate::task::pool::Lane;
 

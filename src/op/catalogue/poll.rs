@@ -5,6 +5,7 @@
 //! next report. The selector waits for its next event, whatever the level says: a descriptor may be ready and have nothing
 //! to give, such as a socket with something in its queue of errors. A ring without standing polls asks for the level.
 
+use crate::op::abi::events;
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -13,20 +14,14 @@ use std::task::{Context, Poll, ready};
 
 use io_uring::{opcode, types};
 
-use super::endpoint::{Arrival, Share};
-use super::fd::{Descriptor, on_fd};
-use super::gate::{Pass, Side};
-use super::standing::Standing;
-use super::{Completion, Direction, Each, Entry, Kind, Op, Wait};
+use crate::op::completion::{Completion, Direction};
+use crate::op::object::endpoint::{Arrival, Share};
+use crate::op::object::fd::{Descriptor, on_fd};
+use crate::op::object::gate::Side;
+use crate::op::object::pass::Pass;
+use crate::op::object::source::Standing;
+use crate::op::{Each, Entry, Kind, Op, Wait};
 use crate::sys::call::Call;
-
-/// The events of a direction; errors and the other side's end are always reported, out-of-band data is not.
-pub(super) fn events(direction: Direction) -> i16 {
-    match direction {
-        Direction::Read => libc::POLLIN | libc::POLLRDHUP,
-        Direction::Write => libc::POLLOUT,
-    }
-}
 
 pub(crate) struct PollReady {
     endpoint: Share,

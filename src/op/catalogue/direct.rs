@@ -7,10 +7,11 @@ use std::task::{Context, Poll};
 
 use io_uring::{opcode, types};
 
-use super::endpoint::Share;
-use super::fd::{Descriptor, Fd, Opened, on_fd};
-use super::open_file::Use;
-use super::{Completion, Entry, Op, Wait};
+use crate::op::completion::Completion;
+use crate::op::object::endpoint::Share;
+use crate::op::object::fd::{Descriptor, Fd, Opened, on_fd};
+use crate::op::object::open_file::Use;
+use crate::op::{Entry, Op, Wait};
 use crate::sys::call::Call;
 
 /// What keeps a descriptor open.

@@ -9,22 +9,18 @@
 //! not cut. recvmsg and read have no such limit. recvmsg writes a header in front of each datagram: its own four numbers,
 //! then as many bytes of address as were asked for.
 
-use std::mem::MaybeUninit;
-use std::net::SocketAddr;
-use std::ptr::NonNull;
+use crate::op::object::datagram::{ADDRESS, Datagram, HEADER};
+use crate::op::object::source::Buffers;
 use std::rc::Rc;
 
 use io_uring::{opcode, squeue};
-use socket2::{SockAddr, SockAddrStorage};
 
-use super::endpoint::{Arrival, Endpoint};
-use super::fd::{Fd, on_fd};
-use super::medium::Medium;
-use super::poll::events;
-use super::socket::NO_POSITION;
-use super::{Completion, Direction, Each, Entry, Kind, Op, Wait};
-use crate::buf::Chunk;
-use crate::buf::pool::Lease;
+use crate::op::abi::{NO_POSITION, events};
+use crate::op::completion::{Completion, Direction};
+use crate::op::object::endpoint::{Arrival, Endpoint};
+use crate::op::object::fd::{Fd, on_fd};
+use crate::op::object::medium::Medium;
+use crate::op::{Each, Entry, Kind, Op, Wait};
 use crate::sys::call::Call;
 
 /// Bytes (of streams and datagrams) that are kept for a receiver who does not come, before its stream is left to the
@@ -32,48 +28,6 @@ use crate::sys::call::Call;
 const ENOUGH_BYTES: usize = 256 << 10;
 /// Reports of readiness that nobody has come for.
 const ENOUGH_REPORTS: usize = 8;
-
-/// What a standing operation brings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// Bytes of a socket.
-    Bytes,
-    /// Bytes of a pipe.
-    Read,
-    Datagrams,
-    /// That something has happened.
-    Readiness(Direction),
-}
-
-/// Where received bytes lie: the memory for chunks of one loop.
-pub(crate) trait Buffers {
-    /// The group from which the kernel takes buffers.
-    fn group(&self) -> u16;
-
-    /// Gives the bytes that a completion brings in buffers of the group; none when it brings no buffer.
-    fn received(&self, completion: Completion, take: &mut dyn FnMut(Chunk));
-
-    /// Whether one receive may fill several buffers.
-    fn bundles(&self) -> bool;
-
-    /// The kernel has found no buffer.
-    fn ran_out(&self);
-
-    /// A buffer for one receive alone.
-    fn lease(&self) -> Lease;
-
-    /// The chunk that such a receive has brought, or a copy of it when few buffers are left for others.
-    fn kept(&self, chunk: Chunk) -> Chunk;
-
-    /// Where the next bytes may be received by a system call, and how many.
-    fn room(&self) -> (NonNull<u8>, usize);
-
-    /// So many bytes were.
-    ///
-    /// # Safety
-    /// They have been written where the last `room` said.
-    unsafe fn filled(&self, count: usize) -> Chunk;
-}
 
 /// A multishot operation of an endpoint, which fills its arrivals.
 pub(crate) struct Stand<B> {
@@ -222,7 +176,7 @@ pub(crate) struct Datagrams {
 
 impl Datagrams {
     pub(crate) fn new(buffers: Rc<dyn Buffers>) -> Self {
-        let mut header = super::message::empty_header();
+        let mut header = crate::op::abi::empty_header();
         header.msg_namelen = ADDRESS as u32;
         Datagrams { buffers, header }
     }
@@ -241,7 +195,7 @@ impl Brings for Datagrams {
     fn take(&mut self, endpoint: &Endpoint, completion: Completion) {
         self.buffers.received(completion, &mut |chunk| {
             if chunk.len() >= HEADER {
-                endpoint.arrived(Arrival::Datagram(Datagram(chunk)));
+                endpoint.arrived(Arrival::Datagram(Datagram::of_chunk(chunk)));
             }
         });
     }
@@ -298,124 +252,4 @@ fn is_starved(buffers: &dyn Buffers, completion: Completion) -> bool {
         buffers.ran_out();
     }
     starved
-}
-
-/// A datagram as recvmsg leaves it in a buffer: header, address, and then the bytes.
-#[derive(Debug)]
-pub(crate) struct Datagram(Chunk);
-
-/// The kernel's own part of the header, `struct io_uring_recvmsg_out`: lengths of address, control data and payload,
-/// and flags.
-const NUMBERS: usize = 16;
-/// Room for an Internet address.
-const ADDRESS: usize = size_of::<libc::sockaddr_in6>();
-const HEADER: usize = NUMBERS + ADDRESS;
-
-impl Datagram {
-    /// The largest datagram that there is, with its header.
-    pub(crate) const LARGEST: usize = HEADER + 65_535;
-
-    /// One of its own memory.
-    pub(crate) fn copy(bytes: &[u8], sender: Option<&SockAddr>) -> Self {
-        let mut whole = vec![0; HEADER];
-        if let Some(sender) = sender {
-            let len = (sender.len() as usize).min(ADDRESS);
-            whole[..4].copy_from_slice(&(len as u32).to_ne_bytes());
-            // SAFETY: an address has as many bytes as it says, and is initialised.
-            let address = unsafe { std::slice::from_raw_parts(sender.as_ptr().cast::<u8>(), len) };
-            whole[NUMBERS..NUMBERS + len].copy_from_slice(address);
-        }
-        whole.extend_from_slice(bytes);
-        Datagram(Chunk::copy_from_slice(&whole))
-    }
-
-    /// Has recvmsg(2) write a datagram into memory, as it lies there when the ring has received it.
-    ///
-    /// # Safety
-    /// The memory has `len` bytes, and is larger than a header; header and buffer are used while it is there.
-    pub(crate) unsafe fn describe(
-        memory: NonNull<u8>,
-        len: usize,
-        header: &mut libc::msghdr,
-        iovec: &mut libc::iovec,
-    ) {
-        // SAFETY: by the caller's word, within the memory.
-        let (name, bytes) = unsafe { (memory.add(NUMBERS), memory.add(HEADER)) };
-        header.msg_name = name.as_ptr().cast();
-        header.msg_namelen = ADDRESS as u32;
-        *iovec = libc::iovec { iov_base: bytes.as_ptr().cast(), iov_len: len - HEADER };
-        header.msg_iovlen = 1;
-    }
-
-    /// The datagram that recvmsg(2) has written so: so many bytes, and so many of the sender's address.
-    ///
-    /// # Safety
-    /// It has, where the last `room` of these buffers said.
-    pub(crate) unsafe fn of(buffers: &dyn Buffers, count: usize, address: u32) -> Self {
-        let (memory, _) = buffers.room();
-        // SAFETY: nobody has been told of this memory yet; the address was written as far as it goes, the bytes too.
-        unsafe {
-            memory.write_bytes(0, NUMBERS);
-            memory.cast::<u32>().write_unaligned(address);
-            let written = (address as usize).min(ADDRESS);
-            memory.add(NUMBERS + written).write_bytes(0, ADDRESS - written);
-            Datagram(buffers.filled(HEADER + count))
-        }
-    }
-
-    /// The datagram that lies in a chunk, which begins with its header.
-    #[cfg(test)]
-    pub(crate) fn of_chunk(chunk: Chunk) -> Self {
-        Datagram(chunk)
-    }
-
-    /// Its bytes.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.0[HEADER..]
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.len() - HEADER
-    }
-
-    /// The same, in memory of its own size when it keeps more than twice as much.
-    pub(super) fn compacted(self) -> Self {
-        Datagram(self.0.compacted())
-    }
-
-    /// Its bytes alone.
-    pub(crate) fn into_bytes(mut self) -> Chunk {
-        self.0.advance(HEADER);
-        self.0
-    }
-
-    /// Who sent it; none when it came without an Internet address.
-    pub(crate) fn sender(&self) -> Option<SocketAddr> {
-        let len = u32::from_ne_bytes(self.0[..4].try_into().expect("four bytes")) as usize;
-        let address = &self.0[NUMBERS..NUMBERS + len.min(ADDRESS)];
-        let mut storage = MaybeUninit::<SockAddrStorage>::zeroed();
-        // SAFETY: the storage is larger than any address, and zeros are one; the bytes are those of an address.
-        let address = unsafe {
-            storage.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(address.as_ptr(), address.len());
-            SockAddr::new(storage.assume_init(), address.len() as u32)
-        };
-        address.as_socket()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_datagram_carries_its_sender() {
-        for sender in ["127.0.0.1:80", "[::1]:65535"] {
-            let sender: SocketAddr = sender.parse().unwrap();
-            let datagram = Datagram::copy(b"abc", Some(&sender.into()));
-            assert_eq!((datagram.bytes(), datagram.len(), datagram.sender()), (&b"abc"[..], 3, Some(sender)));
-            assert_eq!(datagram.into_bytes(), *b"abc");
-        }
-        let empty = Datagram::copy(b"", None);
-        assert_eq!((empty.len(), empty.sender()), (0, None));
-    }
 }

@@ -5,7 +5,8 @@ use std::io;
 
 use io_uring::opcode;
 
-use super::{Completion, Entry, Op, Wait};
+use crate::op::completion::Completion;
+use crate::op::{Entry, Op, Wait};
 use crate::sys::call::Call;
 
 #[derive(Debug)]

@@ -22,8 +22,8 @@ use std::rc::{Rc, Weak};
 use io_uring::types::DestinationSlot;
 use socket2::SockRef;
 
-use super::Completion;
-use super::standing::{Buffers, Standing};
+use super::source::{Buffers, Standing};
+use crate::op::completion::Completion;
 use crate::sys::{set_nonblock, set_status_flags, status_flags};
 
 /// What an entry names: a descriptor of the process, or a slot in the ring's own table.
@@ -37,11 +37,11 @@ pub(crate) enum Fd {
 macro_rules! on_fd {
     ($fd:expr, |$target:ident| $entry:expr) => {
         match $fd {
-            $crate::op::fd::Fd::Raw(number) => {
+            $crate::op::object::fd::Fd::Raw(number) => {
                 let $target = io_uring::types::Fd(number);
                 $entry
             }
-            $crate::op::fd::Fd::Direct(index) => {
+            $crate::op::object::fd::Fd::Direct(index) => {
                 let $target = io_uring::types::Fixed(index);
                 $entry
             }
@@ -440,7 +440,7 @@ fn lingers(fd: BorrowedFd<'_>) -> bool {
 
 /// Nobody is to wait for the close: turns the wait off. That changes nothing else, since Linux goes on sending in the
 /// background after the time as well. (Zero, which means a reset, stays.)
-pub(super) fn stop_lingering(fd: BorrowedFd<'_>) {
+pub(in crate::op) fn stop_lingering(fd: BorrowedFd<'_>) {
     if lingers(fd) {
         let _ = SockRef::from(&fd).set_linger(None);
     }

@@ -11,16 +11,17 @@ use std::task::{Context, Poll, ready};
 
 use io_uring::opcode;
 
-use super::endpoint::{Arrival, Share};
-use super::fd::on_fd;
-use super::gate::Pass;
-use super::medium::Medium;
-use super::message::empty_header;
-use super::socket::{NO_POSITION, keep_error};
-use super::standing::{Buffers, Datagram, Standing};
-use super::{Completion, Direction, Entry, Op, Wait};
 use crate::buf::Chunk;
 use crate::buf::pool::Lease;
+use crate::op::abi::{NO_POSITION, empty_header};
+use crate::op::completion::{Completion, Direction};
+use crate::op::object::datagram::Datagram;
+use crate::op::object::endpoint::{Arrival, Share, keep_error};
+use crate::op::object::fd::on_fd;
+use crate::op::object::medium::Medium;
+use crate::op::object::pass::Pass;
+use crate::op::object::source::{Buffers, Standing};
+use crate::op::{Entry, Op, Wait};
 use crate::sys::call::Call;
 
 /// Bytes from which on a piece keeps the buffer that it was received into, and is not copied out.

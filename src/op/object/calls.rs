@@ -1,0 +1,82 @@
+//! The system calls by which an endpoint receives and sends without waiting.
+
+use std::io;
+
+use super::endpoint::Endpoint;
+use super::medium::{Medium, SEND_FLAGS};
+use crate::op::completion::Completion;
+use crate::op::window::Window;
+use crate::sys::call::Call;
+
+impl Endpoint {
+    /// A call that receives into memory, and does not wait.
+    ///
+    /// # Safety
+    /// As for [`Call::new`]: the memory has `len` bytes.
+    pub(in crate::op) unsafe fn receive_call(&self, pointer: *mut u8, len: usize) -> Call {
+        let fd = self.descriptor.raw() as usize;
+        // SAFETY: by the caller's word.
+        let read = || unsafe { Call::new(libc::SYS_read, [fd, pointer as usize, len]) };
+        match self.medium() {
+            // SAFETY: by the caller's word.
+            Medium::Socket => unsafe {
+                let flags = libc::MSG_DONTWAIT as usize;
+                Call::new(libc::SYS_recvfrom, [fd, pointer as usize, len, flags, 0, 0])
+            },
+            Medium::File => read(),
+            Medium::Pipe | Medium::Terminal if self.lacks_nowait() => read().if_ready(libc::POLLIN),
+            Medium::Pipe | Medium::Terminal => read().without_waiting(),
+        }
+    }
+
+    /// A call that sends from memory, and does not wait, but for one to a terminal, which is for the blocking pool.
+    ///
+    /// # Safety
+    /// As for [`Call::new`]: the memory has `len` initialised bytes.
+    pub(in crate::op) unsafe fn send_call(&self, pointer: *const u8, len: usize) -> Call {
+        let fd = self.descriptor.raw() as usize;
+        // SAFETY: by the caller's word.
+        let write = |len: usize| unsafe { Call::new(libc::SYS_write, [fd, pointer as usize, len]) };
+        match self.medium() {
+            // SAFETY: by the caller's word.
+            Medium::Socket => unsafe {
+                Call::new(libc::SYS_sendto, [fd, pointer as usize, len, SEND_FLAGS, 0, 0])
+            },
+            Medium::File => write(len),
+            Medium::Terminal => write(len).waiting(libc::POLLOUT),
+            Medium::Pipe if self.lacks_nowait() => write(len.min(libc::PIPE_BUF)).if_ready(libc::POLLOUT),
+            Medium::Pipe => write(len).without_waiting(),
+        }
+    }
+
+    /// Sends some of these bytes, which are lent for the call alone, and does not wait. None when the kernel takes none now,
+    /// when another send is not over, and when only an operation can send: there is no number to call with, or a call
+    /// would wait.
+    pub(crate) fn send_now(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
+        let by_call = matches!(self.medium(), Medium::Socket | Medium::Pipe) && !self.descriptor.is_direct();
+        if !by_call || !self.is_free_to_send() {
+            return None;
+        }
+        let window = Window::new(bytes.len(), 0, usize::MAX);
+        loop {
+            // SAFETY: the window lies within the bytes, which are there until the call has returned.
+            let call = unsafe { self.send_call(bytes.as_ptr(), window.len) };
+            match call.run_through_signals() {
+                result if result == -libc::EAGAIN => return None,
+                result if result == -libc::EOPNOTSUPP && self.go_without_nowait() => {}
+                result => {
+                    let sent = Completion::new(result).count();
+                    self.add_sent(sent.as_ref().map_or(0, |count| *count));
+                    return Some(sent);
+                }
+            }
+        }
+    }
+
+    /// Whether a short receive says that there is no more. Not of pipes, terminals, and sockets of messages, which give
+    /// less than there is; nor of sockets that other code has had in hand, which may be of any kind, or have urgent data
+    /// that was taken otherwise, or records of TLS.
+    pub(in crate::op) fn is_drained_by_short_receives(&self) -> bool {
+        self.medium() == Medium::Socket && !self.descriptor.is_lent()
+    }
+}

@@ -1,0 +1,11 @@
+//! What operations name and keep open: descriptors, endpoints and files, and the order of operations on them.
+
+pub(crate) mod calls;
+pub(crate) mod datagram;
+pub(crate) mod endpoint;
+pub(crate) mod fd;
+pub(crate) mod gate;
+pub(crate) mod medium;
+pub(crate) mod open_file;
+pub(crate) mod pass;
+pub(crate) mod source;
