@@ -216,7 +216,7 @@ pub mod scope;
 /// For the crate's own tests; no part of the interface.
 #[doc(hidden)]
 pub mod testing {
-    pub use crate::driver::kernel::Fault;
+    pub use super::driver::proactor::kernel::Fault;
 }
 pub mod signal;
 pub mod stream;

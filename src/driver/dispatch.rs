@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::poller::Poller;
-use super::slot::{Action, Event, Life};
-use super::slots::{Holder, Key, Occupied, foreign_waker};
+use super::slots::arena::{Holder, Key, Occupied, foreign_waker};
+use super::slots::lifecycle::{Action, Event, Life};
 use super::{Driver, Machine, with};
 use crate::op::completion::Completion;
 use crate::op::{Op, Wait};

@@ -30,36 +30,21 @@
 //! No code of the user (wakers, destructors, `complete`) runs while the backend is borrowed: machines leave
 //! that in [`Deferred`], and [`Driver::settle`] does it afterwards.
 
-mod buffers;
+pub(crate) mod tests;
+#[macro_use]
+pub(crate) mod transfer;
+pub(crate) mod descriptor_limit;
 mod dispatch;
 mod edges;
 pub(crate) mod feature;
-mod fixed;
-pub(crate) mod kernel;
-#[cfg(proactor_asan)]
-mod lent;
-mod listening;
-mod open;
-#[macro_use]
-pub(crate) mod repeat;
+pub(crate) mod memory;
+mod multishot;
 pub(crate) mod poller;
-mod readiness;
+pub(crate) mod proactor;
 mod release;
-mod resize;
-pub(crate) mod ring;
-pub(crate) mod setup;
-pub(crate) mod shortage;
-pub(crate) mod slot;
 pub(crate) mod slots;
-mod standing;
 pub(crate) mod stats;
 pub(crate) mod submission;
-pub(crate) mod table;
-
-#[cfg(test)]
-mod soundness_tests;
-#[cfg(test)]
-mod tests;
 
 use std::cell::{Cell, OnceCell, RefCell, RefMut};
 use std::fmt;
@@ -81,24 +66,24 @@ use super::task::cell::TaskRef;
 use super::task::inbox::Shared;
 use super::task::scheduler::Scheduler;
 use super::task::waker::Waiter;
-pub(crate) use buffers::{MAX_BUFFERS, Resources};
 pub(crate) use edges::attach_shared;
+pub(crate) use memory::buffers::{MAX_BUFFERS, Resources};
 pub(crate) use release::{flush_for, let_go};
 
-use buffers::Memory;
+use descriptor_limit::Shortage;
 use edges::Edges;
 use feature::{Feature, FeatureSet};
-use fixed::REGISTERED_BUFFERS;
-use kernel::{RingConfig, Uring};
-use open::{Granted, Opcodes};
+use memory::buffers::Memory;
+use memory::fixed::REGISTERED_BUFFERS;
+use memory::table::Table;
 use poller::Poller;
-use readiness::Readiness;
-use ring::Ring;
-use shortage::Shortage;
-use slot::Life;
-use slots::{Key, Occupied, Slots};
+use proactor::kernel::{RingConfig, Uring};
+use proactor::open::{Granted, Opcodes};
+use proactor::readiness::Readiness;
+use proactor::ring::Ring;
+use slots::arena::{Key, Occupied, Slots};
+use slots::lifecycle::Life;
 use stats::Stats;
-use table::Table;
 
 thread_local! {
     static CURRENT: context::Context<Driver> = const { context::Context::new() };

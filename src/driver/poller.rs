@@ -20,7 +20,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::feature::{Feature, FeatureSet};
-use super::slots::{Key, Occupied, Slots};
+use super::slots::arena::{Key, Occupied, Slots};
 use super::stats::Stats;
 use super::{Deferred, Park};
 use crate::op::completion::Direction;

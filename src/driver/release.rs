@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::feature::Feature;
-use super::slots::{Key, Occupied};
+use super::slots::arena::{Key, Occupied};
 use super::{Deferred, Driver, Park};
 use crate::op::object::endpoint::Share;
 use crate::op::object::fd::Descriptor;

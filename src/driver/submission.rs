@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::dispatch::{Admitted, Started};
-use super::slots::Key;
+use super::slots::arena::Key;
 use super::{Driver, current};
 use crate::op::Op;
 use crate::op::completion::Completion;

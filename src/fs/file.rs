@@ -14,8 +14,8 @@ use super::opening::traits_of;
 use super::{Metadata, Open, OpenOptions};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVec, IoVecMut};
 use crate::driver::attach;
-use crate::driver::repeat::{Goal, Repeat};
 use crate::driver::submission::Submission;
+use crate::driver::transfer::{Goal, Repeat};
 use crate::io::Close;
 use crate::op::catalogue::file::{
     ReadFrom, ReadVectoredFrom, StatTarget, Statx, Sync, Truncate, WriteTo, WriteVectoredTo,

@@ -21,7 +21,7 @@
 //! Arrows point one way: `sys, buf ← op ← driver ← net, fs, io, signal`, `driver, task, time ← runtime`, and
 //! `task ← combine, scope, stream, sync`.
 //!
-//! Where to begin reading: `runtime/core.rs` is the loop, `op/mod.rs` defines an operation, `driver/slot.rs` its life cycle,
+//! Where to begin reading: `runtime/core.rs` is the loop, `op/mod.rs` defines an operation, `driver/slots/lifecycle.rs` its life cycle,
 //! and `driver/mod.rs` is the only place where the two backends part.
 //! *A new operation is three edits*: its struct and `impl Op` in `op/`, one public method, one generic test.
 //!
@@ -61,7 +61,7 @@
 //! | dropped instead | The slot becomes an *orphan* and a cancel is queued. At the operation's last completion the buffer is freed; bytes that arrived all the same go to the stream's queue for the next read. | The slot is emptied. Nothing was received, so nothing is lost. |
 //!
 //! `stream.recv().await` receives into the runtime's own memory. On the proactor the first `recv` starts a *multishot
-//! receive* that belongs to the stream. From then on the kernel takes a buffer from the ring that `driver/buffers.rs` keeps
+//! receive* that belongs to the stream. From then on the kernel takes a buffer from the ring that `driver/memory/buffers.rs` keeps
 //! filled whenever bytes arrive. Each completion puts a [`Chunk`](crate::buf::Chunk) into the stream's queue
 //! (`op/endpoint.rs`) and wakes the waiting task. A `recv` that finds a chunk there starts no operation. A dropped `recv`
 //! holds no bytes, so it loses none.
@@ -75,7 +75,7 @@
 //! | part | per operation | where |
 //! |---|---|---|
 //! | the future: the gate; the buffer and entry of a send made, moved into the slot, queued, and later the result taken out again; or what has arrived taken from the endpoint | 530 | `driver/submission.rs`, `repeat.rs`, `dispatch.rs`, `op/endpoint.rs` |
-//! | the completion taken from the queue, its slot found and stepped, received bytes queued with their endpoint, the task made ready | 265 | `driver/ring.rs`, `slots.rs`, `buffers.rs`, `op/standing.rs` |
+//! | the completion taken from the queue, its slot found and stepped, received bytes queued with their endpoint, the task made ready | 265 | `driver/proactor/ring.rs`, `slots.rs`, `buffers.rs`, `op/standing.rs` |
 //! | the task: out of the ready queue, polled through its table, references | 130, the server's own code included | `task/scheduler.rs`, `cell.rs` |
 //! | its share of the turn and of the visit to the kernel | 15 | `runtime/core.rs` |
 //! | **together** | **940** | |
@@ -109,7 +109,7 @@
 //! - **A drop outside the running loop closes at once**: it submits the cancel of its operation, takes the completion,
 //!   and closes. It runs no waker and no destructor of other operations; the loop does that in its next turn.
 //! - **No user code** (wakers, destructors, futures) **runs while the driver is borrowed.**
-//! - **Only `driver/mod.rs` matches on the backend**; only `driver/kernel.rs` calls io_uring (with `open.rs` and
+//! - **Only `driver/mod.rs` matches on the backend**; only `driver/proactor/kernel.rs` calls io_uring (with `open.rs` and
 //!   `resize.rs`, which make the ring and a larger one), only `driver/poller.rs` waits with epoll
 //!   (`listening.rs` makes the set by which a ring polls a listener), and a running loop waits in
 //!   these two alone (but for a pause when the kernel refuses a ring's enter again and again).

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use super::Close;
 use crate::buf::{Chunk, IoBuf, IoBufMut};
 use crate::driver::attach;
-use crate::driver::repeat::{Goal, Repeat};
+use crate::driver::transfer::{Goal, Repeat};
 use crate::net::{Chunks, Quiesce, Read, ReadExact, Recv, Unfinished, Write, WriteAll, Writer, adopt};
 use crate::op::catalogue::socket::{Receiver, Sender};
 use crate::op::object::endpoint::Share;

@@ -16,7 +16,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::addr::cancelled;
-use crate::driver::shortage::Relief;
+use crate::driver::descriptor_limit::Relief;
 use crate::driver::submission::Submission;
 use crate::driver::{Driver, current};
 use crate::op::Op;

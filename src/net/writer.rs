@@ -16,8 +16,8 @@ use std::task::{Context, Poll, ready};
 
 use super::addr::cancelled;
 use crate::driver::current;
-use crate::driver::repeat::{Goal, Repeat};
 use crate::driver::submission::Submission;
+use crate::driver::transfer::{Goal, Repeat};
 use crate::op;
 use crate::op::catalogue::socket::Sender;
 use crate::op::object::endpoint::Share;

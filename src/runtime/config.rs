@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::leak::{Leak, Leaks, OnLeak};
 use crate::driver::feature::{Feature, FeatureSet};
-use crate::driver::kernel::{Fault, RingConfig};
-use crate::driver::setup::MAX_ENTRIES;
-use crate::driver::table::MAX_PLACES;
+use crate::driver::memory::table::MAX_PLACES;
+use crate::driver::proactor::kernel::{Fault, RingConfig};
+use crate::driver::proactor::setup::MAX_ENTRIES;
 use crate::driver::{MAX_BUFFERS, Resources};
 use crate::op::object::fd::ZeroCopy;
 use crate::task::hooks::{Hooks, OnSlowPoll, OnSpawn, OnUnhandled, Stopwatch};

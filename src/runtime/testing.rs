@@ -163,7 +163,7 @@ fn left_behind(left: &Shutdown) -> String {
 fn is_refusal(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
     matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported)
-        && error.get_ref().is_some_and(|error| error.is::<crate::driver::setup::Refused>())
+        && error.get_ref().is_some_and(|error| error.is::<crate::driver::proactor::setup::Refused>())
 }
 
 fn uring_is_required() -> bool {

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use crate::buf::BufError;
-use crate::driver::setup::{Refused, Stage};
+use crate::driver::proactor::setup::{Refused, Stage};
 use crate::net::{ReuniteError, TcpListener, TcpStream};
 use crate::runtime::required::Missing;
 use crate::sync::queue::{QueueShutDown, TaskDoneError, TryGetError, TryPutError};

@@ -10,4 +10,3 @@ pub(crate) mod open;
 pub(crate) mod poll;
 pub(crate) mod receive;
 pub(crate) mod socket;
-pub(crate) mod wake;

@@ -14,9 +14,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 
 use crate::op::abi::empty_header;
-use crate::op::completion::Completion;
-use crate::op::window::Window;
-use crate::sys::call::Call;
 
 /// What an endpoint's descriptor is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use super::kernel::{Kernel, Uring};
-use super::poller;
+use crate::driver::poller;
 use crate::sys::eventfd::EventFd;
 use crate::task::inbox::Shared;
 

@@ -12,11 +12,11 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use io_uring::types::BufRingEntry;
 use proptest::prelude::*;
 
-use super::buffers::{BufferRing, Memory};
-use super::slot::Event;
-use super::slots::{Key, Slots};
-use super::submission::Submission;
-use super::table::{Filler, Full, Table};
+use crate::driver::memory::buffers::{BufferRing, Memory};
+use crate::driver::memory::table::{Filler, Full, Table};
+use crate::driver::slots::arena::{Key, Slots};
+use crate::driver::slots::lifecycle::Event;
+use crate::driver::submission::Submission;
 use crate::op::completion::Completion;
 use crate::op::object::datagram::Datagram;
 use crate::op::object::source::Buffers;

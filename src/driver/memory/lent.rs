@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use io_uring::opcode;
 
-use super::slots::Key;
+use crate::driver::slots::arena::Key;
 use crate::op::Entry;
 use crate::sys::call::Call;
 use crate::sys::lent;
@@ -18,14 +18,14 @@ type Region = (*const u8, usize);
 
 /// The marked memory of each operation.
 #[derive(Default)]
-pub(super) struct Lent(RefCell<HashMap<u64, Vec<Region>>>);
+pub(in crate::driver) struct Lent(RefCell<HashMap<u64, Vec<Region>>>);
 
 impl Lent {
-    pub(super) fn lend_to_ring(&self, key: Key, entry: &Entry) {
+    pub(in crate::driver) fn lend_to_ring(&self, key: Key, entry: &Entry) {
         self.lend(key, of_entry(entry));
     }
 
-    pub(super) fn lend_to_pool(&self, key: Key, call: Call) {
+    pub(in crate::driver) fn lend_to_pool(&self, key: Key, call: Call) {
         self.lend(key, of_call(call));
     }
 
@@ -37,7 +37,7 @@ impl Lent {
     }
 
     /// The operation's last completion has come.
-    pub(super) fn take_back(&self, key: Key) {
+    pub(in crate::driver) fn take_back(&self, key: Key) {
         let regions = self.0.borrow_mut().remove(&key.pack()).unwrap_or_default();
         regions.into_iter().for_each(|(start, len)| lent::take_back(start, len));
     }

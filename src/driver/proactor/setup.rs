@@ -11,7 +11,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::feature::{Feature, FeatureSet};
+use crate::driver::feature::{Feature, FeatureSet};
 
 /// The largest ring that the kernel makes.
 pub(crate) const MAX_ENTRIES: u32 = 32_768;

@@ -15,7 +15,7 @@ use std::io;
 pub(crate) const MAX_PLACES: u32 = 1 << 20;
 
 #[derive(Debug)]
-pub(super) struct Table {
+pub(in crate::driver) struct Table {
     places: u32,
     state: Cell<State>,
     free: RefCell<Vec<u32>>,
@@ -35,7 +35,7 @@ enum State {
 }
 
 impl Table {
-    pub(super) fn new(places: u32) -> Self {
+    pub(in crate::driver) fn new(places: u32) -> Self {
         Table {
             places,
             state: Cell::new(State::Absent),
@@ -46,7 +46,7 @@ impl Table {
     }
 
     /// With what `errno` the kernel has refused it.
-    pub(super) fn refused(&self) -> Option<i32> {
+    pub(in crate::driver) fn refused(&self) -> Option<i32> {
         match self.state.get() {
             State::Refused(errno) => Some(errno),
             State::Absent | State::Registered => None,
@@ -54,7 +54,7 @@ impl Table {
     }
 
     /// Has `register` ask the kernel for the table.
-    pub(super) fn register(&self, register: impl FnOnce(u32) -> io::Result<()>) {
+    pub(in crate::driver) fn register(&self, register: impl FnOnce(u32) -> io::Result<()>) {
         self.state.set(match register(self.places) {
             Ok(()) => State::Registered,
             Err(error) => State::Refused(error.raw_os_error().unwrap_or(libc::EIO)),
@@ -62,7 +62,7 @@ impl Table {
     }
 
     /// Sets a place aside, for an entry or for a call; none when there is no table.
-    pub(super) fn take(&self, by: Filler) -> Result<Option<u32>, Full> {
+    pub(in crate::driver) fn take(&self, by: Filler) -> Result<Option<u32>, Full> {
         if !matches!(self.state.get(), State::Registered) {
             return Ok(None);
         }
@@ -79,34 +79,34 @@ impl Table {
     }
 
     /// A place is free behind an entry that has been queued.
-    pub(super) fn leave(&self, index: u32) {
+    pub(in crate::driver) fn leave(&self, index: u32) {
         self.leaving.borrow_mut().push(index);
     }
 
     /// Whether places wait for entries to be taken.
-    pub(super) fn waits(&self) -> bool {
+    pub(in crate::driver) fn waits(&self) -> bool {
         !self.leaving.borrow().is_empty()
     }
 
     /// All entries that had been queued have been taken.
-    pub(super) fn all_taken(&self) {
+    pub(in crate::driver) fn all_taken(&self) {
         self.free.borrow_mut().append(&mut self.leaving.borrow_mut());
     }
 
     /// A place is free again.
-    pub(super) fn give_back(&self, index: u32) {
+    pub(in crate::driver) fn give_back(&self, index: u32) {
         self.free.borrow_mut().push(index);
     }
 
     /// Places that are taken.
-    pub(super) fn taken(&self) -> usize {
+    pub(in crate::driver) fn taken(&self) -> usize {
         self.next.get() as usize - self.free.borrow().len() - self.leaving.borrow().len()
     }
 }
 
 /// What is to fill a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Filler {
+pub(in crate::driver) enum Filler {
     /// An entry of the queue.
     Entry,
     /// A call, which overtakes the queue.
@@ -115,8 +115,8 @@ pub(super) enum Filler {
 
 /// All places are taken.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Full {
-    pub(super) places: u32,
+pub(in crate::driver) struct Full {
+    pub(in crate::driver) places: u32,
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::task::Context;
 
-use super::slot::{Action, Event, Impossible, Life};
+use super::lifecycle::{Action, Event, Impossible, Life};
 use crate::op::completion::Completion;
 use crate::op::{Each, Entry, Kind, Op};
 use crate::sys::call::Call;
@@ -47,7 +47,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// As the kernel's `user_data`. Never more than 63 bits, and never [`super::ring::NOBODY`].
+    /// As the kernel's `user_data`. Never more than 63 bits, and never [`crate::driver::proactor::ring::NOBODY`].
     pub(crate) fn pack(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
@@ -148,7 +148,7 @@ pub(crate) struct Slots {
     /// A slot whose generation has come to this is not used again.
     last_generation: u32,
     #[cfg(proactor_asan)]
-    lent: super::lent::Lent,
+    lent: crate::driver::memory::lent::Lent,
 }
 
 /// Zero names nothing, and the top bit of `user_data` stays free for other uses.
@@ -162,11 +162,11 @@ impl Slots {
     }
 
     /// Slots each of which holds at most so many operations, one after the other.
-    pub(super) fn with_generations(last_generation: u32) -> Self {
+    pub(in crate::driver) fn with_generations(last_generation: u32) -> Self {
         Slots {
             last_generation,
             #[cfg(proactor_asan)]
-            lent: super::lent::Lent::default(),
+            lent: crate::driver::memory::lent::Lent::default(),
             chunks: UnsafeCell::default(),
             free: Cell::new(NONE),
             live: Cell::new(0),
@@ -638,7 +638,7 @@ fn place_of(slot: &Slot, boxed: Option<Layout>) -> NonNull<u8> {
 
 /// The waker to keep for an operation: none when it is the owner's own. Cloning it is code of the user.
 #[inline]
-pub(super) fn foreign_waker(owner: Option<&TaskRef>, cx: &Context<'_>) -> Option<Waiter> {
+pub(in crate::driver) fn foreign_waker(owner: Option<&TaskRef>, cx: &Context<'_>) -> Option<Waiter> {
     let own = owner.is_some_and(|owner| owner.is_woken_by(cx.waker()));
     (!own).then(|| Waiter::new(cx))
 }

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use io_uring::IoUring;
 
-use super::buffers::BufferRing;
-use super::feature::FeatureSet;
+use crate::driver::feature::FeatureSet;
+use crate::driver::memory::buffers::BufferRing;
 use crate::op::Entry;
 use crate::op::completion::Completion;
 
@@ -118,17 +118,17 @@ pub enum Fault {
 
 /// The real ring.
 pub(crate) struct Uring {
-    pub(super) ring: IoUring,
+    pub(in crate::driver) ring: IoUring,
     /// Index of the ring among the descriptors that the thread has registered.
-    pub(super) registered: Option<u32>,
-    pub(super) fault: Option<(Fault, u32)>,
-    pub(super) batch: Option<(u32, u32)>,
+    pub(in crate::driver) registered: Option<u32>,
+    pub(in crate::driver) fault: Option<(Fault, u32)>,
+    pub(in crate::driver) batch: Option<(u32, u32)>,
     /// A thread of the kernel takes what is submitted.
-    pub(super) polled: bool,
+    pub(in crate::driver) polled: bool,
     /// Its queues may become larger.
-    pub(super) grows: bool,
+    pub(in crate::driver) grows: bool,
     /// Forks inherit the mapping of its queues: see `resize.rs`.
-    pub(super) inherited: bool,
+    pub(in crate::driver) inherited: bool,
 }
 
 /// No relative wait is longer, lest a kernel add it to the present time without a look at the sum.
@@ -158,7 +158,7 @@ struct ResourceUpdate {
 }
 
 /// The group of buffers for streams, and that for datagrams.
-pub(super) const STREAMS: u16 = 0;
+pub(in crate::driver) const STREAMS: u16 = 0;
 pub(crate) const DATAGRAMS: u16 = 1;
 
 const ENTER_GETEVENTS: u32 = 1;
@@ -168,7 +168,7 @@ const ENTER_EXT_ARG: u32 = 1 << 3;
 const ENTER_ABS_TIMER: u32 = 1 << 5;
 const ENTER_REGISTERED_RING: u32 = 1 << 4;
 const REGISTER_EVENTFD: u32 = 4;
-pub(super) const REGISTER_RING_FDS: u32 = 20;
+pub(in crate::driver) const REGISTER_RING_FDS: u32 = 20;
 const UNREGISTER_RING_FDS: u32 = 21;
 
 impl Uring {
@@ -272,7 +272,12 @@ impl Uring {
 
     /// Registers the ring's descriptor with the thread (any free index: `u32::MAX`), or takes it back (then the
     /// descriptor must be zero).
-    pub(super) fn register_descriptor(&self, operation: u32, index: u32, descriptor: u64) -> io::Result<u32> {
+    pub(in crate::driver) fn register_descriptor(
+        &self,
+        operation: u32,
+        index: u32,
+        descriptor: u64,
+    ) -> io::Result<u32> {
         let mut update = ResourceUpdate { offset: index, reserved: 0, data: descriptor };
         // SAFETY: the update lives until the call has returned.
         let answer = unsafe {
@@ -283,7 +288,7 @@ impl Uring {
 }
 
 /// Whether this process has closed a ring, whose memory the kernel gives back when it gets round to it.
-pub(super) static CLOSED: AtomicBool = AtomicBool::new(false);
+pub(in crate::driver) static CLOSED: AtomicBool = AtomicBool::new(false);
 
 impl Drop for Uring {
     fn drop(&mut self) {

@@ -93,14 +93,14 @@ pub(crate) struct BufferRing {
 
 impl BufferRing {
     /// Buffers that it has room for: one page of entries.
-    pub(super) const ENTRIES: u16 = 256;
+    pub(in crate::driver) const ENTRIES: u16 = 256;
 
     fn layout() -> Layout {
         Layout::from_size_align(size_of::<BufRingEntry>() * usize::from(Self::ENTRIES), 4_096)
             .expect("a page is a layout")
     }
 
-    pub(super) fn new(group: u16, incremental: bool) -> Self {
+    pub(in crate::driver) fn new(group: u16, incremental: bool) -> Self {
         let layout = Self::layout();
         // SAFETY: the layout is not of size zero.
         let memory = unsafe { alloc_zeroed(layout) };
@@ -109,7 +109,7 @@ impl BufferRing {
     }
 
     /// Where it begins, for the kernel.
-    pub(super) fn address(&self) -> u64 {
+    pub(in crate::driver) fn address(&self) -> u64 {
         self.entries.as_ptr().expose_provenance() as u64
     }
 
@@ -122,7 +122,7 @@ impl BufferRing {
     }
 
     /// Whether buffers are used up bit by bit.
-    pub(super) fn is_incremental(&self) -> bool {
+    pub(in crate::driver) fn is_incremental(&self) -> bool {
         self.incremental
     }
 

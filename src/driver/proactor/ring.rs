@@ -21,11 +21,11 @@ use std::time::Duration;
 use io_uring::{opcode, squeue, types};
 
 use super::kernel::{Kernel, Reaped, Time};
-use super::slot::{Action, Event, Life};
-use super::slots::{Key, Occupied, Slots};
-use super::stats::Stats;
-use super::{Deferred, Park};
-use crate::op::catalogue::wake::WakeRead;
+use super::wake::WakeRead;
+use crate::driver::slots::arena::{Key, Occupied, Slots};
+use crate::driver::slots::lifecycle::{Action, Event, Life};
+use crate::driver::stats::Stats;
+use crate::driver::{Deferred, Park};
 use crate::op::completion::Completion;
 use crate::op::{Each, Entry, Op};
 use crate::task::inbox::Shared;
@@ -358,7 +358,12 @@ impl<K: Kernel> Ring<K> {
 impl Deferred {
     /// What a completion means for its operation; what needs code of the user is left for later.
     #[inline]
-    pub(super) fn deliver(&mut self, operation: Occupied<'_>, event: Event, completion: Completion) {
+    pub(in crate::driver) fn deliver(
+        &mut self,
+        operation: Occupied<'_>,
+        event: Event,
+        completion: Completion,
+    ) {
         let completion = match -completion.result {
             libc::EAGAIN | libc::ECANCELED => meaning(operation, completion),
             _ => completion,

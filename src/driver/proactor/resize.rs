@@ -36,11 +36,11 @@ struct Params {
 const _: () = assert!(size_of::<Params>() == size_of::<Parameters>());
 
 /// The completion queue has so many times as many entries as the submission queue.
-pub(super) const COMPLETIONS: u32 = 4;
+pub(in crate::driver) const COMPLETIONS: u32 = 4;
 
 impl Uring {
     /// Whether the kernel knows the call for rings like this one: it looks at what it is given, which is nothing.
-    pub(super) fn can_resize(&self) -> bool {
+    pub(in crate::driver) fn can_resize(&self) -> bool {
         let nowhere = std::ptr::without_provenance_mut(1);
         // SAFETY: the kernel answers EFAULT, or EINVAL where it does not know the call.
         let answer = unsafe { self.resize(nowhere) };
@@ -48,7 +48,7 @@ impl Uring {
     }
 
     /// Doubles the queues.
-    pub(super) fn double(&mut self) -> io::Result<()> {
+    pub(in crate::driver) fn double(&mut self) -> io::Result<()> {
         let entries = self.entries() * 2;
         if entries > MAX_ENTRIES {
             return Err(io::Error::from_raw_os_error(libc::EOVERFLOW));

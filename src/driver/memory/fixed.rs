@@ -7,19 +7,19 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 
-use super::dispatch::errno_of;
-use super::feature::Feature;
 use super::table::{Filler, Full};
-use super::{Driver, Machinery};
 use crate::buf::{IoBuf, RegisteredBuf, Registrar};
+use crate::driver::dispatch::errno_of;
+use crate::driver::feature::Feature;
+use crate::driver::{Driver, Machinery};
 use crate::op::object::fd::{Opened, Vacancy};
 
 /// Buffers that may be registered at a time.
-pub(super) const REGISTERED_BUFFERS: u32 = 1_024;
+pub(in crate::driver) const REGISTERED_BUFFERS: u32 = 1_024;
 
 impl Driver {
     /// Registers the tables that this kernel has and the configuration does not mask.
-    pub(super) fn register_tables(&self) {
+    pub(in crate::driver) fn register_tables(&self) {
         self.with_ring(|ring| {
             if self.features.has(Feature::DirectDescriptors) {
                 self.descriptors.register(|places| ring.kernel.register_table(places));
@@ -68,7 +68,7 @@ impl Driver {
     }
 
     /// A place for a direct descriptor is free again; `filled` says that one lies there, to be closed.
-    pub(super) fn vacate_place(&self, index: u32, filled: bool) {
+    pub(in crate::driver) fn vacate_place(&self, index: u32, filled: bool) {
         if filled {
             self.with_ring(|ring| ring.close_direct(index, &self.stats));
         }
@@ -82,7 +82,7 @@ impl Driver {
 
     /// After a visit: places may be filled by calls once the kernel has taken the entries that empty them.
     #[inline]
-    pub(super) fn settle_places(&self) {
+    pub(in crate::driver) fn settle_places(&self) {
         if self.descriptors.waits() && self.with_ring(|ring| ring.is_all_taken()) == Some(true) {
             self.descriptors.all_taken();
         }
@@ -143,7 +143,7 @@ impl Driver {
     }
 
     /// Tables that the kernel has refused.
-    pub(super) fn say_refused(&self, machinery: &mut Machinery) {
+    pub(in crate::driver) fn say_refused(&self, machinery: &mut Machinery) {
         for (feature, table) in
             [(Feature::DirectDescriptors, &self.descriptors), (Feature::RegisteredBuffers, &self.registered)]
         {
@@ -157,7 +157,7 @@ impl Driver {
 
 impl Registrar for Driver {
     fn is_current(&self) -> bool {
-        super::with(|driver| driver.is_some_and(|driver| std::ptr::eq(driver, self)))
+        crate::driver::with(|driver| driver.is_some_and(|driver| std::ptr::eq(driver, self)))
     }
 
     fn unregister(&self, place: u16) {

@@ -7,11 +7,11 @@ use std::num::NonZeroU64;
 use std::rc::Rc;
 
 use super::Driver;
-use super::buffers::Memory;
 use super::feature::Feature;
-use super::kernel::DATAGRAMS;
-use super::slot::Life;
-use super::slots::{Key, Occupied};
+use super::memory::buffers::Memory;
+use super::proactor::kernel::DATAGRAMS;
+use super::slots::arena::{Key, Occupied};
+use super::slots::lifecycle::Life;
 use crate::op::Op;
 use crate::op::catalogue::multishot::{Bytes, Datagrams, Readiness, Stand};
 use crate::op::object::datagram::Datagram;

@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use io_uring::opcode;
 
-use super::feature::Feature;
-use super::{Driver, poller};
+use crate::driver::feature::Feature;
+use crate::driver::{Driver, poller};
 use crate::op::object::fd::Descriptor;
 
 impl Driver {

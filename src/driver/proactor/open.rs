@@ -12,11 +12,11 @@ use std::time::Duration;
 use io_uring::types::{Fd, Napi};
 use io_uring::{IoUring, Probe, opcode};
 
-use super::buffers::BufferRing;
-use super::feature::{Feature, FeatureSet};
 use super::kernel::{CLOSED, Kernel, REGISTER_RING_FDS, RingConfig, STREAMS, Time, Uring};
 use super::resize::COMPLETIONS;
 use super::setup::{Attempt, Next, Refused, Stage};
+use crate::driver::feature::{Feature, FeatureSet};
+use crate::driver::memory::buffers::BufferRing;
 use crate::op::Entry;
 use crate::op::catalogue::multishot::limited;
 use crate::sys;

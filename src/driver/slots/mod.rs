@@ -1,0 +1,4 @@
+//! Where operations lie while they are in flight, and their life there.
+
+pub(crate) mod arena;
+pub(crate) mod lifecycle;

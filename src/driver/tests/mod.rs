@@ -1,0 +1,6 @@
+//! TODO.
+
+#[cfg(test)]
+pub(in crate::driver) mod ring;
+#[cfg(test)]
+pub(in crate::driver) mod soundness;
