@@ -229,9 +229,10 @@ pub mod time;
 
 pub use combine::{as_completed, gather, shield, try_gather, wait};
 pub use driver::feature::{Feature, FeatureState};
+pub use runtime::backend::Backend;
 pub use runtime::config::Config;
 pub use runtime::leak::Leak;
-pub use runtime::report::{Backend, FeatureReport, Live, Report, Shutdown, Stats};
+pub use runtime::report::{FeatureReport, Live, Report, Shutdown, Stats};
 pub use runtime::rng::random;
 pub use runtime::runner::Runner;
 pub use runtime::testing::{Tester, test};

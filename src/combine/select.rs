@@ -9,7 +9,7 @@
 #[doc(hidden)]
 #[inline]
 pub fn start(branches: usize) -> usize {
-    let random = crate::runtime::rng::try_random().unwrap_or(0);
+    let random = crate::sys::rng::try_random().unwrap_or(0);
     ((u128::from(random) * branches as u128) >> 64) as usize
 }
 

@@ -31,6 +31,7 @@
 //! that in [`Deferred`], and [`Driver::settle`] does it afterwards.
 
 pub(crate) mod tests;
+pub(crate) mod visit;
 #[macro_use]
 pub(crate) mod transfer;
 pub(crate) mod descriptor_limit;
@@ -46,6 +47,7 @@ pub(crate) mod slots;
 pub(crate) mod stats;
 pub(crate) mod submission;
 
+use crate::driver::visit::{Deferred, Machinery, Park};
 use std::cell::{Cell, OnceCell, RefCell, RefMut};
 use std::fmt;
 use std::io;
@@ -53,7 +55,6 @@ use std::num::NonZeroU64;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::op::completion::Direction;
 use super::op::object::fd::{Descriptor, Opened, Registry, Vacancy, ZeroCopy};
@@ -65,7 +66,6 @@ use super::sys::guarded::Guarded;
 use super::task::cell::TaskRef;
 use super::task::inbox::Shared;
 use super::task::scheduler::Scheduler;
-use super::task::waker::Waiter;
 pub(crate) use edges::attach_shared;
 pub(crate) use memory::buffers::{MAX_BUFFERS, Resources};
 pub(crate) use release::{flush_for, let_go};
@@ -89,25 +89,6 @@ thread_local! {
     static CURRENT: context::Context<Driver> = const { context::Context::new() };
 }
 
-/// Whether a visit to the kernel may wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Park {
-    No,
-    /// No, but everything that is there for the loop is brought, however much it is.
-    Drain,
-    For(Duration),
-    /// Until a time of the machine's monotonic clock, where the backend [takes such](Driver::takes_deadlines).
-    Until(Duration),
-    Forever,
-}
-
-impl Park {
-    /// The same visit without the wait.
-    fn without_waiting(self) -> Self {
-        if self == Park::Drain { self } else { Park::No }
-    }
-}
-
 pub(crate) enum Backend {
     Ring(Box<Ring<Uring>>, Granted),
     Poller(Poller),
@@ -125,32 +106,6 @@ impl Backend {
 
     pub(crate) fn poller(masked: FeatureSet, shared: &Arc<Shared>) -> io::Result<Self> {
         Poller::new(shared.clone(), masked).map(Backend::Poller)
-    }
-}
-
-/// What a backend is made of, for reports.
-#[derive(Debug, Default)]
-pub(crate) struct Machinery {
-    pub(crate) features: FeatureSet,
-    pub(crate) refused: Vec<(Feature, i32)>,
-    pub(crate) ring_entries: u32,
-    pub(crate) setup_flags: Vec<&'static str>,
-}
-
-/// What a visit leaves to be done when the backend is free again: it may run code of the user.
-#[derive(Debug, Default)]
-pub(crate) struct Deferred {
-    wake: Vec<Waiter>,
-    /// Operations without a future that keep their buffers alone from now on.
-    release: Vec<Key>,
-    reclaim: Vec<Key>,
-    /// Standing operations that have brought enough.
-    end: Vec<Key>,
-}
-
-impl Deferred {
-    fn is_empty(&self) -> bool {
-        self.wake.is_empty() && self.release.is_empty() && self.reclaim.is_empty() && self.end.is_empty()
     }
 }
 
@@ -606,7 +561,7 @@ pub(crate) fn operations_of(task: &TaskRef) -> Vec<&'static str> {
 pub(crate) fn attach(fd: impl Into<Opened>, what: &str) -> Descriptor {
     let mut fd = Some(fd.into());
     let descriptor = with(|driver| driver.map(|driver| driver.attach(fd.take().expect("taken once"))));
-    crate::task::expect_runtime(descriptor, what)
+    crate::sys::context::expect_runtime(descriptor, what)
 }
 
 /// A descriptor has been closed other than by its owner's drop.

@@ -22,7 +22,7 @@ use slab::Slab;
 use super::feature::{Feature, FeatureSet};
 use super::slots::arena::{Key, Occupied, Slots};
 use super::stats::Stats;
-use super::{Deferred, Park};
+use crate::driver::visit::{Deferred, Park};
 use crate::op::completion::Direction;
 use crate::op::object::fd::Descriptor;
 use crate::sys::check;

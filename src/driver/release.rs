@@ -8,9 +8,10 @@
 
 use std::time::Duration;
 
+use super::Driver;
 use super::feature::Feature;
 use super::slots::arena::{Key, Occupied};
-use super::{Deferred, Driver, Park};
+use crate::driver::visit::{Deferred, Park};
 use crate::op::object::endpoint::Share;
 use crate::op::object::fd::Descriptor;
 use crate::sys::guarded::Guarded;

@@ -14,8 +14,8 @@ use super::slots::arena::Key;
 use super::{Driver, current};
 use crate::op::Op;
 use crate::op::completion::Completion;
+use crate::sys::context::expect_runtime;
 use crate::sys::guarded::contain;
-use crate::task::expect_runtime;
 
 pub(crate) struct Submission<O: Op> {
     state: State<O>,

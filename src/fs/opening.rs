@@ -23,9 +23,9 @@ use crate::op::catalogue::file::{ReadAt, StatTarget, Statx};
 use crate::op::catalogue::open::{Open, OpenOnPool};
 use crate::op::object::fd::Opened;
 use crate::op::object::open_file::{Access, Traits};
+use crate::sys::context::expect_runtime;
 use crate::sys::file::{FileKind, has_had_writer, set_status_flags, status_flags};
 use crate::sys::guarded::contain;
-use crate::task::expect_runtime;
 use crate::time::{Sleep, sleep};
 
 /// The first pause before a FIFO is looked at again.

@@ -13,7 +13,7 @@ use crate::net::direct::Installing;
 use crate::net::{Chunks, Quiesce, Read, ReadExact, Recv, Write, WriteAll};
 use crate::op::object::endpoint::Share;
 use crate::op::object::medium::Medium;
-use crate::task::expect_runtime;
+use crate::sys::context::expect_runtime;
 
 /// Makes a pipe whose ends are direct descriptors, or ordinary ones where the ring has no direct ones.
 ///

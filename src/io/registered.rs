@@ -5,7 +5,7 @@ use std::io;
 
 use crate::buf::RegisteredBuf;
 use crate::driver::current;
-use crate::task::expect_runtime;
+use crate::sys::context::expect_runtime;
 
 impl RegisteredBuf {
     /// Makes a buffer of `len` zeros, registered with the runtime's ring if possible.

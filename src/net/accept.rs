@@ -25,7 +25,7 @@ use crate::op::catalogue::socket::{Accept, Accepted};
 use crate::op::object::endpoint::Share;
 use crate::op::object::gate::Side;
 use crate::op::object::pass::Pass;
-use crate::task::expect_runtime;
+use crate::sys::context::expect_runtime;
 use crate::time::{Sleep, now, sleep_until};
 
 /// The first pause after a failure, and the longest.

@@ -16,7 +16,7 @@ use crate::op::catalogue::receive::{Receive, Received, RecvChunk, RecvDatagram};
 use crate::op::object::endpoint::Share;
 use crate::op::object::gate::Side;
 use crate::op::object::pass::Pass;
-use crate::task::expect_runtime;
+use crate::sys::context::expect_runtime;
 
 io_future! {
     /// The future of [`TcpStream::recv`](super::TcpStream::recv).

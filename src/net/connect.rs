@@ -16,7 +16,7 @@ use crate::driver::submission::Submission;
 use crate::driver::{attach, current};
 use crate::op::catalogue::socket::{Connect as ConnectSocket, OpenSocket};
 use crate::op::object::endpoint::Share;
-use crate::task::expect_runtime;
+use crate::sys::context::expect_runtime;
 
 io_future! {
     /// The future of [`TcpStream::connect`].

@@ -21,7 +21,8 @@ use crate::driver::transfer::{Goal, Repeat};
 use crate::op;
 use crate::op::catalogue::socket::Sender;
 use crate::op::object::endpoint::Share;
-use crate::task::{Builder, JoinError, JoinHandle, expect_runtime};
+use crate::sys::context::expect_runtime;
+use crate::task::{Builder, JoinError, JoinHandle};
 
 /// Bytes that are copied at a time.
 const PIECE: usize = 64 << 10;

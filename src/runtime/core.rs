@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 
 use super::config::Config;
 use super::local::LocalHandle;
-use super::report::Backend;
-use super::rng;
 use crate::driver::stats::Counter;
-use crate::driver::{self, Driver, Park};
+use crate::driver::visit::Park;
+use crate::driver::{self, Driver};
+use crate::runtime::backend::Backend;
+use crate::sys::rng::Rng;
 use crate::task::cleanup::dispose;
 use crate::task::inbox::Shared;
 use crate::task::scheduler::{Scheduler, Step};
@@ -39,7 +40,7 @@ pub struct Core {
     pub(super) scheduler: Rc<Scheduler>,
     pub(super) timers: Rc<Timers>,
     pub(super) driver: Rc<Driver>,
-    pub(super) rng: Rc<rng::Rng>,
+    pub(super) rng: Rc<Rng>,
     pub(super) seed: u64,
     pub(super) config: Config,
     pub(super) backend: Backend,
@@ -103,11 +104,11 @@ impl Core {
         backend: Backend,
         reason: Option<String>,
     ) -> io::Result<Self> {
-        let seed = config.seed.unwrap_or_else(rng::random_seed);
+        let seed = config.seed.unwrap_or_else(super::rng::random_seed);
         let core = Core {
             timers: Timers::new(),
             driver: Driver::new(machine, scheduler.clone(), config.resources),
-            rng: rng::Rng::new(seed),
+            rng: Rng::new(seed),
             seed,
             scheduler,
             config: config.clone(),
@@ -163,7 +164,7 @@ impl Core {
         struct Entered(
             #[expect(dead_code, reason = "held for its drop, in this order")]
             (
-                crate::sys::context::Entered<rng::Rng>,
+                crate::sys::context::Entered<Rng>,
                 crate::sys::context::Entered<Driver>,
                 crate::sys::context::Entered<Timers>,
                 crate::sys::context::Entered<Scheduler>,

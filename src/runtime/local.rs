@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use crate::driver;
 use crate::io::AsyncFd;
+use crate::sys::context::expect_runtime;
 use crate::task::callback::{self, CallHandle, watch};
 use crate::task::scheduler::{self, Scheduler, WatchKey};
-use crate::task::{JoinHandle, Task, expect_runtime};
+use crate::task::{JoinHandle, Task};
 use crate::time::{now, sleep_until};
 use crate::yield_now;
 

@@ -10,15 +10,16 @@
 //! | `rng.rs` | the runtime's random numbers |
 #![forbid(unsafe_code)]
 
+pub(crate) mod backend;
 pub(crate) mod config;
 mod core;
-mod end;
 pub(crate) mod leak;
 pub(crate) mod local;
 pub(crate) mod report;
 pub(crate) mod required;
 pub(crate) mod rng;
 pub(crate) mod runner;
+mod shutdown;
 pub(crate) mod testing;
 
 use std::future::Future;
@@ -28,9 +29,10 @@ use std::time::{Duration, Instant};
 
 use self::core::{Core, Limits, Until};
 use super::task::{Handle, JoinHandle};
+use crate::runtime::backend::Backend;
 use config::Config;
 use local::LocalHandle;
-use report::{Backend, Report, Shutdown};
+use report::{Report, Shutdown};
 
 mod sealed {
     #[expect(unnameable_types, reason = "it keeps the trait from being implemented elsewhere")]

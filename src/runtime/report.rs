@@ -1,39 +1,14 @@
 //! `Report`: the backend of a runtime, the reason for it, and counters.
 #![forbid(unsafe_code)]
 
+use crate::runtime::backend::Backend;
 use std::fmt;
 use std::io;
 
 use super::core::Core;
 use super::required;
-use crate::driver::Machinery;
 use crate::driver::feature::{Feature, FeatureState};
-
-/// The kernel interface that a runtime uses for I/O.
-///
-/// # Examples
-/// ```
-/// use proactor::{Backend, Selector};
-/// assert_eq!(Selector::new().unwrap().backend(), Backend::Selector);
-/// assert_eq!(Backend::Proactor.to_string(), "proactor");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Backend {
-    /// Completions, by io_uring.
-    Proactor,
-    /// Readiness, by epoll.
-    Selector,
-}
-
-impl fmt::Display for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Backend::Proactor => "proactor",
-            Backend::Selector => "selector",
-        })
-    }
-}
+use crate::driver::visit::Machinery;
 
 /// Information about a runtime: backend, kernel features, counters. `Display` formats it as text.
 ///

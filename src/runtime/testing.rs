@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::config::Config;
-use super::report::{Backend, Shutdown};
+use super::report::Shutdown;
 use super::{Proactor, Runtime, Selector, wish};
+use crate::runtime::backend::Backend;
 use crate::time::timeout;
 
 const TIME_LIMIT: Duration = Duration::from_secs(60);

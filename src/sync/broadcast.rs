@@ -31,9 +31,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 pub use super::channel_error::SendError;
-use super::flavor::{Flavor, Local};
-use super::waiters::{Ticket, Waiters};
-use super::waiting::{leave, poll_queue, wake_all};
+use super::core::flavor::{Flavor, Local};
+use super::core::waiters::{Ticket, Waiters};
+use super::core::waiting::{leave, poll_queue, wake_all};
 use crate::sys::guarded::in_drop;
 
 /// Creates a channel that keeps up to `capacity` values.

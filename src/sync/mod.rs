@@ -57,44 +57,33 @@
 //! | `owned.rs` | their guards and permits that own an `Rc` or `Arc` |
 //! | `event.rs`, `condition.rs`, `barrier.rs` | `Event`, `Condition`, `Barrier` |
 
-mod barrier;
-mod blocking;
 pub mod broadcast;
 mod channel_error;
-mod condition;
-mod event;
-mod flavor;
+pub(crate) mod core;
+pub(crate) mod lock;
 pub mod mpsc;
-mod mutex;
 pub mod oneshot;
-mod owned;
-mod permits;
 pub mod queue;
-mod rwlock;
-mod semaphore;
-mod waiters;
-mod waiting;
-mod waking;
 pub mod watch;
 
-pub use barrier::BrokenBarrier;
-pub use flavor::{Flavor, Local, Threaded};
-pub use semaphore::{AcquireError, TryAcquireError};
+pub use core::flavor::{Flavor, Local, Threaded};
+pub use lock::barrier::BrokenBarrier;
+pub use lock::semaphore::{AcquireError, TryAcquireError};
 
 pub mod base {
     //! The primitives, generic over their flavour: [`Local`](super::Local) or [`Threaded`](super::Threaded).
     //!
     //! [`sync`](super) and [`sync::shared`](super::shared) have an alias of each for one flavour.
-    pub use super::barrier::{Barrier, BarrierWait};
-    pub use super::condition::{Condition, ConditionWait, WaitFor};
-    pub use super::event::{Event, EventWait};
-    pub use super::mutex::{Lock, Mutex, MutexGuard};
-    pub use super::owned::{
+    pub use super::lock::barrier::{Barrier, BarrierWait};
+    pub use super::lock::condition::{Condition, ConditionWait, WaitFor};
+    pub use super::lock::event::{Event, EventWait};
+    pub use super::lock::mutex::{Lock, Mutex, MutexGuard};
+    pub use super::lock::owned::{
         AcquireOwned, LockOwned, OwnedMutexGuard, OwnedPermit, OwnedReadGuard, OwnedWriteGuard, ReadOwned,
         WriteOwned,
     };
-    pub use super::rwlock::{Read, ReadGuard, RwLock, Write, WriteGuard};
-    pub use super::semaphore::{Acquire, Permit, Semaphore};
+    pub use super::lock::rwlock::{Read, ReadGuard, RwLock, Write, WriteGuard};
+    pub use super::lock::semaphore::{Acquire, Permit, Semaphore};
 }
 
 /// The names of one flavour.

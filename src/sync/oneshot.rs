@@ -16,10 +16,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::blocking::{block_on, no_loop_here};
 pub use super::channel_error::{RecvError, TryRecvError};
-use super::flavor::{Flavor, Local, Threaded};
-use super::waiting::{let_go, poll_slot, wake};
+use super::core::blocking::{block_on, no_loop_here};
+use super::core::flavor::{Flavor, Local, Threaded};
+use super::core::waiting::{let_go, poll_slot, wake};
 use crate::sys::guarded::in_drop;
 
 /// Creates a channel for one value.

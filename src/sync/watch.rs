@@ -27,9 +27,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 pub use super::channel_error::{RecvError, SendError};
-use super::flavor::{Flavor, Local};
-use super::waiters::{Ticket, Waiters};
-use super::waiting::{leave, poll_queue, wake_all};
+use super::core::flavor::{Flavor, Local};
+use super::core::waiters::{Ticket, Waiters};
+use super::core::waiting::{leave, poll_queue, wake_all};
 
 /// Creates a channel that holds `value`, which counts as seen by the receiver.
 pub fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {

@@ -14,6 +14,7 @@ pub(crate) mod fork;
 pub(crate) mod guarded;
 pub(crate) mod lent;
 pub(crate) mod lock_cell;
+pub(crate) mod rng;
 pub(crate) mod signal;
 pub(crate) mod sync;
 

@@ -13,8 +13,8 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use super::cleanup::{Remains, dispose};
-use super::expect_runtime;
 use super::scopes::{Entered, Request, Share, target};
+use crate::sys::context::expect_runtime;
 
 /// Catches a cancellation of the task: only `future` ends; asyncio's `try: … except CancelledError:`.
 ///

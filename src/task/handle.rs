@@ -16,7 +16,8 @@ use super::inbox::{Delivery, Shared};
 use super::outcome::{Giver, Outcome};
 use super::scheduler::Start;
 use super::unhandled::Opaque;
-use super::{JoinError, JoinHandle, LocalHandle, expect_runtime, scheduler, spawn, start};
+use super::{JoinError, JoinHandle, LocalHandle, scheduler, spawn, start};
+use crate::sys::context::expect_runtime;
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
 use crate::sys::sync::{Arc, Mutex};
 

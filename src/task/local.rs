@@ -10,7 +10,8 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use super::cell::TaskRef;
-use super::{expect_runtime, scheduler};
+use super::scheduler;
+use crate::sys::context::expect_runtime;
 use crate::sys::guarded::in_drop;
 
 /// The values of a task, by the addresses of their keys.

@@ -202,26 +202,6 @@ where
     })
 }
 
-/// Returns the value found in this thread's runtime, or panics as [`no_runtime`]. (In a closure the panic would name a
-/// line of the crate.)
-#[inline]
-#[track_caller]
-pub(crate) fn expect_runtime<T>(found: Option<T>, what: &str) -> T {
-    match found {
-        Some(found) => found,
-        None => no_runtime(what),
-    }
-}
-
-/// Panics for a function that needs a loop and finds none.
-#[track_caller]
-pub(crate) fn no_runtime(what: &str) -> ! {
-    panic!(
-        "{what} needs a running proactor runtime on this thread: call it inside `proactor::run(async {{ … }})` \
-         or inside a future given to `Runtime::block_on` or `Runtime::spawn`"
-    )
-}
-
 /// Starts tasks with a name, or eagerly.
 ///
 /// # Examples

@@ -588,7 +588,7 @@ pub(crate) fn is_running() -> bool {
 pub(super) fn expect<T>(what: &str, f: impl FnOnce(&Scheduler) -> T) -> T {
     match context::with(&CURRENT, |current| current.map(f)) {
         Some(made) => made,
-        None => super::no_runtime(what),
+        None => crate::sys::context::no_runtime(what),
     }
 }
 

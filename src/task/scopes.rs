@@ -19,8 +19,9 @@ use std::task::{Context, Poll};
 use slab::Slab;
 
 use super::cell::TaskRef;
+use super::scheduler;
 use super::waker::Waiter;
-use super::{expect_runtime, scheduler};
+use crate::sys::context::expect_runtime;
 use crate::sys::guarded::contain;
 
 /// The scopes of one task.

@@ -5,7 +5,8 @@ use std::fmt;
 use std::panic::Location;
 
 use super::cell::{Ended, Flags, Phase, TaskRef};
-use super::{TaskId, expect_runtime, scheduler};
+use super::{TaskId, scheduler};
+use crate::sys::context::expect_runtime;
 
 /// The state of a task.
 ///

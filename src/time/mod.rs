@@ -199,7 +199,7 @@ impl Timer {
     /// Sets the timer.
     #[inline]
     fn new(due: Due, cx: &Context<'_>, what: &str) -> Self {
-        let Some(timers) = context::get(&CURRENT) else { crate::task::no_runtime(what) };
+        let Some(timers) = context::get(&CURRENT) else { crate::sys::context::no_runtime(what) };
         let waiter = Waiter::new(cx); // may be user code: not while the wheel is borrowed
         let key = match due {
             Due::After(duration) => {

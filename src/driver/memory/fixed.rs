@@ -9,9 +9,10 @@ use std::ptr::NonNull;
 
 use super::table::{Filler, Full};
 use crate::buf::{IoBuf, RegisteredBuf, Registrar};
+use crate::driver::Driver;
 use crate::driver::dispatch::errno_of;
 use crate::driver::feature::Feature;
-use crate::driver::{Driver, Machinery};
+use crate::driver::visit::Machinery;
 use crate::op::object::fd::{Opened, Vacancy};
 
 /// Buffers that may be registered at a time.

@@ -25,7 +25,7 @@ use super::wake::WakeRead;
 use crate::driver::slots::arena::{Key, Occupied, Slots};
 use crate::driver::slots::lifecycle::{Action, Event, Life};
 use crate::driver::stats::Stats;
-use crate::driver::{Deferred, Park};
+use crate::driver::visit::{Deferred, Park};
 use crate::op::completion::Completion;
 use crate::op::{Each, Entry, Op};
 use crate::task::inbox::Shared;

@@ -13,7 +13,7 @@ use crate::driver::proactor::ring::Ring;
 use crate::driver::slots::arena::{Key, Occupied, Slots};
 use crate::driver::slots::lifecycle::{Action, Event, Life};
 use crate::driver::stats::Stats;
-use crate::driver::{Deferred, Park};
+use crate::driver::visit::{Deferred, Park};
 use crate::op::completion::Completion;
 use crate::op::{Each, Entry, Kind, Op, Wait};
 use crate::sys::call::Call;

@@ -11,9 +11,9 @@ use std::collections::VecDeque;
 use std::mem;
 use std::task::{Context, Poll};
 
-use crate::sync::flavor::{Count, Flavor};
-use crate::sync::waiters::{Ticket, Waiters};
-use crate::sync::waiting::{self, Standing};
+use crate::sync::core::flavor::{Count, Flavor};
+use crate::sync::core::waiters::{Ticket, Waiters};
+use crate::sync::core::waiting::{self, Standing};
 
 /// In the count of items taken: senders wait.
 const SENDERS_WAIT: usize = 1;

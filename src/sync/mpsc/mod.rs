@@ -42,7 +42,7 @@ mod sender;
 pub use self::receiver::{Receiver, Recv};
 pub use self::sender::{Closed, Permit, Reserve, Send, Sender, UnboundedSender};
 pub use super::channel_error::{SendError, TryRecvError, TrySendError};
-use super::flavor::{Flavor, Local};
+use super::core::flavor::{Flavor, Local};
 use chan::Chan;
 
 /// Creates a channel that holds up to `capacity` items.

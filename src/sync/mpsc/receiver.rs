@@ -12,8 +12,8 @@ use futures_core::Stream;
 
 use super::TryRecvError;
 use super::chan::{Chan, Found};
-use crate::sync::blocking::{block_on, no_loop_here};
-use crate::sync::flavor::{Flavor, Local, Threaded};
+use crate::sync::core::blocking::{block_on, no_loop_here};
+use crate::sync::core::flavor::{Flavor, Local, Threaded};
 use crate::sys::guarded::in_drop;
 
 /// Receives from a channel. It is also a [`Stream`].

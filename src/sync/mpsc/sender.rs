@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 
 use super::chan::{Chan, Refused};
 use super::{SendError, TrySendError};
-use crate::sync::blocking::{block_on, no_loop_here};
-use crate::sync::flavor::{Flavor, Local, Threaded};
-use crate::sync::waiters::Ticket;
+use crate::sync::core::blocking::{block_on, no_loop_here};
+use crate::sync::core::flavor::{Flavor, Local, Threaded};
+use crate::sync::core::waiters::Ticket;
 
 /// Sends into a bounded channel. Clones send into the same channel.
 ///

@@ -56,10 +56,10 @@ use std::task::{Context, Poll};
 pub use self::error::{QueueShutDown, TaskDoneError, TryGetError, TryPutError};
 pub use self::order::{Fifo, Lifo, Order, Priority};
 use self::state::{Refused, State};
-use super::blocking::{block_on, no_loop_here};
-use super::flavor::{Flavor, Local, Threaded};
-use super::waiters::Ticket;
-use super::waiting::{self, Standing, poll_queue, wake_all};
+use super::core::blocking::{block_on, no_loop_here};
+use super::core::flavor::{Flavor, Local, Threaded};
+use super::core::waiters::Ticket;
+use super::core::waiting::{self, Standing, poll_queue, wake_all};
 
 /// A [`Queue`] that returns the smallest item first.
 pub type PriorityQueue<T> = Queue<T, Priority>;

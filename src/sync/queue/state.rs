@@ -12,9 +12,9 @@ use std::panic::resume_unwind;
 use std::thread;
 
 use super::order::{Items, Order};
-use crate::sync::flavor::Flavor;
-use crate::sync::waiters::Waiters;
-use crate::sync::waiting::{Standing, wake};
+use crate::sync::core::flavor::Flavor;
+use crate::sync::core::waiters::Waiters;
+use crate::sync::core::waiting::{Standing, wake};
 
 pub(super) struct State<T, O: Order<T>, F: Flavor> {
     items: O::Items,

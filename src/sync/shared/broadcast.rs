@@ -13,7 +13,7 @@
 
 use crate::sync::broadcast;
 pub use crate::sync::broadcast::{RecvError, SendError, TryRecvError};
-use crate::sync::flavor::Threaded;
+use crate::sync::core::flavor::Threaded;
 
 /// The [`broadcast::Sender`] that works across threads.
 pub type Sender<T> = broadcast::Sender<T, Threaded>;

@@ -16,7 +16,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use crate::sync::flavor::Threaded;
+use crate::sync::core::flavor::Threaded;
 use crate::sync::mpsc;
 pub use crate::sync::mpsc::{SendError, TryRecvError, TrySendError};
 

@@ -9,7 +9,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use crate::sync::flavor::Threaded;
+use crate::sync::core::flavor::Threaded;
 use crate::sync::oneshot;
 pub use crate::sync::oneshot::{RecvError, TryRecvError};
 

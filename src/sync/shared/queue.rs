@@ -24,7 +24,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use crate::sync::flavor::Threaded;
+use crate::sync::core::flavor::Threaded;
 use crate::sync::queue::{self, limit, or_none};
 pub use crate::sync::queue::{Fifo, Lifo, Priority, QueueShutDown, TaskDoneError, TryGetError, TryPutError};
 

@@ -12,7 +12,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use crate::sync::flavor::Threaded;
+use crate::sync::core::flavor::Threaded;
 use crate::sync::watch;
 pub use crate::sync::watch::{RecvError, SendError};
 

@@ -7,11 +7,11 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::flavor::Flavor;
 use super::mutex::{Lock, Mutex, MutexGuard};
-use super::waiters::Ticket;
-use super::waiting::let_go;
-use super::waking::{Line, still_waits, waking};
+use crate::sync::core::flavor::Flavor;
+use crate::sync::core::waiters::Ticket;
+use crate::sync::core::waiting::let_go;
+use crate::sync::core::waking::{Line, still_waits, waking};
 
 /// A condition variable, used with a [`Mutex`]; asyncio's `Condition`.
 ///

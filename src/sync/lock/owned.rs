@@ -12,11 +12,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::flavor::{Flavor, Local, Threaded};
 use super::mutex::Mutex;
-use super::permits::Acquiring;
 use super::rwlock::{self, RwLock};
 use super::semaphore::{self, AcquireError, Semaphore, TryAcquireError};
+use crate::sync::core::flavor::{Flavor, Local, Threaded};
+use crate::sync::core::permits::Acquiring;
 use crate::sys::lock_cell::{Exclusive, Shared};
 use crate::sys::sync;
 

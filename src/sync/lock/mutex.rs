@@ -8,8 +8,8 @@ use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::flavor::Flavor;
-use super::permits::{Acquiring, Permits};
+use crate::sync::core::flavor::Flavor;
+use crate::sync::core::permits::{Acquiring, Permits};
 use crate::sys::lock_cell::{Exclusive, LockCell};
 
 /// A fair mutual exclusion lock around a value; asyncio's `Lock`, with the value inside.
@@ -41,7 +41,7 @@ use crate::sys::lock_cell::{Exclusive, LockCell};
 /// });
 /// ```
 pub struct Mutex<F: Flavor, T: ?Sized> {
-    pub(super) permits: Permits<F>,
+    pub(in crate::sync) permits: Permits<F>,
     value: LockCell<T, false>,
 }
 
@@ -92,7 +92,7 @@ impl<F: Flavor, T: ?Sized> Mutex<F, T> {
     /// # Safety
     /// The caller has the permit, and keeps it and the mutex where it is until the last use of what comes back.
     #[inline]
-    pub(super) unsafe fn exclusive(&self) -> Exclusive<T> {
+    pub(in crate::sync) unsafe fn exclusive(&self) -> Exclusive<T> {
         // SAFETY: by the caller's word, as nobody uses the value without the permit.
         unsafe { self.value.exclusive() }
     }
@@ -190,7 +190,7 @@ impl<F: Flavor, T: ?Sized> Drop for Locked<'_, F, T> {
 
 impl<'a, F: Flavor, T: ?Sized> MutexGuard<'a, F, T> {
     /// What it locks.
-    pub(super) fn mutex(&self) -> &'a Mutex<F, T> {
+    pub(in crate::sync) fn mutex(&self) -> &'a Mutex<F, T> {
         self.lock.0
     }
 }

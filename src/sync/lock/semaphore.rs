@@ -10,8 +10,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::flavor::{Flavor, Word};
-use super::permits::{Acquiring, MAX_PERMITS, Permits, Refused};
+use crate::sync::core::flavor::{Flavor, Word};
+use crate::sync::core::permits::{Acquiring, MAX_PERMITS, Permits, Refused};
 use crate::sys::sync::atomic::Ordering::Relaxed;
 
 /// A fair counting semaphore; asyncio's `Semaphore` and `BoundedSemaphore`.
@@ -44,7 +44,7 @@ use crate::sys::sync::atomic::Ordering::Relaxed;
 /// });
 /// ```
 pub struct Semaphore<F: Flavor> {
-    pub(super) permits: Permits<F>,
+    pub(in crate::sync) permits: Permits<F>,
     /// The number of all permits, free and acquired.
     existing: F::Word,
     limit: usize,
@@ -165,7 +165,7 @@ impl<F: Flavor> Semaphore<F> {
     }
 
     /// Lowers the number of all permits by permits that are never released.
-    pub(super) fn forget(&self, count: usize) {
+    pub(in crate::sync) fn forget(&self, count: usize) {
         let _ = self.existing.update(Relaxed, |existing| Some(existing - count));
     }
 
@@ -201,7 +201,7 @@ impl<F: Flavor> fmt::Debug for Semaphore<F> {
 /// If no semaphore has so many permits.
 #[inline]
 #[track_caller]
-pub(super) fn check_count(permits: usize) {
+pub(in crate::sync) fn check_count(permits: usize) {
     assert!(permits <= MAX_PERMITS, "a semaphore has at most {MAX_PERMITS} permits, not {permits}");
 }
 
@@ -289,7 +289,7 @@ impl<F: Flavor> fmt::Debug for Permit<'_, F> {
 /// assert_eq!(error.to_string(), "the semaphore is closed");
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct AcquireError(pub(super) ());
+pub struct AcquireError(pub(in crate::sync) ());
 
 impl fmt::Display for AcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::core::{Clock, Core, Limits, Until};
 use super::leak::Leak;
 use super::report::Shutdown;
-use crate::driver::Park;
+use crate::driver::visit::Park;
 use crate::sys::guarded::Guarded;
 use crate::task::pool::GRACE;
 use crate::time::now;

@@ -6,10 +6,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::flavor::{Flavor, Word};
-use super::waiters::Ticket;
-use super::waiting::{Standing, leave, poll_queue_with};
-use super::waking::{Line, waking};
+use crate::sync::core::flavor::{Flavor, Word};
+use crate::sync::core::waiters::Ticket;
+use crate::sync::core::waiting::{Standing, leave, poll_queue_with};
+use crate::sync::core::waking::{Line, waking};
 use crate::sys::sync::atomic::Ordering::{AcqRel, Acquire};
 
 /// A flag that is set and cleared, and that any number of tasks can wait for; asyncio's `Event`.

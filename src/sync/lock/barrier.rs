@@ -10,10 +10,10 @@ use std::task::{Context, Poll};
 
 use slab::Slab;
 
-use super::flavor::Flavor;
-use super::waiters::Ticket;
-use super::waiting::let_go;
-use super::waking::{Line, Woken, still_waits, waking};
+use crate::sync::core::flavor::Flavor;
+use crate::sync::core::waiters::Ticket;
+use crate::sync::core::waiting::let_go;
+use crate::sync::core::waking::{Line, Woken, still_waits, waking};
 
 /// A point at which tasks wait until a fixed number of them has arrived; asyncio's `Barrier`.
 ///

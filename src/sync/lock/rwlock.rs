@@ -9,12 +9,12 @@ use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::flavor::Flavor;
-use super::permits::{Acquiring, Held, MAX_PERMITS, Permits};
+use crate::sync::core::flavor::Flavor;
+use crate::sync::core::permits::{Acquiring, Held, MAX_PERMITS, Permits};
 use crate::sys::lock_cell::{Exclusive, LockCell, Shared};
 
 /// So many may read at once; all of the permits are needed to write.
-pub(super) const ALL: usize = MAX_PERMITS;
+pub(in crate::sync) const ALL: usize = MAX_PERMITS;
 
 /// A fair read-write lock: many readers or one writer at a time.
 ///
@@ -40,7 +40,7 @@ pub(super) const ALL: usize = MAX_PERMITS;
 /// });
 /// ```
 pub struct RwLock<F: Flavor, T: ?Sized> {
-    pub(super) permits: Permits<F>,
+    pub(in crate::sync) permits: Permits<F>,
     value: LockCell<T, true>,
 }
 
@@ -103,7 +103,7 @@ impl<F: Flavor, T: ?Sized> RwLock<F, T> {
     /// # Safety
     /// The caller has a permit, and keeps it and the lock where it is until the last use of what comes back.
     #[inline]
-    pub(super) unsafe fn shared(&self) -> Shared<T> {
+    pub(in crate::sync) unsafe fn shared(&self) -> Shared<T> {
         // SAFETY: by the caller's word, as nobody changes the value without all permits.
         unsafe { self.value.shared() }
     }
@@ -111,7 +111,7 @@ impl<F: Flavor, T: ?Sized> RwLock<F, T> {
     /// # Safety
     /// The caller has all permits, and keeps them and the lock where it is until the last use of what comes back.
     #[inline]
-    pub(super) unsafe fn exclusive(&self) -> Exclusive<T> {
+    pub(in crate::sync) unsafe fn exclusive(&self) -> Exclusive<T> {
         // SAFETY: by the caller's word, as nobody uses the value without a permit.
         unsafe { self.value.exclusive() }
     }
@@ -302,8 +302,8 @@ impl<F: Flavor, T: ?Sized + fmt::Debug> fmt::Debug for WriteGuard<'_, F, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::flavor::{Local, Threaded};
     use super::*;
+    use crate::sync::core::flavor::{Local, Threaded};
     use std::pin::pin;
     use std::task::Waker;
 

@@ -1,0 +1,53 @@
+//! One visit to the kernel: whether it may wait, and what it leaves to be done.
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use crate::driver::feature::{Feature, FeatureSet};
+use crate::driver::slots::arena::Key;
+use crate::task::waker::Waiter;
+
+/// Whether a visit to the kernel may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Park {
+    No,
+    /// No, but everything that is there for the loop is brought, however much it is.
+    Drain,
+    For(Duration),
+    /// Until a time of the machine's monotonic clock, where the backend [takes such](Driver::takes_deadlines).
+    Until(Duration),
+    Forever,
+}
+
+impl Park {
+    /// The same visit without the wait.
+    pub(super) fn without_waiting(self) -> Self {
+        if self == Park::Drain { self } else { Park::No }
+    }
+}
+
+/// What a backend is made of, for reports.
+#[derive(Debug, Default)]
+pub(crate) struct Machinery {
+    pub(crate) features: FeatureSet,
+    pub(crate) refused: Vec<(Feature, i32)>,
+    pub(crate) ring_entries: u32,
+    pub(crate) setup_flags: Vec<&'static str>,
+}
+
+/// What a visit leaves to be done when the backend is free again: it may run code of the user.
+#[derive(Debug, Default)]
+pub(crate) struct Deferred {
+    pub(super) wake: Vec<Waiter>,
+    /// Operations without a future that keep their buffers alone from now on.
+    pub(super) release: Vec<Key>,
+    pub(super) reclaim: Vec<Key>,
+    /// Standing operations that have brought enough.
+    pub(super) end: Vec<Key>,
+}
+
+impl Deferred {
+    pub(super) fn is_empty(&self) -> bool {
+        self.wake.is_empty() && self.release.is_empty() && self.reclaim.is_empty() && self.end.is_empty()
+    }
+}

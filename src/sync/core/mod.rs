@@ -1,0 +1,8 @@
+//! What the primitives are made of: queues of waiters, permits, and one interface for loops and threads.
+
+pub(in crate::sync) mod blocking;
+pub(in crate::sync) mod flavor;
+pub(in crate::sync) mod permits;
+pub(in crate::sync) mod waiters;
+pub(in crate::sync) mod waiting;
+pub(in crate::sync) mod waking;
