@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::poller::Poller;
-use super::slots::arena::{Holder, Key, Occupied, foreign_waker};
+use super::slots::arena::{Holder, Occupied, foreign_waker};
 use super::slots::lifecycle::{Action, Event, Life};
 use super::{Driver, Machine, with};
+use crate::driver::slots::key::Key;
 use crate::op::completion::Completion;
 use crate::op::{Op, Wait};
 use crate::sys::call::Call;

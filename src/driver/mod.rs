@@ -70,6 +70,7 @@ pub(crate) use edges::attach_shared;
 pub(crate) use memory::buffers::{MAX_BUFFERS, Resources};
 pub(crate) use release::{flush_for, let_go};
 
+use crate::driver::slots::key::Key;
 use descriptor_limit::Shortage;
 use edges::Edges;
 use feature::{Feature, FeatureSet};
@@ -81,7 +82,7 @@ use proactor::kernel::{RingConfig, Uring};
 use proactor::open::{Granted, Opcodes};
 use proactor::readiness::Readiness;
 use proactor::ring::Ring;
-use slots::arena::{Key, Occupied, Slots};
+use slots::arena::{Occupied, Slots};
 use slots::lifecycle::Life;
 use stats::Stats;
 

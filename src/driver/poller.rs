@@ -20,8 +20,9 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::feature::{Feature, FeatureSet};
-use super::slots::arena::{Key, Occupied, Slots};
+use super::slots::arena::{Occupied, Slots};
 use super::stats::Stats;
+use crate::driver::slots::key::Key;
 use crate::driver::visit::{Deferred, Park};
 use crate::op::completion::Direction;
 use crate::op::object::fd::Descriptor;

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::Driver;
 use super::feature::Feature;
-use super::slots::arena::{Key, Occupied};
+use super::slots::arena::Occupied;
+use crate::driver::slots::key::Key;
 use crate::driver::visit::{Deferred, Park};
 use crate::op::object::endpoint::Share;
 use crate::op::object::fd::Descriptor;

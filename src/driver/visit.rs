@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::driver::feature::{Feature, FeatureSet};
-use crate::driver::slots::arena::Key;
+use crate::driver::slots::key::Key;
 use crate::task::waker::Waiter;
 
 /// Whether a visit to the kernel may wait.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use io_uring::opcode;
 
-use crate::driver::slots::arena::Key;
+use crate::driver::slots::key::Key;
 use crate::op::Entry;
 use crate::sys::call::Call;
 use crate::sys::lent;

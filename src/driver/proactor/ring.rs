@@ -22,7 +22,8 @@ use io_uring::{opcode, squeue, types};
 
 use super::kernel::{Kernel, Reaped, Time};
 use super::wake::WakeRead;
-use crate::driver::slots::arena::{Key, Occupied, Slots};
+use crate::driver::slots::arena::{Occupied, Slots};
+use crate::driver::slots::key::Key;
 use crate::driver::slots::lifecycle::{Action, Event, Life};
 use crate::driver::stats::Stats;
 use crate::driver::visit::{Deferred, Park};

@@ -15,6 +15,7 @@
 //! It knows lives and operations, but no kernel; it wakes nobody and runs no code of the user, except
 //! through [`Occupied::take_apart`], which says so.
 
+use crate::driver::slots::key::Key;
 use std::alloc::Layout;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::fmt;
@@ -38,24 +39,6 @@ const SPARE_BOXES: usize = 256;
 const CHUNK: usize = 64;
 /// End of the free list.
 const NONE: u32 = u32::MAX;
-
-/// Names an operation in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Key {
-    index: u32,
-    generation: u32,
-}
-
-impl Key {
-    /// As the kernel's `user_data`. Never more than 63 bits, and never [`crate::driver::proactor::ring::NOBODY`].
-    pub(crate) fn pack(self) -> u64 {
-        u64::from(self.generation) << 32 | u64::from(self.index)
-    }
-
-    pub(crate) fn unpack(user_data: u64) -> Self {
-        Key { index: user_data as u32, generation: (user_data >> 32) as u32 }
-    }
-}
 
 /// Who holds an operation that is in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,8 @@ use proptest::prelude::*;
 
 use crate::driver::memory::buffers::{BufferRing, Memory};
 use crate::driver::memory::table::{Filler, Full, Table};
-use crate::driver::slots::arena::{Key, Slots};
+use crate::driver::slots::arena::Slots;
+use crate::driver::slots::key::Key;
 use crate::driver::slots::lifecycle::Event;
 use crate::driver::submission::Submission;
 use crate::op::completion::Completion;

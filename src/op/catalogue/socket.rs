@@ -9,6 +9,7 @@
 //! wait for data in some protocols.
 
 use crate::op::abi::NO_POSITION;
+use crate::op::object::accepted::Accepted;
 use crate::op::object::endpoint::keep_error;
 use std::io;
 use std::mem::MaybeUninit;
@@ -309,14 +310,6 @@ impl<B: IoBuf> Transfer<B> for Sender {
         let window = Window::new(buf.init_len(), done, usize::MAX);
         Send { sender: Some(self), buf, window }
     }
-}
-
-/// A connection that was accepted, and the address of its peer: none for a direct descriptor, and where it is no
-/// Internet address.
-#[derive(Debug)]
-pub(crate) struct Accepted {
-    pub(crate) connection: Opened,
-    pub(crate) peer: Option<SocketAddr>,
 }
 
 /// Takes one connection off a listener's queue, and does not wait for one: on the ring it completes at once.

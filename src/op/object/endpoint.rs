@@ -24,7 +24,7 @@ use super::fd::Descriptor;
 use super::gate::{Gate, Side};
 use super::medium::{Medium, SendHeader};
 use crate::buf::Chunk;
-use crate::op::catalogue::socket::Accepted;
+use crate::op::object::accepted::Accepted;
 use crate::task::waker::Waiter;
 
 pub(crate) struct Endpoint {

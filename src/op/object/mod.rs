@@ -1,5 +1,6 @@
 //! What operations name and keep open: descriptors, endpoints and files, and the order of operations on them.
 
+pub(crate) mod accepted;
 pub(crate) mod calls;
 pub(crate) mod datagram;
 pub(crate) mod endpoint;
