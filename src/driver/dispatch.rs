@@ -10,9 +10,9 @@ use std::task::{Context, Poll};
 
 use super::poller::Poller;
 use super::slots::arena::{Holder, Occupied, foreign_waker};
+use super::slots::key::Key;
 use super::slots::lifecycle::{Action, Event, Life};
 use super::{Driver, Machine, with};
-use crate::driver::slots::key::Key;
 use crate::op::completion::Completion;
 use crate::op::{Op, Wait};
 use crate::sys::call::Call;

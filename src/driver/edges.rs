@@ -14,8 +14,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::poller::Poller;
+use super::visit::Park;
 use super::{Driver, attach, with};
-use crate::driver::visit::Park;
 use crate::op::Op;
 use crate::op::catalogue::poll::{PollSet, SetState};
 use crate::op::completion::Completion;

@@ -21,9 +21,9 @@ use slab::Slab;
 
 use super::feature::{Feature, FeatureSet};
 use super::slots::arena::{Occupied, Slots};
+use super::slots::key::Key;
 use super::stats::Stats;
-use crate::driver::slots::key::Key;
-use crate::driver::visit::{Deferred, Park};
+use super::visit::{Deferred, Park};
 use crate::op::completion::Direction;
 use crate::op::object::fd::Descriptor;
 use crate::sys::check;

@@ -132,7 +132,7 @@ macro_rules! io_future {
 
         impl<$($generic: $bound),*> $crate::driver::submission::sealed::Sealed for $name<$($generic),*> {}
 
-        impl<$($generic: $bound),*> $crate::io::Cancellable for $name<$($generic),*> {
+        impl<$($generic: $bound),*> $crate::driver::submission::Cancellable for $name<$($generic),*> {
             fn request_cancel(&mut self) {
                 self.0.request_cancel();
             }
@@ -140,8 +140,8 @@ macro_rules! io_future {
 
         impl<$($generic: $bound),*> $name<$($generic),*> {
             #[doc = $cancel]
-            pub fn cancel(self) -> $crate::io::Cancel<Self> {
-                $crate::io::Cancel::new(self)
+            pub fn cancel(self) -> $crate::driver::submission::Cancel<Self> {
+                $crate::driver::submission::Cancel::new(self)
             }
         }
 

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use crate::driver::feature::{Feature, FeatureSet};
-use crate::driver::slots::key::Key;
+use super::feature::{Feature, FeatureSet};
+use super::slots::key::Key;
 use crate::task::waker::Waiter;
 
 /// Whether a visit to the kernel may wait.

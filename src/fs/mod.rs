@@ -37,6 +37,8 @@ pub use file::{
 pub use metadata::{Metadata, PathMetadata, metadata};
 pub use open_options::{Open, OpenOptions};
 
+crate::io::shared::close::async_close!(File, direct::File);
+
 /// Reads a whole file.
 ///
 /// # Errors

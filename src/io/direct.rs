@@ -6,11 +6,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll};
 
-use super::Close;
+use super::shared::install::Installing;
 use crate::buf::{Chunk, IoBuf, IoBufMut};
 use crate::driver::current;
-use crate::net::direct::Installing;
-use crate::net::{Chunks, Quiesce, Read, ReadExact, Recv, Write, WriteAll};
+use crate::io::shared::chunks::{Chunks, Recv};
+use crate::io::shared::close::Close;
+use crate::io::shared::quiesce::Quiesce;
+use crate::io::shared::transfers::{Read, ReadExact, Write, WriteAll};
 use crate::op::object::endpoint::Share;
 use crate::op::object::medium::Medium;
 use crate::sys::context::expect_runtime;
@@ -40,7 +42,7 @@ pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     let driver = expect_runtime(current(), "io::direct::pipe");
     let (reader, writer) = std::io::pipe()?;
     let share = |fd: OwnedFd| -> io::Result<Share> {
-        let opened = driver.make_direct(crate::net::adopt(fd)?)?;
+        let opened = driver.make_direct(super::shared::unfinished::adopt(fd)?)?;
         Ok(Share::of_pipe(driver.attach(opened), Medium::Pipe))
     };
     let (reader, writer) = (share(reader.into())?, share(writer.into())?);

@@ -10,12 +10,12 @@
 #![forbid(unsafe_code)]
 
 mod async_fd;
-mod close;
 mod copy;
 pub mod direct;
 mod nop;
 mod pipe;
 mod registered;
+pub(crate) mod shared;
 
 use std::future::Future;
 
@@ -23,11 +23,13 @@ use super::buf::{BufResult, IoBuf, IoBufMut};
 
 pub use super::driver::submission::{Cancel, Cancellable};
 pub use async_fd::{AsyncFd, Ready, With};
-pub use close::Close;
-pub(crate) use close::busy;
 pub use copy::copy;
 pub use nop::{Nop, nop};
 pub use pipe::{PipeReader, PipeWriter, pipe};
+
+shared::close::async_close!(PipeReader, PipeWriter, direct::PipeReader, direct::PipeWriter);
+pub use shared::close::Close;
+pub(crate) use shared::close::busy;
 
 /// A source of bytes, which reads into owned buffers.
 ///

@@ -5,11 +5,15 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::task::{Context, Poll};
 
-use super::Close;
+use super::shared::unfinished::{Unfinished, adopt};
 use crate::buf::{Chunk, IoBuf, IoBufMut};
 use crate::driver::attach;
 use crate::driver::transfer::{Goal, Repeat};
-use crate::net::{Chunks, Quiesce, Read, ReadExact, Recv, Unfinished, Write, WriteAll, Writer, adopt};
+use crate::io::shared::chunks::{Chunks, Recv};
+use crate::io::shared::close::Close;
+use crate::io::shared::quiesce::Quiesce;
+use crate::io::shared::transfers::{Read, ReadExact, Write, WriteAll};
+use crate::io::shared::writer::Writer;
 use crate::op::catalogue::socket::{Receiver, Sender};
 use crate::op::object::endpoint::Share;
 use crate::op::object::medium::Medium;

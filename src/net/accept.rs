@@ -15,7 +15,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use super::addr::cancelled;
 use crate::driver::descriptor_limit::Relief;
 use crate::driver::submission::Submission;
 use crate::driver::{Driver, current};
@@ -26,6 +25,7 @@ use crate::op::object::accepted::Accepted;
 use crate::op::object::endpoint::Share;
 use crate::op::object::gate::Side;
 use crate::op::object::pass::Pass;
+use crate::sys::cancelled;
 use crate::sys::context::expect_runtime;
 use crate::time::{Sleep, now, sleep_until};
 

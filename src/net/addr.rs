@@ -1,6 +1,7 @@
 //! Addresses and names. Names are looked up by getaddrinfo(3), which blocks, on the blocking pool.
 #![forbid(unsafe_code)]
 
+use crate::sys::cancelled;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -201,9 +202,4 @@ impl Future for LookupHost {
             }
         }
     }
-}
-
-/// The error of something that was asked to end.
-pub(super) fn cancelled() -> io::Error {
-    io::Error::from_raw_os_error(libc::ECANCELED)
 }

@@ -18,6 +18,23 @@ use crate::op::catalogue::socket::{Connect as ConnectSocket, OpenSocket};
 use crate::op::object::endpoint::Share;
 use crate::sys::context::expect_runtime;
 
+impl TcpStream {
+    /// Connects to the first address that accepts; tries them in order.
+    ///
+    /// # Errors
+    /// Those of the look-up, socket(2) and connect(2), with the address in the message; with several addresses, the
+    /// error of the last.
+    ///
+    /// # Panics
+    /// When polled outside a runtime.
+    ///
+    /// # Cancellation
+    /// Dropping the future ends the attempt and closes its socket.
+    pub fn connect(address: impl ToSocketAddrs) -> Connect {
+        Connect(ConnectTo::new(address, false))
+    }
+}
+
 io_future! {
     /// The future of [`TcpStream::connect`].
     Connect<> = ConnectTo => io::Result<TcpStream>
@@ -85,7 +102,7 @@ impl ConnectTo {
 
     fn begin(&self, address: &SocketAddr) -> io::Result<Attempt> {
         if self.cancelled {
-            return Err(super::addr::cancelled());
+            return Err(crate::sys::cancelled());
         }
         let driver = self.direct.then(|| expect_runtime(current(), "direct::TcpStream::connect"));
         if let Some(driver) = driver.as_ref().filter(|driver| driver.carries_out::<OpenSocket>()) {
@@ -122,7 +139,7 @@ impl Future for ConnectTo {
                 self.current = None;
                 match result {
                     Ok(Ok(endpoint)) => return Poll::Ready(Ok(TcpStream::from_endpoint(endpoint))),
-                    Ok(Err(_)) if self.cancelled => last = Some((address, super::addr::cancelled())),
+                    Ok(Err(_)) if self.cancelled => last = Some((address, crate::sys::cancelled())),
                     Ok(Err(next)) => {
                         self.current = Some((address, next));
                         continue;

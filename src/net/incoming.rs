@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 
 use super::accept::Acceptor;
-use super::tcp_listener::{Accept, AcceptFrom};
+use super::tcp_listener::{Accept, AcceptFrom, TcpListener};
 use super::tcp_stream::TcpStream;
 
 /// The connections of a listener, as a [`Stream`] that never ends: see
@@ -34,6 +34,16 @@ use super::tcp_stream::TcpStream;
 pub struct Incoming {
     acceptor: Rc<Acceptor>,
     next: Option<Accept>,
+}
+
+impl TcpListener {
+    /// Returns the connections as a stream of the `futures` crates.
+    ///
+    /// # Cancellation
+    /// Dropping the stream loses no connection.
+    pub fn incoming(&self) -> Incoming {
+        Incoming::new(self.acceptor())
+    }
 }
 
 impl Incoming {

@@ -89,42 +89,45 @@
 mod accept;
 mod addr;
 mod any;
-mod chunks;
 mod connect;
+mod datagrams;
 pub mod direct;
 mod incoming;
-mod quiesce;
 mod split;
 mod tcp_listener;
 mod tcp_stream;
 mod udp;
-mod writer;
 
-use std::cell::Cell;
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+pub use super::io::shared::chunks::{Chunks, Recv};
+pub use super::io::shared::quiesce::{IntoOwnedFd, Leftover, ListenerIntoOwnedFd, Quiesce, UdpIntoOwnedFd};
+pub use super::io::shared::transfers::{
+    Read, ReadExact, ReadVectored, Shutdown, Write, WriteAll, WriteAllVectored, WriteVectored,
+};
 pub use addr::{LookupHost, ToSocketAddrs, lookup_host};
 pub use any::{AnyTcpListener, AnyTcpStream};
-pub use chunks::{Chunks, Datagrams, Recv, RecvChunkFrom};
 pub use connect::Connect;
+pub use datagrams::{Datagrams, RecvChunkFrom};
 pub use incoming::Incoming;
-pub use quiesce::{IntoOwnedFd, Leftover, ListenerIntoOwnedFd, Quiesce, UdpIntoOwnedFd};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use tcp_listener::{Accept, Bind, TcpListener};
-pub use tcp_stream::{
-    Read, ReadExact, ReadVectored, Shutdown, TcpStream, Write, WriteAll, WriteAllVectored, WriteVectored,
-};
+pub use tcp_stream::TcpStream;
 pub use udp::{ConnectUdp, RecvFrom, SendTo, UdpBind, UdpRecv, UdpSend, UdpSocket};
 
-pub(crate) use writer::Writer;
+crate::io::shared::close::async_close!(
+    TcpListener,
+    TcpStream,
+    UdpSocket,
+    direct::TcpListener,
+    direct::TcpStream
+);
 
 /// A socket of the address's family that does not block and is not inherited.
 fn socket(address: &SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
@@ -138,46 +141,6 @@ fn internet(address: io::Result<SockAddr>) -> io::Result<SocketAddr> {
 
 fn not_internet() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "the socket's address is neither IPv4 nor IPv6")
-}
-
-/// What a method with `poll_` in its name goes on with: a future that has not given its result. Its memory is kept for
-/// the next.
-pub(crate) struct Unfinished<T>(Cell<Option<Box<Option<T>>>>);
-
-impl<T: Future + Unpin> Unfinished<T> {
-    pub(crate) fn poll(&self, cx: &mut Context<'_>, begin: impl FnOnce() -> T) -> Poll<T::Output> {
-        let mut place = self.0.take().unwrap_or_default();
-        let output = Pin::new(place.get_or_insert_with(begin)).poll(cx);
-        if output.is_ready() {
-            *place = None; // with its share of the object
-        }
-        self.0.set(Some(place));
-        output
-    }
-
-    /// Drops what was not finished.
-    pub(crate) fn end(&self) {
-        self.0.set(None);
-    }
-}
-
-impl<T> Default for Unfinished<T> {
-    fn default() -> Self {
-        Unfinished(Cell::new(None))
-    }
-}
-
-impl<T> fmt::Debug for Unfinished<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Unfinished").finish_non_exhaustive()
-    }
-}
-
-/// Sets O_NONBLOCK on an unshared descriptor, or on a listener: accept4(2) has no flag that keeps it from blocking.
-pub(crate) fn adopt(fd: OwnedFd) -> io::Result<OwnedFd> {
-    let socket = Socket::from(fd);
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
 }
 
 /// Looks names up, then makes an object of the first address that works.

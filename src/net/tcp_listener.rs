@@ -13,12 +13,12 @@ use socket2::{Protocol, SockAddr, SockRef, Type};
 
 use super::accept::{Accepting, Acceptor};
 use super::addr::ToSocketAddrs;
-use super::incoming::Incoming;
-use super::quiesce::{ListenerIntoOwnedFd, Quiesce, Surrender};
 use super::tcp_stream::TcpStream;
-use super::{Binding, Unfinished, adopt, internet, not_internet, socket};
+use super::{Binding, internet, not_internet, socket};
 use crate::driver::{attach, let_go};
 use crate::io::Close;
+use crate::io::shared::quiesce::{ListenerIntoOwnedFd, Quiesce, Surrender};
+use crate::io::shared::unfinished::{Unfinished, adopt};
 use crate::op::object::endpoint::{Arrival, Share};
 use crate::op::object::fd::Opened;
 
@@ -128,14 +128,6 @@ impl TcpListener {
     /// Dropping the future loses no connection: none is accepted before it is polled.
     pub fn accept(&self) -> Accept {
         Accept(AcceptFrom::new(&self.acceptor))
-    }
-
-    /// Returns the connections as a stream of the `futures` crates.
-    ///
-    /// # Cancellation
-    /// Dropping the stream loses no connection.
-    pub fn incoming(&self) -> Incoming {
-        Incoming::new(&self.acceptor)
     }
 
     /// Polls for a connection, as [`accept`](Self::accept) does; for adapters. After `Pending` it keeps its turn: other

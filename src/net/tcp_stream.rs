@@ -9,18 +9,20 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use super::addr::ToSocketAddrs;
-use super::chunks::{Chunks, Recv};
-use super::connect::{Connect, ConnectTo};
-use super::quiesce::{IntoOwnedFd, Leftover, Quiesce, Surrender};
+use super::internet;
 use super::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
-use super::writer::Writer;
-use super::{Unfinished, internet};
-use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut, IoVec, IoVecMut};
+use crate::buf::{Chunk, IoBuf, IoBufMut, IoVec, IoVecMut};
 use crate::driver::submission::Submission;
 use crate::driver::transfer::{Goal, Repeat};
 use crate::driver::{attach, attach_shared};
 use crate::io::Close;
+use crate::io::shared::chunks::{Chunks, Recv};
+use crate::io::shared::quiesce::{IntoOwnedFd, Leftover, Quiesce, Surrender};
+use crate::io::shared::transfers::{
+    Read, ReadExact, ReadVectored, Shutdown, Write, WriteAll, WriteAllVectored, WriteVectored,
+};
+use crate::io::shared::unfinished::Unfinished;
+use crate::io::shared::writer::Writer;
 use crate::op;
 use crate::op::catalogue::message::{VectoredReceiver, VectoredSender};
 use crate::op::catalogue::socket::{Receiver, Sender};
@@ -54,21 +56,6 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    /// Connects to the first address that accepts; tries them in order.
-    ///
-    /// # Errors
-    /// Those of the look-up, socket(2) and connect(2), with the address in the message; with several addresses, the
-    /// error of the last.
-    ///
-    /// # Panics
-    /// When polled outside a runtime.
-    ///
-    /// # Cancellation
-    /// Dropping the future ends the attempt and closes its socket.
-    pub fn connect(address: impl ToSocketAddrs) -> Connect {
-        Connect(ConnectTo::new(address, false))
-    }
-
     /// Takes over a stream of the standard library.
     ///
     /// On the proactor O_NONBLOCK is set while the runtime has the stream. If it was clear before, it is cleared again
@@ -537,36 +524,3 @@ impl AsRawFd for TcpStream {
 crate::io::reads_owned!(TcpStream);
 
 crate::io::writes_owned!(TcpStream);
-
-io_future! {
-    /// The future of [`TcpStream::read`].
-    Read<B: IoBufMut> = Repeat<B, Receiver> => BufResult<usize, B>
-}
-io_future! {
-    /// The future of [`TcpStream::read_exact`].
-    ReadExact<B: IoBufMut> = Repeat<B, Receiver> => BufResult<usize, B>
-}
-io_future! {
-    /// The future of [`TcpStream::read_vectored`].
-    ReadVectored<V: IoVecMut> = Repeat<V, VectoredReceiver> => BufResult<usize, V>
-}
-io_future! {
-    /// The future of [`TcpStream::write`].
-    Write<B: IoBuf> = Repeat<B, Sender> => BufResult<usize, B>
-}
-io_future! {
-    /// The future of [`TcpStream::write_all`].
-    WriteAll<B: IoBuf> = Repeat<B, Sender> => BufResult<usize, B>
-}
-io_future! {
-    /// The future of [`TcpStream::write_vectored`].
-    WriteVectored<V: IoVec> = Repeat<V, VectoredSender> => BufResult<usize, V>
-}
-io_future! {
-    /// The future of [`TcpStream::write_all_vectored`].
-    WriteAllVectored<V: IoVec> = Repeat<V, VectoredSender> => BufResult<usize, V>
-}
-io_future! {
-    /// The future of [`TcpStream::shutdown`].
-    Shutdown<> = Submission<op::catalogue::socket::Shutdown> => io::Result<()>
-}

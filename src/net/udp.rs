@@ -11,13 +11,14 @@ use std::task::{Context, Poll, ready};
 use socket2::{Protocol, SockAddr, SockRef, Type};
 
 use super::addr::{LookupHost, ToSocketAddrs, lookup_host};
-use super::chunks::{Datagrams, ReceivingDatagram, RecvChunkFrom};
-use super::quiesce::{Quiesce, Surrender, UdpIntoOwnedFd};
-use super::{Binding, Unfinished, first_that_works, internet, socket};
+use super::datagrams::{Datagrams, ReceivingDatagram, RecvChunkFrom};
+use super::{Binding, first_that_works, internet, socket};
 use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut};
 use crate::driver::submission::Submission;
 use crate::driver::{attach, attach_shared, let_go};
 use crate::io::Close;
+use crate::io::shared::quiesce::{Quiesce, Surrender, UdpIntoOwnedFd};
+use crate::io::shared::unfinished::Unfinished;
 use crate::op::catalogue::message;
 use crate::op::object::endpoint::{Arrival, Share};
 

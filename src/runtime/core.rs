@@ -14,12 +14,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::backend::Backend;
 use super::config::Config;
 use super::local::LocalHandle;
 use crate::driver::stats::Counter;
 use crate::driver::visit::Park;
 use crate::driver::{self, Driver};
-use crate::runtime::backend::Backend;
 use crate::sys::rng::Rng;
 use crate::task::cleanup::dispose;
 use crate::task::inbox::Shared;

@@ -1,9 +1,8 @@
 //! `Report`: the backend of a runtime, the reason for it, and counters.
 #![forbid(unsafe_code)]
 
-use crate::runtime::backend::Backend;
-use std::fmt;
-use std::io;
+use super::backend::Backend;
+use std::{fmt, io};
 
 use super::core::Core;
 use super::required;

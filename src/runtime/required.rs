@@ -5,8 +5,8 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use super::backend::Backend;
 use crate::driver::feature::{Feature, FeatureState};
-use crate::runtime::backend::Backend;
 
 /// A feature is required and not in use.
 pub(crate) struct Missing {

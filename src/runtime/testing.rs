@@ -8,10 +8,10 @@ use std::process::{ExitCode, Termination};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::backend::Backend;
 use super::config::Config;
 use super::report::Shutdown;
 use super::{Proactor, Runtime, Selector, wish};
-use crate::runtime::backend::Backend;
 use crate::time::timeout;
 
 const TIME_LIMIT: Duration = Duration::from_secs(60);

@@ -100,6 +100,11 @@ pub(crate) fn kernel_version(release: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
+/// The error of something that was asked to end.
+pub(crate) fn cancelled() -> io::Error {
+    io::Error::from_raw_os_error(libc::ECANCELED)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,8 +4,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use crate::sys::context;
-use crate::sys::context::{Context, Entered};
+use super::context::{self, Context, Entered};
 
 thread_local! {
     static CURRENT: Context<Rng> = const { Context::new() };

@@ -15,7 +15,7 @@
 //! It knows lives and operations, but no kernel; it wakes nobody and runs no code of the user, except
 //! through [`Occupied::take_apart`], which says so.
 
-use crate::driver::slots::key::Key;
+use super::key::Key;
 use std::alloc::Layout;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::fmt;

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use crate::op::object::fd::Opened;
+use super::fd::Opened;
 
 /// A connection that was accepted, and the address of its peer: none for a direct descriptor, and where it is no
 /// Internet address.

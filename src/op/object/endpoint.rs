@@ -19,12 +19,12 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use super::accepted::Accepted;
 use super::datagram::Datagram;
 use super::fd::Descriptor;
 use super::gate::{Gate, Side};
 use super::medium::{Medium, SendHeader};
 use crate::buf::Chunk;
-use crate::op::object::accepted::Accepted;
 use crate::task::waker::Waiter;
 
 pub(crate) struct Endpoint {

@@ -9,12 +9,11 @@ use std::task::{Context, Poll, ready};
 
 use crate::driver::submission::Submission;
 use crate::driver::{descriptor_closed, flush_for, let_go};
-use crate::net::Writer;
+use crate::io::shared::writer::Writer;
 use crate::op;
 use crate::op::object::endpoint::Share;
 use crate::op::object::fd::Opened;
 use crate::op::object::open_file::OpenFile;
-use crate::scope::AsyncClose;
 
 io_future! {
     /// The future of `close()` on a socket, pipe or file. Dropping or cancelling it closes the descriptor as well.
@@ -191,26 +190,14 @@ impl Future for Closing {
     }
 }
 
+/// [`AsyncClose`] by the method of the same name.
 macro_rules! async_close {
     ($($object:ty),* $(,)?) => {
-        $(impl AsyncClose for $object {
-            async fn close(self) -> io::Result<()> {
+        $(impl $crate::scope::AsyncClose for $object {
+            async fn close(self) -> std::io::Result<()> {
                 <$object>::close(self).await
             }
         })*
     };
 }
-
-async_close! {
-    crate::net::TcpListener,
-    crate::net::TcpStream,
-    crate::net::UdpSocket,
-    crate::net::direct::TcpListener,
-    crate::net::direct::TcpStream,
-    crate::fs::File,
-    crate::fs::direct::File,
-    crate::io::PipeReader,
-    crate::io::PipeWriter,
-    crate::io::direct::PipeReader,
-    crate::io::direct::PipeWriter,
-}
+pub(crate) use async_close;

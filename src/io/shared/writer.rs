@@ -14,13 +14,13 @@ use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::addr::cancelled;
 use crate::driver::current;
 use crate::driver::submission::Submission;
 use crate::driver::transfer::{Goal, Repeat};
 use crate::op;
 use crate::op::catalogue::socket::Sender;
 use crate::op::object::endpoint::Share;
+use crate::sys::cancelled;
 use crate::sys::context::expect_runtime;
 use crate::task::{Builder, JoinError, JoinHandle};
 

@@ -16,19 +16,19 @@ use crate::op::object::gate::Side;
 use crate::op::object::pass::Pass;
 
 io_future! {
-    /// The future of `quiesce()` on a socket: see [`TcpStream::quiesce`](super::TcpStream::quiesce).
+    /// The future of `quiesce()` on a socket: see [`TcpStream::quiesce`](crate::net::TcpStream::quiesce).
     Quiesce<> = Quieting => io::Result<()>
 }
 io_future! {
-    /// The future of [`TcpStream::into_owned_fd`](super::TcpStream::into_owned_fd).
+    /// The future of [`TcpStream::into_owned_fd`](crate::net::TcpStream::into_owned_fd).
     IntoOwnedFd<> = Surrender<Leftover> => io::Result<(OwnedFd, Leftover)>
 }
 io_future! {
-    /// The future of [`TcpListener::into_owned_fd`](super::TcpListener::into_owned_fd).
+    /// The future of [`TcpListener::into_owned_fd`](crate::net::TcpListener::into_owned_fd).
     ListenerIntoOwnedFd<> = Surrender<Vec<OwnedFd>> => io::Result<(OwnedFd, Vec<OwnedFd>)>
 }
 io_future! {
-    /// The future of [`UdpSocket::into_owned_fd`](super::UdpSocket::into_owned_fd).
+    /// The future of [`UdpSocket::into_owned_fd`](crate::net::UdpSocket::into_owned_fd).
     UdpIntoOwnedFd<> = Surrender<Vec<(Chunk, SocketAddr)>> => io::Result<(OwnedFd, Vec<(Chunk, SocketAddr)>)>
 }
 
@@ -49,7 +49,7 @@ pub struct Leftover {
 }
 
 impl Leftover {
-    pub(super) fn of(arrivals: Vec<Arrival>) -> Self {
+    pub(crate) fn of(arrivals: Vec<Arrival>) -> Self {
         let mut leftover = Leftover::default();
         for arrival in arrivals {
             match arrival {
@@ -63,7 +63,7 @@ impl Leftover {
         leftover
     }
 
-    pub(super) fn into_arrivals(self) -> impl Iterator<Item = Arrival> {
+    pub(crate) fn into_arrivals(self) -> impl Iterator<Item = Arrival> {
         let chunks = self.chunks.into_iter().filter(|chunk| !chunk.is_empty());
         let error = self.error.map(|error| Arrival::Error(error.raw_os_error().unwrap_or(libc::EIO)));
         chunks.map(Arrival::Bytes).chain(error)
@@ -78,7 +78,7 @@ pub(crate) struct Quieting {
 }
 
 impl Quieting {
-    pub(super) fn new(endpoint: &Share) -> Self {
+    pub(crate) fn new(endpoint: &Share) -> Self {
         Quieting {
             receiving: Pass::new(endpoint, Side::Receive),
             sending: Pass::new(endpoint, Side::Send),
@@ -86,7 +86,7 @@ impl Quieting {
         }
     }
 
-    pub(super) fn request_cancel(&mut self) {
+    pub(crate) fn request_cancel(&mut self) {
         self.cancelled = true;
         self.receiving.withdraw();
         self.sending.withdraw();
@@ -107,7 +107,7 @@ impl Future for Quieting {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if self.cancelled {
             self.leave();
-            return Poll::Ready(Err(super::addr::cancelled()));
+            return Poll::Ready(Err(crate::sys::cancelled()));
         }
         ready!(self.receiving.poll_enter(cx));
         ready!(self.sending.poll_enter(cx));
@@ -130,12 +130,12 @@ pub(crate) struct Surrender<T> {
 }
 
 impl<T> Surrender<T> {
-    pub(super) fn new(endpoint: Share, leftover: fn(Vec<Arrival>) -> T) -> Self {
+    pub(crate) fn new(endpoint: Share, leftover: fn(Vec<Arrival>) -> T) -> Self {
         let quieting = Some(Quieting::new(&endpoint));
         Surrender { endpoint: Some(endpoint), quieting, leftover }
     }
 
-    pub(super) fn request_cancel(&mut self) {
+    pub(crate) fn request_cancel(&mut self) {
         if let Some(quieting) = &mut self.quieting {
             quieting.request_cancel();
         }
