@@ -5,32 +5,23 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `slot.rs` | the life of an operation, as a pure state machine |
-//! | `slots.rs` | where operations lie |
-//! | `ring.rs` | the proactor, over any `Kernel` |
-//! | `kernel.rs` | the seam `Kernel`; with the next and `resize.rs` the only file that calls io_uring |
-//! | `open.rs` | opening a ring, and finding out what it has |
-//! | `setup.rs` | the ladder of setup flags, refusals |
-//! | `resize.rs` | a larger ring in the place of one that keeps overflowing |
-//! | `poller.rs` | the selector; the only file that waits with epoll |
-//! | `buffers.rs` | memory for chunks, and how the kernel takes buffers of it |
-//! | `table.rs`, `fixed.rs` | the ring's own tables: direct descriptors, registered buffers |
-//! | `listening.rs` | how the ring waits for the clients of a listener |
-//! | `shortage.rs` | waiting for a descriptor to become free |
-//! | `readiness.rs` | the proactor's descriptor for a foreign loop |
-//! | `edges.rs` | descriptors for which the ring cannot wait: an epoll set beside it |
 //! | `dispatch.rs` | how an operation begins, goes on and is given up: on the ring, by a call, on the pool |
-//! | `standing.rs` | how an endpoint's own operation begins and ends |
-//! | `release.rs` | what a drop does so that a descriptor closes at once |
 //! | `submission.rs` | the future of an operation |
-//! | `repeat.rs` | the future of several: read_exact, write_all |
-//! | `lent.rs` | builds for the address sanitizer: the memory that the kernel writes into |
+//! | `transfer.rs` | the future of several: read_exact, write_all |
+//! | `multishot.rs` | how an endpoint's own operation begins and ends |
+//! | `slots/` | where operations lie (`arena.rs`, `key.rs`), and their life as a pure state machine (`lifecycle.rs`) |
+//! | `proactor/` | the ring, over any `Kernel`: see there |
+//! | `poller.rs` | the selector; the only file that waits with epoll |
+//! | `memory/` | memory for chunks (`buffers.rs`); the ring's tables of descriptors and buffers (`table.rs`, `fixed.rs`) |
+//! | `edges.rs` | descriptors for which the ring cannot wait: an epoll set beside it |
+//! | `descriptor_limit.rs` | waiting for a descriptor to become free |
+//! | `release.rs` | what a drop does so that a descriptor closes at once |
+//! | `visit.rs` | one visit to the kernel: whether it waits, and what it leaves to be done |
 //! | `feature.rs`, `stats.rs` | what a report says |
 //!
 //! No code of the user (wakers, destructors, `complete`) runs while the backend is borrowed: machines leave
 //! that in [`Deferred`], and [`Driver::settle`] does it afterwards.
 
-pub(crate) mod tests;
 pub(crate) mod visit;
 #[macro_use]
 pub(crate) mod transfer;
@@ -48,6 +39,9 @@ pub(crate) mod stats;
 pub(crate) mod submission;
 
 use crate::driver::visit::{Deferred, Machinery, Park};
+#[cfg(test)]
+mod tests;
+
 use std::cell::{Cell, OnceCell, RefCell, RefMut};
 use std::fmt;
 use std::io;

@@ -18,8 +18,9 @@
 //! | `driver/` | operations in flight: slots, the ring, the poller |
 //! | `sys/` | a system call as a value, eventfd, signals, thread-local context, forks |
 //!
-//! Arrows point one way: `sys, buf ← op ← driver ← net, fs, io, signal`, `driver, task, time ← runtime`, and
-//! `task ← combine, scope, stream, sync`.
+//! Imports point one way, from the floor of a folder to floors below: `sys`, `buf` ← `task` ← `op`, `time`, `sync`, `scope` ←
+//! `driver`, `stream` ← `io`, `signal`, `combine` ← `net`, `fs`, `runtime`. No two files import each other, directly or by a
+//! chain.
 //!
 //! Where to begin reading: `runtime/core.rs` is the loop, `op/mod.rs` defines an operation, `driver/slots/lifecycle.rs` its life cycle,
 //! and `driver/mod.rs` is the only place where the two backends part.
@@ -63,7 +64,7 @@
 //! `stream.recv().await` receives into the runtime's own memory. On the proactor the first `recv` starts a *multishot
 //! receive* that belongs to the stream. From then on the kernel takes a buffer from the ring that `driver/memory/buffers.rs` keeps
 //! filled whenever bytes arrive. Each completion puts a [`Chunk`](crate::buf::Chunk) into the stream's queue
-//! (`op/endpoint.rs`) and wakes the waiting task. A `recv` that finds a chunk there starts no operation. A dropped `recv`
+//! (`op/object/endpoint.rs`) and wakes the waiting task. A `recv` that finds a chunk there starts no operation. A dropped `recv`
 //! holds no bytes, so it loses none.
 //!
 //! # The cost of one echo round trip
@@ -74,8 +75,8 @@
 //!
 //! | part | per operation | where |
 //! |---|---|---|
-//! | the future: the gate; the buffer and entry of a send made, moved into the slot, queued, and later the result taken out again; or what has arrived taken from the endpoint | 530 | `driver/submission.rs`, `repeat.rs`, `dispatch.rs`, `op/endpoint.rs` |
-//! | the completion taken from the queue, its slot found and stepped, received bytes queued with their endpoint, the task made ready | 265 | `driver/proactor/ring.rs`, `slots.rs`, `buffers.rs`, `op/standing.rs` |
+//! | the future: the gate; the buffer and entry of a send made, moved into the slot, queued, and later the result taken out again; or what has arrived taken from the endpoint | 530 | `driver/submission.rs`, `transfer.rs`, `dispatch.rs`, `op/object/endpoint.rs` |
+//! | the completion taken from the queue, its slot found and stepped, received bytes queued with their endpoint, the task made ready | 265 | `driver/proactor/ring.rs`, `slots/arena.rs`, `memory/buffers.rs`, `op/catalogue/multishot.rs` |
 //! | the task: out of the ready queue, polled through its table, references | 130, the server's own code included | `task/scheduler.rs`, `cell.rs` |
 //! | its share of the turn and of the visit to the kernel | 15 | `runtime/core.rs` |
 //! | **together** | **940** | |

@@ -3,27 +3,34 @@
 //! [`Op::entry`] is the submission queue entry that the proactor pushes; [`Op::call`] is the one system call
 //! that the selector makes when [`Op::wait`] says that the descriptor is ready, or on the blocking pool
 //! where the kernel has no readiness (files). Both halves of an operation stand next to each other, in the
-//! file of its family:
+//! file of its family in `catalogue/`:
 //!
 //! | file | operations |
 //! |---|---|
 //! | `socket.rs` | recv, send (and read, write of pipes), socket, accept, connect, shutdown |
 //! | `message.rs` | recvmsg, sendmsg: datagrams with addresses, vectored socket I/O |
-//! | `file.rs` | pread, pwrite, vectored, fsync, statx, ftruncate |
-//! | `open.rs` | openat |
-//! | `close.rs` | close |
-//! | `nop.rs` | the empty round trip |
-//! | `wake.rs` | the loop's own read of its event descriptor |
-//! | `direct.rs` | what only direct descriptors need: install, setsockopt |
-//! | `fd.rs` | `Fd`, `Descriptor`: what operations name and keep open; places in the ring's table |
-//! | `open_file.rs` | `OpenFile`: a file's descriptor, with what operations on it share |
-//! | `endpoint.rs` | `Endpoint`: a socket with what its operations share, and what has arrived and was not taken |
-//! | `medium.rs` | what a descriptor is, and the calls that receive and send without waiting |
-//! | `gate.rs` | `Pass`: one receive and one send of an endpoint at a time |
-//! | `standing.rs` | multishot receive, read, recvmsg and poll: operations of an endpoint, not of a future |
 //! | `receive.rs` | receiving into the loop's memory once bytes are there |
+//! | `multishot.rs` | multishot receive, read, recvmsg and poll: operations of an endpoint, not of a future |
 //! | `poll.rs` | waiting until a descriptor is ready, for I/O of others |
-//! | `transfer.rs` | `Transfer`: operations that move part of a buffer, one step at a time |
+//! | `file.rs` | pread, pwrite, vectored, fsync, statx, ftruncate |
+//! | `open.rs`, `close.rs` | openat, close |
+//! | `direct.rs` | what only direct descriptors need: install, setsockopt |
+//! | `nop.rs` | the empty round trip |
+//!
+//! `object/` holds what operations name and keep open:
+//!
+//! | file | holds |
+//! |---|---|
+//! | `fd.rs` | `Fd`, `Descriptor`: what operations name and keep open; places in the ring's table |
+//! | `endpoint.rs` | `Endpoint`: a socket with what its operations share, and what has arrived and was not taken |
+//! | `gate.rs`, `pass.rs` | the order of operations: one receive and one send of an endpoint at a time |
+//! | `medium.rs`, `calls.rs` | the kind of a descriptor, and the calls that receive and send without waiting |
+//! | `source.rs` | what a multishot operation receives, and the memory for it |
+//! | `accepted.rs`, `datagram.rs` | an accepted connection, a received datagram |
+//! | `open_file.rs` | `OpenFile`: a file's descriptor, with what operations on it share |
+//!
+//! Under both lie `completion.rs` (the kernel's answer), `abi.rs` (its constants and structures), `window.rs` (the part of a
+//! buffer that one step moves) and `transfer.rs` (operations that move a buffer in steps).
 //!
 //! An operation does not know the driver. Once it has been placed in its slot it stays there, at one
 //! address, until the kernel has let go of it; only then do [`Op::complete`] or [`Op::abandoned`] take it.

@@ -1,4 +1,4 @@
-//! The loop itself: one turn, and how a runtime begins. How it ends is in `end.rs`.
+//! The loop itself: one turn, and how a runtime begins. How it ends is in `shutdown.rs`.
 //!
 //! A turn takes the inbox, fires timers, runs one generation of the ready queue, and visits the kernel:
 //! waiting when nothing can go on, without waiting when enough has been done since the last visit or the
@@ -16,11 +16,11 @@ use std::time::{Duration, Instant};
 
 use super::backend::Backend;
 use super::config::Config;
-use super::local::LocalHandle;
 use crate::driver::stats::Counter;
 use crate::driver::visit::Park;
 use crate::driver::{self, Driver};
 use crate::sys::rng::Rng;
+use crate::task::LocalHandle;
 use crate::task::cleanup::dispose;
 use crate::task::inbox::Shared;
 use crate::task::scheduler::{Scheduler, Step};

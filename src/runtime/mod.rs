@@ -3,18 +3,20 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `core.rs` | the loop: one turn |
-//! | `end.rs` | how a runtime ends |
-//! | `local.rs` | `LocalHandle`: callbacks, watched descriptors, the list of tasks |
+//! | `shutdown.rs` | how a runtime ends |
+//! | `local_handle.rs` | `LocalHandle`: callbacks at a time, watched descriptors, the dump of all tasks |
 //! | `runner.rs` | `Runner`: main futures that can be cancelled |
-//! | `config.rs`, `report.rs`, `leak.rs` | settings, the report, warnings about what was left |
-//! | `rng.rs` | the runtime's random numbers |
+//! | `config.rs`, `required.rs` | settings, and what they require |
+//! | `backend.rs`, `report.rs`, `leak.rs` | the backend's name, the report, warnings about what was left |
+//! | `rng.rs` | random numbers from the runtime's seed |
+//! | `testing.rs` | tests that run on a runtime |
 #![forbid(unsafe_code)]
 
 pub(crate) mod backend;
 pub(crate) mod config;
 mod core;
 pub(crate) mod leak;
-pub(crate) mod local;
+mod local_handle;
 pub(crate) mod report;
 pub(crate) mod required;
 pub(crate) mod rng;
@@ -30,8 +32,8 @@ use std::time::{Duration, Instant};
 use self::core::{Core, Limits, Until};
 use super::task::{Handle, JoinHandle};
 use crate::runtime::backend::Backend;
+use crate::task::LocalHandle;
 use config::Config;
-use local::LocalHandle;
 use report::{Report, Shutdown};
 
 mod sealed {

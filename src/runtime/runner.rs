@@ -9,10 +9,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::config::Config;
-use super::local::LocalHandle;
 use super::report::Shutdown;
 use super::{Auto, Runtime};
 use crate::signal::{self, Kind, Signal};
+use crate::task::LocalHandle;
 use crate::task::{Handle, JoinError, Task, current};
 
 /// A runtime whose main futures can be cancelled, from inside and, on request, by signals such as SIGINT (Ctrl-C) and

@@ -47,15 +47,15 @@
 //! | `queue/` | asyncio's queues |
 //! | `channel_error.rs` | the errors that channels share |
 //! | `shared/` | the names of the flavour that works across threads |
-//! | `blocking.rs` | waiting on a plain thread |
-//! | `waiting.rs` | how a future waits: look, and look again with a waiter |
-//! | `flavor.rs` | local and threaded: how a state is shared, and what wakes a waiter |
-//! | `waiters.rs` | the queue of waiters |
-//! | `waking.rs` | wakes waiters: outside of the lock, in order, by their current waker |
-//! | `permits.rs` | permits and the queue for them: mutex, read-write lock and semaphore in one |
-//! | `mutex.rs`, `rwlock.rs`, `semaphore.rs` | the three |
-//! | `owned.rs` | their guards and permits that own an `Rc` or `Arc` |
-//! | `event.rs`, `condition.rs`, `barrier.rs` | `Event`, `Condition`, `Barrier` |
+//! | `core/blocking.rs` | waiting on a plain thread |
+//! | `core/waiting.rs` | how a future waits: look, and look again with a waiter |
+//! | `core/flavor.rs` | local and threaded: how a state is shared, and what wakes a waiter |
+//! | `core/waiters.rs` | the queue of waiters |
+//! | `core/waking.rs` | wakes waiters: outside of the lock, in order, by their current waker |
+//! | `core/permits.rs` | permits and the queue for them: mutex, read-write lock and semaphore in one |
+//! | `lock/`: `mutex.rs`, `rwlock.rs`, `semaphore.rs` | the three |
+//! | `lock/owned.rs` | their guards and permits that own an `Rc` or `Arc` |
+//! | `lock/`: `event.rs`, `condition.rs`, `barrier.rs` | `Event`, `Condition`, `Barrier` |
 
 pub mod broadcast;
 mod channel_error;

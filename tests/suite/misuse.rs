@@ -99,7 +99,7 @@ fn misuses() -> Vec<Misuse> {
         }
     };
     vec![
-        misuse("runtime/local.rs current", || LocalHandle::current()),
+        misuse("task/local_handle.rs current", || LocalHandle::current()),
         misuse("runtime/rng.rs random", || proactor::random()),
         misuse("net/direct.rs from_std", move || direct::TcpListener::from_std(listener())),
         misuse("net/tcp_listener.rs from_std", move || TcpListener::from_std(listener())),

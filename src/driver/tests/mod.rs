@@ -1,6 +1,4 @@
-//! TODO.
+//! Tests of the driver on a scripted kernel.
 
-#[cfg(test)]
-pub(in crate::driver) mod ring;
-#[cfg(test)]
-pub(in crate::driver) mod soundness;
+mod ring;
+mod soundness;

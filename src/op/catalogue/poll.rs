@@ -1,7 +1,7 @@
 //! Waiting until a descriptor is ready, for I/O that somebody else does: see poll(2).
 //!
 //! Two readings of "ready" are offered. *Level*: the operation asks, and is over as soon as there is something. *Edge*: a
-//! standing operation (`standing.rs`) reports whenever something happens, and whoever has tried in vain waits for the
+//! standing operation (`multishot.rs`) reports whenever something happens, and whoever has tried in vain waits for the
 //! next report. The selector waits for its next event, whatever the level says: a descriptor may be ready and have nothing
 //! to give, such as a socket with something in its queue of errors. A ring without standing polls asks for the level.
 

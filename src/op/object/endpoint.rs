@@ -58,7 +58,7 @@ pub(crate) enum Arrival {
     Datagram(Datagram),
     /// An accept was dropped while it was in flight.
     Connection(Box<Accepted>),
-    /// Something happened: see `poll.rs`.
+    /// Something happened: see `op/catalogue/poll.rs`.
     Ready,
     /// An error that the kernel reports only once, such as ECONNRESET.
     Error(i32),

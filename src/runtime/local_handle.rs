@@ -1,96 +1,18 @@
-//! `LocalHandle`: the handle of a loop on its own thread: callbacks, watched descriptors, the list of tasks.
+//! What a `LocalHandle` does beyond tasks: callbacks at a time, watched descriptors, the dump of all tasks.
 #![forbid(unsafe_code)]
 
-use std::fmt;
-use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::driver;
 use crate::io::AsyncFd;
-use crate::sys::context::expect_runtime;
 use crate::task::callback::{self, CallHandle, watch};
-use crate::task::scheduler::{self, Scheduler, WatchKey};
-use crate::task::{JoinHandle, Task};
+use crate::task::scheduler::{self, WatchKey};
+use crate::task::{LocalHandle, Task, yield_now};
 use crate::time::{now, sleep_until};
-use crate::yield_now;
-
-/// A handle of a runtime for its own thread: callbacks, watched descriptors, the list of tasks; asyncio's `loop`.
-///
-/// Get it before the loop runs ([`Runtime::local`](crate::Runtime::local)) or inside the loop
-/// ([`current`](Self::current)). Tasks and callbacks share one queue, first come, first served; those added during a
-/// turn run in the next one. For other threads see [`Handle`](crate::task::Handle).
-///
-/// # Examples
-/// ```
-/// use proactor::task::LocalHandle;
-/// use std::{cell::RefCell, rc::Rc, time::Duration};
-/// proactor::run(async {
-///     let local = LocalHandle::current();
-///     let log = Rc::new(RefCell::new(Vec::new()));
-///     let note = |what: &'static str| {
-///         let log = log.clone();
-///         move || log.borrow_mut().push(what)
-///     };
-///     local.call_later(Duration::from_millis(2), note("later"));
-///     local.call_soon(note("soon"));
-///     local.call_soon(note("unheard")).cancel();
-///     proactor::time::sleep(Duration::from_millis(5)).await;
-///     assert_eq!(*log.borrow(), ["soon", "later"]);
-/// });
-/// ```
-///
-/// ```compile_fail,E0277
-/// let local = proactor::Auto::new().unwrap().local();
-/// std::thread::spawn(move || local.call_soon(|| ()));
-/// ```
-#[derive(Clone)]
-pub struct LocalHandle {
-    scheduler: Rc<Scheduler>,
-}
 
 impl LocalHandle {
-    pub(super) fn new(scheduler: Rc<Scheduler>) -> Self {
-        LocalHandle { scheduler }
-    }
-
-    /// The handle of the runtime that runs on this thread; asyncio's `get_running_loop`.
-    ///
-    /// # Panics
-    /// Outside a runtime.
-    #[track_caller]
-    pub fn current() -> Self {
-        expect_runtime(Self::try_current(), "LocalHandle::current")
-    }
-
-    /// The handle of the runtime that runs on this thread, if there is one.
-    pub fn try_current() -> Option<Self> {
-        scheduler::current().map(LocalHandle::new)
-    }
-
-    /// Starts a task, as [`spawn`](crate::spawn) does.
-    ///
-    /// # Panics
-    /// When another runtime runs on this thread.
-    #[track_caller]
-    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
-    where
-        F: Future + 'static,
-        F::Output: 'static,
-    {
-        let _entered = self.scheduler.clone().enter();
-        crate::spawn(future)
-    }
-
-    /// Schedules a callback for the loop's next turn, after the tasks that are ready already.
-    #[track_caller]
-    pub fn call_soon(&self, callback: impl FnOnce() + 'static) -> CallHandle {
-        let _entered = self.scheduler.clone().enter();
-        crate::task::call_soon(callback)
-    }
-
     /// Schedules a callback after a time, which counts from now. Callbacks of the same time are called in the order in
     /// which they were added. A time that is too long for the clock never comes.
     #[track_caller]
@@ -104,7 +26,7 @@ impl LocalHandle {
     #[track_caller]
     pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> CallHandle {
         let runs = scheduler::is_running();
-        let _entered = self.scheduler.clone().enter();
+        let _entered = self.scheduler().clone().enter();
         callback::call_at(when, sleep_until(when), runs, callback)
     }
 
@@ -163,7 +85,7 @@ impl LocalHandle {
 
     /// Removes the reader of a descriptor: it is not called any more. Returns false if there was none.
     pub fn remove_reader(&self, fd: impl AsFd) -> bool {
-        self.scheduler.unwatch(WatchKey::Read(fd.as_fd().as_raw_fd()))
+        self.scheduler().unwatch(WatchKey::Read(fd.as_fd().as_raw_fd()))
     }
 
     /// Registers a callback that the loop calls whenever the descriptor is writable; otherwise as
@@ -181,7 +103,7 @@ impl LocalHandle {
 
     /// Removes the writer of a descriptor. Returns false if there was none.
     pub fn remove_writer(&self, fd: impl AsFd) -> bool {
-        self.scheduler.unwatch(WatchKey::Write(fd.as_fd().as_raw_fd()))
+        self.scheduler().unwatch(WatchKey::Write(fd.as_fd().as_raw_fd()))
     }
 
     #[track_caller]
@@ -192,7 +114,7 @@ impl LocalHandle {
         ready: impl AsyncFn(&AsyncFd<OwnedFd>) -> io::Result<()> + 'static,
         mut callback: impl FnMut() + 'static,
     ) {
-        let _entered = self.scheduler.clone().enter();
+        let _entered = self.scheduler().clone().enter();
         let watcher = watch(async move {
             loop {
                 ready(&fd).await?;
@@ -200,23 +122,7 @@ impl LocalHandle {
                 yield_now().await; // once a turn; and it may have removed itself
             }
         });
-        self.scheduler.watch(key, watcher);
-    }
-
-    /// All tasks that have not ended, in no order; asyncio's `all_tasks`. The future given to `block_on` is not among
-    /// them.
-    ///
-    /// # Examples
-    /// ```
-    /// use proactor::task::LocalHandle;
-    /// proactor::run(async {
-    ///     let _task = proactor::task::Builder::new().name("waits").spawn(std::future::pending::<()>());
-    ///     let names: Vec<_> = LocalHandle::current().tasks().iter().map(|task| task.name()).collect();
-    ///     assert_eq!(names, [Some("waits".to_owned())]);
-    /// });
-    /// ```
-    pub fn tasks(&self) -> Vec<Task> {
-        self.scheduler.tasks()
+        self.scheduler().watch(key, watcher);
     }
 
     /// Describes the tasks of the loop in readable text: each with its name, state, place, the task that awaits it, and
@@ -255,11 +161,5 @@ impl LocalHandle {
             lines.push(format!("  task {id}{name}: {state:?}, spawned at {place}{awaited_by}{operations}"));
         }
         lines.join("\n")
-    }
-}
-
-impl fmt::Debug for LocalHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalHandle").field("scheduler", &self.scheduler).finish()
     }
 }
