@@ -9,7 +9,7 @@ use crate::driver;
 use crate::io::AsyncFd;
 use crate::task::callback::{self, CallHandle, watch};
 use crate::task::scheduler::{self, WatchKey};
-use crate::task::{LocalHandle, Task, yield_now};
+use crate::task::{Handle, LocalHandle, RemoteHandle, Task, yield_now};
 use crate::time::{now, sleep_until};
 
 impl LocalHandle {
@@ -161,5 +161,26 @@ impl LocalHandle {
             lines.push(format!("  task {id}{name}: {state:?}, spawned at {place}{awaited_by}{operations}"));
         }
         lines.join("\n")
+    }
+}
+
+impl Handle {
+    /// Describes the tasks of the loop in readable text: see [`LocalHandle::dump`].
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = proactor::Auto::new().unwrap();
+    /// let handle = runtime.handle();
+    /// let other = std::thread::spawn(move || {
+    ///     let dump = handle.dump().join();
+    ///     handle.stop();
+    ///     dump.unwrap()
+    /// });
+    /// drop(runtime.spawn(std::future::pending::<()>()));
+    /// runtime.run_forever();
+    /// assert!(other.join().unwrap().contains("Waiting"));
+    /// ```
+    pub fn dump(&self) -> RemoteHandle<String> {
+        self.spawn(async || LocalHandle::current().dump())
     }
 }

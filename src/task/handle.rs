@@ -16,7 +16,7 @@ use super::inbox::{Delivery, Shared};
 use super::outcome::{Giver, Outcome};
 use super::scheduler::Start;
 use super::unhandled::Opaque;
-use super::{JoinError, JoinHandle, LocalHandle, scheduler, spawn, start};
+use super::{JoinError, JoinHandle, scheduler, spawn, start};
 use crate::sys::context::expect_runtime;
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
 use crate::sys::sync::{Arc, Mutex};
@@ -124,25 +124,6 @@ impl Handle {
             }
         });
         posted.map_err(|_| RuntimeGone)
-    }
-
-    /// Describes the tasks of the loop in readable text: see [`LocalHandle::dump`].
-    ///
-    /// # Examples
-    /// ```
-    /// let runtime = proactor::Auto::new().unwrap();
-    /// let handle = runtime.handle();
-    /// let other = std::thread::spawn(move || {
-    ///     let dump = handle.dump().join();
-    ///     handle.stop();
-    ///     dump.unwrap()
-    /// });
-    /// drop(runtime.spawn(std::future::pending::<()>()));
-    /// runtime.run_forever();
-    /// assert!(other.join().unwrap().contains("Waiting"));
-    /// ```
-    pub fn dump(&self) -> RemoteHandle<String> {
-        self.spawn(async || LocalHandle::current().dump())
     }
 
     /// Stops the loop after its current turn; asyncio's `stop`.

@@ -35,23 +35,6 @@ mod locks;
 mod park;
 mod pool;
 mod queues;
-/// What `src/task/` names of the layers above it.
-mod runtime {
-    pub mod local {
-        #[derive(Debug)]
-        pub struct LocalHandle;
-
-        impl LocalHandle {
-            pub fn current() -> Self {
-                LocalHandle
-            }
-
-            pub fn dump(&self) -> String {
-                unreachable!("no model asks for it")
-            }
-        }
-    }
-}
 #[path = "../../src/sync/mod.rs"]
 mod sync;
 mod sys;
