@@ -47,9 +47,9 @@ use std::task::{Context, Poll};
 
 pub(crate) use io_uring::squeue::Entry;
 
-use super::sys::call::Call;
-use super::task::pool::Lane;
-use super::task::waker::Waiter;
+use crate::sys::call::Call;
+use crate::task::pool::Lane;
+use crate::task::waker::Waiter;
 use object::endpoint::Share;
 use object::fd::Descriptor;
 use object::pass::Pass;

@@ -30,9 +30,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use self::core::{Core, Limits, Until};
-use super::task::{Handle, JoinHandle};
 use crate::runtime::backend::Backend;
 use crate::task::LocalHandle;
+use crate::task::{Handle, JoinHandle};
 use config::Config;
 use report::{Report, Shutdown};
 

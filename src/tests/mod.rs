@@ -21,11 +21,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake};
 use std::time::Duration;
 
-use super::sys::context::Entered;
-use super::task::Handle;
-use super::task::hooks::Hooks;
-use super::task::inbox::Shared;
-use super::task::scheduler::{Scheduler, Step};
+use crate::sys::context::Entered;
+use crate::task::Handle;
+use crate::task::hooks::Hooks;
+use crate::task::inbox::Shared;
+use crate::task::scheduler::{Scheduler, Step};
 
 /// A loop on this thread. Its drop ends it as the end of a runtime does.
 struct Home {
