@@ -221,7 +221,7 @@
 //! | to | asyncio | here |
 //! |---|---|---|
 //! | run one coroutine to completion | `await coro()`; from ordinary code `run(coro())` | `coro().await`; [`run(coro())`](fn@crate::run) |
-//! | start and forget | `create_task(coro())`, and keep the task | [`spawn(coro())`](fn@crate::spawn), and drop the handle; [`try_spawn`](crate::task::try_spawn()) if its error is to be reported |
+//! | start and forget | `create_task(coro())`, and keep the task | the statement [`spawn(coro());`](fn@crate::spawn), which drops the handle and so detaches the task; [`try_spawn`](crate::task::try_spawn()) if its error is to be reported |
 //! | start many, and end them together | a `set` of tasks, with `add_done_callback(tasks.discard)` | [`TaskSet`](crate::task::TaskSet): `spawn`, `shutdown(grace)` |
 //! | start, and get the result later | `task = create_task(coro())`, `await task` | `let task = spawn(coro())`, `task.await` |
 //! | get all results | `gather` | [`gather`](fn@crate::gather); for different types [`join!`](crate::join); to return at the first error [`try_gather`](fn@crate::try_gather) |

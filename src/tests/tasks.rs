@@ -76,7 +76,7 @@ fn a_panic_is_the_outcome_and_destructors_run_once() {
             assert!(outcome.unwrap_err().is_panic(), "{in_poll} {in_drop}");
         }
         let output = Dropped::new(&drops, true);
-        drop(spawn(async move { output })); // nobody takes it
+        spawn(async move { output }); // nobody takes it
         yield_now().await;
         yield_now().await;
     });
@@ -237,7 +237,7 @@ fn t72_handles_are_printed_on_another_thread_while_the_loop_runs() {
         remote
     });
     for _ in 0..10 {
-        drop(spawn(ready(())));
+        spawn(ready(()));
         home.turn();
         thread::yield_now();
     }
@@ -292,10 +292,10 @@ fn the_end_of_a_loop_drops_what_waits_and_what_is_spawned_meanwhile() {
             self.0.set(self.0.get() + 1);
             if self.0.get() < 4 {
                 let next = Spawns(self.0.clone());
-                drop(spawn(async move {
+                spawn(async move {
                     let _next = next;
                     pending::<()>().await;
-                }));
+                });
             }
         }
     }

@@ -60,7 +60,7 @@ fn callbacks_and_tasks_share_one_queue<R: Runtime>() {
         let log = Log::default();
         let task = |what| {
             let note = log.note(what);
-            drop(spawn(async move { note() }));
+            spawn(async move { note() });
         };
         task(1);
         call_soon(log.note(2));

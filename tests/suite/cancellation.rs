@@ -346,7 +346,7 @@ fn the_future_of_block_on_catches_cancellations<R: Runtime>() {
         yield_now().await; // nobody catches it, and the future of `block_on` is not ended
         assert_eq!(me.uncancel(), 0);
         let asked = me.clone();
-        drop(spawn(async move { asked.request_cancel() }));
+        spawn(async move { asked.request_cancel() });
         let caught = catch_cancel(pending::<()>()).await;
         assert!(caught.is_err());
         turns(1).await;

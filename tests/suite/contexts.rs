@@ -167,7 +167,7 @@ fn the_drop_of_a_value_may_use_the_locals<R: Runtime>() {
             DEPTH.with(|depth| assert!(depth.is_some()));
             if try_current().is_some() {
                 DEPTH.set(self.0.get());
-                drop(spawn(async {}));
+                spawn(async {});
             }
         }
     }

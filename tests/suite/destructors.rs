@@ -114,7 +114,7 @@ fn act_at<R: Runtime, T>(
             peers.push(peer);
             let acts = acts.take().unwrap();
             if moment == Moment::Shutdown {
-                drop(spawn(async move { stream.read(acts).await.map(drop) }));
+                spawn(async move { stream.read(acts).await.map(drop) });
                 turns(2).await;
                 return;
             }
@@ -193,11 +193,11 @@ fn t19_a_buffer_whose_drop_spawns<R: Runtime>() {
         let (polls, drops) = (polled.clone(), dropped.clone());
         let act = move || {
             let (polls, counted) = (polls.clone(), Counted(drops.clone()));
-            drop(spawn(async move {
+            spawn(async move {
                 let _counted = counted;
                 turns(1).await;
                 polls.set(polls.get() + 1);
-            }));
+            });
         };
         act_at::<R, _>(moment, act, async || {}, async || {}, &mut |work| work());
         // In a shutdown a new task is dropped before it begins.

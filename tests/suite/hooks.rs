@@ -97,10 +97,10 @@ fn a_panic_that_was_retrieved_is_not_reported<R: Runtime>() {
 fn an_error_that_was_not_retrieved_is_reported<R: Runtime>() {
     let (runtime, told) = with_hook::<R>();
     runtime.block_on(async {
-        drop(try_spawn(async { Err::<(), _>("out of paper") }));
-        drop(try_spawn(async { Ok::<_, String>(1) }));
+        try_spawn(async { Err::<(), _>("out of paper") });
+        try_spawn(async { Ok::<_, String>(1) });
         drop(Builder::new().name("named").try_spawn(async { Err::<(), _>("out of ink") }));
-        drop(spawn(async { Err::<(), _>("nobody's business") }));
+        spawn(async { Err::<(), _>("nobody's business") });
         assert_eq!(try_spawn(async { Err::<(), _>("taken") }).await.unwrap(), Err("taken"));
     });
     end(runtime);
@@ -127,15 +127,15 @@ fn errors_at_the_end_are_reported<R: Runtime>() {
     }
     let (runtime, told) = with_hook::<R>();
     runtime.block_on(async {
-        drop(spawn(async {
+        spawn(async {
             let _fails = Fails;
             std::future::pending::<()>().await;
-        }));
-        drop(try_spawn(async {
+        });
+        try_spawn(async {
             let _cancelled = catch_cancel(std::future::pending::<()>()).await.unwrap_err();
             yield_now().await;
             Err::<(), _>("while it cleaned up")
-        }));
+        });
         yield_now().await;
     });
     end(runtime);
@@ -185,7 +185,7 @@ fn a_hook_that_panics_does_no_harm<R: Runtime>() {
         .on_spawn(|_| panic!("expected: the other hook"));
     let runtime = R::with_config(&config).unwrap();
     runtime.block_on(async {
-        drop(spawn(async { panic!("expected") }));
+        spawn(async { panic!("expected") });
         call_soon(|| panic!("expected"));
         assert_eq!(spawn(async { 42 }).await.unwrap(), 42);
     });

@@ -416,7 +416,7 @@ fn t26_objects_are_closed_in_the_destructors_of_a_thread<R: Runtime + 'static>()
                 // A task with an operation, which goes with its runtime.
                 let peer = runtime.block_on(async {
                     let (stream, peer) = half_pair();
-                    drop(spawn(async move { stream.read(Tombstone::new(1)).await.map(drop) }));
+                    spawn(async move { stream.read(Tombstone::new(1)).await.map(drop) });
                     turns(2).await;
                     peer
                 });
@@ -469,7 +469,7 @@ fn one_life<R: Runtime>(busy: bool) {
             let mut receive = socket.recv(Vec::with_capacity(4_096));
             assert!(poll_once(&mut receive).await.is_pending());
             let other = silent_socket();
-            drop(spawn(async move { other.recv(Vec::with_capacity(4_096)).await.map(drop) }));
+            spawn(async move { other.recv(Vec::with_capacity(4_096)).await.map(drop) });
             kept = Some((socket, receive));
         }
         turns(1).await;
@@ -494,9 +494,9 @@ fn t28_a_thread_may_end_with_a_leaked_runtime<R: Runtime>() {
                     let acts = move || {
                         drops.fetch_add(1, Ordering::SeqCst);
                     };
-                    drop(spawn(async move {
+                    spawn(async move {
                         let _ = stream.read(Acts(vec![0; 4_096], acts)).await;
-                    }));
+                    });
                     turns(2).await;
                     peer
                 });

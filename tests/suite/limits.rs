@@ -107,7 +107,7 @@ fn t52_accept_resumes_when_a_descriptor_is_closed<R: Runtime>() {
             }
             let Exhausted { listener, clients: _clients, files: _files } = exhausted(3).await;
             let (accepted, errors) = (Rc::default(), Rc::<Cell<u32>>::default());
-            drop(spawn(serve(listener, Rc::clone(&accepted), errors.clone())));
+            spawn(serve(listener, Rc::clone(&accepted), errors.clone()));
             // The next pause is a long one now, much longer than some turns of the loop.
             until(|| errors.get() == 7).await;
             drop(ours.pop());

@@ -187,7 +187,7 @@ fn t155_a_runtime_does_not_wait_for_a_close_that_lingers<R: Runtime>() {
             let mut close = ours.close();
             assert!(poll_once(&mut close).await.is_pending());
             until(|| is_in_call("proactor-pool", libc::SYS_close)).await;
-            drop(spawn(close));
+            spawn(close);
             (peer, sent)
         });
         let left = runtime.shutdown(Duration::from_millis(1));

@@ -169,7 +169,7 @@ fn t32_a_panic_in_the_drop_of_a_finished_future_is_its_outcome<R: Runtime>() {
 fn t32_a_panic_in_the_drop_of_an_unused_output_is_contained<R: Runtime>() {
     let runtime = R::new().unwrap();
     let kept = runtime.block_on(async {
-        drop(spawn(async { PanicsInDrop }));
+        spawn(async { PanicsInDrop });
         turns(2).await;
         // The same, with the output there before the handle goes.
         let task = spawn(async { PanicsInDrop });
@@ -190,7 +190,7 @@ fn t32_a_payload_whose_drop_panics_is_contained<R: Runtime>() {
     Alone::new().leaks().run(|| {
         let runtime = R::new().unwrap();
         let kept = runtime.block_on(async {
-            drop(spawn(panics_twice()));
+            spawn(panics_twice());
             turns(2).await;
             let task = spawn(panics_twice());
             turns(2).await;
@@ -211,7 +211,7 @@ fn t32_a_payload_whose_drop_panics_is_contained<R: Runtime>() {
             drop(task);
             turns(2).await;
             // An output that nobody wants, whose drop panics with such a payload.
-            drop(spawn(async { Guard }));
+            spawn(async { Guard });
             turns(2).await;
             assert_eq!(spawn(async { 1 }).await.unwrap(), 1);
             assert_eq!(live(&runtime).0, 0);
@@ -381,10 +381,10 @@ fn t33_a_waker_that_panics_keeps_no_completion_from_the_others<R: Runtime>() {
                 kept.push((read, stream));
             } else {
                 let counted = Counted(dropped.clone());
-                drop(spawn(async move {
+                spawn(async move {
                     let _counted = counted;
                     let _ = stream.read(Tombstone::new(1)).await;
-                }));
+                });
             }
         }
         turns(2).await;

@@ -475,7 +475,7 @@ fn play<R: Runtime>(program: &[Step]) -> Result<Vec<(u32, String)>, TestCaseErro
     let player = Rc::new(Player::new(&world, None, Vec::new()));
     let rounds = runtime.block_on(async {
         ACTOR.set(player.actor);
-        drop(spawn(player.play(program.to_vec())));
+        spawn(player.play(program.to_vec()));
         rest(&world).await;
         for round in 0.. {
             let tasks = LocalHandle::current().tasks();

@@ -90,7 +90,7 @@ fn t20_shutdown_ends_ten_thousand_operations<R: Runtime>() {
                     let buffer = Acts(Vec::with_capacity(16), move || {
                         let _ = &counted;
                     });
-                    drop(spawn(async move { socket.recv(buffer).await.map(drop) }));
+                    spawn(async move { socket.recv(buffer).await.map(drop) });
                 }
                 turns(2).await;
             });
@@ -146,7 +146,7 @@ fn t20_shutdown_ends_ten_thousand_operations_on_one_descriptor<R: Runtime>() {
                 let file = Rc::new(File::from_std(OwnedFd::from(empty).into()));
                 for _ in 0..ops {
                     let file = file.clone();
-                    drop(spawn(async move { file.read_at(Vec::with_capacity(16), 0).await.map(drop) }));
+                    spawn(async move { file.read_at(Vec::with_capacity(16), 0).await.map(drop) });
                 }
                 turns(2).await;
             });
@@ -162,7 +162,7 @@ fn t20_shutdown_without_time_ends_reads<R: Runtime>() {
     let peers: Vec<_> = runtime.block_on(async {
         let peers = (0..100).map(|_| {
             let (stream, peer) = half_pair();
-            drop(spawn(async move { stream.read(Tombstone::new(1)).await.map(|_| ()) }));
+            spawn(async move { stream.read(Tombstone::new(1)).await.map(|_| ()) });
             peer
         });
         let peers = peers.collect();
@@ -208,13 +208,13 @@ fn t21_shutdown_completes_under_a_storm_of_signals<R: Runtime>() {
             runtime.block_on(async {
                 for _ in 0..100 {
                     let socket = silent_socket();
-                    drop(spawn(async move { socket.recv(Tombstone::new(1)).await.map(drop) }));
+                    spawn(async move { socket.recv(Tombstone::new(1)).await.map(drop) });
                 }
                 let says = SaysInDrop(ending);
-                drop(spawn(async move {
+                spawn(async move {
                     let _says = says;
                     sleep(Duration::from_secs(3_600)).await;
-                }));
+                });
                 // What ends only after more of the storm, so that the shutdown waits in the middle of it: a
                 // job.
                 let (begun, waits) = (Signal::default(), in_the_middle.clone());
@@ -224,7 +224,7 @@ fn t21_shutdown_completes_under_a_storm_of_signals<R: Runtime>() {
                     waits();
                 }));
                 let open = File::open(&fifo);
-                drop(spawn(async move { open.await.map(drop) }));
+                spawn(async move { open.await.map(drop) });
                 begun.await;
                 turns(2).await;
             });
@@ -261,7 +261,7 @@ fn t22_a_read_that_nothing_stops_is_leaked<R: Runtime>() {
                 let file = memory.try_clone().unwrap();
                 runtime.block_on(async {
                     let file = File::from_std(file);
-                    drop(spawn(async move { file.read_at(buffer, 0).await.map(drop) }));
+                    spawn(async move { file.read_at(buffer, 0).await.map(drop) });
                     yield_now().await;
                 });
                 // Before that it can be cancelled.
@@ -311,7 +311,7 @@ fn t01_a_large_read_in_the_middle_of_a_shutdown<R: Runtime>() {
                 match shape {
                     0 => {
                         // In a task that is pending.
-                        drop(spawn(async move { read.await.map(drop) }));
+                        spawn(async move { read.await.map(drop) });
                         yield_now().await;
                     }
                     // Given up first.
@@ -404,21 +404,21 @@ async fn everything_at_once(dropped: &Rc<Cell<u32>>) -> Vec<Box<dyn Any>> {
     for panics in [false, true] {
         let (stream, peer) = half_pair();
         let counted = Counted(dropped.clone());
-        drop(spawn(async move {
+        spawn(async move {
             let _counted = counted;
             let _panics = panics.then(|| PanicsInDrop);
             let _ = stream.read(Tombstone::new(1)).await;
-        }));
+        });
         let (other, other_peer) = half_pair();
         let counted = Counted(dropped.clone());
-        drop(spawn(async move {
+        spawn(async move {
             let acts = move || {
                 let _ = &counted;
                 assert!(!panics, "expected: the buffer");
             };
             let _ = other.read(Acts(Vec::with_capacity(16), acts)).await;
-        }));
-        drop(spawn(sleep(Duration::from_secs(3_600))));
+        });
+        spawn(sleep(Duration::from_secs(3_600)));
         drop(spawn_blocking(|| ()));
         kept.push(Box::new((peer, other_peer)));
     }
@@ -475,10 +475,10 @@ impl Drop for Respawns {
         self.drops.set(self.drops.get() + 1);
         if self.left > 0 {
             let next = Respawns { left: self.left - 1, drops: self.drops.clone() };
-            drop(spawn(async move {
+            spawn(async move {
                 let _next = next;
                 pending::<()>().await;
-            }));
+            });
         }
     }
 }
@@ -538,10 +538,10 @@ fn t30_a_spawn_in_a_drop_during_shutdown_that_leaves_an_operation<R: Runtime>() 
     let keeps = handle.clone();
     let _peer = runtime.block_on(async move {
         let (stream, peer) = half_pair();
-        drop(spawn(async move {
+        spawn(async move {
             let _guard = ReadsInDrop(Some(stream), keeps);
             pending::<()>().await;
-        }));
+        });
         yield_now().await;
         peer
     });
@@ -566,7 +566,7 @@ fn t30_an_operation_that_a_drop_begins_during_shutdown_is_ended<R: Runtime>() {
             assert!(pin!(&mut read).poll(&mut Context::from_waker(Waker::noop())).is_pending());
             *keeps.borrow_mut() = Some(Box::new((read, stream)));
         };
-        drop(spawn(async move { first.read(Acts(Vec::with_capacity(1), acts)).await.map(drop) }));
+        spawn(async move { first.read(Acts(Vec::with_capacity(1), acts)).await.map(drop) });
         turns(2).await;
         (first_peer, second_peer)
     });

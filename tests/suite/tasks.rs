@@ -125,10 +125,10 @@ fn a_dropped_handle_detaches<R: Runtime>() {
     run::<R>(async {
         let done = Signal::default();
         let other = done.clone();
-        drop(spawn(async move {
+        spawn(async move {
             turns(3).await;
             other.set();
-        }));
+        });
         done.await;
     });
 }
@@ -542,7 +542,7 @@ fn yield_now_lets_every_other_task_run<R: Runtime>() {
         let count = Rc::new(Cell::new(0));
         for _ in 0..1_000 {
             let count = count.clone();
-            drop(spawn(async move { count.set(count.get() + 1) }));
+            spawn(async move { count.set(count.get() + 1) });
         }
         yield_now().await;
         assert_eq!(count.get(), 1_000);

@@ -30,7 +30,7 @@ fn a_body_runs_once_on_a_backend<R: Runtime>() {
     Tester::new().run_on::<R, _>(async || {
         runs.set(runs.get() + 1);
         spawn(yield_now()).await.unwrap();
-        drop(spawn(pending::<()>())); // cancelled at the end, as by `run`
+        spawn(pending::<()>()); // cancelled at the end, as by `run`
         runs.set(runs.get() + 10);
     });
     assert_eq!(runs.get(), 11);
@@ -88,7 +88,7 @@ fn an_error_fails_a_test<R: Runtime>() {
 fn a_panic_of_a_task_fails_a_test<R: Runtime>() {
     let failed = panic_of(|| {
         Tester::new().run_on::<R, _>(async || {
-            drop(spawn(async { panic!("expected: unseen") }));
+            spawn(async { panic!("expected: unseen") });
             yield_now().await;
         });
     });
@@ -98,7 +98,7 @@ fn a_panic_of_a_task_fails_a_test<R: Runtime>() {
     });
     let own = Config::new().on_unhandled(|_| ());
     Tester::new().config(own).run_on::<R, _>(async || {
-        drop(spawn(async { panic!("expected: for a hook") }));
+        spawn(async { panic!("expected: for a hook") });
         yield_now().await;
     });
 }
@@ -126,7 +126,7 @@ fn the_settings_of_a_test_are_those_of_its_runtime<R: Runtime>() {
 fn t283_an_error_of_a_task_that_is_not_taken_fails_a_test<R: Runtime>() {
     let failed = panic_of(|| {
         Tester::new().run_on::<R, _>(async || {
-            drop(try_spawn(async { Err::<(), _>("out of paper") }));
+            try_spawn(async { Err::<(), _>("out of paper") });
             yield_now().await;
         });
     });

@@ -113,11 +113,11 @@ fn t65_a_sleep_of_zero_takes_one_turn<R: Runtime>() {
     run::<R>(async {
         let ran = Rc::new(Cell::new(0));
         let other = ran.clone();
-        drop(spawn(async move {
+        spawn(async move {
             other.set(1);
             yield_now().await;
             other.set(2);
-        }));
+        });
         sleep(Duration::ZERO).await;
         assert_eq!(ran.get(), 1, "every other task has run once");
     });

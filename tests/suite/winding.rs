@@ -82,13 +82,13 @@ fn tasks_started_during_shutdown_are_cancelled_afterwards<R: Runtime>() {
     drop(runtime.spawn(async move {
         let caught = catch_cancel(pending::<()>()).await;
         let inner = noted.clone();
-        drop(spawn(async move {
+        spawn(async move {
             inner.note("begins");
             let caught = catch_cancel(pending::<()>()).await;
             yield_now().await;
             inner.note("asked");
             drop(caught);
-        }));
+        });
         for _ in 0..5 {
             sleep(Duration::from_nanos(1)).await;
         }
@@ -236,7 +236,7 @@ fn a_task_that_starts_tasks_for_ever_is_ended_at_the_deadline<R: Runtime>() {
     drop(runtime.spawn(async move {
         let _caught = catch_cancel(pending::<()>()).await;
         loop {
-            drop(spawn(async {}));
+            spawn(async {});
             yield_now().await;
         }
     }));
@@ -263,7 +263,7 @@ fn starts_eagerly() -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
 fn hands_over() -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
     Box::pin(async {
         let _caught = catch_cancel(pending::<()>()).await;
-        drop(spawn(hands_over()));
+        spawn(hands_over());
         yield_now().await;
     })
 }
@@ -384,7 +384,9 @@ fn a_task_that_was_cancelled_before_it_was_run_eagerly<R: Runtime>() {
         });
         turns(1).await;
         go.set(); // so it stands first in the queue, and ends before the eager one's turn, which waits for it
-        drop(spawn(async { drop(spawn(async {})) }));
+        spawn(async {
+            spawn(async {});
+        });
         let other = other.cancel_on_drop();
         let eager = task::Builder::new().name("eager").eager(true).spawn(other);
         let last = spawn(async { 7 });

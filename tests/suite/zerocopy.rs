@@ -160,7 +160,7 @@ fn t153_a_peer_that_reads_nothing_does_not_hold_up_the_end<R: Runtime>() {
     let mut peer = runtime.block_on(async {
         let (ours, peer) = narrow_pair();
         let buffer = counted(&drops);
-        drop(spawn(async move { ours.write_all_zerocopy(buffer).await.map(drop).map_err(drop) }));
+        spawn(async move { ours.write_all_zerocopy(buffer).await.map(drop).map_err(drop) });
         turns(3).await;
         peer
     });
