@@ -9,8 +9,7 @@
 use std::time::Duration;
 
 use super::Driver;
-use super::feature::Feature;
-use super::slots::arena::Occupied;
+use super::slots::arena::{Holder, Occupied};
 use super::slots::key::Key;
 use super::visit::{Deferred, Park};
 use crate::op::object::endpoint::Share;
@@ -20,9 +19,10 @@ use crate::sys::guarded::Guarded;
 /// Visits without a completion after which a drop outside of the loop gives up: the kernel takes nothing for now.
 const VAIN_VISITS: u32 = 4;
 
-/// How often, and for how long, such a drop waits for the thread that polls the queue in the kernel.
-const POLLER_WAITS: u32 = 10;
-const POLLER_WAIT: Duration = Duration::from_millis(1);
+/// How often, and for how long, such a drop waits for a thread of the kernel to end its operation: the one that polls the
+/// queue, or the worker that is in the operation. (Before Linux 6.4 a worker waits in a read or write of a pipe.)
+const KERNEL_THREAD_WAITS: u32 = 100;
+const KERNEL_THREAD_WAIT: Duration = Duration::from_millis(1);
 
 impl Driver {
     /// Whether its loop runs on this thread now: then it visits the kernel soon.
@@ -46,12 +46,14 @@ impl Driver {
         while vain < VAIN_VISITS && self.is_behind() {
             vain = if self.visit_outside(Park::Drain, &mut guarded) { 0 } else { vain + 1 };
         }
-        if self.features.has(Feature::SqPoll) {
-            let is_with_kernel =
-                |key| self.slots.find(key).is_some_and(|operation| operation.life().is_in_flight());
-            for _ in (0..POLLER_WAITS).take_while(|_| operation.is_some_and(is_with_kernel)) {
-                self.visit_outside(Park::For(POLLER_WAIT), &mut guarded);
-            }
+        let is_with_kernel = |key| {
+            self.slots.find(key).is_some_and(|operation| {
+                let life = operation.life();
+                operation.holder() == Holder::Kernel && life.is_in_flight() && !life.is_notifying()
+            })
+        };
+        for _ in (0..KERNEL_THREAD_WAITS).take_while(|_| operation.is_some_and(is_with_kernel)) {
+            self.visit_outside(Park::For(KERNEL_THREAD_WAIT), &mut guarded);
         }
         self.releasing.set(false);
         self.tell_of_leftovers();

@@ -120,12 +120,15 @@ fn more_buffers_than_places_are_ordinary_ones<R: Runtime>() {
         }
         assert!(matches!(registered, 0 | 1_024), "{registered}");
         buffers.truncate(1_000);
-        assert_eq!(RegisteredBuf::new(10).is_registered(), registered > 0);
+        if is_root() {
+            assert_eq!(RegisteredBuf::new(10).is_registered(), registered > 0);
+        } // others of this user may have locked meanwhile what these gave up
         assert!(!RegisteredBuf::new(0).is_registered());
         // Places are used again: their number is no limit to how many there were.
         drop(buffers);
         for _ in 0..2_000 {
-            assert_eq!(RegisteredBuf::new(5_000).is_registered(), registered > 0);
+            let again = RegisteredBuf::new(5_000).is_registered();
+            assert!(again == (registered > 0) || !is_root());
         }
     });
 }
