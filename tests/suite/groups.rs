@@ -1126,9 +1126,9 @@ fn t311_the_error_of_a_group_is_returned_by_the_question_mark<R: Runtime>() {
         });
         children.await
     }
-    async fn as_io_error<E: 'static>(child: impl Fn() -> E) -> io::Result<()>
+    async fn as_io_error<E>(child: impl Fn() -> E) -> io::Result<()>
     where
-        E: fmt::Debug + fmt::Display + Send + Sync,
+        E: fmt::Debug + fmt::Display + Send + Sync + 'static,
     {
         Ok(group(child).await?)
     }
@@ -1137,9 +1137,9 @@ fn t311_the_error_of_a_group_is_returned_by_the_question_mark<R: Runtime>() {
     ) -> Result<(), Box<dyn Error>> {
         Ok(group(child).await?)
     }
-    async fn as_sendable_error<E: 'static>(child: impl Fn() -> E) -> Result<(), AnyError>
+    async fn as_sendable_error<E>(child: impl Fn() -> E) -> Result<(), AnyError>
     where
-        E: fmt::Debug + fmt::Display + Send + Sync,
+        E: fmt::Debug + fmt::Display + Send + Sync + 'static,
     {
         Ok(group(child).await?)
     }
