@@ -32,9 +32,9 @@ impl Progress {
         };
         let whole = bar(
             per_round * u64::from(rounds),
-            &format!("measuring  {{bar:40.cyan/dim}} {{elapsed}} of about {seconds:.0}s"),
+            &format!("measuring  {{bar:36.cyan/dim}} {{elapsed}} of about {seconds:.0}s"),
         );
-        let round = bar(per_round, "{prefix:<10} {bar:40.blue/dim} {msg}");
+        let round = bar(per_round, "{prefix:<10} {bar:36.blue/dim} {msg}");
         // Seldom: the redrawing is a disturbance too.
         whole.tick();
         whole.enable_steady_tick(Duration::from_millis(500));

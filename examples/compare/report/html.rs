@@ -36,7 +36,7 @@ pub(crate) fn page(results: &Results, figures: &[Figure]) -> String {
             escape(&figure.caption),
         );
     }
-    page += &table(results);
+    page += &tables(results);
     page += &programs(results);
     page += &runtimes(results);
     page += "</main>\n</body>\n</html>\n";
@@ -137,22 +137,30 @@ fn reading(results: &Results) -> String {
     )
 }
 
-type Quantity = (fn(&Metrics<Option<Spread>>) -> Option<Spread>, fn(f64) -> String);
+/// A column of the table: its name, its value in the figures, and its format.
+type Quantity = (&'static str, fn(&Metrics<Option<Spread>>) -> Option<Spread>, fn(f64) -> String);
 
 const QUANTITIES: [Quantity; 5] = [
-    (|figures| figures.operations_per_second, format::count),
-    (|figures| figures.p50_ns, format::time),
-    (|figures| figures.p99_ns, format::time),
-    (|figures| figures.cpu_ns, format::time),
-    (|figures| figures.system_calls, format::calls),
+    ("operations/s", |figures| figures.operations_per_second, format::count),
+    ("p50 latency", |figures| figures.p50_ns, format::time),
+    ("p99 latency", |figures| figures.p99_ns, format::time),
+    ("CPU time/op", |figures| figures.cpu_ns, format::time),
+    ("system calls/op", |figures| figures.system_calls, format::calls),
 ];
 
+fn tables(results: &Results) -> String {
+    format!(
+        "<h2>All figures</h2>\n<p>Medians over the rounds; below each is the spread that contains the \
+         middle half of the rounds.</p>\n<div class=\"broad\">\n{}</div>\n<div class=\"narrow\">\n{}</div>\n",
+        table(results),
+        results.programs.iter().map(|program| narrow_table(results, program)).collect::<String>(),
+    )
+}
+
 fn table(results: &Results) -> String {
-    let mut text = "<h2>All figures</h2>\n<p>Medians over the rounds; below each is the spread that \
-                    contains the middle half of the rounds.</p>\n<div class=\"wide\">\n<table>\n<thead><tr><th>program</th>\
-                    <th>backend</th><th>operations/s</th><th>p50 latency</th><th>p99 latency</th>\
-                    <th>CPU time/op</th><th>system calls/op</th></tr></thead>\n"
-        .to_owned();
+    let heads = QUANTITIES.map(|(name, ..)| format!("<th>{name}</th>"));
+    let mut text =
+        format!("<table>\n<thead><tr><th>program</th><th>backend</th>{}</tr></thead>\n", heads.concat());
     for program in &results.programs {
         text += "<tbody>\n";
         let mut lines = Vec::new();
@@ -160,7 +168,7 @@ fn table(results: &Results) -> String {
             lines.push(side_line(program, side));
         }
         if let Some(ratios) = &program.ratios {
-            let cells = QUANTITIES.map(|(of, _)| cell(of(ratios), format::ratio));
+            let cells = QUANTITIES.map(|(_, of, _)| cell(of(ratios), format::ratio));
             lines.push(format!("<td>ratio</td>{}</tr>\n", cells.concat()));
         }
         for (index, line) in lines.iter().enumerate() {
@@ -174,7 +182,36 @@ fn table(results: &Results) -> String {
         }
         text += "</tbody>\n";
     }
-    text + "</table>\n</div>\n"
+    text + "</table>\n"
+}
+
+/// The table of one program for a narrow screen: a row for each quantity, a column for each backend.
+fn narrow_table(results: &Results, program: &Measured) -> String {
+    let mut text =
+        format!("<table class=\"program\">\n<thead><tr><th scope=\"col\">{}</th>", escape(&program.name));
+    let mut columns = Vec::new();
+    for side in results.sides() {
+        let name = side.name();
+        text += &format!("<th scope=\"col\" class=\"{name}\">{name}</th>");
+        columns.push((program.figures.get(side).as_ref(), None));
+    }
+    if let Some(ratios) = &program.ratios {
+        text += "<th scope=\"col\">ratio</th>";
+        columns.push((Some(ratios), Some(format::ratio as fn(f64) -> String)));
+    }
+    text += "</tr></thead>\n<tbody>\n";
+    for (name, of, show) in QUANTITIES {
+        let cells = columns.iter().map(|(figures, ratio)| cell(figures.and_then(of), ratio.unwrap_or(show)));
+        text += &format!("<tr><th scope=\"row\">{name}</th>{}</tr>\n", cells.collect::<String>());
+    }
+    for side in results.sides() {
+        if let Some(why) = program.failures.get(side).as_deref() {
+            let (name, width) = (side.name(), columns.len() + 1);
+            let why = escape(why);
+            text += &format!("<tr><td colspan=\"{width}\" class=\"failed\">{name}: {why}</td></tr>\n");
+        }
+    }
+    text + "</tbody>\n</table>\n"
 }
 
 fn side_line(program: &Measured, side: Side) -> String {
@@ -182,7 +219,7 @@ fn side_line(program: &Measured, side: Side) -> String {
     let why = program.failures.get(side).as_deref().map(escape);
     match (program.figures.get(side), why) {
         (Some(figures), None) => {
-            let cells = QUANTITIES.map(|(of, show)| cell(of(figures), show));
+            let cells = QUANTITIES.map(|(_, of, show)| cell(of(figures), show));
             format!("<td class=\"{name}\">{name}</td>{}</tr>\n", cells.concat())
         }
         (_, why) => format!(
@@ -194,12 +231,12 @@ fn side_line(program: &Measured, side: Side) -> String {
 
 fn cell(spread: Option<Spread>, show: fn(f64) -> String) -> String {
     match spread {
-        Some(Spread { median, low_quartile, high_quartile, .. }) => format!(
-            "<td>{}<small>{} – {}</small></td>",
-            escape(&show(median)),
-            escape(&show(low_quartile)),
-            escape(&show(high_quartile)),
-        ),
+        Some(Spread { median, low_quartile, high_quartile, .. }) => {
+            // A line may break between two values, but not between a value and its unit.
+            let [median, low, high] = [median, low_quartile, high_quartile]
+                .map(|value| escape(&show(value)).replace(' ', "&nbsp;"));
+            format!("<td>{median}<small>{low} – {high}</small></td>")
+        }
         None => "<td>–</td>".to_owned(),
     }
 }
@@ -214,9 +251,9 @@ fn programs(results: &Results) -> String {
         )
     });
     format!(
-        "<h2>The programs</h2>\n<div class=\"wide\">\n<table class=\"words\">\n<thead><tr>\
+        "<h2>The programs</h2>\n<table class=\"words\">\n<thead><tr>\
          <th>program</th><th>what it does</th><th>what its latency is</th></tr></thead>\n\
-         <tbody>\n{}</tbody>\n</table>\n</div>\n",
+         <tbody>\n{}</tbody>\n</table>\n",
         rows.collect::<String>(),
     )
 }

@@ -342,8 +342,8 @@ impl Plot {
         Ok(())
     }
 
-    /// The axis: a tick for every decade, and the more between them the fewer
-    /// decades there are.
+    /// The axis: a tick for every decade, or every second one; and the more
+    /// between them the fewer decades there are.
     fn axis(&self, layout: Layout) -> Axis {
         let marks = self.rows.iter().flat_map(|row| &row.marks).map(|mark| mark.0);
         let ends = self.rows.iter().flat_map(|row| &row.spans);
@@ -360,13 +360,15 @@ impl Plot {
         let pad = ((high - low) * 0.05).max(0.12);
         (low, high) = (low - pad, high + pad);
         let steps: &[f64] = match high - low {
-            wide if wide > 2.5 => &[1.0],
+            wide if wide > 2.5 || !layout.is_axis_dense && wide > 1.8 => &[1.0],
             narrow if !layout.is_axis_dense && (0.45..0.8).contains(&narrow) => &[1.0, 1.5, 2.0, 3.0, 5.0],
             wide if !layout.is_axis_dense && wide >= 0.8 => &[1.0, 3.0],
             narrow if narrow < 1.1 => &[1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0],
             _ => &[1.0, 2.0, 5.0],
         };
-        let decades = low.floor() as i32..=high.ceil() as i32;
+        // The labels of more than five decades would overlap on a narrow plot.
+        let every = if !layout.is_axis_dense && high - low > 5.0 { 2 } else { 1 };
+        let decades = (low.floor() as i32..=high.ceil() as i32).filter(|decade| decade % every == 0);
         let ticks = decades
             .flat_map(|decade| steps.iter().map(move |step| f64::from(decade) + step.log10()))
             .filter(|tick| (low..=high).contains(tick))
