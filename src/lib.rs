@@ -41,13 +41,13 @@
 //! | share data and pass messages | [`sync`]: locks, events, channels and queues; [`sync::shared`] between threads |
 //! | handle signals | [`signal`] |
 //! | test on both backends | [`test`](fn@test) |
-//! | step the loop from another loop | [`Embed`] |
+//! | drive the runtime from another event loop | [`Embed`] |
 //! | port an asyncio program | the [`guide`], and [asyncio's names](guide::names) with their counterparts |
 //!
 //! ## Run a future
 //!
-//! [`run`] makes a runtime, runs one future to completion, cancels the tasks that are left, and ends the runtime. With
-//! settings of your own, make the runtime yourself:
+//! [`run`] makes a runtime, runs one future to completion, cancels the tasks that are left, and ends the runtime. To change
+//! the settings, make the runtime yourself:
 //!
 //! ```
 //! use proactor::{Auto, Config};
@@ -96,7 +96,7 @@
 //!
 //! ## Time limits
 //!
-//! [`timeout`](time::timeout()) drops the future when the time has passed. It is safe around a read or an accept: bytes and
+//! [`timeout`](time::timeout()) drops the future when the time has elapsed. It is safe around a read or an accept: bytes and
 //! connections that arrive for a dropped operation go to the next one. [`wait_for`](time::wait_for()) and
 //! [`timeout_scope`](time::timeout_scope()) send a cancellation instead, and wait until the cleanups have run.
 //!
@@ -116,7 +116,7 @@
 //!
 //! [`JoinHandle::cancel`](task::JoinHandle::cancel) requests cancellation and waits for the end of the task. The task's future
 //! is dropped at its next await. A cancelled task completes only after its operations have completed and its cleanups have
-//! run. [`catch_cancel`](task::catch_cancel()) lets code handle the request, and await meanwhile.
+//! run. With [`catch_cancel`](task::catch_cancel()) a task handles the request in its own code, which may await.
 //!
 //! ```
 //! proactor::run(async {
@@ -127,15 +127,17 @@
 //!
 //! ## Choose a backend
 //!
-//! | type | backend |
-//! |---|---|
-//! | [`Auto`] | the proactor if the kernel allows it, the selector otherwise; [`run`] uses it |
-//! | [`Proactor`] | io_uring, or an error that names the cause and the cure |
-//! | [`Selector`] | epoll |
+//! The type of the runtime chooses its backend:
 //!
-//! `PROACTOR_BACKEND=proactor` or `PROACTOR_BACKEND=selector` in the environment decides for [`Auto`]. [`Report`] gives the
-//! backend in use and the reason for it. Container engines forbid io_uring by default. The proactor is made for Linux 6.1
-//! and later, and has a fallback for each newer feature, which [`Config::mask`] can force; it also runs on 5.11 and later.
+//! - [`Auto`] uses the proactor if the kernel allows it, and the selector otherwise. [`run`] uses this type.
+//! - [`Proactor`] uses io_uring. If the kernel refuses it, the constructor returns an error with the cause and the remedy.
+//! - [`Selector`] uses epoll.
+//!
+//! The environment variable `PROACTOR_BACKEND=proactor` or `PROACTOR_BACKEND=selector` chooses for [`Auto`]. [`Report`]
+//! contains the backend in use and the reason for the choice. Container engines forbid io_uring by default.
+//!
+//! The proactor is designed for Linux 6.1 and later, and runs on 5.11 and later. It has a fallback for each kernel feature
+//! that is newer; [`Config::mask`] forces the fallback.
 //!
 //! ```
 //! use proactor::{Auto, Runtime, Selector};
@@ -227,6 +229,7 @@ pub mod task;
 mod tests;
 pub mod time;
 
+#[doc(inline)]
 pub use combine::{as_completed, gather, shield, try_gather, wait};
 pub use driver::feature::{Feature, FeatureState};
 pub use runtime::backend::Backend;
@@ -237,4 +240,5 @@ pub use runtime::rng::random;
 pub use runtime::runner::Runner;
 pub use runtime::testing::{Tester, test};
 pub use runtime::{Auto, Budget, Embed, Proactor, Runtime, Selector, Turn, Wait, run};
+#[doc(inline)]
 pub use task::{spawn, spawn_blocking, yield_now};

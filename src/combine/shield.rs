@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use crate::task::scopes::cancel_with;
 use crate::task::{JoinError, JoinHandle, spawn};
 
-/// Runs a future as a task that continues when this is dropped; asyncio's `shield`.
+/// Runs a future as a task, which continues when the shield is dropped; asyncio's `shield`.
 ///
 /// The future may be a [`JoinHandle`], whose task then continues even if the handle is one that cancels on drop. The
 /// task belongs to the runtime, whose shutdown cancels it like any task. To await it later, keep the `Shield` and pass

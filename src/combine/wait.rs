@@ -33,7 +33,7 @@ pub struct Waited {
     pub pending: Vec<usize>,
 }
 
-/// Waits for tasks and tells which of them have ended; asyncio's `wait`.
+/// Waits for tasks and returns which of them have ended; asyncio's `wait`.
 ///
 /// It cancels nothing and takes no result: the results remain in the handles, which can be awaited afterwards. It waits
 /// until all have ended; [`until`](WaitTasks::until) and [`timeout`](WaitTasks::timeout) change this. Without tasks it

@@ -1,4 +1,4 @@
-//! Files.
+//! Files: opening, reading, writing, metadata.
 //!
 //! On the proactor, operations on files go to the ring. On the selector they go to the blocking pool, since the kernel
 //! reports no readiness for files. Reads and writes are positional: the file's own offset is never used, and any number

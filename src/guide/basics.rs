@@ -1,20 +1,20 @@
-//! The terms of the lessons, compiler errors about async code, and a table that helps to choose a function.
+//! The terms that the lessons use, compiler errors about async code, and a table of functions to choose from.
 //!
 //! # Concurrency and parallelism
 //!
 //! *Concurrent* tasks are in progress at the same time: each has begun, and none has ended. *Parallel* tasks run at the
 //! same instant, on different processors. A loop provides concurrency on one thread: of ten thousand tasks one runs,
-//! and the others wait for the network, a timer or a lock. Concurrency is enough for programs that wait. Computations
-//! gain from parallelism only: from threads ([`spawn_blocking`](fn@crate::spawn_blocking)), or from one loop for each
-//! processor, each on its own thread.
+//! and the others wait for the network, a timer or a lock. Concurrency is enough for programs that mostly wait.
+//! Computations need parallelism: threads ([`spawn_blocking`](fn@crate::spawn_blocking)), or one loop per processor, each
+//! on its own thread.
 //!
 //! # Cooperative multitasking
 //!
 //! The kernel *preempts* threads: it can interrupt them at any instruction. Tasks *cooperate*: a task runs until it
 //! awaits something that is not ready. So another task never interrupts the code between two awaits, and most locks are
 //! unnecessary. On the other hand, a task that never waits stops all others. In a long loop, await
-//! [`yield_now`](fn@crate::yield_now), which is `asyncio.sleep(0)`, to let others run. For seconds of computing, use a
-//! thread.
+//! [`yield_now`](fn@crate::yield_now), which is `asyncio.sleep(0)`, to let others run. Move a computation that takes
+//! seconds to a thread.
 //!
 //! # The language and the library
 //!
@@ -33,7 +33,7 @@
 //!     proactor::yield_now().await; // `await` is only allowed inside `async` functions and blocks
 //! }
 //! ```
-//! Ordinary code enters async code by [`run`](fn@crate::run):
+//! Ordinary code calls async code through [`run`](fn@crate::run):
 //! ```
 //! fn main() {
 //!     proactor::run(async { proactor::yield_now().await });
@@ -42,14 +42,28 @@
 //!
 //! # Three kinds of awaitables
 //!
-//! | | coroutine | future | task |
-//! |---|---|---|---|
-//! | Python | the return value of an `async def` function | `asyncio.Future` | `asyncio.Task` |
-//! | here | the return value of an `async fn`; any [`Future`] | [`Promised`](crate::task::Promised), made by [`promise`](crate::task::promise()) | [`JoinHandle`](crate::task::JoinHandle), made by [`spawn`](fn@crate::spawn) |
-//! | consists of | code, and the point where it is paused | a place for a result | a coroutine that the loop runs, and a place for its result |
-//! | runs | while it is awaited, as a part of the awaiting task | not at all: other code sets the result | independently, from the next turn on |
-//! | awaited again | an error in Python; a compile error here: the value has moved | the same result in Python; here for [`shared`](crate::task::Promised::shared) ones | the same result in Python; a compile error here: the handle has moved |
-//! | dropped | ends where it is paused; if never begun, it has done nothing | a result that was not taken is dropped | continues, detached |
+//! A *coroutine* is code, and the point where it is paused.
+//!
+//! - In Python it is the return value of an `async def` function; here, the return value of an `async fn`, or any
+//!   [`Future`].
+//! - It runs while it is awaited, as a part of the awaiting task.
+//! - Awaiting it again is an error in Python, and a compile error here: the value has moved.
+//! - If it is dropped, it ends where it is paused. If it has not begun, none of its code runs.
+//!
+//! A *future* is a place for a result.
+//!
+//! - In Python it is `asyncio.Future`; here, [`Promised`](crate::task::Promised), made by
+//!   [`promise`](crate::task::promise()).
+//! - It contains no code to run: other code sets the result.
+//! - Awaiting it again returns the same result in Python. Here a [`shared`](crate::task::Promised::shared) one does.
+//! - If it is dropped, a result that was not taken is dropped with it.
+//!
+//! A *task* is a coroutine that the loop runs, and a place for its result.
+//!
+//! - In Python it is `asyncio.Task`; here, [`JoinHandle`](crate::task::JoinHandle), made by [`spawn`](fn@crate::spawn).
+//! - It runs independently, from the next turn on.
+//! - Awaiting it again returns the same result in Python. Here it is a compile error: the handle has moved.
+//! - If its handle is dropped, it continues, detached.
 //!
 //! The terms differ: Rust calls everything that can be polled a *future*, so all three are futures in Rust's sense.
 //!
@@ -71,9 +85,8 @@
 //!
 //! # When an await yields
 //!
-//! An await yields to other tasks when its future is not ready *now*, and for no other reason. The value does not
-//! matter: an await that returns `()`, an error or an empty list may yield or not, just like one that returns a
-//! megabyte.
+//! An await yields to other tasks if its future is not ready at that moment, and for no other reason. The type and the
+//! size of the result do not matter.
 //!
 //! ```
 //! use proactor::{spawn, sync::queue, yield_now};
@@ -218,17 +231,17 @@
 //!
 //! # Which function to choose
 //!
-//! | to | asyncio | here |
-//! |---|---|---|
-//! | run one coroutine to completion | `await coro()`; from ordinary code `run(coro())` | `coro().await`; [`run(coro())`](fn@crate::run) |
-//! | start and forget | `create_task(coro())`, and keep the task | the statement [`spawn(coro());`](fn@crate::spawn), which drops the handle and so detaches the task; [`try_spawn`](crate::task::try_spawn()) if its error is to be reported |
-//! | start many, and end them together | a `set` of tasks, with `add_done_callback(tasks.discard)` | [`TaskSet`](crate::task::TaskSet): `spawn`, `shutdown(grace)` |
-//! | start, and get the result later | `task = create_task(coro())`, `await task` | `let task = spawn(coro())`, `task.await` |
-//! | get all results | `gather` | [`gather`](fn@crate::gather); for different types [`join!`](crate::join); to return at the first error [`try_gather`](fn@crate::try_gather) |
-//! | run all, and end all if one fails | `TaskGroup` | [`task_group`](crate::task::task_group()), [`TaskGroup`](crate::task::TaskGroup) |
-//! | get results as they complete | `as_completed` | [`as_completed`](fn@crate::as_completed) |
-//! | get the first result | `wait(FIRST_COMPLETED)` | [`select!`](crate::select); for tasks that continue [`wait`](fn@crate::wait) |
-//! | limit the time | `timeout`, `wait_for` | [`timeout`](crate::time::timeout()), [`timeout_scope`](crate::time::timeout_scope()), [`wait_for`](crate::time::wait_for()) |
-//! | write your own logic | `wait` in a loop; a `Future` and callbacks | [`wait`](fn@crate::wait) in a loop; a [`promise`](crate::task::promise()); [`Future::poll`] by hand |
+//! | to (in asyncio) | here |
+//! |---|---|
+//! | run one coroutine to completion (`await`; `run` from ordinary code) | `.await`; [`run`](fn@crate::run) from ordinary code |
+//! | start a task and ignore its result (`create_task`, and keep the task) | the statement [`spawn(coro());`](fn@crate::spawn), which drops the handle and so detaches the task; [`try_spawn`](crate::task::try_spawn()) if its error is to be reported |
+//! | start a task, and get the result later (`create_task`, then `await`) | [`spawn`](fn@crate::spawn), then `.await` the handle |
+//! | start many tasks, and end them together (a `set` of tasks) | [`TaskSet`](crate::task::TaskSet) |
+//! | get all results (`gather`) | [`gather`](fn@crate::gather); for different types [`join!`](crate::join); to return at the first error [`try_gather`](fn@crate::try_gather) |
+//! | run all, and cancel all if one fails (`TaskGroup`) | [`task_group`](crate::task::task_group()), [`TaskGroup`](crate::task::TaskGroup) |
+//! | get results as they complete (`as_completed`) | [`as_completed`](fn@crate::as_completed) |
+//! | get the first result (`wait`) | [`select!`](crate::select); for tasks that continue, [`wait`](fn@crate::wait) |
+//! | limit the time (`timeout`, `wait_for`) | [`timeout`](crate::time::timeout()), [`timeout_scope`](crate::time::timeout_scope()), [`wait_for`](crate::time::wait_for()) |
+//! | write your own logic (`wait` in a loop; a `Future` and callbacks) | [`wait`](fn@crate::wait) in a loop; a [`promise`](crate::task::promise()); [`Future::poll`] by hand |
 #![forbid(unsafe_code)]
 #![allow(clippy::needless_doctest_main, reason = "the examples show code outside of async code")]

@@ -2,51 +2,61 @@
 //!
 //! # Folders
 //!
-//! | folder | holds |
-//! |---|---|
-//! | `runtime/` | the loop, its settings and its report: [`Runtime`], [`Embed`], [`Runner`], [`Config`], [`Report`] |
-//! | `task/` | [`task`]: tasks, groups, cancellation, handles, wakers, entry from other threads, the blocking pool |
-//! | `combine/` | several futures at once: [`gather`], [`as_completed`], [`wait`], [`select!`] ... |
-//! | `time/` | [`time`]: sleep, timeout, interval; the timing wheel |
-//! | `scope/`, `stream/` | [`scope`]: cleanups that may await; [`stream`]: streams written as blocks of code |
-//! | `sync/` | [`sync`]: locks, events, channels and queues, for one loop and between threads |
-//! | `net/`, `fs/`, `io/` | [`net`], [`fs`], [`io`]: thin public types, with one operation for each method |
-//! | `signal/` | [`signal`]: signals, counted for each listener |
-//! | `buf/` | [`buf`]: the traits of owned buffers, windows, groups, errors that return buffers; chunks and their pool |
-//! | `guide/` | [`guide`]: coming from asyncio; this map |
-//! | `op/` | the operations: each with its io_uring entry and its system call next to each other |
-//! | `driver/` | operations in flight: slots, the ring, the poller |
-//! | `sys/` | a system call as a value, eventfd, signals, thread-local context, forks |
+//! - `runtime/`: the loop, its settings and its report: [`Runtime`], [`Embed`], [`Runner`], [`Config`], [`Report`].
+//! - [`task/`](crate::task): tasks, groups, cancellation, handles, wakers, entry from other threads, the blocking pool.
+//! - [`combine/`](crate::combine): several futures at once: [`gather`], [`as_completed`], [`wait`], [`select!`] and others.
+//! - [`time/`](crate::time): sleep, timeout, interval; the timing wheel.
+//! - [`scope/`](crate::scope): cleanups that may await.
+//! - [`stream/`](crate::stream): streams written as blocks of code.
+//! - [`sync/`](crate::sync): locks, events, channels and queues, for one loop and between threads.
+//! - [`net/`](crate::net), [`fs/`](crate::fs), [`io/`](crate::io): thin public types, with one operation for each method.
+//! - [`signal/`](crate::signal): signals, counted for each listener.
+//! - [`buf/`](crate::buf): the traits of owned buffers, windows, groups, errors that return buffers; chunks and their pool.
+//! - [`guide/`](crate::guide): coming from asyncio; this map.
+//! - `op/`: the operations: each with its io_uring entry and its system call next to each other.
+//! - `driver/`: operations in flight: slots, the ring, the poller.
+//! - `sys/`: a system call as a value, eventfd, signals, thread-local context, forks.
 //!
-//! Imports point one way, from the floor of a folder to floors below: `sys`, `buf` ← `task` ← `op`, `time`, `sync`, `scope` ←
-//! `driver`, `stream` ← `io`, `signal`, `combine` ← `net`, `fs`, `runtime`. No two files import each other, directly or by a
-//! chain.
+//! Imports point one way, from the floor of a folder to floors below. From the ground up the floors are:
 //!
-//! Where to begin reading: `runtime/core.rs` is the loop, `op/mod.rs` defines an operation, `driver/slots/lifecycle.rs` its life cycle,
-//! and `driver/mod.rs` is the only place where the two backends part.
+//! 1. `sys`, `buf`
+//! 2. `task`
+//! 3. `op`, `time`, `sync`, `scope`
+//! 4. `driver`, `stream`
+//! 5. `io`, `signal`, `combine`
+//! 6. `net`, `fs`, `runtime`
+//!
+//! No two files import each other, directly or by a chain.
+//!
+//! Where to begin reading: `runtime/core.rs` is the loop, `op/mod.rs` defines an operation, `driver/slots/lifecycle.rs`
+//! its life cycle, and `driver/mod.rs` is the only place where the code of the two backends diverges.
 //! *A new operation is three edits*: its struct and `impl Op` in `op/`, one public method, one generic test.
 //!
 //! # One turn
 //!
 //! ```text
-//!          ┌────────────────────────────────────────────────────────────────────────────┐
-//!          │  inbox         wake-ups and closures from other threads, in arrival order  │
-//!          │    ↓                                                                       │
-//!          │  timers        due timers wake their tasks; no timer, no clock read        │
-//!          │    ↓                                                                       │
-//!          │  ready queue   one generation: the tasks that were ready at the start      │
-//!          │    ↓                                                                       │
-//!          │  any task ready?                                                           │
-//!          │    yes → visit the kernel only if 256 polls or 200 µs have passed, or if   │
-//!          │          the ring's flags report work; do not wait there                   │
-//!          │    no  → visit the kernel and wait there: until a completion or an event,  │
-//!          │          the next timer, or a wake-up from another thread                  │
-//!          │    ↓                                                                       │
-//!          │  settle        wake tasks, release abandoned operations                    │
-//!          └────────────────────────────────────────────────────────────────────────────┘
+//! inbox        wake-ups and closures
+//!   ↓          from other threads
+//! timers       due timers wake tasks;
+//!   ↓          no timer: no clock
+//! ready queue  one generation: tasks
+//!   ↓          ready at the start
+//! any task ready?
+//!   yes → visit the kernel only after
+//!         256 polls or 200 µs, or if
+//!         the ring's flags report
+//!         work; do not wait there
+//!   no  → visit the kernel and wait
+//!         there: for a completion,
+//!         an event, the next timer,
+//!         or another thread
+//!   ↓
+//! settle       wake tasks, release
+//!              abandoned operations
 //! ```
 //!
-//! A visit is one system call: `io_uring_enter` submits, waits and reaps at once; `epoll_pwait2` waits.
+//! A visit is one system call: on the proactor `io_uring_enter`, which submits, waits and reaps at once; on the selector
+//! `epoll_pwait2`, which waits.
 //!
 //! # The life of one read
 //!
@@ -55,7 +65,7 @@
 //! | | proactor | selector |
 //! |---|---|---|
 //! | first poll | The operation (the buffer and a reference to the socket) moves into a *slot*. An entry with the buffer's address goes into the submission queue. No system call. | `recv` is called and returns EAGAIN. The operation moves into a slot. The descriptor is registered with epoll, once for its life. |
-//! | the loop sleeps | `io_uring_enter` submits the entry and waits. | `epoll_pwait2` waits. |
+//! | the loop sleeps | One system call submits the entry and waits. | One system call waits for an event. |
 //! | bytes arrive | The kernel writes them into the buffer and posts a completion. | The kernel reports an edge: readable. |
 //! | the loop wakes | The slot becomes *done* and keeps the result. The task becomes ready. | The registration notes "readable". The task becomes ready. |
 //! | second poll | The operation moves out of its slot. The caller gets the buffer and the count. | `recv` is called and moves the bytes. The rest is the same. |
@@ -70,16 +80,19 @@
 //! # The cost of one echo round trip
 //!
 //! A server that receives a message and sends it back does two operations. With 64 connections of 64 bytes, in
-//! instructions in user space, the mean of receives and sends (callgrind over both ends of an echo in one loop; Rust
-//! 1.95, x86-64, link-time optimisation):
+//! instructions in user space per operation, the mean of receives and sends is (callgrind over both ends of an echo in one
+//! loop; Rust 1.95, x86-64, link-time optimisation):
 //!
-//! | part | per operation | where |
-//! |---|---|---|
-//! | the future: the gate; the buffer and entry of a send made, moved into the slot, queued, and later the result taken out again; or what has arrived taken from the endpoint | 530 | `driver/submission.rs`, `transfer.rs`, `dispatch.rs`, `op/object/endpoint.rs` |
-//! | the completion taken from the queue, its slot found and stepped, received bytes queued with their endpoint, the task made ready | 265 | `driver/proactor/ring.rs`, `slots/arena.rs`, `memory/buffers.rs`, `op/catalogue/multishot.rs` |
-//! | the task: out of the ready queue, polled through its table, references | 130, the server's own code included | `task/scheduler.rs`, `cell.rs` |
-//! | its share of the turn and of the visit to the kernel | 15 | `runtime/core.rs` |
-//! | **together** | **940** | |
+//! - **530: the future.** The gate; the buffer and entry of a send made, moved into the slot, queued, and later the
+//!   result taken out again; or received data taken from the endpoint. The code is in `driver/submission.rs`,
+//!   `driver/transfer.rs`, `driver/dispatch.rs` and `op/object/endpoint.rs`.
+//! - **265: the completion.** It is taken from the queue, its slot is found and stepped, received bytes are queued with
+//!   their endpoint, and the task is made ready. The code is in `driver/proactor/ring.rs`,
+//!   `driver/slots/arena.rs`, `driver/memory/buffers.rs` and `op/catalogue/multishot.rs`.
+//! - **130: the task**, with the server's own code. It leaves the ready queue and is polled through its table; references
+//!   are counted. The code is in `task/scheduler.rs` and `task/cell.rs`.
+//! - **15: its share of the turn** and of the visit to the kernel, in `runtime/core.rs`.
+//! - **940: the sum.**
 //!
 //! `cargo bench --bench instructions -- echo` counts all four operations of a round trip, with 8 connections: 4,211. The
 //! parts above were measured when it counted 3,839; the checks that make every operation sound and every descriptor usable
@@ -91,7 +104,9 @@
 //! futures, and the ownership of buffers, none of which the bare ring has. These figures are from
 //!
 //! ```text
-//! cd benches/rivals && cargo run --release -- --only echo-64-64 --runtimes bare-ring,proactor,tokio,monoio --rounds 9
+//! cd benches/rivals
+//! cargo run --release -- --only echo-64-64 --rounds 9 \
+//!     --runtimes bare-ring,proactor,tokio,monoio
 //! ```
 //!
 //! # Invariants
@@ -115,7 +130,7 @@
 //!   (`listening.rs` makes the set by which a ring polls a listener), and a running loop waits in
 //!   these two alone (but for a pause when the kernel refuses a ring's enter again and again).
 //! - **Only `time` reads the clock**, and all randomness comes from one seed: [`Config::seed`], or a random one that
-//!   the report tells.
+//!   the report contains.
 //! - **There is no thread but the caller's** until the blocking pool gets its first job.
 //! - **A cancelled task completes only after everything that it began**: its operations have completed, the tasks that it
 //!   cancelled have ended, and its cleanups have run. A cleanup is never cancelled.
@@ -128,19 +143,8 @@
 //! [`Config`]: crate::Config
 //! [`Config::seed`]: crate::Config::seed
 //! [`Report`]: crate::Report
-//! [`task`]: crate::task
 //! [`gather`]: fn@crate::gather
 //! [`as_completed`]: fn@crate::as_completed
 //! [`wait`]: fn@crate::wait
 //! [`select!`]: crate::select
-//! [`time`]: crate::time
-//! [`scope`]: crate::scope
-//! [`stream`]: crate::stream
-//! [`sync`]: crate::sync
-//! [`net`]: crate::net
-//! [`fs`]: crate::fs
-//! [`io`]: crate::io
-//! [`signal`]: crate::signal
-//! [`buf`]: crate::buf
-//! [`guide`]: crate::guide
 #![forbid(unsafe_code)]

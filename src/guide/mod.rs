@@ -1,5 +1,5 @@
 //! Coming from asyncio: a walk through the lessons, the differences between Python and Rust, and a page of [asyncio's
-//! names](names) with their counterparts. The [map of the source](map) is here, too.
+//! names](names) with their counterparts. It also contains the [map of the source](map).
 //!
 //! The *lessons* are short programs, one for each idea of the tutorials that people learn asyncio from. They are in
 //! `examples/lessons/`. Each one describes at its top what you will see, and at its end what it prints:
@@ -7,7 +7,7 @@
 //! ```text
 //! cargo run --example lesson_03_count
 //! PROACTOR_BACKEND=selector cargo run --example lesson_03_count
-//! LESSON_SPEED=10 cargo run --example lesson_03_count          # seconds of 100 ms
+//! LESSON_SPEED=10 cargo run --example lesson_03_count  # ten times as fast
 //! ```
 //!
 //! New to async programs? [The basics](basics) explain the terms that the lessons use, the usual compiler
@@ -18,8 +18,9 @@
 //! # A loop
 //!
 //! *Lesson 1, `01_run.rs`.* [`run`] is `asyncio.run`: it makes a loop, runs one future to completion, cancels the
-//! remaining tasks, and closes the loop. By hand you make a [`Runtime`] ([`Proactor`], [`Selector`], or [`Auto`], which
-//! chooses), call its [`block_on`](crate::Runtime::block_on), and [shut it down](crate::Runtime::shutdown) or drop it.
+//! remaining tasks, and closes the loop. To take these steps yourself, make a [`Runtime`] ([`Proactor`], [`Selector`], or
+//! [`Auto`], which chooses), call its [`block_on`](crate::Runtime::block_on), and
+//! [shut it down](crate::Runtime::shutdown) or drop it.
 //!
 //! ```
 //! use proactor::Auto;
@@ -48,7 +49,7 @@
 //! polls. A future that is dropped unpolled has done nothing: the compiler warns of an unused future, where Python
 //! warns at run time that a coroutine "was never awaited".
 //!
-//! An `await` yields control only when its future is not ready. This is so in both languages, and surprises in both:
+//! An `await` yields control only if its future is not ready, in both languages:
 //!
 //! ```
 //! use proactor::{spawn, yield_now};
@@ -77,13 +78,13 @@
 //! *Lessons 3 and 4, `03_count.rs`, `04_chain.rs`.* Three counts of one second take three seconds when each is awaited
 //! before the next begins, and one second when all are awaited together. The waits overlap; there is one thread in both
 //! cases. Coroutines that await each other form chains. Within one chain the order is fixed, between chains it is not.
-//! Random delays come from [`random`], which [`Config::seed`] seeds, so that a run can be repeated; without it,
-//! each run draws other numbers.
+//! The random delays come from [`random`]. With [`Config::seed`] a run can be repeated; without it, each run draws
+//! different numbers.
 //!
 //! # Blocking calls
 //!
-//! *Lesson 5, `05_block.rs`.* `std::thread::sleep` in a coroutine is `time.sleep` in a coroutine: it stops the loop,
-//! and all tasks with it. So does a long computation. Both go to the blocking pool: [`spawn_blocking`] is
+//! *Lesson 5, `05_block.rs`.* `std::thread::sleep` in a coroutine stops the loop and all its tasks, as `time.sleep` does
+//! in Python. So does a long computation. Both belong on the blocking pool: [`spawn_blocking`] is
 //! `asyncio.to_thread`. [`Config::slow_poll`], or `PROACTOR_DEBUG=1`, reports polls that block the loop for long, as
 //! asyncio's debug mode does.
 //!
@@ -94,9 +95,9 @@
 //!
 //! # Awaiting a future, awaiting a task
 //!
-//! *Lesson 6, `06_spawn.rs`.* [`spawn`] is `create_task`. The loop polls the task from the next turn on. To await its
-//! handle is only to wait for the result. So two tasks overlap although they are awaited one after the other, and two
-//! futures do not:
+//! *Lesson 6, `06_spawn.rs`.* [`spawn`] is `create_task`. The loop polls the task from the next turn on. Awaiting its
+//! handle only waits for the result. So two tasks overlap even if they are awaited one after the other. Two futures do
+//! not:
 //!
 //! ```
 //! use proactor::{spawn, time::sleep};
@@ -136,20 +137,23 @@
 //!
 //! *Lessons 7 to 9, `07_gather.rs`, `08_as_completed.rs`, `09_wait.rs`.*
 //!
-//! | asyncio | here | the difference |
-//! |---|---|---|
-//! | `gather(*fs, return_exceptions=True)` | [`gather`](fn@crate::gather) | The futures run inside the awaiting task, and only while it awaits. They may borrow. Dropping it drops them. |
-//! | `gather(*fs)` | [`try_gather`](fn@crate::try_gather) | As in Python: tasks. The first error is returned at once, and the others *continue*. |
-//! | `as_completed(fs)` | [`as_completed`](fn@crate::as_completed) | Each item has the index of the future and its output. The futures run only while `next` is awaited. |
-//! | `wait(tasks, return_when=...)` | [`wait`](fn@crate::wait) | Indices instead of sets of tasks: the caller keeps the handles, with the results in them. |
-//! | | [`join!`](crate::join), [`try_join!`](crate::try_join), [`select!`](crate::select) | For futures of different types, in place, without a task or an allocation. |
+//! - `gather(*fs, return_exceptions=True)` is [`gather`](fn@crate::gather). The futures run inside the awaiting task, and
+//!   only while it awaits. They may borrow. Dropping the `gather` drops them.
+//! - `gather(*fs)` is [`try_gather`](fn@crate::try_gather). It makes tasks, as in Python. The first error is returned at
+//!   once, and the other tasks *continue*.
+//! - `as_completed(fs)` is [`as_completed`](fn@crate::as_completed). Each item has the index of the future and its output.
+//!   The futures run only while `next` is awaited.
+//! - `wait(tasks, return_when=...)` is [`wait`](fn@crate::wait). It returns indices instead of sets of tasks: the caller
+//!   keeps the handles, with the results in them.
+//! - [`join!`](crate::join), [`try_join!`](crate::try_join) and [`select!`](crate::select) run futures of different types
+//!   in place, without a task or an allocation.
 //!
 //! asyncio's `gather` makes tasks of coroutines, which run even if the `gather` is not awaited. Where that matters,
 //! spawn the futures and gather the handles.
 //!
-//! For `wait` a cancelled task has failed. In Python it has not: `FIRST_EXCEPTION` continues to wait there. The timeout
-//! of `wait` is no error. For `as_completed`, put a timeout around each step or around the loop; Python has an argument
-//! that raises.
+//! `wait` treats a cancelled task as failed. Python does not: there, `FIRST_EXCEPTION` continues to wait. A timeout of
+//! `wait` is not an error. Python's `as_completed` has a timeout argument; here, put a [`timeout`] around each step or
+//! around the loop.
 //!
 //! # Groups
 //!
@@ -159,6 +163,7 @@
 //!
 //! ```
 //! use proactor::task::{GroupError, task_group};
+//! use std::num::ParseIntError;
 //!
 //! proactor::run(async {
 //!     let texts = [String::from("1"), String::from("x")];
@@ -168,7 +173,8 @@
 //!         }
 //!         Ok(())
 //!     }).await;
-//!     let (numbers, rest) = ended.unwrap_err().downcast::<std::num::ParseIntError>(); // except* ValueError
+//!     // except* ValueError:
+//!     let (numbers, rest) = ended.unwrap_err().downcast::<ParseIntError>();
 //!     assert!(numbers.len() == 1 && rest.is_none());
 //! });
 //! ```
@@ -194,19 +200,20 @@
 //! # Time limits
 //!
 //! *Lesson 11, `11_timeout.rs`.* Python's `asyncio.timeout` (3.11) and `wait_for` return when the cancelled code has
-//! ended, cleanups included. So do [`wait_for`] and [`timeout_scope`] here. [`timeout`] is that of other Rust runtimes:
-//! it drops the future and returns at once, and cleanups run in the background.
+//! ended, cleanups included. So do [`wait_for`] and [`timeout_scope`] here. [`timeout`] behaves as in other Rust
+//! runtimes: it drops the future and returns at once, and cleanups run in the background.
 //!
 //! ```
 //! use proactor::{task::catch_cancel, time::{sleep, timeout_scope}};
 //! use std::{future::pending, time::Duration};
 //!
 //! proactor::run(async {
-//!     let limited = timeout_scope(Duration::from_millis(5), async |_| { // async with timeout(0.005):
-//!         match catch_cancel(pending::<()>()).await {                   //     try:
-//!             Ok(()) => "all",                                          //         ...
-//!             Err(_cancelled) => {                                      //     except CancelledError:
-//!                 sleep(Duration::from_millis(1)).await;                //         await save()
+//!     let limit = Duration::from_millis(5);
+//!     let limited = timeout_scope(limit, async |_| {     // async with timeout(0.005):
+//!         match catch_cancel(pending::<()>()).await {    //     try:
+//!             Ok(()) => "all",                           //         ...
+//!             Err(_cancelled) => {                       //     except CancelledError:
+//!                 sleep(Duration::from_millis(1)).await; //         await save()
 //!                 "saved"
 //!             }
 //!         }
@@ -221,15 +228,15 @@
 //!   inside it is dropped, and its handler does not run.
 //! - When two nested limits expire at the same moment, the outer one ends both. A cancellation of the task takes
 //!   precedence over a limit. Both are as in Python.
-//! - All poll once more when the time has passed, so that a result that is ready wins. In Python `wait_for` did so
-//!   until 3.11; `timeout` does not.
+//! - All three poll once more when the time has elapsed, and return a result that is ready then. In Python `wait_for` did
+//!   so until 3.11; `timeout` does not.
 //! - Moving a limit that has expired is an error in Python, and has no effect here.
-//! - When the task is cancelled while the future of a `wait_for` handles that and fails, Python raises the error of the
-//!   future. Here a future that does not catch the request is dropped. One that does gives its result, and the next await
-//!   ends the task.
-//! - `wait_for` around a task cancels the task in Python, and raises the error with which the task ends. Here dropping a
-//!   handle loses the result: [`wait_for`] shows how to await it.
-//! - `wait_for` of zero polls its future once before it gives up; Python does not start the coroutine.
+//! - If the task is cancelled in a `wait_for`, and the awaited future catches that and then fails, Python raises the error
+//!   of the future. Here a future that does not catch the request is dropped. The result of a future that catches it is
+//!   returned, and the next await ends the task.
+//! - In Python, `wait_for` around a task cancels the task, and raises the error with which the task ends. Here it drops the
+//!   handle, and the result is lost; the page of [`wait_for`] shows how to await the task instead.
+//! - `wait_for` with a limit of zero polls its future once. Python does not start the coroutine.
 //!
 //! A dropped read or accept of this crate loses nothing: data and connections that arrive for it go to the next one.
 //!
@@ -245,18 +252,20 @@
 //! # Cancellation
 //!
 //! *Lesson 13, `13_cancel.rs`.* `task.cancel()` is [`JoinHandle::request_cancel`]; [`JoinHandle::cancel`] also waits
-//! for the end, and returns the outcome. A task is stopped at an await and nowhere else. A task that has not begun
-//! never begins. So far both are alike. They differ in two points. A task that *returns* while a request is pending,
-//! without another await, is cancelled in Python, and its result is lost; here the result stands. At the await, Python
-//! *raises* `CancelledError`, and the coroutine continues in its `except` and `finally` blocks, which may await. Rust
-//! *drops* the future: destructors run, from the inside out, and can't await. The counterparts are:
+//! for the end, and returns the outcome. In both languages a task is stopped only at an await, and a task that has not
+//! begun never begins. There are two differences:
+//!
+//! - A task that *returns* while a request is pending, without another await, is cancelled in Python, and its result is
+//!   lost. Here it completes with its result.
+//! - At the await, Python *raises* `CancelledError`, and the coroutine continues in its `except` and `finally` blocks, which
+//!   may await. Rust *drops* the future: destructors run, innermost first, and can't await.
 //!
 //! | Python | here |
 //! |---|---|
-//! | `finally:` without an await | a destructor (`Drop`) |
-//! | `finally:` with an await, `async with` | [`using`](crate::scope::using), [`ExitStack`](crate::scope::ExitStack): cleanups that run before the task completes |
-//! | `except CancelledError:` ... `raise` | [`catch_cancel`](crate::task::catch_cancel()), and drop its [`Cancelled`](crate::task::Cancelled) token where the `except` block would end |
-//! | `except CancelledError: pass` | `catch_cancel`, and [`Cancelled::uncancel`](crate::task::Cancelled::uncancel) |
+//! | `finally` without an await | a destructor (`Drop`) |
+//! | `finally` with an await, `async with` | [`using`](crate::scope::using), [`ExitStack`](crate::scope::ExitStack): cleanups that run before the task completes |
+//! | an `except` block that ends in `raise` | [`catch_cancel`](crate::task::catch_cancel()), and drop its [`Cancelled`](crate::task::Cancelled) token where the `except` block would end |
+//! | an `except` block that suppresses the error | `catch_cancel`, and [`Cancelled::uncancel`](crate::task::Cancelled::uncancel) |
 //!
 //! ```
 //! use proactor::{spawn, task::catch_cancel, yield_now};
@@ -289,7 +298,7 @@
 //!
 //! *Lesson 14, `14_awaitable.rs`.* Where Python has `__await__`, a generator that yields futures to the loop, Rust has
 //! [`Future::poll`], which returns `Ready` or `Pending`. `Pending` is a promise that the waker is called when another
-//! poll is worthwhile. There is nothing else below an async function. [`IntoFuture`] makes a type awaitable that is not
+//! poll is worthwhile. Async functions are built on this alone. [`IntoFuture`] makes a type awaitable that is not
 //! a future itself. For a result that a callback sets there is [`promise`](crate::task::promise()), asyncio's `Future`.
 //! There are two differences: a task that is cancelled while it awaits a promise leaves the promise open, where asyncio
 //! cancels it; and an error that is set and never retrieved is dropped without a report.

@@ -126,7 +126,7 @@ impl PipeReader {
     ///
     /// # Errors
     /// Those of read(2), and `UnexpectedEof`; the buffer comes back with the bytes read so far. The length of a `Vec` is
-    /// then their count; an array cannot tell it.
+    /// then their count; an array does not show it.
     ///
     /// # Cancellation
     /// Dropping it loses no byte.

@@ -187,7 +187,7 @@ impl TcpStream {
     ///
     /// # Errors
     /// Those of recv(2), and `UnexpectedEof`; the buffer comes back with the bytes received so far. The length of a `Vec`
-    /// is then their count; an array cannot tell it.
+    /// is then their count; an array does not show it.
     ///
     /// # Cancellation
     /// Dropping the future loses no byte: the bytes that it had received go back to the stream.

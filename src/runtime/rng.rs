@@ -12,7 +12,7 @@ pub(super) fn random_seed() -> u64 {
     hasher.finish()
 }
 
-/// The next of the runtime's random numbers. Do not use them for secrets.
+/// Returns the next of the runtime's random numbers. Do not use them for secrets.
 ///
 /// Each runtime has a random seed, unless [`Config::seed`] sets one. The same seed gives the same numbers.
 /// [`Report::seed`](crate::Report::seed) gives the seed in use, to repeat a run.
