@@ -18,10 +18,10 @@
 //!
 //! # The language and the library
 //!
-//! | | Python | Rust |
-//! |---|---|---|
-//! | the language | `async def`, `await`, `async for`, `async with`; the methods `__await__`, `__aiter__`, `__aenter__` | `async fn`, `async { }`, `.await`; the traits [`Future`] and [`IntoFuture`], [`Waker`](std::task::Waker) |
-//! | the library | asyncio: the loop, tasks, `sleep`, `gather`, streams, locks | this crate: the loop, tasks, `sleep`, `gather`, streams, locks |
+//! - *The language.* Python has `async def`, `await`, `async for`, `async with`, and the methods `__await__`, `__aiter__`,
+//!   `__aenter__`. Rust has `async fn`, `async { }`, `.await`, the traits [`Future`] and [`IntoFuture`], and
+//!   [`Waker`](std::task::Waker).
+//! - *The library.* In Python it is asyncio, in Rust this crate: the loop, tasks, `sleep`, `gather`, streams, locks.
 //!
 //! The language has functions that can pause, but no loop. The library resumes such a function when it can continue. So
 //! `await` is a keyword and [`spawn`](fn@crate::spawn) is a function, and another library (trio, tokio) has other
@@ -108,9 +108,9 @@
 //!
 //! # A future, or an async closure
 //!
-//! Functions that run *your future* take an `async { }` block or the call of an async function: [`run`](fn@crate::run),
+//! Functions that run a *future* take an `async { }` block or the call of an async function: [`run`](fn@crate::run),
 //! [`spawn`](fn@crate::spawn), [`timeout`](crate::time::timeout()), [`shield`](fn@crate::shield). Functions that first make
-//! something for *your block* take an async closure, whose parameter is that thing:
+//! an object for a *block* take an async closure, whose parameter is that object:
 //! [`task_group`](crate::task::task_group()), [`timeout_scope`](crate::time::timeout_scope()),
 //! [`using`](crate::scope::using), [`exit_stack`](crate::scope::exit_stack()), [`generate`](crate::stream::generate()).
 //! [`test`](fn@crate::test) runs its block several times, and takes a closure without parameters.
@@ -138,18 +138,28 @@
 //! });
 //! ```
 //!
-//! What the compiler says of the other forms, and what to write:
+//! The compiler's errors about other forms, their causes, and what to write instead:
 //!
-//! | the compiler says | because | write |
-//! |---|---|---|
-//! | E0282 "type annotations needed", at the parameter of `\|g\| async move { }` | a closure that returns a block is no async closure: the block could not borrow the parameter | `async \|g\| { }` |
-//! | E0277 "`AsyncFnOnce` is not implemented for `{async block}`" (up to three times) | the function takes a closure | `async \|g\| { }`, or `async \|_\| { }` |
-//! | E0277 "`{async closure}` is not a future" | the function takes a future | `async { }`, without bars. The compiler suggests to call the closure, which is the same with more signs |
-//! | E0308 "expected `Result<_, _>`, found `()`", at a closure; E0271 "a future that resolves to `Result<_, _>`", at a `spawn` | the body of a group or a `using`, and each child of a group, return a `Result` | `Ok(())` or `Ok(value)` as the last line |
-//! | E0283, or E0282, "type annotations needed", at an `Ok(())` in a group | no line tells the type of the errors | `let ended: Result<(), GroupError> = task_group(...).await`, or `Ok::<_, io::Error>(())` |
-//! | E0373 "async block may outlive the current function" | a child borrows a variable of the body, or a task borrows anything | `async move { }`; before it `let name = &name;` for what a child of a group is to borrow from outside the group |
-//! | E0597 "does not live long enough", at a child of a group | a child borrows a variable of the body by a reference | make the variable before the group, or move it into the child |
-//! | E0728 "`await` is only allowed inside `async` functions and blocks", in a closure | the closure is not async | `async \|x\| { }` where an async closure is taken; otherwise a loop |
+//! - **E0282 "type annotations needed"**, at the parameter of `|g| async move { }`. A closure that returns a block is not an
+//!   async closure: the block could not borrow the parameter. Write `async |g| { }`.
+//! - **E0277 "`AsyncFnOnce` is not implemented for `{async block}`"** (up to three times). The function takes a closure. Write
+//!   `async |g| { }`, or `async |_| { }`.
+//! - **E0277 "`{async closure}` is not a future"**. The function takes a future. Write `async { }`, without bars. The compiler
+//!   suggests calling the closure, which has the same effect but is longer.
+//! - **E0308 "expected `Result<_, _>`, found `()`"**, at a closure; **E0271 "a future that resolves to `Result<_, _>`"**, at a
+//!   `spawn`. The body of a group or of a `using`, and each child of a group, return a `Result`. Write `Ok(())` or
+//!   `Ok(value)` as the last line.
+//! - **E0283 or E0282 "type annotations needed"**, at an `Ok(())` in a group. Nothing determines the type of the errors. Write
+//!   `let ended: Result<(), GroupError> = task_group(...).await`, or `Ok::<_, io::Error>(())`.
+//! - **E0373 "async block may outlive the current function"**. A child borrows a variable of the body, or a task borrows
+//!   anything. Write `async move { }`. If a child of a group is to borrow `name` from outside the group, write
+//!   `let name = &name;` before it.
+//! - **E0597 "does not live long enough"**, at a child of a group. The child borrows a variable of the body by a reference.
+//!   Make the variable before the group, or move it into the child.
+//! - **E0728 "`await` is only allowed inside `async` functions and blocks"**, in a closure. The closure is not async. Write
+//!   `async |x| { }` if an async closure is accepted, otherwise a loop.
+//!
+//! The first six as code:
 //!
 //! ```compile_fail,E0282
 //! # use proactor::time::timeout_scope;
