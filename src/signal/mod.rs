@@ -282,8 +282,8 @@ thread_local! {
     static INTERRUPTED_BY: Cell<Option<Kind>> = const { Cell::new(None) };
 }
 
-/// Whether a signal has cancelled the main future of the [`Runner`](crate::Runner) on this thread, now or in its last
-/// run, or arrived too late to cancel it.
+/// Returns true if a signal has cancelled the main future of the [`Runner`](crate::Runner) on this thread, now or in its
+/// last run, or arrived too late to cancel it.
 ///
 /// Code that catches a cancellation, in the main future, its tasks and their cleanups, can ask for the reason here.
 /// False if another request came first, and for a runner that catches no signal: see

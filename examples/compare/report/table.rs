@@ -36,8 +36,11 @@ pub(crate) fn table(results: &Results) -> String {
                   that contains the middle half of the rounds. Below 1 is better for the proactor; for op/s, \
                   above 1.";
     }
-    notes += " `calls` are system calls. CPU time per operation and the ratios are most reliable: the rest \
-              depends on the other load of the machine.";
+    let reliable = if results.sides().len() == 2 { "and the ratios are" } else { "is" };
+    notes += &format!(
+        " `calls` are system calls. CPU time per operation {reliable} most reliable: the rest depends on the \
+         other load of the machine."
+    );
     if let Some(reason) = &results.proactor_unavailable {
         notes += &format!(" Only the selector was measured: {reason}");
     }
