@@ -35,8 +35,8 @@
 //!
 //! - The main coroutine of `asyncio.run` is a task. The future given to `run` or `block_on` is not a task: it may
 //!   borrow, and it cannot be cancelled. The main future of a [`Runner`] can be cancelled.
-//! - `asyncio.run` catches SIGINT. A `Runner` catches the signals that [`Runner::cancel_on_signals`] names, also the SIGTERM
-//!   that services get, and none by default.
+//! - `asyncio.run` catches SIGINT. A `Runner` catches no signal by default.
+//!   [`Runner::cancel_on_signals`] makes it catch signals, such as the SIGTERM that stops a service.
 //! - A loop inside a loop is an error, as in Python.
 //! - There is one loop per thread, and its objects do not leave the thread: the compiler enforces it. Where Python
 //!   documents "not thread-safe", the program does not compile here.
