@@ -65,6 +65,8 @@ tests! {
     wait_for_looks_at_the_value_of_now_too,
     a_watch_ends_when_its_senders_have_gone,
     a_watch_crosses_threads,
+    a_receiver_that_joins_a_broadcast_after_its_end_learns_of_it,
+    a_watch_is_seen_for_good_after_its_end,
 }
 
 fn a_oneshot_gives_its_value_once<R: Runtime>() {
@@ -1151,5 +1153,36 @@ fn a_watch_crosses_threads<R: Runtime>() {
         for thread in threads {
             thread.ended().await;
         }
+    });
+}
+
+fn a_receiver_that_joins_a_broadcast_after_its_end_learns_of_it<R: Runtime>() {
+    run::<R>(async {
+        each!(broadcast, {
+            let (sender, mut receiver) = broadcast::channel(1);
+            sender.send(1).unwrap();
+            drop(sender);
+            let mut late = receiver.resubscribe();
+            assert_eq!(late.try_recv(), Err(broadcast::TryRecvError::Closed));
+            assert_eq!(late.recv().await, Err(broadcast::RecvError::Closed));
+            assert_eq!(receiver.recv().await, Ok(1), "it has missed nothing");
+            assert_eq!(receiver.recv().await, Err(broadcast::RecvError::Closed));
+        });
+    });
+}
+
+fn a_watch_is_seen_for_good_after_its_end<R: Runtime>() {
+    run::<R>(async {
+        each!(watch, {
+            let (sender, mut receiver) = watch::channel(0);
+            sender.send(1).unwrap();
+            drop(sender);
+            let mut other = receiver.clone();
+            assert!(receiver.has_changed());
+            assert_eq!((*receiver.borrow_and_update(), receiver.has_changed()), (1, false));
+            assert_eq!(receiver.changed().await, Err(watch::RecvError));
+            assert_eq!(other.wait_for(|value| *value == 1).await.map(|value| *value), Ok(1));
+            assert_eq!(other.changed().await, Err(watch::RecvError));
+        });
     });
 }

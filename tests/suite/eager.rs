@@ -20,6 +20,7 @@ tests! {
     an_eager_child_may_be_cancelled,
     an_eager_child_has_values_of_its_own,
     children_of_every_group_have_names,
+    t302_an_eager_child_that_fails_ends_an_eager_child_that_started_it,
 }
 
 async fn panics() -> Result<(), ()> {
@@ -273,5 +274,29 @@ fn children_of_every_group_have_names<R: Runtime>() {
         group.join().await.unwrap();
         assert_eq!(one.await.unwrap().as_deref(), Some("one"));
         assert_eq!(two.await.unwrap().as_deref(), Some("two"));
+    });
+}
+
+fn t302_an_eager_child_that_fails_ends_an_eager_child_that_started_it<R: Runtime>() {
+    run::<R>(async {
+        let ended: Result<(), GroupError<&'static str>> = task_group(async |g| {
+            g.spawn_eager(async {
+                g.spawn_eager(async { Err::<(), _>("failed") });
+                pending::<Result<(), _>>().await
+            });
+            Ok(())
+        })
+        .await;
+        assert!(ended.unwrap_err().into_iter().eq(["failed"]));
+        let group = TaskGroup::<&'static str>::new();
+        let handle = group.handle();
+        group.spawn_eager(async move {
+            handle.spawn_eager(async { Err::<(), _>("failed") });
+            pending::<Result<(), _>>().await
+        });
+        assert!(group.join().await.unwrap_err().into_iter().eq(["failed"]));
+        // The request of the group does not stay.
+        assert_eq!(current().cancelling(), 0);
+        yield_now().await;
     });
 }

@@ -27,6 +27,7 @@ tests! {
     limits_inside_each_other,
     a_block_that_is_ended_has_cleaned_up,
     limits_leave_no_timer,
+    t303_an_outer_limit_expires_in_the_handler_of_an_inner_one,
 }
 
 const SHORT: Duration = Duration::from_millis(2);
@@ -314,4 +315,30 @@ fn limits_leave_no_timer<R: Runtime>() {
     });
     assert_eq!(Arc::strong_count(&shared), 1);
     end(runtime);
+}
+
+fn t303_an_outer_limit_expires_in_the_handler_of_an_inner_one<R: Runtime>() {
+    run::<R>(async {
+        for awaits in [false, true] {
+            let ended = timeout_scope(LONG, async |outer| {
+                let inner = timeout_scope(SHORT, async |_| {
+                    let cancelled = catch_cancel(pending::<()>()).await;
+                    outer.reset(Instant::now());
+                    let second = catch_cancel(pending::<()>()).await;
+                    drop((cancelled, second));
+                    pending::<()>().await
+                })
+                .await;
+                if awaits {
+                    yield_now().await;
+                    unreachable!("the outer one has expired: {inner:?}");
+                }
+                inner
+            })
+            .await;
+            assert_eq!(ended.map(drop), Err(Elapsed));
+            assert_eq!(proactor::task::current().cancelling(), 0);
+            yield_now().await;
+        }
+    });
 }

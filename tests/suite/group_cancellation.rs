@@ -3,11 +3,11 @@
 use std::cell::Cell;
 use std::future::pending;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proactor::combine::try_gather_tasks;
-use proactor::task::{GroupError, TaskGroup, catch_cancel, current, task_group};
-use proactor::time::{Elapsed, wait_for};
+use proactor::task::{GroupError, TaskGroup, catch_cancel, current, promise, task_group};
+use proactor::time::{Elapsed, timeout_scope, wait_for};
 use proactor::{Config, Runtime, spawn, yield_now};
 
 use crate::kit::*;
@@ -23,6 +23,8 @@ tests! {
     an_error_and_a_cancellation_in_one_turn,
     t216_errors_beside_a_panic_are_reported,
     a_cancelled_group_is_no_error,
+    t300_a_limit_or_a_request_reaches_a_group_that_is_being_cancelled,
+    t301_an_outer_group_fails_while_an_inner_one_is_ending,
 }
 
 type Ended<T> = Result<T, GroupError<&'static str>>;
@@ -359,5 +361,101 @@ fn a_cancelled_group_is_no_error<R: Runtime>() {
         quiet.cancel();
         assert_eq!(quiet.join().await, Ok(()));
         assert!(child.await.unwrap_err().is_cancelled());
+    });
+}
+
+fn t300_a_limit_or_a_request_reaches_a_group_that_is_being_cancelled<R: Runtime>() {
+    run::<R>(async {
+        let log = Log::default();
+        // The limit expires while a child cleans up.
+        let limited = timeout_scope(None, async |limit| {
+            let ended: Ended<()> = task_group(async |g| {
+                g.spawn(async {
+                    let cancelled = catch_cancel(pending::<()>()).await;
+                    limit.reset(Instant::now());
+                    turns(9).await;
+                    log.note("cleaned up");
+                    drop(cancelled);
+                    Ok(())
+                });
+                yield_now().await;
+                g.cancel();
+                pending().await
+            })
+            .await;
+            ended
+        });
+        assert_eq!(limited.await, Err(Elapsed));
+        assert_eq!(log.take(), ["cleaned up"]);
+        assert_eq!(current().cancelling(), 0);
+        let cleans_up = async |log: Log| {
+            let cancelled = catch_cancel(pending::<()>()).await;
+            turns(9).await;
+            log.note("cleaned up");
+            drop(cancelled);
+            Ok::<(), &str>(())
+        };
+        // The same for the cancellation of the task.
+        for of_tasks in [false, true] {
+            let noted = log.clone();
+            let task = spawn(async move {
+                if of_tasks {
+                    let ended = TaskGroup::new().run(async move |g| {
+                        g.spawn(cleans_up(noted));
+                        yield_now().await;
+                        g.cancel();
+                        pending::<Result<(), _>>().await
+                    });
+                    drop(ended.await);
+                } else {
+                    let ended: Ended<()> = task_group(async |g| {
+                        g.spawn(cleans_up(noted.clone()));
+                        yield_now().await;
+                        g.cancel();
+                        pending().await
+                    })
+                    .await;
+                    drop(ended);
+                }
+                yield_now().await;
+                unreachable!("it was cancelled");
+            });
+            turns(4).await;
+            assert!(!task.is_finished());
+            assert!(task.cancel().await.map(|()| ()).unwrap_err().is_cancelled());
+            assert_eq!(log.take(), ["cleaned up"]);
+        }
+    });
+}
+
+fn t301_an_outer_group_fails_while_an_inner_one_is_ending<R: Runtime>() {
+    run::<R>(async {
+        let ended: Ended<()> = task_group(async |g| {
+            let (fails, failing) = promise::<(), ()>();
+            g.spawn(async {
+                failing.await.unwrap();
+                Err::<(), _>("outer")
+            });
+            let inner: Ended<()> = task_group(async |h| {
+                h.spawn(async {
+                    let cancelled = catch_cancel(pending::<()>()).await;
+                    fails.set_result(()).unwrap();
+                    turns(5).await;
+                    drop(cancelled);
+                    Ok(())
+                });
+                h.spawn(async { Err::<(), _>("inner") });
+                pending().await
+            })
+            .await;
+            assert!(inner.unwrap_err().into_iter().eq(["inner"]));
+            assert_eq!(current().cancelling(), 1);
+            yield_now().await;
+            unreachable!("the outer group has failed");
+        })
+        .await;
+        assert!(ended.unwrap_err().into_iter().eq(["outer"]));
+        assert_eq!(current().cancelling(), 0);
+        yield_now().await;
     });
 }

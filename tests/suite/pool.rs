@@ -27,6 +27,7 @@ tests! {
     shutdown_drops_jobs_that_have_not_begun,
     t183_closures_that_wait_hold_up_neither_names_nor_files,
     t186_a_thread_that_cannot_be_started_is_named,
+    a_closure_that_a_destructor_hands_over_at_the_end_is_not_kept,
 }
 
 const NAME: &str = "proactor-pool";
@@ -332,4 +333,33 @@ fn t186_a_thread_that_cannot_be_started_is_named<R: Runtime>() {
             }
         });
     });
+}
+
+fn a_closure_that_a_destructor_hands_over_at_the_end_is_not_kept<R: Runtime>() {
+    struct Hands(Arc<AtomicBool>, std::rc::Rc<std::cell::RefCell<Option<proactor::task::JoinHandle<()>>>>);
+    impl Drop for Hands {
+        fn drop(&mut self) {
+            let ran = self.0.clone();
+            *self.1.borrow_mut() = Some(spawn_blocking(move || ran.store(true, Ordering::SeqCst)));
+        }
+    }
+    for deadline in [Duration::ZERO, Duration::from_secs(30)] {
+        let runtime = with_threads::<R>(1);
+        let (ran, job) = (Arc::new(AtomicBool::new(false)), std::rc::Rc::default());
+        let hands = Hands(ran.clone(), std::rc::Rc::clone(&job));
+        let task = runtime.spawn(async move {
+            let _hands = hands;
+            std::future::pending::<()>().await
+        });
+        runtime.block_on(yield_now());
+        let left = runtime.shutdown(deadline);
+        assert!(task.is_finished() && left.ops_leaked == 0);
+        assert!(
+            job.take().is_some_and(|job: proactor::task::JoinHandle<()>| job.is_finished()),
+            "its waiter gets an answer"
+        );
+        if left.jobs_leaked == 0 {
+            assert_eq!(Arc::strong_count(&ran), 1, "the closure has run or was dropped");
+        }
+    }
 }

@@ -1,13 +1,16 @@
 //! asyncio's queues, local and between threads: order, room, fairness, `join`, `shutdown`; and that who is served and does
 //! not come takes nothing along.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Instant;
 
 use proactor::sync::queue::{QueueShutDown, TaskDoneError, TryGetError, TryPutError};
+use proactor::task::catch_cancel;
+use proactor::time::{LimitHandle, timeout_scope};
 use proactor::{Runtime, spawn};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -33,6 +36,7 @@ tests! {
     a_comparison_that_panics_loses_no_item,
     a_queue_between_threads,
     a_queue_agrees_with_a_plain_one_whatever_is_done,
+    t305_a_getter_that_is_served_and_cancelled_in_one_turn_loses_nothing,
 }
 
 const SHUT_DOWN: QueueShutDown = QueueShutDown(());
@@ -619,5 +623,56 @@ fn a_queue_agrees_with_a_plain_one_whatever_is_done<R: Runtime>() {
             Ok(())
         });
         result.unwrap_or_else(|error| panic!("{error}"));
+    });
+}
+
+fn t305_a_getter_that_is_served_and_cancelled_in_one_turn_loses_nothing<R: Runtime>() {
+    run::<R>(async {
+        each!(queue, {
+            for cancelled_first in [false, true] {
+                // By a request that the getter's task catches.
+                let items = Rc::new(queue::bounded(1));
+                let [getting, also] = [items.clone(), items.clone()];
+                let first = spawn(async move { catch_cancel(getting.get()).await.ok() });
+                let second = spawn(async move { also.get().await });
+                turns(2).await;
+                if cancelled_first {
+                    first.request_cancel();
+                    items.try_put(1).unwrap();
+                } else {
+                    items.try_put(1).unwrap();
+                    first.request_cancel();
+                }
+                if let Some(got) = first.await.unwrap() {
+                    assert_eq!(got, Ok(1));
+                    items.try_put(1).unwrap();
+                }
+                assert_eq!(second.await.unwrap(), Ok(1));
+                // By a time limit.
+                let items = Rc::new(queue::bounded(1));
+                let [getting, also] = [items.clone(), items.clone()];
+                let limits = Rc::new(RefCell::new(None::<LimitHandle>));
+                let gives = limits.clone();
+                let first = spawn(timeout_scope(None, async move |limit| {
+                    *gives.borrow_mut() = Some(limit.handle());
+                    getting.get().await
+                }));
+                let second = spawn(async move { also.get().await });
+                turns(2).await;
+                let limit = limits.take().unwrap();
+                if cancelled_first {
+                    limit.reset(Instant::now());
+                    items.try_put(1).unwrap();
+                } else {
+                    items.try_put(1).unwrap();
+                    limit.reset(Instant::now());
+                }
+                if let Ok(got) = first.await.unwrap() {
+                    assert_eq!(got, Ok(1));
+                    items.try_put(1).unwrap();
+                }
+                assert_eq!(second.await.unwrap(), Ok(1));
+            }
+        });
     });
 }

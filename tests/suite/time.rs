@@ -7,10 +7,12 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use proactor::combine::wait;
+use proactor::task::{BlockingPool, TaskSet, catch_cancel, spawn_blocking_on};
 use proactor::time::{
-    Elapsed, Interval, MissedTick, interval, interval_at, sleep, sleep_until, timeout, timeout_at,
+    Elapsed, Interval, MissedTick, interval, interval_at, sleep, sleep_until, timeout, timeout_at, wait_for,
 };
-use proactor::{Runtime, spawn, yield_now};
+use proactor::{Config, Runtime, spawn, yield_now};
 
 use crate::kit::*;
 
@@ -47,6 +49,7 @@ tests! {
     a_period_of_zero_panics_with_the_cure,
     timers_run_between_two_calls_of_block_on,
     a_timer_may_be_dropped_after_its_runtime,
+    t304_time_limits_without_end_wait_and_do_not_overflow,
 }
 
 fn ms(millis: u64) -> Duration {
@@ -483,4 +486,37 @@ fn a_timer_may_be_dropped_after_its_runtime<R: Runtime>() {
     });
     end(runtime);
     drop(kept);
+}
+
+fn t304_time_limits_without_end_wait_and_do_not_overflow<R: Runtime>() {
+    const MAX: Duration = Duration::MAX;
+    let config = Config::new().pool_keep_alive(MAX).shutdown_deadline(MAX).slow_poll(MAX);
+    let runtime = R::with_config(&config).unwrap();
+    runtime.block_on(async {
+        for policy in [MissedTick::Burst, MissedTick::Delay, MissedTick::Skip] {
+            let mut ticks = interval(MAX);
+            ticks.set_missed_tick(policy);
+            block_for(ms(1));
+            ticks.tick().await;
+            assert_eq!(timeout(ms(1), ticks.tick()).await, Err(Elapsed));
+            ticks.reset();
+            assert_eq!(timeout(ms(1), ticks.tick()).await, Err(Elapsed));
+        }
+        assert_eq!(wait_for(MAX, yield_now()).await, Ok(()));
+        let mut tasks = [spawn(yield_now())];
+        let done = wait(&mut tasks).timeout(MAX).await;
+        drop(done);
+        let set = TaskSet::without_results();
+        set.spawn(async {
+            drop(catch_cancel(pending::<()>()).await);
+        });
+        yield_now().await;
+        assert_eq!(set.shutdown(MAX).await, 0);
+        let pool = BlockingPool::new(1);
+        let job = spawn_blocking_on(&pool, || 1);
+        assert_eq!(job.await.unwrap(), 1);
+        assert_eq!(pool.shutdown(MAX), 0);
+        assert_eq!(proactor::spawn_blocking(|| 2).await.unwrap(), 2);
+    });
+    drop(runtime);
 }
