@@ -18,8 +18,8 @@ use crate::op::{Op, Wait};
 use crate::sys::call::Call;
 use crate::sys::guarded::contain;
 use crate::task::inbox::{Delivery, Shared};
+use crate::task::layout::Waiter;
 use crate::task::pool::{Lane, Launch};
-use crate::task::waker::Waiter;
 
 /// Whether an operation may begin.
 pub(super) enum Admitted {

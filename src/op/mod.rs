@@ -48,8 +48,8 @@ use std::task::{Context, Poll};
 pub(crate) use io_uring::squeue::Entry;
 
 use crate::sys::call::Call;
+use crate::task::layout::Waiter;
 use crate::task::pool::Lane;
-use crate::task::waker::Waiter;
 use object::endpoint::Share;
 use object::fd::Descriptor;
 use object::pass::Pass;

@@ -23,7 +23,7 @@ use crate::sys::rng::Rng;
 use crate::task::LocalHandle;
 use crate::task::cleanup::dispose;
 use crate::task::inbox::Shared;
-use crate::task::scheduler::{Scheduler, Step};
+use crate::task::scheduler::{EnteredScheduler, Scheduler, Step};
 use crate::task::{Handle, JoinHandle};
 use crate::time::{Timers, now, since_boot};
 
@@ -167,7 +167,7 @@ impl Core {
                 crate::sys::context::Entered<Rng>,
                 crate::sys::context::Entered<Driver>,
                 crate::sys::context::Entered<Timers>,
-                crate::sys::context::Entered<Scheduler>,
+                EnteredScheduler,
             ),
         );
         impl Drop for Entered {

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use crate::driver;
 use crate::io::AsyncFd;
 use crate::task::callback::{self, CallHandle, watch};
-use crate::task::scheduler::{self, WatchKey};
+use crate::task::current;
+use crate::task::scheduler::WatchKey;
 use crate::task::{Handle, LocalHandle, RemoteHandle, Task, yield_now};
 use crate::time::{now, sleep_until};
 
@@ -25,7 +26,7 @@ impl LocalHandle {
     /// Schedules a callback at a point in time, or, if that has passed, for the next turn, behind what is ready already.
     #[track_caller]
     pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> CallHandle {
-        let runs = scheduler::is_running();
+        let runs = current::is_running();
         let _entered = self.scheduler().clone().enter();
         callback::call_at(when, sleep_until(when), runs, callback)
     }
@@ -122,7 +123,7 @@ impl LocalHandle {
                 yield_now().await; // once a turn; and it may have removed itself
             }
         });
-        self.scheduler().watch(key, watcher);
+        self.scheduler().watch(key, watcher.into_task());
     }
 
     /// Describes the tasks of the loop in readable text: each with its name, state, place, the task that awaits it, and

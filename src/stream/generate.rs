@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 
 use crate::scope::AsyncClose;
-use crate::task::waker::Waiter;
+use crate::task::layout::Waiter;
 use crate::task::{JoinError, JoinHandle, spawn};
 
 /// Where the block and its reader meet.

@@ -47,6 +47,30 @@ pub(crate) fn get<T>(key: &'static LocalKey<Context<T>>) -> Option<Rc<T>> {
     }
 }
 
+/// Makes a part of `owner` the thread's current value until the guard is dropped; nests.
+pub(crate) fn enter_part<T, O>(
+    key: &'static LocalKey<Context<T>>,
+    owner: Rc<O>,
+    part: fn(&O) -> &T,
+) -> EnteredPart<T, O> {
+    let value: *const T = part(&owner);
+    let previous = key.with(|context| context.0.replace(value));
+    EnteredPart { key, previous, _owner: owner }
+}
+
+/// Restores the thread's previous value when dropped. It keeps the owner of the current one.
+pub(crate) struct EnteredPart<T: 'static, O> {
+    key: &'static LocalKey<Context<T>>,
+    previous: *const T,
+    _owner: Rc<O>,
+}
+
+impl<T, O> Drop for EnteredPart<T, O> {
+    fn drop(&mut self) {
+        self.key.with(|context| context.0.set(self.previous));
+    }
+}
+
 /// Restores the thread's previous value when dropped.
 pub(crate) struct Entered<T: 'static> {
     key: &'static LocalKey<Context<T>>,

@@ -21,28 +21,19 @@ use std::task::{Context, Poll};
 
 use slab::Slab;
 
-use super::cell::{Birth, Flags, Header, Identity, Phase, Polled, TaskRef};
 use super::cleanup::{Remains, dispose};
-use super::extra::Extra;
+use super::current;
+use super::error::JoinError;
 use super::inbox::Home;
+use super::join::JoinHandle;
+use super::layout::{Birth, Core, Extra, Identity, TaskRef, Waiter};
 use super::ready::ReadyQueue;
+use super::scopes;
+use super::state::{Flags, Phase, Polled};
 use super::unhandled::Opaque;
-use super::waker::Waiter;
-use super::{JoinError, JoinHandle, scheduler, scopes};
 use crate::sys::guarded::Guarded;
 
 const GONE: &str = "futures of a gather or a group belong to a runtime that has ended; gather them in the runtime that awaits them";
-
-/// The part of a brood that its children refer to.
-pub(super) struct Core {
-    ready: ReadyQueue<TaskRef>,
-    /// The waiter that polls the brood, until it is woken.
-    owner: Cell<Option<Waiter>>,
-    /// Those that have not ended.
-    children: RefCell<Slab<TaskRef>>,
-    /// The loop in which the first of them was made.
-    home: OnceCell<Home>,
-}
 
 impl Core {
     fn new(capacity: usize) -> Rc<Self> {
@@ -57,9 +48,9 @@ impl Core {
     #[track_caller]
     unsafe fn add<F: Future>(&self, future: F, name: Option<Rc<str>>, flags: Flags) -> TaskRef {
         let place = Location::caller();
-        let child = scheduler::expect("a set of futures", |scheduler| {
-            self.home.get_or_init(|| Home::new(scheduler.shared()));
-            let locals = if flags.is(Flags::BODY) { None } else { scheduler.locals() };
+        let child = current::expect("a set of futures", |core| {
+            self.home.get_or_init(|| Home::new(core.shared()));
+            let locals = if flags.is(Flags::BODY) { None } else { core.locals() };
             let birth = Birth {
                 identity: Identity { brood: NonNull::from(self) },
                 flags: Flags::CHILD.with(flags),
@@ -67,20 +58,11 @@ impl Core {
                 extra: Extra::new(name, locals),
                 place,
             };
-            scheduler.new_cell::<F, Opaque>(future, birth)
+            TaskRef::new::<F, Opaque>(future, core, birth)
         });
         let key = self.children.borrow_mut().insert(child.clone());
         child.header().index.set(u32::try_from(key).expect("fewer than 2^32 futures"));
         child
-    }
-
-    /// A child was woken. It has been marked as scheduled.
-    pub(super) fn child_woken(&self, child: TaskRef) {
-        self.ready.push(child);
-        if let Some(owner) = self.owner.take() {
-            // Whoever wakes a child may have others to wake, as a task that ends has.
-            owner.wake_contained();
-        }
     }
 
     /// The next of those that were woken and have not ended; none when `left` of them have been taken.
@@ -384,31 +366,9 @@ impl TaskRef {
         if self.header().has(Flags::BODY) {
             return f();
         }
-        scheduler::with(|current| match current {
-            Some(scheduler) => scheduler.with_values_of(self, f),
+        current::with(|current| match current {
+            Some(core) => core.with_values_of(self, f),
             None => f(),
         })
-    }
-
-    /// The task that polls the brood of a child, if it waits for that.
-    pub(super) fn owner(&self) -> Option<TaskRef> {
-        let brood = self.header().brood().filter(|_| !self.is_complete())?;
-        // SAFETY: a brood is dropped after its children have ended.
-        let place = unsafe { &brood.as_ref().owner };
-        let owner = place.take();
-        let task = owner.as_ref().and_then(Waiter::task);
-        place.set(owner);
-        task
-    }
-}
-
-impl Header {
-    /// Wakes the brood of a child; false for a task. It has been marked as scheduled, and has not ended.
-    #[inline]
-    pub(super) fn wake_brood(&self, task: &TaskRef) -> bool {
-        let Some(brood) = self.brood() else { return false };
-        // SAFETY: a brood is dropped after its children have ended.
-        unsafe { brood.as_ref() }.child_woken(task.clone());
-        true
     }
 }

@@ -10,9 +10,10 @@ use std::io;
 use std::panic::Location;
 use std::time::Instant;
 
-use super::cell::{Flags, TaskRef};
+use super::layout::TaskRef;
 use super::local::Inherited;
 use super::scheduler::{self, Start};
+use super::state::Flags;
 use super::unhandled::{Fallible, Opaque};
 
 /// Schedules a callback for the loop's next turn, after the tasks that are ready already; asyncio's `call_soon`.
@@ -45,7 +46,7 @@ fn start_soon(start: Start, callback: impl FnOnce() + 'static) -> CallHandle {
     let start = Start { flags: Flags::CALLBACK, ..start };
     let task =
         scheduler::expect("a callback of the loop", |scheduler| scheduler.spawn::<_, Opaque>(future, start));
-    CallHandle { task: task.into_task(), when: None }
+    CallHandle { task: task.detached(), when: None }
 }
 
 /// The same for a callback that was added before, at `place` and with these task-locals.
@@ -74,7 +75,7 @@ pub(crate) fn call_at(
     };
     let start = Start { flags: Flags::CALLBACK, held_back: at_once, ..Start::here() };
     let task = scheduler::expect("a callback of the loop", |scheduler| {
-        let task = scheduler.spawn::<_, Opaque>(future, start).into_task();
+        let task = scheduler.spawn::<_, Opaque>(future, start).detached();
         if at_once {
             scheduler.run_eagerly(&task);
         }
@@ -89,7 +90,7 @@ pub(crate) fn watch(watcher: impl Future<Output = io::Result<()>> + 'static) -> 
     let start = Start { flags: Flags::CALLBACK, ..Start::here() };
     let task =
         scheduler::expect("a watched descriptor", |scheduler| scheduler.spawn::<_, Fallible>(watcher, start));
-    CallHandle { task: task.into_task(), when: None }
+    CallHandle { task: task.detached(), when: None }
 }
 
 /// The handle of a scheduled callback: it can cancel the call. Dropping it changes nothing.
@@ -109,6 +110,10 @@ pub struct CallHandle {
 }
 
 impl CallHandle {
+    pub(crate) fn into_task(self) -> TaskRef {
+        self.task
+    }
+
     /// Cancels the callback. Returns false if it has been called already. Inside the callback it returns true; the
     /// callback of a watched descriptor is then not called again.
     pub fn cancel(&self) -> bool {

@@ -13,7 +13,8 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use super::cleanup::{Remains, dispose};
-use super::scopes::{Entered, Request, Share, target};
+use super::layout::{Request, Share};
+use super::scopes::{Entered, target};
 use crate::sys::context::expect_runtime;
 
 /// Catches a cancellation of the task: only `future` ends; asyncio's `try: … except CancelledError:`.

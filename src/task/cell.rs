@@ -24,51 +24,39 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, RawWaker, Waker};
 
-use super::JoinError;
-use super::extra::Extra;
-pub(super) use super::header::{Birth, Ended, Flags, Identity, Joining, Polled, Ran};
-pub(crate) use super::header::{Header, Phase};
+use super::current::{self, LoopCore};
+use super::error::{Ended, JoinError};
+use super::header::free;
 use super::inbox::{Node, Shared};
+use super::layout::{Birth, Extra, Header, Stage, TaskCell, TaskRef, Vtable, Waiter};
 use super::ready::Link;
-use super::scheduler;
-use super::spare::Spares;
-pub(super) use super::stage::free;
-use super::stage::{Judged, Stage, TaskCell, Vtable};
+use super::stage::Judged;
+use super::state::{Flags, Joining, Phase};
 use super::unhandled::Verdict;
-use super::waker::{self, WAKER, Waiter, wake_ref};
+use super::waker::{self, WAKER, wake_ref};
 use crate::sys::guarded::contain;
 use crate::sys::sync::Arc;
 use crate::sys::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// The share of the atomic count that all home references hold together.
 const HOME: u32 = 1;
-/// One waker in the atomic count.
-pub(super) const CLONE: u32 = 2;
-
-/// A reference to a task from its home thread; `!Send`.
-pub(crate) struct TaskRef(pub(super) NonNull<Header>);
 
 impl TaskRef {
-    /// On the home thread of the loop with this remote side.
+    /// On the home thread of this loop.
     #[inline]
-    pub(super) fn new<F: Future, V: Verdict<F::Output>>(
-        future: F,
-        shared: &Arc<Shared>,
-        spares: &Spares,
-        birth: Birth,
-    ) -> TaskRef {
+    pub(super) fn new<F: Future, V: Verdict<F::Output>>(future: F, core: &LoopCore, birth: Birth) -> TaskRef {
         // SAFETY: the caller is on the home thread, and the last home reference releases it.
-        unsafe { Shared::retain(shared) };
+        unsafe { Shared::retain(core.shared()) };
         let vtable: *const Vtable = Judged::<F, V>::VTABLE;
         // SAFETY: the kind is the first field of the table, which is a constant.
         let node = unsafe { Node::of_table(vtable.cast()) };
-        let memory = spares.allocate(Judged::<F, V>::VTABLE.layout).cast();
+        let memory = core.spares.allocate(Judged::<F, V>::VTABLE.layout).cast();
         // Written where it will lie: made elsewhere and moved, it would be copied in pieces other than those in
         // which it was made, for which the processor waits.
         let cell = TaskCell {
             header: Header {
                 node,
-                shared: Arc::as_ptr(shared),
+                shared: Arc::as_ptr(core.shared()),
                 refs: AtomicU32::new(HOME),
                 posted: AtomicBool::new(false),
                 scheduled: Cell::new(birth.scheduled),
@@ -162,108 +150,11 @@ impl TaskRef {
         unsafe { Waker::from_raw(waker::clone(self.0.as_ptr().cast())) }
     }
 
-    /// Runs the task once, by way of its phase.
-    #[inline]
-    pub(super) fn run(&self) -> Ran {
-        let header = self.header();
-        header.scheduled.set(false);
-        if (header.phase.get() != Phase::Idle || header.has(Flags::PENDING))
-            && let Some(ran) = self.run_otherwise()
-        {
-            return ran;
-        }
-        match self.poll() {
-            Polled::Pending if header.has(Flags::PENDING) => {
-                self.schedule(); // it asked for its own cancellation while it ran
-                Ran::Pending
-            }
-            Polled::Pending => Ran::Pending,
-            Polled::Ready => Ran::Ended,
-            Polled::Failed => {
-                header.ended.set(Ended::Failed);
-                Ran::Ended
-            }
-            Polled::Panicked => {
-                header.ended.set(Ended::Panicked);
-                self.begin_reaping()
-            }
-        }
-    }
-
-    /// Polls the future of a task or of a child, which is idle.
-    #[inline]
-    pub(super) fn poll(&self) -> Polled {
-        let header = self.header();
-        header.phase.set(Phase::Running);
-        let waker = self.borrowed_waker();
-        // SAFETY: on the home thread, not being polled, and the stage holds the future; the borrowed waker does
-        // not outlive `self`.
-        let polled = unsafe { (header.vtable().poll)(self.0, &mut Context::from_waker(&waker)) };
-        header.phase.set(Phase::Idle);
-        polled
-    }
-
-    /// A step that is no poll; none when the task is to be polled all the same.
-    #[cold]
-    fn run_otherwise(&self) -> Option<Ran> {
-        let header = self.header();
-        match header.phase.get() {
-            Phase::Idle => {
-                if !self.take_request() {
-                    return None;
-                }
-                self.drop_future();
-                Some(self.begin_reaping())
-            }
-            Phase::Reaping if header.ops.get() == 0 => Some(Ran::Ended),
-            Phase::Reaping => {
-                header.extra().into_iter().for_each(Extra::go_on_cleaning);
-                Some(Ran::Pending)
-            }
-            Phase::Running | Phase::Complete | Phase::Empty => Some(Ran::Pending),
-        }
-    }
-
-    /// Drops the future of a task or of a child that is idle, where it lies.
-    pub(super) fn drop_future(&self) {
-        self.header().phase.set(Phase::Reaping);
-        // SAFETY: on the home thread, not being polled, and the stage holds the future.
-        let ended = unsafe { (self.header().vtable().cancel)(self.0) };
-        self.header().ended.set(ended);
-    }
-
-    /// The future is gone, and has left its outcome.
-    fn begin_reaping(&self) -> Ran {
-        self.header().phase.set(Phase::Reaping);
-        if self.header().ops.get() == 0 { Ran::Ended } else { Ran::Pending }
-    }
-
     /// A waker for one poll, not counted.
     pub(super) fn borrowed_waker(&self) -> ManuallyDrop<Waker> {
         // SAFETY: the data and the vtable belong together; `ManuallyDrop` gives back no count that was not
         // taken, and callers hold a reference for as long as they use the waker.
         ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(self.0.as_ptr().cast(), &WAKER)) })
-    }
-
-    /// The task has ended: wakes its waiters.
-    #[inline]
-    pub(super) fn complete(&self) {
-        let header = self.header();
-        header.phase.set(Phase::Complete);
-        if header.extra.get().is_some() {
-            self.tell_of_end();
-        }
-        if header.joining.get() == Joining::Gone {
-            self.clear();
-        }
-        if let Some(joiner) = header.joiner.take() {
-            joiner.wake();
-        }
-    }
-
-    #[cold]
-    fn tell_of_end(&self) {
-        self.header().extra().into_iter().for_each(|extra| extra.task_ended(self));
     }
 
     /// Drops the future or outcome that the cell holds; a panic in its destructor ends here, since nobody
@@ -287,7 +178,7 @@ impl TaskRef {
             contain(|| {
                 // SAFETY: a complete task has its outcome, and nobody else is at the stage.
                 let unhandled = unsafe { (header.vtable().unhandled)(self.0) };
-                unhandled.into_iter().for_each(|unhandled| unhandled.report(header.shared));
+                unhandled.into_iter().for_each(|unhandled| current::report(&unhandled, header.shared));
             });
         }
         // SAFETY: on the home thread; not being polled, since only the scheduler and the handle of an
@@ -327,6 +218,12 @@ impl TaskRef {
         self.phase() == Phase::Complete && unsafe { (self.header().vtable().failed)(self.0) }
     }
 
+    /// The same task, of which nobody asks for the outcome.
+    pub(super) fn detached(self) -> Self {
+        self.header().joining.set(Joining::Gone);
+        self
+    }
+
     /// Makes the end wake the poller of the task's handle.
     pub(super) fn set_joiner(&self, cx: &Context<'_>) {
         set_waiter(&self.header().joiner, cx);
@@ -337,7 +234,7 @@ impl TaskRef {
     #[inline]
     pub(super) fn check_joiner(&self) {
         let header = self.header();
-        let (is_own, is_foreign) = scheduler::with(|current| {
+        let (is_own, is_foreign) = current::with(|current| {
             current
                 .map_or((false, false), |current| (current.is_current(self), !current.is_home(header.shared)))
         });
@@ -500,9 +397,9 @@ impl TaskRef {
         {
             // No reference to the header goes along: it would have to be valid until the call has returned.
             let (memory, layout) = (self.0.cast(), header.vtable().layout);
-            let kept = scheduler::at_home(shared, |scheduler| {
+            let kept = current::at_home(shared, |core| {
                 // SAFETY: as below; the memory came from the spares of this loop, or could have.
-                unsafe { scheduler.spares.free(memory, layout) };
+                unsafe { core.spares.free(memory, layout) };
             });
             if kept.is_none() {
                 // SAFETY: no reference of either kind is left, and the stage has been cleared.

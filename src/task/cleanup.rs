@@ -21,25 +21,12 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::cell::TaskRef;
-use super::scheduler::{self, Scheduler};
-use super::unhandled::Unhandled;
-use super::{JoinHandle, Panic};
+use super::current;
+use super::error::Panic;
+use super::layout::{CleanUp, CleanUps, TaskRef};
+use super::scheduler::{self, Heir, Scheduler};
 use crate::sys::guarded::contain;
 use crate::sys::sync::Arc;
-
-struct CleanUp {
-    future: Pin<Box<dyn Future<Output = io::Result<()>>>>,
-    /// Where the user registered it: a failure names this line.
-    place: &'static Location<'static>,
-}
-
-/// Cleanups that have not begun, and the task that will run them.
-#[derive(Clone)]
-pub(super) struct CleanUps {
-    pub(super) task: TaskRef,
-    queue: Rc<RefCell<VecDeque<CleanUp>>>,
-}
 
 /// Awaits `future` after the future that is being dropped now. Outside a runtime, and in one that has ended, it is
 /// dropped. An error or a panic of it names `place`.
@@ -128,11 +115,11 @@ fn report(place: &'static Location<'static>, message: String, panicked: bool) {
     let told = scheduler::with(|current| {
         let scheduler = current?;
         let task = scheduler.current_task()?;
-        let unhandled = Unhandled::clean_up(task.header(), place, message, panicked);
+        let unhandled = task.header().unhandled(message, panicked).of_cleanup(place);
         Some((unhandled, Arc::as_ptr(scheduler.shared())))
     });
     if let Some((unhandled, shared)) = told {
-        unhandled.report(shared);
+        current::report(&unhandled, shared);
     }
 }
 
@@ -160,18 +147,25 @@ pub(crate) fn dispose(drop_it: impl FnOnce()) -> Remains {
     Remains(heir.and_then(|heir| heir.0))
 }
 
-/// A cancelled task without a future: it ends when the remains that it is responsible for have ended. Made on first
-/// use.
-pub(super) struct Heir(Option<JoinHandle<()>>);
-
 impl Heir {
-    pub(super) fn task(&mut self, scheduler: &Scheduler) -> TaskRef {
+    /// The task, a cancelled one without a future.
+    fn task(&mut self, scheduler: &Scheduler) -> TaskRef {
         let heir = self.0.get_or_insert_with(|| {
             let heir = scheduler.spawn_empty();
             heir.request_cancel();
             heir
         });
-        heir.task_ref().clone()
+        heir.clone()
+    }
+}
+
+impl Scheduler {
+    /// The task that waits for the remains of a future that is being dropped now.
+    pub(crate) fn responsible(&self) -> Option<TaskRef> {
+        match &mut *self.heir.borrow_mut() {
+            Some(heir) => Some(heir.task(self)),
+            None => self.current_task(),
+        }
     }
 }
 
@@ -179,22 +173,29 @@ impl Heir {
 ///
 /// If it is dropped by a cancelled task, that task waits for the remains.
 #[derive(Debug)]
-pub(crate) struct Remains(Option<JoinHandle<()>>);
+pub(crate) struct Remains(Option<TaskRef>);
 
 impl Future for Remains {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.0 {
-            Some(heir) => Pin::new(heir).poll(cx).map(|_| self.0 = None),
-            None => Poll::Ready(()),
+        match &self.0 {
+            Some(heir) if !heir.is_complete() => {
+                heir.check_joiner();
+                heir.set_joiner(cx);
+                Poll::Pending
+            }
+            _ => {
+                self.0 = None;
+                Poll::Ready(())
+            }
         }
     }
 }
 
 impl Drop for Remains {
     fn drop(&mut self) {
-        self.0.take().into_iter().for_each(|heir| wait_for_end(heir.task_ref()));
+        self.0.take().into_iter().for_each(|heir| wait_for_end(&heir));
     }
 }
 

@@ -3,18 +3,17 @@
 //! Everything goes through the inbox: a closure is posted and runs on the loop's thread in its next turn.
 #![forbid(unsafe_code)]
 
-use std::error::Error;
-use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::cell::Flags;
+use super::error::RuntimeGone;
 use super::inbox::{Delivery, Shared};
 use super::outcome::{Giver, Outcome};
 use super::scheduler::Start;
+use super::state::Flags;
 use super::unhandled::Opaque;
 use super::{JoinError, JoinHandle, scheduler, spawn, start};
 use crate::sys::context::expect_runtime;
@@ -40,22 +39,6 @@ use crate::sys::sync::{Arc, Mutex};
 pub struct Handle {
     shared: Arc<Shared>,
 }
-
-/// Error: the runtime that a handle belongs to has ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct RuntimeGone;
-
-impl fmt::Display for RuntimeGone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the runtime that this handle belongs to has ended; keep the runtime alive for as long as its handles are used")
-    }
-}
-
-impl Error for RuntimeGone {}
-
-into_io_error!(RuntimeGone: RuntimeGone => NotConnected);
-
-debug_as_display!(RuntimeGone);
 
 impl Handle {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {

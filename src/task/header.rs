@@ -1,167 +1,17 @@
-//! The header of a task cell, the same for every type of future, and the phase of a task.
-//!
-//! It is small on purpose: a task of a small future fits into the 120 bytes up to which the C library's allocator is
-//! quickest, and of a million tasks every line of the cache counts. Rarely used fields are in a separate box
-//! (`extra.rs`).
+//! Access to the header of a task, and to its rarely used fields.
 
-use std::cell::{Cell, OnceCell};
-use std::panic::Location;
+use std::cell::RefCell;
+use std::fmt;
 use std::ptr::NonNull;
+use std::rc::Rc;
 
-use super::TaskId;
-use super::brood;
-use super::extra::Extra;
-use super::inbox::{Node, Shared};
-use super::stage::Vtable;
-use super::waker::Waiter;
-use crate::sys::sync::atomic::{AtomicBool, AtomicU32};
-
-/// The phase of a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// Waits to be run.
-    Idle,
-    /// Is being polled.
-    Running,
-    /// Its future is gone; its remains have not ended yet: operations with the kernel, tasks that it cancelled, its
-    /// cleanup.
-    Reaping,
-    /// Its outcome is in the cell.
-    Complete,
-    /// It has ended, and nothing is in the cell any more.
-    Empty,
-}
-
-/// The effect of dropping the join handle, and whether there is one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Joining {
-    /// The handle detaches the task.
-    Detach,
-    /// The handle cancels the task.
-    Cancel,
-    /// There is no handle any more: the outcome will not be taken.
-    Gone,
-}
-
-/// The way a task has ended.
-///
-/// # Examples
-/// See [`Task::state`](super::Task::state).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Ended {
-    /// The task ran to its end.
-    Finished,
-    /// The task ran to its end and returned an error. Only tasks of [`try_spawn`](fn@super::try_spawn) and its methods end
-    /// like this: of other tasks every output is [`Finished`](Self::Finished).
-    Failed,
-    /// The task was cancelled.
-    Cancelled,
-    /// The task panicked.
-    Panicked,
-}
-
-/// Properties of a task, one bit each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Flags(u8);
-
-impl Flags {
-    pub(super) const NONE: Flags = Flags(0);
-    /// A cancellation has been asked for and not been delivered.
-    pub(super) const PENDING: Flags = Flags(1);
-    /// It is never cancelled: a cleanup.
-    pub(super) const SHIELDED: Flags = Flags(2);
-    /// The runtime that ends has asked it to end, or waits for it.
-    pub(super) const DOOMED: Flags = Flags(4);
-    /// A callback of the loop, which is not in the list of tasks.
-    pub(super) const CALLBACK: Flags = Flags(8);
-    /// One of a brood.
-    pub(super) const CHILD: Flags = Flags(16);
-    /// A cancellation that nothing catches: the runtime has waited long enough.
-    pub(super) const FORCED: Flags = Flags(32);
-    /// The pending cancellation is one that nothing catches.
-    pub(super) const WHOLE: Flags = Flags(64);
-    /// A child with the task-locals of the task that polls it: the body of a group.
-    pub(super) const BODY: Flags = Flags(128);
-
-    pub(super) const fn with(self, other: Flags) -> Flags {
-        Flags(self.0 | other.0)
-    }
-
-    /// Whether one of them is set.
-    pub(super) const fn is(self, other: Flags) -> bool {
-        self.0 & other.0 != 0
-    }
-}
-
-/// Of a task its number; of a child its brood.
-#[derive(Clone, Copy)]
-pub(super) union Identity {
-    pub(super) id: TaskId,
-    pub(super) brood: NonNull<brood::Core>,
-}
-
-/// The initial values of a cell.
-pub(super) struct Birth {
-    pub(super) identity: Identity,
-    pub(super) flags: Flags,
-    /// It goes into the ready queue at once.
-    pub(super) scheduled: bool,
-    pub(super) extra: Option<Box<Extra>>,
-    pub(super) place: &'static Location<'static>,
-}
-
-/// How a run of a task has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ran {
-    /// It continues, or its remains have not ended.
-    Pending,
-    Ended,
-}
-
-/// How a poll has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Polled {
-    Pending,
-    Ready,
-    /// It is ready, with an output that counts as an error.
-    Failed,
-    Panicked,
-}
-
-/// The part of a cell that is the same for every type of future.
-#[repr(C)]
-pub(crate) struct Header {
-    /// First, because the inbox hands back a pointer to it. Its kind is the beginning of a [`Vtable`].
-    pub(super) node: Node,
-    pub(super) shared: *const Shared,
-    pub(super) refs: AtomicU32,
-    /// In the inbox already.
-    pub(super) posted: AtomicBool,
-    // From here on: for the home thread only.
-    pub(super) scheduled: Cell<bool>,
-    pub(super) phase: Cell<Phase>,
-    pub(super) joining: Cell<Joining>,
-    pub(super) home_refs: Cell<u32>,
-    pub(super) flags: Cell<Flags>,
-    /// The way the task ended, once it has: it stays when the outcome is taken or dropped. This byte would be padding. A task
-    /// that finishes does not write it.
-    pub(super) ended: Cell<Ended>,
-    /// Cancellations asked for, counted as asyncio does.
-    pub(super) cancels: Cell<u16>,
-    /// The number of things that a cancelled task waits for before it ends: operations that the driver still holds,
-    /// abandoned ones included, tasks that it has cancelled, its cleanup.
-    pub(super) ops: Cell<u32>,
-    /// Place in the scheduler's table.
-    pub(super) index: Cell<u32>,
-    pub(super) identity: Identity,
-    /// Where it was spawned.
-    pub(super) place: &'static Location<'static>,
-    pub(super) extra: OnceCell<Box<Extra>>,
-    pub(super) joiner: Cell<Option<Waiter>>,
-    /// The next in the ready queue.
-    pub(super) next_ready: Cell<Option<NonNull<Header>>>,
-}
+use super::error::TaskId;
+use super::layout::{Core, Extra, Header, TaskRef, Values, Vtable, Waiter};
+use super::spare;
+use super::state::Flags;
+use super::unhandled::Unhandled;
+use crate::sys::guarded::contain;
+use crate::sys::sync::dealloc;
 
 impl Header {
     #[inline]
@@ -180,7 +30,7 @@ impl Header {
     }
 
     pub(super) fn unset(&self, flags: Flags) {
-        self.flags.set(Flags(self.flags.get().0 & !flags.0));
+        self.flags.set(self.flags.get().without(flags));
     }
 
     /// The number of a task.
@@ -192,12 +42,18 @@ impl Header {
 
     /// The brood of a child, which is alive while its children have not ended.
     #[inline]
-    pub(super) fn brood(&self) -> Option<NonNull<brood::Core>> {
+    pub(super) fn brood(&self) -> Option<NonNull<Core>> {
         if !self.has(Flags::CHILD) {
             return None;
         }
         // SAFETY: a child's identity is its brood.
         Some(unsafe { self.identity.brood })
+    }
+
+    /// The failure of this task, for the hook.
+    pub(super) fn unhandled(&self, message: String, panicked: bool) -> Unhandled {
+        let name = self.extra().and_then(|extra| extra.name().cloned());
+        Unhandled::new(self.id(), name, self.place, message, panicked, self.is_callback())
     }
 
     pub(super) fn is_callback(&self) -> bool {
@@ -214,4 +70,55 @@ impl Header {
     pub(super) fn extra_or_new(&self) -> &Extra {
         self.extra.get_or_init(Box::default)
     }
+}
+
+impl Extra {
+    /// That of a new task; none if it has nothing.
+    #[inline]
+    pub(super) fn new(name: Option<Rc<str>>, locals: Option<Rc<Values>>) -> Option<Box<Self>> {
+        if name.is_none() && locals.is_none() {
+            return None;
+        }
+        Some(Box::new(Extra { name, locals: RefCell::new(locals), ..Extra::default() }))
+    }
+
+    pub(super) fn name(&self) -> Option<&Rc<str>> {
+        self.name.as_ref()
+    }
+
+    /// The task is being reaped: starts its cleanup if nothing else is left.
+    pub(super) fn go_on_cleaning(&self) {
+        let clean_up = self.clean_ups.borrow().as_ref().map(|clean_ups| clean_ups.task.clone());
+        clean_up.into_iter().for_each(|task| task.schedule());
+    }
+
+    /// The task has ended.
+    pub(super) fn task_ended(&self, task: &TaskRef) {
+        self.callbacks.tell_all(|| task.clone());
+        let mourners = self.mourners.take();
+        mourners.iter().for_each(TaskRef::op_ended);
+        let group = self.group.take();
+        contain(|| group.into_iter().for_each(Waiter::wake)); // user code, perhaps
+        // They may refer to the task itself, and would keep it for ever.
+        let locals = self.locals.take();
+        contain(|| drop(locals)); // user code
+        let at_end = self.at_end.take();
+        at_end.into_iter().for_each(|at_end| at_end());
+    }
+}
+
+impl fmt::Debug for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extra").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Gives the memory of a cell back.
+///
+/// # Safety
+/// Nobody refers to the cell, and its stage and joiner have been cleared.
+pub(super) unsafe fn free(task: NonNull<Header>) {
+    // SAFETY: the cell was allocated with this layout. What is left of the header has no destructor: the
+    // last home reference dropped the joiner and the name.
+    unsafe { dealloc(task.as_ptr().cast(), spare::whole(task.as_ref().vtable().layout)) };
 }

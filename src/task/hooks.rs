@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::BlockingPool;
-use super::unhandled::Unhandled;
+use super::unhandled::OnUnhandled;
 use super::view::Task;
 use crate::sys::guarded::contain;
 
-pub(crate) type OnUnhandled = Arc<dyn Fn(&Unhandled) + Send + Sync>;
 pub(crate) type OnSpawn = Arc<dyn Fn(&Task) + Send + Sync>;
 pub(crate) type OnSlowPoll = Arc<dyn Fn(&SlowPoll) + Send + Sync>;
 

@@ -9,14 +9,10 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use super::cell::TaskRef;
+use super::layout::{TaskRef, Values};
 use super::scheduler;
 use crate::sys::context::expect_runtime;
 use crate::sys::guarded::in_drop;
-
-/// The values of a task, by the addresses of their keys.
-#[derive(Clone, Default)]
-pub(super) struct Values(Vec<(usize, Rc<dyn Any>)>);
 
 impl Values {
     fn get(&self, key: usize) -> Option<&Rc<dyn Any>> {

@@ -11,11 +11,12 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::cell::TaskRef;
 use super::cleanup::{Remains, dispose};
+use super::current;
+use super::error::{JoinError, Panic};
+use super::join::JoinHandle;
+use super::layout::TaskRef;
 use super::scopes::target;
-use super::unhandled::Unhandled;
-use super::{JoinError, JoinHandle, Panic, scheduler};
 use crate::sys::guarded::contain;
 
 /// The failures of a group.
@@ -80,12 +81,12 @@ impl<E> Failures<E> {
         E: fmt::Debug,
     {
         if self.panic.borrow().is_some() {
-            let task = scheduler::with(|current| current?.current_task());
+            let task = current::current_task();
             for (task, error) in task.iter().flat_map(|task| errors.iter().map(move |error| (task, error))) {
                 let header = task.header();
                 contain(|| {
-                    Unhandled::error(header, format!("{error:?}, in a group that panicked"))
-                        .report(header.shared)
+                    let message = format!("{error:?}, in a group that panicked");
+                    current::report(&header.unhandled(message, false), header.shared)
                 });
             }
             self.resume_panic();

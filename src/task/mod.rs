@@ -41,8 +41,9 @@ pub(crate) mod callback;
 pub(crate) mod catch;
 pub(crate) mod cell;
 pub(crate) mod cleanup;
+pub(crate) mod current;
 mod done;
-mod extra;
+pub(crate) mod error;
 mod group;
 mod group_error;
 mod handle;
@@ -50,6 +51,7 @@ mod header;
 pub(crate) mod hooks;
 pub(crate) mod inbox;
 pub(crate) mod join;
+pub(crate) mod layout;
 mod lead;
 mod local;
 mod local_handle;
@@ -59,32 +61,31 @@ pub(crate) mod pool;
 mod promise;
 mod ready;
 mod request;
+mod run;
 pub(crate) mod scheduler;
 pub(crate) mod scopes;
 mod spare;
 mod stage;
+mod state;
 mod task_group;
 mod task_set;
-mod unhandled;
+pub(crate) mod unhandled;
 mod view;
 pub(crate) mod waker;
+mod watchers;
 mod yielding;
 
-use std::any::Any;
-use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
-use std::sync::{Mutex, PoisonError};
 
 pub use blocking::{BlockingPool, spawn_blocking, spawn_blocking_on};
 pub use callback::{CallHandle, call_soon};
 pub use catch::{Cancelled, CatchCancel, catch_cancel};
-pub use done::CallbackId;
+pub use error::{Ended, JoinError, Panic, RuntimeGone, TaskId};
 pub use group::{Group, task_group};
 pub use group_error::GroupError;
-pub use handle::{Handle, RemoteHandle, RuntimeGone};
-pub use header::Ended;
+pub use handle::{Handle, RemoteHandle};
 pub use hooks::SlowPoll;
 pub use join::{Cancel, JoinHandle};
 pub use local::TaskLocal;
@@ -97,6 +98,7 @@ pub use task_set::{JoinNext, TaskSet};
 pub use unhandled::Unhandled;
 use unhandled::{Fallible, Opaque, Verdict};
 pub use view::{Task, TaskState, current, try_current};
+pub use watchers::CallbackId;
 pub use yielding::{YieldNow, yield_now};
 
 /// Starts a task on the runtime of this thread.
@@ -181,7 +183,7 @@ where
     F::Output: 'static,
     V: Verdict<F::Output>,
 {
-    scheduler::expect("spawn", |scheduler| scheduler.spawn::<F, V>(future, start))
+    JoinHandle::new(scheduler::expect("spawn", |scheduler| scheduler.spawn::<F, V>(future, start)))
 }
 
 #[track_caller]
@@ -196,7 +198,7 @@ where
     V: Verdict<F::Output>,
 {
     scheduler::expect("spawn", |scheduler| {
-        let task = scheduler.spawn::<F, V>(future, Start { held_back: true, ..start });
+        let task = JoinHandle::new(scheduler.spawn::<F, V>(future, Start { held_back: true, ..start }));
         made(&task);
         scheduler.run_eagerly(task.task_ref());
         task
@@ -290,129 +292,5 @@ impl Builder {
         let task = start::<_, Opaque>(future, begin);
         made(&task);
         task
-    }
-}
-
-/// The number of a task. A runtime never uses it twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TaskId(pub(crate) u64);
-
-impl fmt::Display for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// Reason a task has no result.
-///
-/// `?` turns it into an [`io::Error`](std::io::Error) that contains it, of kind `NotConnected` when the runtime has
-/// ended, and of kind `Other` otherwise.
-///
-/// # Examples
-/// ```
-/// use proactor::task::JoinError;
-/// proactor::run(async {
-///     let task = proactor::spawn(std::future::pending::<()>());
-///     assert!(matches!(task.cancel().await, Err(JoinError::Cancelled)));
-/// });
-/// ```
-#[non_exhaustive]
-pub enum JoinError {
-    /// The task was cancelled, or its runtime was shut down, before it finished.
-    Cancelled,
-    /// The task panicked, or its destructor did.
-    Panicked(Panic),
-    /// The task was sent to a runtime that had already ended.
-    RuntimeGone,
-}
-
-impl JoinError {
-    /// Whether the task was cancelled.
-    pub fn is_cancelled(&self) -> bool {
-        matches!(self, JoinError::Cancelled)
-    }
-
-    /// Whether the task panicked.
-    pub fn is_panic(&self) -> bool {
-        matches!(self, JoinError::Panicked(_))
-    }
-
-    /// The payload of the panic, for [`std::panic::resume_unwind`].
-    ///
-    /// # Panics
-    /// If the task did not panic.
-    pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
-        match self {
-            JoinError::Panicked(panic) => panic.into_payload(),
-            other => panic!("into_panic on a task that did not panic: {other}"),
-        }
-    }
-}
-
-impl fmt::Display for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            JoinError::Cancelled => f.write_str("the task was cancelled"),
-            JoinError::Panicked(panic) => write!(f, "the task panicked: {}", panic.message()),
-            JoinError::RuntimeGone => RuntimeGone.fmt(f),
-        }
-    }
-}
-
-impl Error for JoinError {}
-
-into_io_error!(JoinError:
-    JoinError::Cancelled | JoinError::Panicked(_) => Other,
-    JoinError::RuntimeGone => NotConnected);
-
-debug_as_display!(JoinError);
-
-/// The panic of a task: its payload and message.
-///
-/// # Examples
-/// ```
-/// use proactor::task::JoinError;
-/// # std::panic::set_hook(Box::new(|_| ()));
-/// proactor::run(async {
-///     match proactor::spawn(async { panic!("on fire") }).await {
-///         Err(JoinError::Panicked(panic)) => assert_eq!(panic.message(), "on fire"),
-///         other => unreachable!("{other:?}"),
-///     }
-/// });
-/// ```
-pub struct Panic(Box<Panicked>); // a box: every task has room for an outcome, and few panic
-
-struct Panicked {
-    message: String,
-    /// Never locked: it makes the error `Sync`, so that it goes into `io::Error` and `dyn Error + Sync`.
-    payload: Mutex<Box<dyn Any + Send + 'static>>,
-}
-
-impl Panic {
-    pub(crate) fn new(payload: Box<dyn Any + Send + 'static>) -> Self {
-        let message = if let Some(message) = payload.downcast_ref::<&'static str>() {
-            (*message).to_owned()
-        } else if let Some(message) = payload.downcast_ref::<String>() {
-            message.clone()
-        } else {
-            "(the payload is not a string)".to_owned()
-        };
-        Panic(Box::new(Panicked { message, payload: Mutex::new(payload) }))
-    }
-
-    /// The message if the payload is a string, else a placeholder.
-    pub fn message(&self) -> &str {
-        &self.0.message
-    }
-
-    /// The payload, for [`std::panic::resume_unwind`].
-    pub fn into_payload(self) -> Box<dyn Any + Send + 'static> {
-        self.0.payload.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Panic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Panic").field(&self.message()).finish()
     }
 }

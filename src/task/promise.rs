@@ -11,8 +11,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use super::done::{CallbackId, Watchers};
-use super::waker::Waiter;
+use super::layout::Waiter;
+use super::layout::Watchers;
+use super::watchers::CallbackId;
 use crate::sys::guarded::in_drop;
 
 /// Makes a future and the side that settles it once; asyncio's `loop.create_future()`.

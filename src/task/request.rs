@@ -3,7 +3,8 @@
 //! The scopes that catch a request are in `scopes.rs`, what follows from one that nothing catches in `cell.rs`.
 #![forbid(unsafe_code)]
 
-use super::cell::{Flags, Phase, TaskRef};
+use super::layout::TaskRef;
+use super::state::{Flags, Phase};
 
 impl TaskRef {
     /// Asks for the end of the task's future: counted, and delivered when the task is run next.

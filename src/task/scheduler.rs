@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, pending};
 use std::io;
+use std::ops::Deref;
 use std::os::fd::RawFd;
 use std::panic::Location;
 use std::ptr;
@@ -15,22 +16,18 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::callback::CallHandle;
-use super::cell::{Birth, Flags, Header, Identity, Phase, Ran, TaskRef};
-use super::cleanup::Heir;
-use super::extra::Extra;
+use super::current::{self, LoopCore};
+use super::error::TaskId;
 use super::hooks::{Hooks, OnSpawn, Stopwatch};
 use super::inbox::Shared;
-use super::local::Values;
+use super::layout::{Birth, Extra, Header, Identity, TaskRef};
 use super::pool::Pool;
-use super::ready::ReadyQueue;
-use super::spare::Spares;
+use super::state::{Flags, Phase, Ran};
 use super::unhandled::{Fallible, Opaque, Verdict};
 use super::view::Task;
-use super::{JoinHandle, TaskId};
-use crate::sys::context::{self, Context, Entered};
+use crate::sys::context::{self, Context, Entered, EnteredPart};
 use crate::sys::guarded::{Guarded, contain};
-use crate::sys::sync::{Arc, thread_local};
+use crate::sys::sync::thread_local;
 
 thread_local! {
     static CURRENT: Context<Scheduler> = const { Context::new() };
@@ -44,18 +41,13 @@ const INLINE_OPERATIONS: u32 = 64;
 const LAST_GENERATIONS: u32 = 100_000;
 
 pub(crate) struct Scheduler {
-    shared: Arc<Shared>,
-    ready: ReadyQueue<TaskRef>,
+    core: LoopCore,
     tasks: RefCell<Slab<TaskRef>>,
     /// Stands for the future of `block_on`: it is woken like a task, and polled by `block_on` itself.
     root: TaskRef,
-    current: Cell<*const Header>,
-    /// The child of the current task whose task-locals count now. Null: those of the task count.
-    child: Cell<*const Header>,
     /// While a part of the current task is being disposed of: the task that is responsible for the remains.
     pub(super) heir: RefCell<Option<Heir>>,
     inline_left: Cell<u32>,
-    pub(super) spares: Spares,
     closed: Cell<bool>,
     /// Cleanups are not awaited any more.
     abandoned: Cell<bool>,
@@ -67,7 +59,7 @@ pub(crate) struct Scheduler {
     callbacks: Cell<usize>,
     next_id: Cell<u64>,
     /// The callbacks for ready descriptors: one for each key.
-    watchers: RefCell<HashMap<WatchKey, CallHandle>>,
+    watchers: RefCell<HashMap<WatchKey, TaskRef>>,
     pub(super) hooks: Hooks,
     pub(crate) pool: Pool,
 }
@@ -109,8 +101,7 @@ pub(crate) enum Step {
 impl Scheduler {
     #[track_caller]
     pub(crate) fn new(pool_threads: usize, pool_keep_alive: Duration, hooks: Hooks) -> io::Result<Rc<Self>> {
-        let shared = Shared::new()?;
-        let spares = Spares::new();
+        let core = LoopCore::new(Shared::new()?, hooks.on_unhandled.clone());
         let birth = Birth {
             identity: Identity { id: TaskId(0) },
             flags: Flags::NONE,
@@ -118,16 +109,12 @@ impl Scheduler {
             extra: None,
             place: Location::caller(),
         };
-        let root = TaskRef::new::<_, Opaque>(pending::<()>(), &shared, &spares, birth);
+        let root = TaskRef::new::<_, Opaque>(pending::<()>(), &core, birth);
         Ok(Rc::new(Scheduler {
             pool: Pool::new(pool_threads, pool_keep_alive),
-            shared,
-            spares,
-            ready: ReadyQueue::new(),
+            core,
             tasks: RefCell::new(Slab::new()),
             root,
-            current: Cell::new(ptr::null()),
-            child: Cell::new(ptr::null()),
             heir: RefCell::new(None),
             inline_left: Cell::new(INLINE_OPERATIONS),
             closed: Cell::new(false),
@@ -141,17 +128,14 @@ impl Scheduler {
         }))
     }
 
-    pub(crate) fn enter(self: Rc<Self>) -> Entered<Scheduler> {
-        context::enter(&CURRENT, self)
-    }
-
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+    pub(crate) fn enter(self: Rc<Self>) -> EnteredScheduler {
+        let core = current::enter(self.clone(), |scheduler: &Scheduler| &scheduler.core);
+        EnteredScheduler(context::enter(&CURRENT, self), core)
     }
 
     /// Starts a task: it is polled in the next turn.
     #[inline]
-    pub(super) fn spawn<F, V>(&self, future: F, start: Start) -> JoinHandle<F::Output>
+    pub(super) fn spawn<F, V>(&self, future: F, start: Start) -> TaskRef
     where
         F: Future + 'static,
         F::Output: 'static,
@@ -168,9 +152,9 @@ impl Scheduler {
         let closed = self.closed.get();
         let task = if closed && self.endless.get() {
             std::mem::forget(future); // dropping it would spawn the next
-            self.new_cell::<_, V>(pending::<F::Output>(), birth)
+            TaskRef::new::<_, V>(pending::<F::Output>(), self, birth)
         } else {
-            self.new_cell::<_, V>(future, birth)
+            TaskRef::new::<_, V>(future, self, birth)
         };
         if start.flags.is(Flags::CALLBACK) {
             self.callbacks.set(self.callbacks.get() + 1);
@@ -186,7 +170,7 @@ impl Scheduler {
         if scheduled {
             self.push(task.clone());
         }
-        JoinHandle::new(task)
+        task
     }
 
     /// While the runtime ends, the future of a new task is dropped unpolled, and the handle says so; not here, inside the
@@ -203,11 +187,6 @@ impl Scheduler {
         }
     }
 
-    #[inline]
-    pub(super) fn new_cell<F: Future, V: Verdict<F::Output>>(&self, future: F, birth: Birth) -> TaskRef {
-        TaskRef::new::<F, V>(future, &self.shared, &self.spares, birth)
-    }
-
     /// Spawns a task that is never cancelled, and that delays the end of the runtime.
     pub(super) fn spawn_shielded(
         &self,
@@ -216,12 +195,12 @@ impl Scheduler {
         place: &'static Location<'static>,
     ) -> TaskRef {
         let start = Start { place, name: Some(name.into()), flags: Flags::SHIELDED, held_back: false };
-        self.spawn::<_, Fallible>(future, start).into_task()
+        self.spawn::<_, Fallible>(future, start).detached()
     }
 
     /// A task that does nothing.
-    pub(super) fn spawn_empty(&self) -> JoinHandle<()> {
-        self.spawn::<_, Opaque>(pending(), Start { flags: Flags::FORCED, ..Start::here() })
+    pub(super) fn spawn_empty(&self) -> TaskRef {
+        self.spawn::<_, Opaque>(pending::<()>(), Start { flags: Flags::FORCED, ..Start::here() }).detached()
     }
 
     /// Polls a task that was held back; it goes on like any other. One that was cancelled since stands in the queue
@@ -234,13 +213,13 @@ impl Scheduler {
         impl Drop for Restore<'_> {
             fn drop(&mut self) {
                 self.0.inline_left.set(self.2);
-                self.0.child.set(self.3);
+                self.0.replace_child(self.3);
                 let left = self.0.heir.replace(self.1.take());
                 debug_assert!(left.is_none(), "what disposes of something takes its heir");
             }
         }
         // What it leaves is its own affair, and so are its task-locals.
-        let child = self.child.replace(ptr::null());
+        let child = self.replace_child(ptr::null());
         let _restore = Restore(self, self.heir.take(), self.inline_left.get(), child);
         self.run(task);
     }
@@ -250,48 +229,9 @@ impl Scheduler {
         self.next_id.replace(self.next_id.get() + 1)
     }
 
-    /// The task-locals that a new task, child or callback inherits.
-    #[inline]
-    pub(super) fn locals(&self) -> Option<Rc<Values>> {
-        // SAFETY: the guard that set the pointer borrows a reference to the task or child.
-        let owner = unsafe { self.owner_of_values().as_ref() }?;
-        owner.extra()?.locals.borrow().clone()
-    }
-
-    /// The cell with the task-locals of the code that runs now: a child of the current task, or that task.
-    #[inline]
-    fn owner_of_values(&self) -> *const Header {
-        let child = self.child.get();
-        if child.is_null() { self.current.get() } else { child }
-    }
-
-    /// The same, as a reference.
-    pub(super) fn values_owner(&self) -> Option<TaskRef> {
-        // SAFETY: as for `locals`.
-        unsafe { TaskRef::from_address(self.owner_of_values()) }
-    }
-
-    /// Calls `f` with the task-locals of a child of the current task, by a panic put back as well.
-    pub(super) fn with_values_of<T>(&self, child: &TaskRef, f: impl FnOnce() -> T) -> T {
-        struct Restore<'a>(&'a Scheduler, *const Header);
-        impl Drop for Restore<'_> {
-            fn drop(&mut self) {
-                self.0.child.set(self.1);
-            }
-        }
-        let _restore = Restore(self, self.child.replace(child.address()));
-        f()
-    }
-
     /// Whether a task's future, and no destructor alone, is running now.
     fn is_polling(&self) -> bool {
         self.current_task().is_some_and(|task| task.phase() == Phase::Running)
-    }
-
-    /// Puts a task into the ready queue; its caller has marked it as scheduled.
-    #[inline]
-    pub(super) fn push(&self, task: TaskRef) {
-        self.ready.push(task);
     }
 
     /// How many entries of the ready queue belong to the generation that begins now.
@@ -314,13 +254,6 @@ impl Scheduler {
             Some(stopwatch) => self.run_watched(&task, stopwatch),
         }
         Step::Task
-    }
-
-    /// Makes `task` the current one until the guard is dropped, by a panic as well.
-    #[inline]
-    fn make_current<'a>(&'a self, task: &'a TaskRef) -> Current<'a> {
-        let previous = self.current.replace(task.address());
-        Current { scheduler: self, previous, _task: task }
     }
 
     #[cold]
@@ -369,17 +302,17 @@ impl Scheduler {
     }
 
     /// Keeps a watcher until it is taken away, in the place of the one that is there.
-    pub(crate) fn watch(&self, key: WatchKey, watcher: CallHandle) {
+    pub(crate) fn watch(&self, key: WatchKey, watcher: TaskRef) {
         let replaced = self.watchers.borrow_mut().insert(key, watcher);
         if let Some(replaced) = replaced {
-            replaced.cancel();
+            replaced.request_cancel();
         }
     }
 
     /// Takes a watcher away. False when there is none that goes on.
     pub(crate) fn unwatch(&self, key: WatchKey) -> bool {
         let watcher = self.watchers.borrow_mut().remove(&key);
-        watcher.is_some_and(|watcher| watcher.cancel())
+        watcher.is_some_and(|watcher| watcher.request_cancel())
     }
 
     /// Tasks that have not ended. Callbacks are none.
@@ -485,36 +418,10 @@ impl Scheduler {
         self.closed.get()
     }
 
-    /// Whether this task is being polled.
-    #[inline]
-    pub(super) fn is_current(&self, task: &TaskRef) -> bool {
-        ptr::eq(self.current.get(), task.address())
-    }
-
-    /// Whether this is the loop of a task with such a part for other threads.
-    #[inline]
-    pub(super) fn is_home(&self, shared: *const Shared) -> bool {
-        ptr::eq(Arc::as_ptr(&self.shared), shared)
-    }
-
-    /// The task that is being polled, or the root.
-    pub(crate) fn current_task(&self) -> Option<TaskRef> {
-        // SAFETY: as for `locals`.
-        unsafe { TaskRef::from_address(self.current.get()) }
-    }
-
     /// Whether a part of a task is being disposed of.
     #[inline]
     pub(crate) fn has_heir(&self) -> bool {
         self.heir.borrow().is_some()
-    }
-
-    /// The task that waits for the remains of a future that is being dropped now.
-    pub(crate) fn responsible(&self) -> Option<TaskRef> {
-        match &mut *self.heir.borrow_mut() {
-            Some(heir) => Some(heir.task(self)),
-            None => self.current_task(),
-        }
     }
 
     /// Whether the task that is being polled has completed so many operations on the spot that it has to
@@ -529,25 +436,30 @@ impl Scheduler {
     }
 }
 
-/// While a task is the current one. It borrows the reference by which the task stays alive.
-struct Current<'a> {
-    scheduler: &'a Scheduler,
-    previous: *const Header,
-    _task: &'a TaskRef,
-}
+impl Deref for Scheduler {
+    type Target = LoopCore;
 
-impl Drop for Current<'_> {
     #[inline]
-    fn drop(&mut self) {
-        self.scheduler.current.set(self.previous);
+    fn deref(&self) -> &LoopCore {
+        &self.core
     }
 }
+
+/// The scheduler is the current one of its thread as long as this is there. The fields are dropped in this order.
+pub(crate) struct EnteredScheduler(
+    #[expect(dead_code, reason = "dropped")] Entered<Scheduler>,
+    #[expect(dead_code, reason = "dropped")] EnteredPart<LoopCore, Scheduler>,
+);
+
+/// The task that ends when what a part of a task has left has ended; made when there is something.
+#[derive(Debug)]
+pub(super) struct Heir(pub(super) Option<TaskRef>);
 
 impl std::fmt::Debug for Scheduler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Scheduler")
             .field("tasks", &self.live_tasks())
-            .field("ready", &self.ready.len())
+            .field("ready", &self.ready_len())
             .finish_non_exhaustive()
     }
 }
@@ -560,23 +472,9 @@ fn tell(hook: &OnSpawn, task: &TaskRef, flags: Flags) {
     }
 }
 
-/// Calls `f` with the loop of this remote side, if it runs on this thread now.
-#[inline]
-pub(super) fn at_home<T>(shared: *const Shared, f: impl FnOnce(&Scheduler) -> T) -> Option<T> {
-    context::with(&CURRENT, |current| {
-        let scheduler = current.filter(|scheduler| ptr::eq(Arc::as_ptr(&scheduler.shared), shared))?;
-        Some(f(scheduler))
-    })
-}
-
 /// The scheduler of the loop that runs on this thread.
 pub(crate) fn with<T>(f: impl FnOnce(Option<&Scheduler>) -> T) -> T {
     context::with(&CURRENT, f)
-}
-
-/// Whether a runtime runs on this thread.
-pub(crate) fn is_running() -> bool {
-    with(|current| current.is_some())
 }
 
 /// Calls `f` with the loop that runs on this thread.

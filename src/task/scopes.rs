@@ -16,33 +16,14 @@ use std::fmt;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use slab::Slab;
-
-use super::cell::TaskRef;
-use super::scheduler;
-use super::waker::Waiter;
+use super::current;
+use super::layout::{Handling, Limit, Origin, Request, Scope, Scopes, Share, TaskRef, Waiter};
 use crate::sys::context::expect_runtime;
 use crate::sys::guarded::contain;
 
-/// The scopes of one task.
-#[derive(Debug, Default)]
-pub(super) struct Scopes {
-    all: RefCell<Slab<Rc<Scope>>>,
-    /// The one whose future is being polled.
-    current: RefCell<Option<Rc<Scope>>>,
-    /// Of the children of groups in the task, the innermost that is being polled: it has scopes of its own.
-    child: RefCell<Option<TaskRef>>,
-    /// The request that ends what is being dropped now: requests that were handled in there are merged into it.
-    ends: RefCell<Option<Rc<Request>>>,
-    /// Requests that were caught and are being handled, those of bodies of groups in the task included.
-    handled: Cell<usize>,
-    /// The task is to be asked to end when none is being handled any more.
-    is_put_off: Cell<bool>,
-}
-
 /// The receiver of a request that is for what is being polled now: the task, or a child of a group in it.
 pub(super) fn target() -> Option<TaskRef> {
-    let task = scheduler::with(|current| current?.current_task())?;
+    let task = current::current_task()?;
     let child = task.header().extra().and_then(|extra| extra.scopes.child.borrow().clone());
     Some(child.unwrap_or(task))
 }
@@ -72,7 +53,7 @@ pub(crate) fn cancel_with<T>(cx: &Context<'_>) -> Poll<T> {
 
 /// Calls `poll`, which polls this child of a group in the current task.
 pub(super) fn inside<T>(child: &TaskRef, poll: impl FnOnce() -> T) -> T {
-    let Some(task) = scheduler::with(|current| current?.current_task()) else { return poll() };
+    let Some(task) = current::current_task() else { return poll() };
     during(&task.header().extra_or_new().scopes.child, Some(child.clone()), poll)
 }
 
@@ -86,15 +67,6 @@ fn during<V, T>(place: &RefCell<V>, value: V, f: impl FnOnce() -> T) -> T {
     }
     let _restore = Restore(place, Some(place.replace(value)));
     f()
-}
-
-/// The sender of a request, and what it is to end.
-#[derive(Clone)]
-enum Origin {
-    /// The task. One that is not counted came out of an await.
-    Task { counted: bool },
-    /// The code inside a time limit.
-    Limit(Rc<Scope>),
 }
 
 impl Origin {
@@ -116,23 +88,6 @@ impl Origin {
         }
     }
 }
-
-/// A request that was caught, once or several times.
-pub(super) struct Request {
-    task: TaskRef,
-    origin: Origin,
-    /// Those that were being handled in what this one has ended.
-    merged: RefCell<Vec<Origin>>,
-    /// A scope that has caught it has not swallowed it.
-    goes_on: Cell<bool>,
-    /// Woken when all scopes are through.
-    waiting: RefCell<Vec<Waiter>>,
-    /// Last: what was put off follows when this has gone on.
-    _handling: Handling,
-}
-
-/// The task, and those around a body of a group, handle a request as long as this is there.
-struct Handling(Vec<TaskRef>);
 
 impl Handling {
     fn new(task: &TaskRef) -> Self {
@@ -203,12 +158,6 @@ impl Drop for Request {
     }
 }
 
-/// The share of one scope in a request that it has caught; when it is dropped, the request continues.
-pub(super) struct Share {
-    request: Rc<Request>,
-    swallowed: bool,
-}
-
 impl Share {
     pub(super) fn request(&self) -> &Rc<Request> {
         &self.request
@@ -232,31 +181,6 @@ impl Drop for Share {
             self.request.goes_on.set(true);
         }
     }
-}
-
-/// The inside of a time limit.
-#[derive(Debug, Default)]
-struct Limit {
-    /// Its request is counted by the task.
-    counted: Cell<bool>,
-    /// Its time is up, and its future is being polled once more before the request is delivered.
-    last_poll: Cell<bool>,
-    /// A limit inside was up at the same moment, and leaves the rest to this one.
-    has_joined: Cell<bool>,
-}
-
-struct Scope {
-    /// The scope around this one.
-    parent: Option<Rc<Scope>>,
-    /// None for a scope that catches.
-    limit: Option<Limit>,
-    /// Scopes directly inside that a request would reach, or have such scopes inside.
-    inner: Cell<usize>,
-    /// It has a request: it has caught one, or is the limit that nothing inside could catch for. Or it has ended.
-    triggered: Cell<bool>,
-    /// Until its owner takes it.
-    caught: Cell<Option<Share>>,
-    waiter: Cell<Option<Waiter>>,
 }
 
 impl fmt::Debug for Scope {

@@ -4,48 +4,19 @@
 //! trust their callers that nobody else is at the stage.
 
 use std::alloc::Layout;
-use std::cell::UnsafeCell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
-use super::header::{Ended, Header, Polled};
+use super::error::{Ended, JoinError, Panic};
 use super::inbox::NodeKind;
-use super::spare;
+use super::layout::{Header, Stage, TaskCell, Vtable};
+use super::state::Polled;
 use super::unhandled::{Unhandled, Verdict};
 use super::waker;
-use super::{JoinError, Panic};
 use crate::sys::guarded::contain;
-use crate::sys::sync::dealloc;
-
-#[repr(C)]
-pub(super) struct Vtable {
-    /// First, because a task's node points to it.
-    pub(super) node: NodeKind,
-    /// Polls the future, and puts its outcome in its place when there is one. Catches panics.
-    pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> Polled,
-    /// Drops the future and puts `JoinError::Cancelled` (or the panic of its drop) in its place.
-    pub(super) cancel: unsafe fn(NonNull<Header>) -> Ended,
-    /// Moves the outcome to where the pointer (to a `Poll<Result<T, JoinError>>`) says.
-    pub(super) take: unsafe fn(NonNull<Header>, *mut ()),
-    /// Drops whatever the stage holds.
-    pub(super) clear: unsafe fn(NonNull<Header>),
-    /// The unhandled error in an outcome that was not taken.
-    pub(super) unhandled: unsafe fn(NonNull<Header>) -> Option<Unhandled>,
-    /// Whether the outcome is no value, or a value that counts as an error.
-    pub(super) failed: unsafe fn(NonNull<Header>) -> bool,
-    /// Points to the outcome.
-    pub(super) outcome: unsafe fn(NonNull<Header>) -> *const (),
-    pub(super) layout: Layout,
-}
-
-#[repr(C)]
-pub(super) struct TaskCell<F: Future> {
-    pub(super) header: Header,
-    pub(super) stage: UnsafeCell<Stage<F>>,
-}
 
 impl<F: Future> TaskCell<F> {
     const fn vtable<V: Verdict<F::Output>>() -> Vtable {
@@ -68,19 +39,6 @@ pub(super) struct Judged<F, V>(F, V);
 
 impl<F: Future, V: Verdict<F::Output>> Judged<F, V> {
     pub(super) const VTABLE: &'static Vtable = &TaskCell::<F>::vtable::<V>();
-}
-
-pub(super) enum Stage<F: Future> {
-    Future(F),
-    Outcome(Result<F::Output, JoinError>),
-}
-
-/// # Safety
-/// Nobody refers to the cell, and its stage and joiner have been cleared.
-pub(super) unsafe fn free(task: NonNull<Header>) {
-    // SAFETY: the cell was allocated with this layout. What is left of the header has no destructor: the
-    // last home reference dropped the joiner and the name.
-    unsafe { dealloc(task.as_ptr().cast(), spare::whole(task.as_ref().vtable().layout)) };
 }
 
 unsafe fn stage<F: Future>(task: NonNull<Header>) -> *mut Stage<F> {
@@ -173,8 +131,8 @@ unsafe fn unhandled<F: Future, V: Verdict<F::Output>>(task: NonNull<Header>) -> 
     // SAFETY: the caller has a reference to the task.
     let header = unsafe { task.as_ref() };
     match outcome {
-        Ok(output) => V::error(output).map(|error| Unhandled::error(header, error)),
-        Err(JoinError::Panicked(panic)) => Some(Unhandled::panic(header, panic.message())),
+        Ok(output) => V::error(output).map(|error| header.unhandled(error, false)),
+        Err(JoinError::Panicked(panic)) => Some(header.unhandled(panic.message().to_owned(), true)),
         Err(JoinError::Cancelled | JoinError::RuntimeGone) => None,
     }
 }

@@ -10,9 +10,9 @@ use std::rc::Rc;
 use slab::Slab;
 
 use super::brood::{ChildStart, Nursery};
-use super::cell::TaskRef;
 use super::cleanup::wait_for_end;
 use super::group_error::GroupError;
+use super::layout::TaskRef;
 use super::lead::{Children, lead};
 use super::member::{Child, Failures, Leader, Member};
 use super::{Builder, JoinHandle, Panic};

@@ -13,10 +13,11 @@ use std::task::{Context, Poll};
 
 use slab::Slab;
 
-use super::cell::TaskRef;
 use super::cleanup::wait_for_end;
-use super::waker::Waiter;
-use super::{Builder, JoinError, JoinHandle, Task, scheduler};
+use super::current;
+use super::layout::TaskRef;
+use super::layout::Waiter;
+use super::{Builder, JoinError, JoinHandle, Task};
 
 /// A set of tasks that are independent of each other: the connections of a server, say.
 ///
@@ -326,7 +327,7 @@ impl<T> Shared<T> {
 
     /// Panics in a task of the set that has not been asked to end: it would wait for itself.
     fn check_waiting(&self) {
-        let task = scheduler::with(|current| current?.current_task());
+        let task = current::current_task();
         if task.is_some_and(|task| task.is_of_set(self.address()) && task.header().cancels.get() == 0) {
             panic!(
                 "a task of a TaskSet without results awaits the end of all tasks of the set, and so its own: the await \

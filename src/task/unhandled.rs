@@ -6,10 +6,12 @@ use std::fmt;
 use std::panic::Location;
 use std::rc::Rc;
 
-use super::cell::Header;
-use super::inbox::Shared;
-use super::{TaskId, scheduler};
-use crate::sys::guarded::contain;
+use std::sync::Arc;
+
+use super::error::TaskId;
+
+/// What a program does with unhandled errors.
+pub(crate) type OnUnhandled = Arc<dyn Fn(&Unhandled) + Send + Sync>;
 
 /// Decides whether an output counts as an error.
 pub(super) trait Verdict<T> {
@@ -71,33 +73,21 @@ pub struct Unhandled {
 }
 
 impl Unhandled {
-    fn new(header: &Header, message: String, panicked: bool) -> Self {
-        Unhandled {
-            id: header.id(),
-            name: header.extra().and_then(|extra| extra.name().cloned()),
-            spawned_at: header.place,
-            message,
-            panicked,
-            callback: header.is_callback(),
-        }
-    }
-
-    pub(super) fn error(header: &Header, message: String) -> Self {
-        Self::new(header, message, false)
-    }
-
-    pub(super) fn panic(header: &Header, message: &str) -> Self {
-        Self::new(header, message.to_owned(), true)
-    }
-
-    /// The failure of a cleanup that was registered at `place`; `header` is that of the task that runs it.
-    pub(super) fn clean_up(
-        header: &Header,
-        place: &'static Location<'static>,
+    /// The failure of the task or callback `id`, or of a cleanup that was registered at `spawned_at`.
+    pub(super) fn new(
+        id: TaskId,
+        name: Option<Rc<str>>,
+        spawned_at: &'static Location<'static>,
         message: String,
         panicked: bool,
+        callback: bool,
     ) -> Self {
-        Unhandled { spawned_at: place, ..Self::new(header, message, panicked) }
+        Unhandled { id, name, spawned_at, message, panicked, callback }
+    }
+
+    /// The same, of a cleanup that was registered at `place`.
+    pub(super) fn of_cleanup(self, place: &'static Location<'static>) -> Self {
+        Unhandled { spawned_at: place, ..self }
     }
 
     /// The task's number.
@@ -130,15 +120,6 @@ impl Unhandled {
     /// Whether it was a callback of the loop, not a task.
     pub fn is_callback(&self) -> bool {
         self.callback
-    }
-
-    /// Tells the hook of the loop, which is this thread's or has ended.
-    pub(super) fn report(&self, shared: *const Shared) {
-        let hook = scheduler::at_home(shared, |scheduler| scheduler.hooks.on_unhandled.clone()).flatten();
-        contain(|| match hook {
-            Some(hook) => hook(self),
-            None => eprintln!("proactor: {self}"),
-        });
     }
 }
 

@@ -4,8 +4,11 @@
 use std::fmt;
 use std::panic::Location;
 
-use super::cell::{Ended, Flags, Phase, TaskRef};
-use super::{TaskId, scheduler};
+use super::TaskId;
+use super::current as running;
+use super::error::Ended;
+use super::layout::TaskRef;
+use super::state::{Flags, Phase};
 use crate::sys::context::expect_runtime;
 
 /// The state of a task.
@@ -116,7 +119,7 @@ impl Task {
 }
 
 fn current_is(task: &TaskRef) -> bool {
-    scheduler::with(|current| current?.current_task()).is_some_and(|current| current.same(task))
+    running::current_task().is_some_and(|current| current.same(task))
 }
 
 impl PartialEq for Task {
@@ -154,6 +157,6 @@ pub fn current() -> Task {
 /// assert!(proactor::task::try_current().is_none());
 /// ```
 pub fn try_current() -> Option<Task> {
-    let task = scheduler::with(|current| current?.current_task())?;
+    let task = running::current_task()?;
     (!task.header().has(Flags::CALLBACK)).then(|| Task(task))
 }

@@ -11,27 +11,18 @@ use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
-use super::cell::{CLONE, Header, Phase, TaskRef, free};
+use super::current;
+use super::header::free;
 use super::inbox::{Delivery, Node};
+use super::layout::{Core, Header, TaskRef, Waiter};
 use super::ready::Link;
-use super::scheduler;
+use super::state::Phase;
 use crate::sys::guarded::contain;
 use crate::sys::sync::Arc;
 use crate::sys::sync::atomic::Ordering;
 
-/// A waiter for something of this thread's loop: a task of the loop, by a home reference, or any waker.
-///
-/// It is a waker by its looks, and no larger. Where it stands for a task, its functions are those of [`HOME`], which
-/// count home references and not wakers; so it never leaves its thread, and user code never sees it.
-///
-/// Dropping a foreign waker runs user code. A panic in it ends here: it does not concern the holder of the waiter,
-/// which may be half done or unwinding.
-#[derive(Debug)]
-pub(crate) struct Waiter {
-    /// Taken out once, by `wake` or by the drop.
-    waker: ManuallyDrop<Waker>,
-    thread: PhantomData<*const ()>,
-}
+/// One waker in the atomic count.
+const CLONE: u32 = 2;
 
 impl Waiter {
     #[inline]
@@ -152,7 +143,7 @@ pub(crate) fn local_task(waker: &Waker) -> Option<TaskRef> {
     }
     let header = NonNull::new(waker.data().cast_mut().cast::<Header>())?;
     // SAFETY: a waker of ours points to a live header.
-    scheduler::at_home(unsafe { header.as_ref() }.shared, |_| ())?;
+    current::at_home(unsafe { header.as_ref() }.shared, |_| ())?;
     let task = ManuallyDrop::new(TaskRef(header));
     // A waker can outlive the home references, and then there is none to add to.
     (task.header().home_refs.get() > 0).then(|| TaskRef::clone(&task))
@@ -211,14 +202,14 @@ pub(super) unsafe fn wake_ref(task: NonNull<Header>) {
     // SAFETY: by the caller's word.
     let header = unsafe { task.as_ref() };
     let ended = |phase| matches!(phase, Phase::Complete | Phase::Empty);
-    let at_home = scheduler::at_home(header.shared, |scheduler| {
+    let at_home = current::at_home(header.shared, |core| {
         if header.scheduled.get() || ended(header.phase.get()) || header.home_refs.get() == 0 {
             return;
         }
         header.scheduled.set(true);
         let task = ManuallyDrop::new(TaskRef(task));
         if !header.wake_brood(&task) {
-            scheduler.push(TaskRef::clone(&task));
+            core.push(TaskRef::clone(&task));
         }
     });
     if at_home.is_none() {
@@ -261,5 +252,40 @@ pub(super) unsafe fn deliver(node: NonNull<Node>, delivery: Delivery) {
             wake_ref(task);
         }
         drop_waker(task.as_ptr().cast_const().cast());
+    }
+}
+
+impl Core {
+    /// A child was woken. It has been marked as scheduled.
+    pub(super) fn child_woken(&self, child: TaskRef) {
+        self.ready.push(child);
+        if let Some(owner) = self.owner.take() {
+            // Whoever wakes a child may have others to wake, as a task that ends has.
+            owner.wake_contained();
+        }
+    }
+}
+
+impl TaskRef {
+    /// The task that polls the brood of a child, if it waits for that.
+    pub(super) fn owner(&self) -> Option<TaskRef> {
+        let brood = self.header().brood().filter(|_| !self.is_complete())?;
+        // SAFETY: a brood is dropped after its children have ended.
+        let place = unsafe { &brood.as_ref().owner };
+        let owner = place.take();
+        let task = owner.as_ref().and_then(Waiter::task);
+        place.set(owner);
+        task
+    }
+}
+
+impl Header {
+    /// Wakes the brood of a child; false for a task. It has been marked as scheduled, and has not ended.
+    #[inline]
+    pub(super) fn wake_brood(&self, task: &TaskRef) -> bool {
+        let Some(brood) = self.brood() else { return false };
+        // SAFETY: a brood is dropped after its children have ended.
+        unsafe { brood.as_ref() }.child_woken(task.clone());
+        true
     }
 }

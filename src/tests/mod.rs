@@ -21,16 +21,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake};
 use std::time::Duration;
 
-use crate::sys::context::Entered;
 use crate::task::Handle;
 use crate::task::hooks::Hooks;
 use crate::task::inbox::Shared;
+use crate::task::scheduler::EnteredScheduler;
 use crate::task::scheduler::{Scheduler, Step};
 
 /// A loop on this thread. Its drop ends it as the end of a runtime does.
 struct Home {
     scheduler: Rc<Scheduler>,
-    entered: Option<Entered<Scheduler>>,
+    entered: Option<EnteredScheduler>,
 }
 
 impl Home {

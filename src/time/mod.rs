@@ -44,7 +44,7 @@ pub use timeout::{Elapsed, Timeout, WaitFor, timeout, timeout_at, wait_for};
 
 use crate::sys::context::{self, Entered};
 use crate::sys::guarded::Guarded;
-use crate::task::waker::Waiter;
+use crate::task::layout::Waiter;
 use wheel::{TimerKey, Wheel};
 
 thread_local! {
