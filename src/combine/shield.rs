@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::task::scopes::cancel_with;
-use crate::task::{JoinError, JoinHandle, spawn};
+use crate::task::spawn;
+use crate::task::{JoinError, JoinHandle};
 
 /// Runs a future as a task, which continues when the shield is dropped; asyncio's `shield`.
 ///

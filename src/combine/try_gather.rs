@@ -11,7 +11,8 @@ use super::gather::brood_of;
 use crate::task::brood::Brood;
 use crate::task::join::End;
 use crate::task::scopes::cancel_with;
-use crate::task::{JoinError, JoinHandle, spawn};
+use crate::task::spawn;
+use crate::task::{JoinError, JoinHandle};
 
 /// Runs futures as tasks, and returns their values in the order of the futures, or the first error; asyncio's `gather`.
 ///

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::driver;
 use crate::io::AsyncFd;
 use crate::task::callback::{self, CallHandle, watch};
-use crate::task::current;
+use crate::task::loop_core;
 use crate::task::scheduler::WatchKey;
 use crate::task::{Handle, LocalHandle, RemoteHandle, Task, yield_now};
 use crate::time::{now, sleep_until};
@@ -26,7 +26,7 @@ impl LocalHandle {
     /// Schedules a callback at a point in time, or, if that has passed, for the next turn, behind what is ready already.
     #[track_caller]
     pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> CallHandle {
-        let runs = current::is_running();
+        let runs = loop_core::is_running();
         let _entered = self.scheduler().clone().enter();
         callback::call_at(when, sleep_until(when), runs, callback)
     }

@@ -10,7 +10,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use super::{Kind, Signal};
-use crate::task::{Builder, JoinHandle};
+use crate::task::Builder;
+use crate::task::JoinHandle;
 
 /// Calls `f` in the loop for each delivery of a signal, until the [`Handler`] is dropped; asyncio's
 /// `add_signal_handler`.

@@ -18,7 +18,8 @@ use futures_core::Stream;
 
 use crate::scope::AsyncClose;
 use crate::task::layout::Waiter;
-use crate::task::{JoinError, JoinHandle, spawn};
+use crate::task::spawn;
+use crate::task::{JoinError, JoinHandle};
 
 /// Where the block and its reader meet.
 struct Meeting<T> {

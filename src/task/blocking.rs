@@ -1,18 +1,20 @@
 //! `spawn_blocking`: a closure on a pool of threads, as a task; custom pools.
 #![forbid(unsafe_code)]
 
+use super::pool::BlockingPool;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
+use super::error::{JoinError, Panic};
+use super::join::JoinHandle;
 use super::outcome::{Giver, Outcome};
 use super::pool::{Lane, Launch, Pool, no_thread};
 use super::scheduler::{self, Start};
+use super::spawn::start;
 use super::unhandled::Opaque;
-use super::{JoinError, JoinHandle, Panic, start};
 use crate::sys::sync::Arc;
 
 /// Runs a closure on the blocking pool, as a task; asyncio's `to_thread`.
@@ -159,37 +161,5 @@ struct Withdraw {
 impl Drop for Withdraw {
     fn drop(&mut self) {
         self.pool.withdraw(self.tag);
-    }
-}
-
-/// A pool of threads for blocking work, separate from those of the runtimes; asyncio's executors.
-///
-/// Several runtimes may use it. Clones are the same pool. No thread is started before the first job, and a thread that
-/// has been idle for ten seconds ends. After the last clone is dropped, all jobs still run, whether they have begun or
-/// not.
-///
-/// # Examples
-/// See [`spawn_blocking_on`].
-#[derive(Clone, Debug)]
-pub struct BlockingPool {
-    pool: Pool,
-}
-
-impl BlockingPool {
-    /// Makes a pool of at most `max_threads` threads.
-    ///
-    /// # Panics
-    /// When `max_threads` is zero.
-    pub fn new(max_threads: usize) -> Self {
-        assert!(max_threads > 0, "a pool without threads would never run a job: choose 1 or more");
-        BlockingPool { pool: Pool::new(max_threads, Duration::from_secs(10)) }
-    }
-
-    /// Ends the pool: drops the jobs that have not begun, refuses new ones, and waits up to `timeout` for those that
-    /// have begun. Returns the number of jobs that have not ended. It blocks the thread; asyncio's
-    /// `shutdown_default_executor`.
-    pub fn shutdown(&self, timeout: Duration) -> usize {
-        self.pool.close();
-        self.pool.wait_closed(timeout)
     }
 }

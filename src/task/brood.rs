@@ -22,11 +22,11 @@ use std::task::{Context, Poll};
 use slab::Slab;
 
 use super::cleanup::{Remains, dispose};
-use super::current;
 use super::error::JoinError;
 use super::inbox::Home;
 use super::join::JoinHandle;
 use super::layout::{Birth, Core, Extra, Identity, TaskRef, Waiter};
+use super::loop_core;
 use super::ready::ReadyQueue;
 use super::scopes;
 use super::state::{Flags, Phase, Polled};
@@ -48,7 +48,7 @@ impl Core {
     #[track_caller]
     unsafe fn add<F: Future>(&self, future: F, name: Option<Rc<str>>, flags: Flags) -> TaskRef {
         let place = Location::caller();
-        let child = current::expect("a set of futures", |core| {
+        let child = loop_core::expect("a set of futures", |core| {
             self.home.get_or_init(|| Home::new(core.shared()));
             let locals = if flags.is(Flags::BODY) { None } else { core.locals() };
             let birth = Birth {
@@ -366,7 +366,7 @@ impl TaskRef {
         if self.header().has(Flags::BODY) {
             return f();
         }
-        current::with(|current| match current {
+        loop_core::with(|current| match current {
             Some(core) => core.with_values_of(self, f),
             None => f(),
         })

@@ -24,11 +24,11 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, RawWaker, Waker};
 
-use super::current::{self, LoopCore};
 use super::error::{Ended, JoinError};
 use super::header::free;
 use super::inbox::{Node, Shared};
 use super::layout::{Birth, Extra, Header, Stage, TaskCell, TaskRef, Vtable, Waiter};
+use super::loop_core::{self, LoopCore};
 use super::ready::Link;
 use super::stage::Judged;
 use super::state::{Flags, Joining, Phase};
@@ -178,7 +178,7 @@ impl TaskRef {
             contain(|| {
                 // SAFETY: a complete task has its outcome, and nobody else is at the stage.
                 let unhandled = unsafe { (header.vtable().unhandled)(self.0) };
-                unhandled.into_iter().for_each(|unhandled| current::report(&unhandled, header.shared));
+                unhandled.into_iter().for_each(|unhandled| loop_core::report(&unhandled, header.shared));
             });
         }
         // SAFETY: on the home thread; not being polled, since only the scheduler and the handle of an
@@ -234,7 +234,7 @@ impl TaskRef {
     #[inline]
     pub(super) fn check_joiner(&self) {
         let header = self.header();
-        let (is_own, is_foreign) = current::with(|current| {
+        let (is_own, is_foreign) = loop_core::with(|current| {
             current
                 .map_or((false, false), |current| (current.is_current(self), !current.is_home(header.shared)))
         });
@@ -397,7 +397,7 @@ impl TaskRef {
         {
             // No reference to the header goes along: it would have to be valid until the call has returned.
             let (memory, layout) = (self.0.cast(), header.vtable().layout);
-            let kept = current::at_home(shared, |core| {
+            let kept = loop_core::at_home(shared, |core| {
                 // SAFETY: as below; the memory came from the spares of this loop, or could have.
                 unsafe { core.spares.free(memory, layout) };
             });

@@ -21,9 +21,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::current;
 use super::error::Panic;
 use super::layout::{CleanUp, CleanUps, TaskRef};
+use super::loop_core;
 use super::scheduler::{self, Heir, Scheduler};
 use crate::sys::guarded::contain;
 use crate::sys::sync::Arc;
@@ -119,7 +119,7 @@ fn report(place: &'static Location<'static>, message: String, panicked: bool) {
         Some((unhandled, Arc::as_ptr(scheduler.shared())))
     });
     if let Some((unhandled, shared)) = told {
-        current::report(&unhandled, shared);
+        loop_core::report(&unhandled, shared);
     }
 }
 

@@ -5,9 +5,9 @@
 use std::panic::Location;
 
 use super::callback::{call_soon, call_soon_with};
-use super::current;
 use super::layout::{TaskRef, Watcher, Watchers};
 use super::local::Inherited;
+use super::loop_core;
 use super::view::Task;
 use super::watchers::CallbackId;
 
@@ -17,7 +17,7 @@ impl<A: 'static> Watchers<A> {
     pub(super) fn add(&self, call: impl FnOnce(A) + 'static) -> CallbackId {
         let (place, values) = (Location::caller(), Inherited::now());
         self.push(Watcher::Call(Box::new(move |argument| {
-            if current::is_running() {
+            if loop_core::is_running() {
                 drop(call_soon_with(values, place, move || call(argument)));
             }
         })))

@@ -139,7 +139,7 @@ impl fmt::Debug for Panic {
 pub enum Ended {
     /// The task ran to its end.
     Finished,
-    /// The task ran to its end and returned an error. Only tasks of [`try_spawn`](fn@super::try_spawn) and its methods end
+    /// The task ran to its end and returned an error. Only tasks of [`try_spawn`](fn@crate::task::spawn::try_spawn) and its methods end
     /// like this: of other tasks every output is [`Finished`](Self::Finished).
     Failed,
     /// The task was cancelled.

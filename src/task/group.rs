@@ -20,9 +20,9 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::task::Poll;
 
-use super::JoinHandle;
 use super::brood::{ChildStart, Nursery};
 use super::group_error::GroupError;
+use super::join::JoinHandle;
 use super::lead::{Children, lead};
 use super::member::{Child, Failures, Leader, Member};
 
@@ -152,7 +152,7 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
         self.start(future, ChildStart::new(Some(name.into()), false)).map_or_else(Child::refused, Child::new)
     }
 
-    /// Starts a child and polls it at once, inside this call, as [`spawn_eager`](super::spawn_eager) does with a task;
+    /// Starts a child and polls it at once, inside this call, as [`spawn_eager`](crate::task::spawn::spawn_eager) does with a task;
     /// otherwise as [`spawn`](Self::spawn). A child that fails in this call ends the group before the call returns.
     ///
     /// # Examples

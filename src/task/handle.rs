@@ -9,13 +9,16 @@ use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::error::JoinError;
 use super::error::RuntimeGone;
 use super::inbox::{Delivery, Shared};
+use super::join::JoinHandle;
 use super::outcome::{Giver, Outcome};
+use super::scheduler;
 use super::scheduler::Start;
+use super::spawn::{spawn, start};
 use super::state::Flags;
 use super::unhandled::Opaque;
-use super::{JoinError, JoinHandle, scheduler, spawn, start};
 use crate::sys::context::expect_runtime;
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
 use crate::sys::sync::{Arc, Mutex};

@@ -6,7 +6,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::BlockingPool;
+use super::pool::BlockingPool;
 use super::unhandled::OnUnhandled;
 use super::view::Task;
 use crate::sys::guarded::contain;

@@ -10,12 +10,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::cleanup::wait_for_end;
+use super::error::{JoinError, TaskId};
 use super::layout::TaskRef;
 use super::layout::Watchers;
 use super::state::{Joining, Phase};
 use super::view::Task;
 use super::watchers::CallbackId;
-use super::{JoinError, TaskId};
 
 /// The owner's handle of a task: a future of its result.
 ///

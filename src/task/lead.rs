@@ -11,9 +11,9 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use super::JoinHandle;
 use super::catch::{Cancelled, catch_cancel, pass_on};
 use super::group_error::GroupError;
+use super::join::JoinHandle;
 use super::member::Failures;
 use super::scopes::cancel_with;
 use super::yielding::yield_now;

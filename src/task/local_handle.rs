@@ -7,9 +7,10 @@ use std::future::Future;
 use std::rc::Rc;
 
 use super::callback::{CallHandle, call_soon};
+use super::join::JoinHandle;
 use super::scheduler::{self, Scheduler};
+use super::spawn::spawn;
 use super::view::Task;
-use super::{JoinHandle, spawn};
 use crate::sys::context::expect_runtime;
 
 /// A handle of a runtime for its own thread: callbacks, watched descriptors, the list of tasks; asyncio's `loop`.

@@ -12,10 +12,10 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use super::cleanup::{Remains, dispose};
-use super::current;
 use super::error::{JoinError, Panic};
 use super::join::JoinHandle;
 use super::layout::TaskRef;
+use super::loop_core;
 use super::scopes::target;
 use crate::sys::guarded::contain;
 
@@ -81,12 +81,12 @@ impl<E> Failures<E> {
         E: fmt::Debug,
     {
         if self.panic.borrow().is_some() {
-            let task = current::current_task();
+            let task = loop_core::current_task();
             for (task, error) in task.iter().flat_map(|task| errors.iter().map(move |error| (task, error))) {
                 let header = task.header();
                 contain(|| {
                     let message = format!("{error:?}, in a group that panicked");
-                    current::report(&header.unhandled(message, false), header.shared)
+                    loop_core::report(&header.unhandled(message, false), header.shared)
                 });
             }
             self.resume_panic();

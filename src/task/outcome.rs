@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::JoinError;
+use super::error::JoinError;
 use crate::sys::guarded::in_drop;
 use crate::sys::sync::{Arc, Condvar, Mutex, MutexGuard};
 

@@ -325,6 +325,38 @@ fn serve(inner: &Inner, keep_alive: Duration, max: usize) {
     state.threads -= 1;
 }
 
+/// A pool of threads for blocking work, separate from those of the runtimes; asyncio's executors.
+///
+/// Several runtimes may use it. Clones are the same pool. No thread is started before the first job, and a thread that
+/// has been idle for ten seconds ends. After the last clone is dropped, all jobs still run, whether they have begun or
+/// not.
+///
+/// # Examples
+/// See [`spawn_blocking_on`].
+#[derive(Clone, Debug)]
+pub struct BlockingPool {
+    pub(super) pool: Pool,
+}
+
+impl BlockingPool {
+    /// Makes a pool of at most `max_threads` threads.
+    ///
+    /// # Panics
+    /// When `max_threads` is zero.
+    pub fn new(max_threads: usize) -> Self {
+        assert!(max_threads > 0, "a pool without threads would never run a job: choose 1 or more");
+        BlockingPool { pool: Pool::new(max_threads, Duration::from_secs(10)) }
+    }
+
+    /// Ends the pool: drops the jobs that have not begun, refuses new ones, and waits up to `timeout` for those that
+    /// have begun. Returns the number of jobs that have not ended. It blocks the thread; asyncio's
+    /// `shutdown_default_executor`.
+    pub fn shutdown(&self, timeout: Duration) -> usize {
+        self.pool.close();
+        self.pool.wait_closed(timeout)
+    }
+}
+
 #[cfg(test)]
 #[path = "pool_tests.rs"]
 mod tests;

@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::current::{self, LoopCore};
 use super::error::TaskId;
 use super::hooks::{Hooks, OnSpawn, Stopwatch};
 use super::inbox::Shared;
 use super::layout::{Birth, Extra, Header, Identity, TaskRef};
+use super::loop_core::{self, LoopCore};
 use super::pool::Pool;
 use super::state::{Flags, Phase, Ran};
 use super::unhandled::{Fallible, Opaque, Verdict};
@@ -129,7 +129,7 @@ impl Scheduler {
     }
 
     pub(crate) fn enter(self: Rc<Self>) -> EnteredScheduler {
-        let core = current::enter(self.clone(), |scheduler: &Scheduler| &scheduler.core);
+        let core = loop_core::enter(self.clone(), |scheduler: &Scheduler| &scheduler.core);
         EnteredScheduler(context::enter(&CURRENT, self), core)
     }
 

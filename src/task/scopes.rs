@@ -16,14 +16,14 @@ use std::fmt;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::current;
 use super::layout::{Handling, Limit, Origin, Request, Scope, Scopes, Share, TaskRef, Waiter};
+use super::loop_core;
 use crate::sys::context::expect_runtime;
 use crate::sys::guarded::contain;
 
 /// The receiver of a request that is for what is being polled now: the task, or a child of a group in it.
 pub(super) fn target() -> Option<TaskRef> {
-    let task = current::current_task()?;
+    let task = loop_core::current_task()?;
     let child = task.header().extra().and_then(|extra| extra.scopes.child.borrow().clone());
     Some(child.unwrap_or(task))
 }
@@ -53,7 +53,7 @@ pub(crate) fn cancel_with<T>(cx: &Context<'_>) -> Poll<T> {
 
 /// Calls `poll`, which polls this child of a group in the current task.
 pub(super) fn inside<T>(child: &TaskRef, poll: impl FnOnce() -> T) -> T {
-    let Some(task) = current::current_task() else { return poll() };
+    let Some(task) = loop_core::current_task() else { return poll() };
     during(&task.header().extra_or_new().scopes.child, Some(child.clone()), poll)
 }
 

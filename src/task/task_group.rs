@@ -11,11 +11,13 @@ use slab::Slab;
 
 use super::brood::{ChildStart, Nursery};
 use super::cleanup::wait_for_end;
+use super::error::Panic;
 use super::group_error::GroupError;
+use super::join::JoinHandle;
 use super::layout::TaskRef;
 use super::lead::{Children, lead};
 use super::member::{Child, Failures, Leader, Member};
-use super::{Builder, JoinHandle, Panic};
+use super::spawn::Builder;
 
 /// Tasks that were cancelled one by one are looked for when there are so many in the list.
 const FIRST_SWEEP: usize = 64;
@@ -76,7 +78,7 @@ impl<E: 'static> TaskGroup<E> {
         self.handle.spawn_named(name, future)
     }
 
-    /// Starts a task and polls it at once, inside this call, as [`spawn_eager`](super::spawn_eager) does; otherwise as
+    /// Starts a task and polls it at once, inside this call, as [`spawn_eager`](crate::task::spawn::spawn_eager) does; otherwise as
     /// [`spawn`](Self::spawn). A task that fails in this call ends the group before the call returns.
     ///
     /// # Panics

@@ -14,10 +14,13 @@ use std::task::{Context, Poll};
 use slab::Slab;
 
 use super::cleanup::wait_for_end;
-use super::current;
+use super::error::JoinError;
+use super::join::JoinHandle;
 use super::layout::TaskRef;
 use super::layout::Waiter;
-use super::{Builder, JoinError, JoinHandle, Task};
+use super::loop_core;
+use super::spawn::Builder;
+use super::view::Task;
 
 /// A set of tasks that are independent of each other: the connections of a server, say.
 ///
@@ -234,7 +237,7 @@ impl<T: 'static> TaskSet<T> {
 
 impl<T: 'static, E: fmt::Display + 'static> TaskSet<Result<T, E>> {
     /// Starts a task whose error goes to [`Config::on_unhandled`](crate::Config::on_unhandled) when its result is not
-    /// taken, as [`try_spawn`](super::try_spawn) does. Otherwise as [`spawn`](Self::spawn).
+    /// taken, as [`try_spawn`](crate::task::spawn::try_spawn) does. Otherwise as [`spawn`](Self::spawn).
     ///
     /// # Panics
     /// Outside a runtime.
@@ -327,7 +330,7 @@ impl<T> Shared<T> {
 
     /// Panics in a task of the set that has not been asked to end: it would wait for itself.
     fn check_waiting(&self) {
-        let task = current::current_task();
+        let task = loop_core::current_task();
         if task.is_some_and(|task| task.is_of_set(self.address()) && task.header().cancels.get() == 0) {
             panic!(
                 "a task of a TaskSet without results awaits the end of all tasks of the set, and so its own: the await \

@@ -47,7 +47,7 @@ impl<T, E: fmt::Display> Verdict<Result<T, E>> for Fallible {
 }
 
 /// A failure of a task that was never retrieved: a panic, or an error of a task that was started by
-/// [`try_spawn`](super::try_spawn).
+/// [`try_spawn`](crate::task::spawn::try_spawn).
 ///
 /// # Examples
 /// ```

@@ -4,10 +4,10 @@
 use std::fmt;
 use std::panic::Location;
 
-use super::TaskId;
-use super::current as running;
 use super::error::Ended;
+use super::error::TaskId;
 use super::layout::TaskRef;
+use super::loop_core;
 use super::state::{Flags, Phase};
 use crate::sys::context::expect_runtime;
 
@@ -119,7 +119,7 @@ impl Task {
 }
 
 fn current_is(task: &TaskRef) -> bool {
-    running::current_task().is_some_and(|current| current.same(task))
+    loop_core::current_task().is_some_and(|current| current.same(task))
 }
 
 impl PartialEq for Task {
@@ -157,6 +157,6 @@ pub fn current() -> Task {
 /// assert!(proactor::task::try_current().is_none());
 /// ```
 pub fn try_current() -> Option<Task> {
-    let task = running::current_task()?;
+    let task = loop_core::current_task()?;
     (!task.header().has(Flags::CALLBACK)).then(|| Task(task))
 }

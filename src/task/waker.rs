@@ -11,10 +11,10 @@ use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
-use super::current;
 use super::header::free;
 use super::inbox::{Delivery, Node};
 use super::layout::{Core, Header, TaskRef, Waiter};
+use super::loop_core;
 use super::ready::Link;
 use super::state::Phase;
 use crate::sys::guarded::contain;
@@ -143,7 +143,7 @@ pub(crate) fn local_task(waker: &Waker) -> Option<TaskRef> {
     }
     let header = NonNull::new(waker.data().cast_mut().cast::<Header>())?;
     // SAFETY: a waker of ours points to a live header.
-    current::at_home(unsafe { header.as_ref() }.shared, |_| ())?;
+    loop_core::at_home(unsafe { header.as_ref() }.shared, |_| ())?;
     let task = ManuallyDrop::new(TaskRef(header));
     // A waker can outlive the home references, and then there is none to add to.
     (task.header().home_refs.get() > 0).then(|| TaskRef::clone(&task))
@@ -202,7 +202,7 @@ pub(super) unsafe fn wake_ref(task: NonNull<Header>) {
     // SAFETY: by the caller's word.
     let header = unsafe { task.as_ref() };
     let ended = |phase| matches!(phase, Phase::Complete | Phase::Empty);
-    let at_home = current::at_home(header.shared, |core| {
+    let at_home = loop_core::at_home(header.shared, |core| {
         if header.scheduled.get() || ended(header.phase.get()) || header.home_refs.get() == 0 {
             return;
         }

@@ -22,7 +22,8 @@ use crate::op::catalogue::socket::Sender;
 use crate::op::object::endpoint::Share;
 use crate::sys::cancelled;
 use crate::sys::context::expect_runtime;
-use crate::task::{Builder, JoinError, JoinHandle};
+use crate::task::Builder;
+use crate::task::{JoinError, JoinHandle};
 
 /// Bytes that are copied at a time.
 const PIECE: usize = 64 << 10;
