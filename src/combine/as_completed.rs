@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use super::gather::{brood_of, output_of};
 use crate::stream::{Next, Stream, StreamExt};
-use crate::task::brood::Brood;
+use crate::task::group::children::Brood;
 
 /// Runs futures concurrently, and returns each output, with the index of its future, as soon as it is ready; asyncio's
 /// `as_completed`.

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::task::JoinError;
-use crate::task::brood::Brood;
+use crate::task::group::children::Brood;
 
 /// Runs futures concurrently until all have completed, and returns their outputs in the order of the futures; asyncio's
 /// `gather(…, return_exceptions=True)`.

@@ -14,7 +14,7 @@
 //! For most programs a [`task_group`](crate::task::task_group) is the better choice: a failure ends the others, and
 //! nothing is left behind.
 //!
-//! The functions that take any number of futures give each one a separate waker (`task/brood.rs`), so that each is
+//! The functions that take any number of futures give each one a separate waker (`task/group/children.rs`), so that each is
 //! polled only when it was woken. Poll them in the runtime in which they were made. The macros poll all remaining
 //! futures whenever one is woken, and allocate nothing.
 #![forbid(unsafe_code)]

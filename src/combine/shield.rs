@@ -6,7 +6,7 @@ use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::task::scopes::cancel_with;
+use crate::task::cancel::scopes::cancel_with;
 use crate::task::spawn;
 use crate::task::{JoinError, JoinHandle};
 

@@ -8,9 +8,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::gather::brood_of;
-use crate::task::brood::Brood;
-use crate::task::join::End;
-use crate::task::scopes::cancel_with;
+use crate::task::cancel::scopes::cancel_with;
+use crate::task::group::children::Brood;
+use crate::task::handle::join::End;
 use crate::task::spawn;
 use crate::task::{JoinError, JoinHandle};
 

@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::task::JoinHandle;
-use crate::task::brood::Brood;
-use crate::task::join::End;
+use crate::task::group::children::Brood;
+use crate::task::handle::join::End;
 use crate::time::{Sleep, sleep};
 
 /// The condition that completes a [`wait`](fn@wait).

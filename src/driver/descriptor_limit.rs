@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use slab::Slab;
 
 use super::Driver;
-use crate::task::layout::Waiter;
+use crate::task::cell::layout::Waiter;
 
 /// Who waits, and how many descriptors have been closed so far.
 #[derive(Debug, Default)]

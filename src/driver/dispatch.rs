@@ -17,9 +17,9 @@ use crate::op::completion::Completion;
 use crate::op::{Op, Wait};
 use crate::sys::call::Call;
 use crate::sys::guarded::contain;
-use crate::task::inbox::{Delivery, Shared};
-use crate::task::layout::Waiter;
-use crate::task::pool::{Lane, Launch};
+use crate::task::cell::layout::Waiter;
+use crate::task::threads::inbox::{Delivery, Shared};
+use crate::task::threads::pool::{Lane, Launch};
 
 /// Whether an operation may begin.
 pub(super) enum Admitted {

@@ -20,7 +20,7 @@ use crate::op::Op;
 use crate::op::catalogue::poll::{PollSet, SetState};
 use crate::op::completion::Completion;
 use crate::op::object::fd::{Descriptor, Waiting};
-use crate::task::inbox::Shared;
+use crate::task::threads::inbox::Shared;
 
 /// The epoll set of a proactor; made when it is first needed.
 #[derive(Debug, Default)]

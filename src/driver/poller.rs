@@ -27,7 +27,7 @@ use super::visit::{Deferred, Park};
 use crate::op::completion::Direction;
 use crate::op::object::fd::Descriptor;
 use crate::sys::check;
-use crate::task::inbox::Shared;
+use crate::task::threads::inbox::Shared;
 
 /// The token of the event descriptor.
 const WAKE: u64 = u64::MAX;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::feature::{Feature, FeatureSet};
 use super::slots::key::Key;
-use crate::task::layout::Waiter;
+use crate::task::cell::layout::Waiter;
 
 /// Whether a visit to the kernel may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

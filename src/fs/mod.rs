@@ -27,7 +27,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::buf::{BufError, BufResult, IoBuf};
+use super::buf::{BufError, BufResult, IoBuf};
 
 pub use any::AnyFile;
 pub use file::{

@@ -6,13 +6,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll};
 
+use super::shared::chunks::{Chunks, Recv};
+use super::shared::close::Close;
 use super::shared::install::Installing;
+use super::shared::quiesce::Quiesce;
+use super::shared::transfers::{Read, ReadExact, Write, WriteAll};
 use crate::buf::{Chunk, IoBuf, IoBufMut};
 use crate::driver::current;
-use crate::io::shared::chunks::{Chunks, Recv};
-use crate::io::shared::close::Close;
-use crate::io::shared::quiesce::Quiesce;
-use crate::io::shared::transfers::{Read, ReadExact, Write, WriteAll};
 use crate::op::object::endpoint::Share;
 use crate::op::object::medium::Medium;
 use crate::sys::context::expect_runtime;

@@ -19,9 +19,9 @@ pub(crate) mod shared;
 
 use std::future::Future;
 
-use crate::buf::{BufResult, IoBuf, IoBufMut};
+use super::buf::{BufResult, IoBuf, IoBufMut};
 
-pub use crate::driver::submission::{Cancel, Cancellable};
+pub use super::driver::submission::{Cancel, Cancellable};
 pub use async_fd::{AsyncFd, Ready, With};
 pub use copy::copy;
 pub use nop::{Nop, nop};

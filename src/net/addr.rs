@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use crate::task::blocking::Blocking;
-use crate::task::pool::Lane;
+use crate::task::threads::blocking::Blocking;
+use crate::task::threads::pool::Lane;
 
 /// Types that resolve to socket addresses: an address, a host and port, or a string of both.
 ///

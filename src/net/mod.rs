@@ -145,9 +145,9 @@ use std::task::{Context, Poll, ready};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-pub use crate::io::shared::chunks::{Chunks, Recv};
-pub use crate::io::shared::quiesce::{IntoOwnedFd, Leftover, ListenerIntoOwnedFd, Quiesce, UdpIntoOwnedFd};
-pub use crate::io::shared::transfers::{
+pub use super::io::shared::chunks::{Chunks, Recv};
+pub use super::io::shared::quiesce::{IntoOwnedFd, Leftover, ListenerIntoOwnedFd, Quiesce, UdpIntoOwnedFd};
+pub use super::io::shared::transfers::{
     Read, ReadExact, ReadVectored, Shutdown, Write, WriteAll, WriteAllVectored, WriteVectored,
 };
 pub use addr::{LookupHost, ToSocketAddrs, lookup_host};

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVec, IoVecMut};
 use crate::io::{ReadOwned, WriteOwned};
-use crate::task::loop_core::is_running;
+use crate::task::cell::loop_core::is_running;
 use crate::task::spawn;
 
 /// The reading half of a borrowed stream: see [`TcpStream::split`].

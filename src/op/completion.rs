@@ -3,7 +3,7 @@
 
 use std::io;
 
-use crate::task::pool::no_thread;
+use crate::task::threads::pool::no_thread;
 
 /// A direction of readiness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -47,9 +47,9 @@ use std::task::{Context, Poll};
 
 pub(crate) use io_uring::squeue::Entry;
 
-use crate::sys::call::Call;
-use crate::task::layout::Waiter;
-use crate::task::pool::Lane;
+use super::sys::call::Call;
+use super::task::cell::layout::Waiter;
+use super::task::threads::pool::Lane;
 use object::endpoint::Share;
 use object::fd::Descriptor;
 use object::pass::Pass;

@@ -13,8 +13,8 @@ use crate::driver::proactor::kernel::{Fault, RingConfig};
 use crate::driver::proactor::setup::MAX_ENTRIES;
 use crate::driver::{MAX_BUFFERS, Resources};
 use crate::op::object::fd::ZeroCopy;
-use crate::task::hooks::{Hooks, OnSlowPoll, OnSpawn, Stopwatch};
-use crate::task::unhandled::OnUnhandled;
+use crate::task::report::hooks::{Hooks, OnSlowPoll, OnSpawn, Stopwatch};
+use crate::task::report::unhandled::OnUnhandled;
 use crate::task::{BlockingPool, SlowPoll, Task, Unhandled};
 
 /// The settings of a runtime; the defaults suit most programs.

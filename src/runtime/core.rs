@@ -20,11 +20,10 @@ use crate::driver::stats::Counter;
 use crate::driver::visit::Park;
 use crate::driver::{self, Driver};
 use crate::sys::rng::Rng;
-use crate::task::LocalHandle;
-use crate::task::cleanup::dispose;
-use crate::task::inbox::Shared;
+use crate::task::cancel::cleanup::dispose;
 use crate::task::scheduler::{EnteredScheduler, Scheduler, Step};
-use crate::task::{Handle, JoinHandle};
+use crate::task::threads::inbox::Shared;
+use crate::task::{Handle, JoinHandle, LocalHandle};
 use crate::time::{Timers, now, since_boot};
 
 /// After this time in ready tasks the kernel is visited, whatever the budget says.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::driver;
 use crate::io::AsyncFd;
-use crate::task::callback::{self, CallHandle, watch};
-use crate::task::loop_core;
+use crate::task::cell::loop_core;
+use crate::task::handle::call_soon::{self, CallHandle, watch};
 use crate::task::scheduler::WatchKey;
 use crate::task::{Handle, LocalHandle, RemoteHandle, Task, yield_now};
 use crate::time::{now, sleep_until};
@@ -28,7 +28,7 @@ impl LocalHandle {
     pub fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> CallHandle {
         let runs = loop_core::is_running();
         let _entered = self.scheduler().clone().enter();
-        callback::call_at(when, sleep_until(when), runs, callback)
+        call_soon::call_at(when, sleep_until(when), runs, callback)
     }
 
     /// The time now, on the loop's clock; asyncio's `loop.time()`.

@@ -30,9 +30,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use self::core::{Core, Limits, Until};
+use super::task::{Handle, JoinHandle, LocalHandle};
 use crate::runtime::backend::Backend;
-use crate::task::LocalHandle;
-use crate::task::{Handle, JoinHandle};
 use config::Config;
 use report::{Report, Shutdown};
 

@@ -9,7 +9,7 @@ use super::leak::Leak;
 use super::report::Shutdown;
 use crate::driver::visit::Park;
 use crate::sys::guarded::Guarded;
-use crate::task::pool::GRACE;
+use crate::task::threads::pool::GRACE;
 use crate::time::now;
 
 /// How long a runtime's end waits for buffers of sends without a copy whose results have come: as long as the peer's

@@ -13,7 +13,7 @@ use std::panic::Location;
 use std::pin::Pin;
 
 use super::{AsyncClose, Closing};
-use crate::task::cleanup::defer;
+use crate::task::cancel::cleanup::defer;
 
 /// A stack of resources and calls that run in reverse order at the end; asyncio's `AsyncExitStack`.
 ///

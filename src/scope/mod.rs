@@ -25,7 +25,7 @@ use std::task::{Context, Poll};
 
 pub use exit_stack::{ExitStack, exit_stack};
 
-use crate::task::cleanup::defer;
+use super::task::cancel::cleanup::defer;
 
 /// A resource whose close may await and may fail; asyncio's `aclose` and `__aexit__`.
 ///

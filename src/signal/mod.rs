@@ -102,12 +102,12 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
-use crate::driver::submission::Submission;
-use crate::driver::{attach, current, let_go};
-use crate::op::catalogue::poll::PollReady;
-use crate::op::completion::Direction;
-use crate::op::object::endpoint::Share;
-use crate::sys::signal::Listener;
+use super::driver::submission::Submission;
+use super::driver::{attach, current, let_go};
+use super::op::catalogue::poll::PollReady;
+use super::op::completion::Direction;
+use super::op::object::endpoint::Share;
+use super::sys::signal::Listener;
 
 pub use handler::{Handler, on};
 pub use kind::Kind;

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 
 use crate::scope::AsyncClose;
-use crate::task::layout::Waiter;
+use crate::task::cell::layout::Waiter;
 use crate::task::spawn;
 use crate::task::{JoinError, JoinHandle};
 

@@ -16,15 +16,15 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::error::TaskId;
-use super::hooks::{Hooks, OnSpawn, Stopwatch};
-use super::inbox::Shared;
-use super::layout::{Birth, Extra, Header, Identity, TaskRef};
-use super::loop_core::{self, LoopCore};
-use super::pool::Pool;
-use super::state::{Flags, Phase, Ran};
-use super::unhandled::{Fallible, Opaque, Verdict};
-use super::view::Task;
+use super::cell::error::TaskId;
+use super::cell::layout::{Birth, Extra, Header, Identity, TaskRef};
+use super::cell::loop_core::{self, LoopCore};
+use super::cell::state::{Flags, Phase, Ran};
+use super::report::hooks::{Hooks, OnSpawn, Stopwatch};
+use super::report::task_info::Task;
+use super::report::unhandled::{Fallible, Opaque, Verdict};
+use super::threads::inbox::Shared;
+use super::threads::pool::Pool;
 use crate::sys::context::{self, Context, Entered, EnteredPart};
 use crate::sys::guarded::{Guarded, contain};
 use crate::sys::sync::thread_local;

@@ -10,7 +10,8 @@ use crate::net::{ReuniteError, TcpListener, TcpStream};
 use crate::runtime::required::Missing;
 use crate::sync::queue::{QueueShutDown, TaskDoneError, TryGetError, TryPutError};
 use crate::sync::{Barrier, Semaphore, TryAcquireError, broadcast, mpsc, oneshot};
-use crate::task::{AlreadySettled, JoinError, PromiseError, RuntimeGone, catch_cancel, current, task_group};
+use crate::task::task_group;
+use crate::task::{AlreadySettled, JoinError, PromiseError, RuntimeGone, catch_cancel, current};
 use crate::time::Elapsed;
 use crate::{Config, Feature, Selector};
 

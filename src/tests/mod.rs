@@ -21,11 +21,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake};
 use std::time::Duration;
 
-use crate::task::Handle;
-use crate::task::hooks::Hooks;
-use crate::task::inbox::Shared;
-use crate::task::scheduler::EnteredScheduler;
-use crate::task::scheduler::{Scheduler, Step};
+use super::task::Handle;
+use super::task::report::hooks::Hooks;
+use super::task::scheduler::{EnteredScheduler, Scheduler, Step};
+use super::task::threads::inbox::Shared;
 
 /// A loop on this thread. Its drop ends it as the end of a runtime does.
 struct Home {

@@ -12,7 +12,8 @@ use super::{Dropped, run};
 use crate::combine::ReturnWhen;
 use crate::scope::{AsyncClose, using};
 use crate::stream::{StreamExt, generate};
-use crate::task::{GroupError, TaskGroup, task_group};
+use crate::task::task_group;
+use crate::task::{GroupError, TaskGroup};
 use crate::{as_completed, gather, select, shield, spawn, try_gather, wait, yield_now};
 
 /// Ready with its number after so many turns.

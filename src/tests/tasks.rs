@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use super::{Count, Dropped, Home, run};
-use crate::task::{Builder, spawn_eager};
-use crate::task::{JoinError, PromiseError, catch_cancel, promise, spawn_blocking};
+use crate::task::promise;
+use crate::task::{Builder, JoinError, PromiseError, catch_cancel, spawn_blocking, spawn_eager};
 use crate::{spawn, task_local, yield_now};
 
 #[test]

@@ -12,8 +12,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::Elapsed;
-use crate::task::cleanup::{Remains, dispose};
-use crate::task::scopes::Region;
+use crate::task::cancel::cleanup::{Remains, dispose};
+use crate::task::cancel::scopes::Region;
 
 /// The deadline of a limit.
 pub(super) trait Deadline {

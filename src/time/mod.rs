@@ -42,9 +42,9 @@ pub use scope::{LimitHandle, TimeLimit, timeout_scope, timeout_scope_at};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Elapsed, Timeout, WaitFor, timeout, timeout_at, wait_for};
 
-use crate::sys::context::{self, Entered};
-use crate::sys::guarded::Guarded;
-use crate::task::layout::Waiter;
+use super::sys::context::{self, Entered};
+use super::sys::guarded::Guarded;
+use super::task::cell::layout::Waiter;
 use wheel::{TimerKey, Wheel};
 
 thread_local! {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::limited::{Deadline, Limited};
 use super::{Elapsed, Sleep, now, sleep_until};
-use crate::task::layout::Waiter;
+use crate::task::cell::layout::Waiter;
 
 /// Runs a block of code with a deadline that the block can read and move; asyncio's `timeout()`.
 ///

@@ -5,7 +5,7 @@ use loom::thread;
 use crate::kit::{Model, join};
 use crate::sys::sync::atomic::{AtomicUsize, Ordering};
 use crate::sys::sync::{Arc, Mutex};
-use crate::task::inbox::{Delivery, Shared};
+use crate::task::threads::inbox::{Delivery, Shared};
 
 pub(crate) fn models() -> Vec<Model> {
     vec![

@@ -8,7 +8,7 @@ use loom::thread;
 
 use crate::kit::{Home, Model, block_on, join};
 use crate::sys::sync::Arc;
-use crate::task::outcome::{Giver, Outcome};
+use crate::task::threads::remote_result::{Giver, Outcome};
 use crate::task::{JoinError, RemoteHandle};
 
 pub(crate) fn models() -> Vec<Model> {

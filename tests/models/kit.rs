@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use loom::thread::JoinHandle as JoinThread;
 
-use crate::sys::context::Entered;
 use crate::sys::eventfd::EventFd;
 use crate::sys::memory;
 use crate::sys::sync::Arc;
-use crate::task::hooks::Hooks;
-use crate::task::inbox::Shared;
+use crate::task::report::hooks::Hooks;
+use crate::task::scheduler::EnteredScheduler;
 use crate::task::scheduler::{Scheduler, Step};
+use crate::task::threads::inbox::Shared;
 use crate::task::{Handle, JoinHandle, spawn};
 
 /// A name and what one run does. All threads that it starts it joins, and it leaves nothing behind.
@@ -46,7 +46,7 @@ pub(crate) fn check((name, model): Model) {
 /// The loop's thread: turns as in `runtime/core.rs`, with nothing but tasks and the inbox.
 pub(crate) struct Home {
     scheduler: Rc<Scheduler>,
-    entered: Option<Entered<Scheduler>>,
+    entered: Option<EnteredScheduler>,
 }
 
 impl Home {

@@ -9,7 +9,7 @@ use loom::thread::{self, JoinHandle};
 use crate::kit::{Model, join, sleep};
 use crate::sys::sync::Arc;
 use crate::sys::sync::atomic::{AtomicUsize, Ordering};
-use crate::task::inbox::Shared;
+use crate::task::threads::inbox::Shared;
 
 pub(crate) fn models() -> Vec<Model> {
     vec![

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::kit::Model;
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
 use crate::sys::sync::{Arc, Condvar, Mutex};
-use crate::task::pool::{Lane, Pool};
+use crate::task::threads::pool::{Lane, Pool};
 
 pub(crate) fn models() -> Vec<Model> {
     vec![

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use super::kernel::{Kernel, Uring};
 use crate::driver::poller;
 use crate::sys::eventfd::EventFd;
-use crate::task::inbox::Shared;
+use crate::task::threads::inbox::Shared;
 
 #[derive(Debug)]
 pub(crate) struct Readiness {

@@ -29,7 +29,7 @@ use crate::driver::stats::Stats;
 use crate::driver::visit::{Deferred, Park};
 use crate::op::completion::Completion;
 use crate::op::{Each, Entry, Op};
-use crate::task::inbox::Shared;
+use crate::task::threads::inbox::Shared;
 
 /// Marks the `user_data` of what is nobody's operation: cancels, and closes of direct descriptors.
 const NOBODY: u64 = 1 << 63;

@@ -11,7 +11,7 @@ use io_uring::{opcode, types};
 use crate::op::completion::Completion;
 use crate::op::{Entry, Op, Wait};
 use crate::sys::call::Call;
-use crate::task::inbox::Shared;
+use crate::task::threads::inbox::Shared;
 
 #[derive(Debug)]
 pub(crate) struct WakeRead {

@@ -27,9 +27,8 @@ use super::lifecycle::{Action, Event, Impossible, Life};
 use crate::op::completion::Completion;
 use crate::op::{Each, Entry, Kind, Op};
 use crate::sys::call::Call;
-use crate::task::layout::TaskRef;
-use crate::task::layout::Waiter;
-use crate::task::waker::local_task;
+use crate::task::cell::layout::{TaskRef, Waiter};
+use crate::task::cell::waker::local_task;
 
 /// Bytes of an operation that fit into its slot.
 const INLINE: usize = 64;

@@ -18,7 +18,7 @@ use crate::driver::visit::{Deferred, Park};
 use crate::op::completion::Completion;
 use crate::op::{Each, Entry, Kind, Op, Wait};
 use crate::sys::call::Call;
-use crate::task::inbox::Shared;
+use crate::task::threads::inbox::Shared;
 
 const F_MORE: u32 = 1 << 1;
 const F_NOTIF: u32 = 1 << 3;

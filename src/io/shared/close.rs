@@ -7,9 +7,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use super::writer::Writer;
 use crate::driver::submission::Submission;
 use crate::driver::{descriptor_closed, flush_for, let_go};
-use crate::io::shared::writer::Writer;
 use crate::op;
 use crate::op::object::endpoint::Share;
 use crate::op::object::fd::Opened;

@@ -11,7 +11,7 @@ use crate::op::completion::Completion;
 use crate::op::object::fd::{Opened, stop_lingering};
 use crate::op::{Entry, Op, Wait};
 use crate::sys::call::Call;
-use crate::task::pool::Lane;
+use crate::task::threads::pool::Lane;
 
 /// `LINGERS` says that the close waits for the peer: then a thread of the pool makes the call, one that no file waits for.
 /// (A ring makes it on the thread of the loop.)

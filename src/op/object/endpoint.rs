@@ -25,7 +25,7 @@ use super::fd::Descriptor;
 use super::gate::{Gate, Side};
 use super::medium::{Medium, SendHeader};
 use crate::buf::Chunk;
-use crate::task::layout::Waiter;
+use crate::task::cell::layout::Waiter;
 
 pub(crate) struct Endpoint {
     pub(crate) descriptor: Descriptor,

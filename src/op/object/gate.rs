@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 
-use crate::task::layout::Waiter;
+use crate::task::cell::layout::Waiter;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {

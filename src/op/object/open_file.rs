@@ -13,7 +13,7 @@ use super::fd::Descriptor;
 use crate::op::Wait;
 use crate::op::completion::Direction;
 use crate::sys::call::Call;
-use crate::task::layout::Waiter;
+use crate::task::cell::layout::Waiter;
 
 /// How the bytes of a file are reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

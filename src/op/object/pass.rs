@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use super::endpoint::Share;
 use super::gate::Side;
-use crate::task::layout::Waiter;
+use crate::task::cell::layout::Waiter;
 
 /// A place at a gate: outside, in the queue, or through. Dropping it lets the next one go.
 #[derive(Debug)]

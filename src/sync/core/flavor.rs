@@ -14,7 +14,7 @@ use std::task::{Context, Waker};
 
 use crate::sys::sync::atomic::{AtomicUsize, Ordering};
 use crate::sys::sync::{Arc, Mutex};
-use crate::task::layout::Waiter;
+use crate::task::cell::layout::Waiter;
 
 mod sealed {
     pub trait Sealed {}

@@ -1,0 +1,124 @@
+//! Access to the header of a task, and to its rarely used fields.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ptr::NonNull;
+use std::rc::Rc;
+
+use super::error::TaskId;
+use super::layout::{Core, Extra, Header, TaskRef, Values, Vtable, Waiter};
+use super::state::Flags;
+use crate::sys::guarded::contain;
+use crate::sys::sync::dealloc;
+use crate::task::alloc;
+use crate::task::report::unhandled::Unhandled;
+
+impl Header {
+    #[inline]
+    pub(in crate::task) fn vtable(&self) -> &'static Vtable {
+        // SAFETY: `TaskRef::new` made the node of a vtable, from a pointer to all of it.
+        unsafe { &*self.node.kind().cast::<Vtable>() }
+    }
+
+    #[inline]
+    pub(in crate::task) fn has(&self, flags: Flags) -> bool {
+        self.flags.get().is(flags)
+    }
+
+    pub(in crate::task) fn set(&self, flags: Flags) {
+        self.flags.set(self.flags.get().with(flags));
+    }
+
+    pub(in crate::task) fn unset(&self, flags: Flags) {
+        self.flags.set(self.flags.get().without(flags));
+    }
+
+    /// The number of a task.
+    pub(in crate::task) fn id(&self) -> TaskId {
+        assert!(!self.has(Flags::CHILD), "a child of a brood has no number");
+        // SAFETY: only a child's identity is something else.
+        unsafe { self.identity.id }
+    }
+
+    /// The brood of a child, which is alive while its children have not ended.
+    #[inline]
+    pub(in crate::task) fn brood(&self) -> Option<NonNull<Core>> {
+        if !self.has(Flags::CHILD) {
+            return None;
+        }
+        // SAFETY: a child's identity is its brood.
+        Some(unsafe { self.identity.brood })
+    }
+
+    /// The failure of this task, for the hook.
+    pub(in crate::task) fn unhandled(&self, message: String, panicked: bool) -> Unhandled {
+        let name = self.extra().and_then(|extra| extra.name().cloned());
+        Unhandled::new(self.id(), name, self.place, message, panicked, self.is_callback())
+    }
+
+    pub(in crate::task) fn is_callback(&self) -> bool {
+        self.has(Flags::CALLBACK)
+    }
+
+    /// The rarely used fields, if this task has any.
+    #[inline]
+    pub(in crate::task) fn extra(&self) -> Option<&Extra> {
+        self.extra.get().map(|extra| &**extra)
+    }
+
+    /// The same, made if there is none yet.
+    pub(in crate::task) fn extra_or_new(&self) -> &Extra {
+        self.extra.get_or_init(Box::default)
+    }
+}
+
+impl Extra {
+    /// That of a new task; none if it has nothing.
+    #[inline]
+    pub(in crate::task) fn new(name: Option<Rc<str>>, locals: Option<Rc<Values>>) -> Option<Box<Self>> {
+        if name.is_none() && locals.is_none() {
+            return None;
+        }
+        Some(Box::new(Extra { name, locals: RefCell::new(locals), ..Extra::default() }))
+    }
+
+    pub(in crate::task) fn name(&self) -> Option<&Rc<str>> {
+        self.name.as_ref()
+    }
+
+    /// The task is being reaped: starts its cleanup if nothing else is left.
+    pub(in crate::task) fn go_on_cleaning(&self) {
+        let clean_up = self.clean_ups.borrow().as_ref().map(|clean_ups| clean_ups.task.clone());
+        clean_up.into_iter().for_each(|task| task.schedule());
+    }
+
+    /// The task has ended.
+    pub(in crate::task) fn task_ended(&self, task: &TaskRef) {
+        self.callbacks.tell_all(|| task.clone());
+        let mourners = self.mourners.take();
+        mourners.iter().for_each(TaskRef::op_ended);
+        let group = self.group.take();
+        contain(|| group.into_iter().for_each(Waiter::wake)); // user code, perhaps
+        // They may refer to the task itself, and would keep it for ever.
+        let locals = self.locals.take();
+        contain(|| drop(locals)); // user code
+        let at_end = self.at_end.take();
+        at_end.into_iter().for_each(|at_end| at_end());
+    }
+}
+
+impl fmt::Debug for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extra").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Gives the memory of a cell back.
+///
+/// # Safety
+/// Nobody refers to the cell, and its stage and joiner have been cleared.
+pub(in crate::task) unsafe fn free(task: NonNull<Header>) {
+    // SAFETY: the cell was allocated with this layout. What is left of the header has no destructor: the
+    // last home reference dropped the joiner and the name.
+    unsafe { dealloc(task.as_ptr().cast(), alloc::whole(task.as_ref().vtable().layout)) };
+}

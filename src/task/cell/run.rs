@@ -1,0 +1,106 @@
+//! Running a task: a poll, or what its phase asks for instead; and its end.
+
+use std::task::Context;
+
+use super::error::Ended;
+use super::layout::{Extra, TaskRef};
+use super::state::{Flags, Joining, Phase, Polled, Ran};
+
+impl TaskRef {
+    /// Runs the task once, by way of its phase.
+    #[inline]
+    pub(in crate::task) fn run(&self) -> Ran {
+        let header = self.header();
+        header.scheduled.set(false);
+        if (header.phase.get() != Phase::Idle || header.has(Flags::PENDING))
+            && let Some(ran) = self.run_otherwise()
+        {
+            return ran;
+        }
+        match self.poll() {
+            Polled::Pending if header.has(Flags::PENDING) => {
+                self.schedule(); // it asked for its own cancellation while it ran
+                Ran::Pending
+            }
+            Polled::Pending => Ran::Pending,
+            Polled::Ready => Ran::Ended,
+            Polled::Failed => {
+                header.ended.set(Ended::Failed);
+                Ran::Ended
+            }
+            Polled::Panicked => {
+                header.ended.set(Ended::Panicked);
+                self.begin_reaping()
+            }
+        }
+    }
+
+    /// Polls the future of a task or of a child, which is idle.
+    #[inline]
+    pub(in crate::task) fn poll(&self) -> Polled {
+        let header = self.header();
+        header.phase.set(Phase::Running);
+        let waker = self.borrowed_waker();
+        // SAFETY: on the home thread, not being polled, and the stage holds the future; the borrowed waker does
+        // not outlive `self`.
+        let polled = unsafe { (header.vtable().poll)(self.0, &mut Context::from_waker(&waker)) };
+        header.phase.set(Phase::Idle);
+        polled
+    }
+
+    /// A step that is no poll; none when the task is to be polled all the same.
+    #[cold]
+    fn run_otherwise(&self) -> Option<Ran> {
+        let header = self.header();
+        match header.phase.get() {
+            Phase::Idle => {
+                if !self.take_request() {
+                    return None;
+                }
+                self.drop_future();
+                Some(self.begin_reaping())
+            }
+            Phase::Reaping if header.ops.get() == 0 => Some(Ran::Ended),
+            Phase::Reaping => {
+                header.extra().into_iter().for_each(Extra::go_on_cleaning);
+                Some(Ran::Pending)
+            }
+            Phase::Running | Phase::Complete | Phase::Empty => Some(Ran::Pending),
+        }
+    }
+
+    /// Drops the future of a task or of a child that is idle, where it lies.
+    pub(in crate::task) fn drop_future(&self) {
+        self.header().phase.set(Phase::Reaping);
+        // SAFETY: on the home thread, not being polled, and the stage holds the future.
+        let ended = unsafe { (self.header().vtable().cancel)(self.0) };
+        self.header().ended.set(ended);
+    }
+
+    /// The future is gone, and has left its outcome.
+    fn begin_reaping(&self) -> Ran {
+        self.header().phase.set(Phase::Reaping);
+        if self.header().ops.get() == 0 { Ran::Ended } else { Ran::Pending }
+    }
+
+    /// The task has ended: wakes its waiters.
+    #[inline]
+    pub(in crate::task) fn complete(&self) {
+        let header = self.header();
+        header.phase.set(Phase::Complete);
+        if header.extra.get().is_some() {
+            self.tell_of_end();
+        }
+        if header.joining.get() == Joining::Gone {
+            self.clear();
+        }
+        if let Some(joiner) = header.joiner.take() {
+            joiner.wake();
+        }
+    }
+
+    #[cold]
+    fn tell_of_end(&self) {
+        self.header().extra().into_iter().for_each(|extra| extra.task_ended(self));
+    }
+}

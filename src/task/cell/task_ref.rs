@@ -1,0 +1,431 @@
+//! References to a task: making a cell, its outcome, its release. The kinds of reference are explained in `layout.rs`.
+
+use std::cell::{Cell, OnceCell, UnsafeCell};
+use std::fmt;
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+use std::task::{Context, Poll, RawWaker, Waker};
+
+use super::error::{Ended, JoinError};
+use super::header::free;
+use super::layout::{Birth, Extra, Header, Stage, TaskCell, TaskRef, Vtable, Waiter};
+use super::loop_core::{self, LoopCore};
+use super::stage::Judged;
+use super::state::{Flags, Joining, Phase};
+use super::waker::{self, WAKER, wake_ref};
+use crate::sys::guarded::contain;
+use crate::sys::sync::Arc;
+use crate::sys::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::task::ready::Link;
+use crate::task::report::unhandled::Verdict;
+use crate::task::threads::inbox::{Node, Shared};
+
+/// The share of the atomic count that all home references hold together.
+const HOME: u32 = 1;
+
+impl TaskRef {
+    /// On the home thread of this loop.
+    #[inline]
+    pub(in crate::task) fn new<F: Future, V: Verdict<F::Output>>(
+        future: F,
+        core: &LoopCore,
+        birth: Birth,
+    ) -> TaskRef {
+        // SAFETY: the caller is on the home thread, and the last home reference releases it.
+        unsafe { Shared::retain(core.shared()) };
+        let vtable: *const Vtable = Judged::<F, V>::VTABLE;
+        // SAFETY: the kind is the first field of the table, which is a constant.
+        let node = unsafe { Node::of_table(vtable.cast()) };
+        let memory = core.spares.allocate(Judged::<F, V>::VTABLE.layout).cast();
+        // Written where it will lie: made elsewhere and moved, it would be copied in pieces other than those in
+        // which it was made, for which the processor waits.
+        let cell = TaskCell {
+            header: Header {
+                node,
+                shared: Arc::as_ptr(core.shared()),
+                refs: AtomicU32::new(HOME),
+                posted: AtomicBool::new(false),
+                scheduled: Cell::new(birth.scheduled),
+                phase: Cell::new(Phase::Idle),
+                joining: Cell::new(Joining::Detach),
+                home_refs: Cell::new(1),
+                flags: Cell::new(birth.flags),
+                ended: Cell::new(Ended::Finished),
+                cancels: Cell::new(0),
+                ops: Cell::new(0),
+                index: Cell::new(u32::MAX),
+                identity: birth.identity,
+                place: birth.place,
+                extra: match birth.extra {
+                    Some(extra) => OnceCell::from(extra),
+                    None => OnceCell::new(),
+                },
+                joiner: Cell::new(None),
+                next_ready: Cell::new(None),
+            },
+            stage: UnsafeCell::new(Stage::Future(future)),
+        };
+        // SAFETY: the memory was allocated for such a cell, and is nobody else's.
+        unsafe { memory.write(cell) };
+        TaskRef(memory.cast())
+    }
+
+    #[inline]
+    pub(in crate::task) fn header(&self) -> &Header {
+        // SAFETY: a home reference keeps the cell.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Whether it is one of many in the future of a task, to which all that it begins belongs.
+    #[inline]
+    pub(crate) fn is_child(&self) -> bool {
+        self.header().has(Flags::CHILD)
+    }
+
+    /// Whether its future is gone, and the remains of the future have not ended yet.
+    pub(in crate::task) fn is_being_reaped(&self) -> bool {
+        self.phase() == Phase::Reaping
+    }
+
+    pub(crate) fn same(&self, other: &TaskRef) -> bool {
+        self.0 == other.0
+    }
+
+    /// Whether this is a waker of the task.
+    #[inline]
+    pub(crate) fn is_woken_by(&self, waker: &Waker) -> bool {
+        // `WAKER` is a static with a name, so its address is one and the same in every codegen unit.
+        std::ptr::eq(waker.vtable(), &WAKER) && std::ptr::eq(waker.data(), self.0.as_ptr().cast())
+    }
+
+    pub(in crate::task) fn address(&self) -> *const Header {
+        self.0.as_ptr()
+    }
+
+    /// # Safety
+    /// Null, or the address of a live task of this thread.
+    pub(in crate::task) unsafe fn from_address(address: *const Header) -> Option<TaskRef> {
+        let task = ManuallyDrop::new(TaskRef(NonNull::new(address.cast_mut())?));
+        Some(TaskRef::clone(&task))
+    }
+
+    /// It has left the ready queue and is about to be polled by its owner (the root).
+    pub(in crate::task) fn mark_polled(&self) {
+        self.header().scheduled.set(false);
+    }
+
+    #[inline]
+    pub(in crate::task) fn phase(&self) -> Phase {
+        self.header().phase.get()
+    }
+
+    #[inline]
+    pub(crate) fn is_complete(&self) -> bool {
+        matches!(self.phase(), Phase::Complete | Phase::Empty)
+    }
+
+    /// Puts the task in the ready queue, unless it is there or has ended.
+    pub(crate) fn schedule(&self) {
+        // SAFETY: the cell is alive, and this is its home thread.
+        unsafe { wake_ref(self.0) }
+    }
+
+    /// A waker that counts: for code that is not ours, and for other threads.
+    pub(crate) fn waker(&self) -> Waker {
+        // SAFETY: `clone` makes a counted waker of a live cell; the pair is what the vtable expects.
+        unsafe { Waker::from_raw(waker::clone(self.0.as_ptr().cast())) }
+    }
+
+    /// A waker for one poll, not counted.
+    pub(in crate::task) fn borrowed_waker(&self) -> ManuallyDrop<Waker> {
+        // SAFETY: the data and the vtable belong together; `ManuallyDrop` gives back no count that was not
+        // taken, and callers hold a reference for as long as they use the waker.
+        ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(self.0.as_ptr().cast(), &WAKER)) })
+    }
+
+    /// Drops the future or outcome that the cell holds; a panic in its destructor ends here, since nobody
+    /// is left to ask for it (the panic hook has reported it).
+    #[inline]
+    pub(in crate::task) fn clear(&self) {
+        if self.phase() != Phase::Empty {
+            self.empty();
+        }
+    }
+
+    #[inline(never)] // most are taken
+    fn empty(&self) {
+        let header = self.header();
+        let phase = header.phase.replace(Phase::Empty);
+        if phase == Phase::Idle {
+            header.ended.set(Ended::Cancelled); // its future is dropped here
+        }
+        if phase == Phase::Complete && !self.is_child() {
+            // The error's `Display` is user code.
+            contain(|| {
+                // SAFETY: a complete task has its outcome, and nobody else is at the stage.
+                let unhandled = unsafe { (header.vtable().unhandled)(self.0) };
+                unhandled.into_iter().for_each(|unhandled| loop_core::report(&unhandled, header.shared));
+            });
+        }
+        // SAFETY: on the home thread; not being polled, since only the scheduler and the handle of an
+        // ended task call this.
+        contain(|| unsafe { (header.vtable().clear)(self.0) });
+    }
+
+    /// Takes the outcome, if the task has ended.
+    ///
+    /// # Safety
+    /// `T` is the output of the future that the cell was made with.
+    pub(in crate::task) unsafe fn take<T>(&self) -> Poll<Result<T, JoinError>> {
+        let mut outcome = Poll::Pending;
+        if self.is_complete() {
+            assert!(self.phase() == Phase::Complete, "a JoinHandle was polled after it had given its result");
+            self.header().phase.set(Phase::Empty);
+            // SAFETY: the caller vouches for the type.
+            unsafe { (self.header().vtable().take)(self.0, (&raw mut outcome).cast()) };
+        }
+        outcome
+    }
+
+    /// The outcome, if the task has ended and it was not taken.
+    ///
+    /// # Safety
+    /// `T` is the output of the future that the cell was made with, and nobody takes or drops the outcome while it is
+    /// looked at: only the task's handle does.
+    pub(in crate::task) unsafe fn outcome<T>(&self) -> Option<&Result<T, JoinError>> {
+        // SAFETY: the outcome is in the cell: its phase says so. The caller vouches for the type.
+        (self.phase() == Phase::Complete)
+            .then(|| unsafe { &*(self.header().vtable().outcome)(self.0).cast::<Result<T, JoinError>>() })
+    }
+
+    /// Whether the task has ended, and its outcome, which nobody has taken, is no value or an error to be seen.
+    pub(in crate::task) fn has_failed(&self) -> bool {
+        // SAFETY: the outcome is in the cell: its phase says so.
+        self.phase() == Phase::Complete && unsafe { (self.header().vtable().failed)(self.0) }
+    }
+
+    /// The same task, of which nobody asks for the outcome.
+    pub(in crate::task) fn detached(self) -> Self {
+        self.header().joining.set(Joining::Gone);
+        self
+    }
+
+    /// Makes the end wake the poller of the task's handle.
+    pub(in crate::task) fn set_joiner(&self, cx: &Context<'_>) {
+        set_waiter(&self.header().joiner, cx);
+    }
+
+    /// Panics where the wait for this task's end would never end: in the task itself, unless its cancellation was
+    /// requested, and in another loop of the thread, during which this task's loop does not run.
+    #[inline]
+    pub(in crate::task) fn check_joiner(&self) {
+        let header = self.header();
+        let (is_own, is_foreign) = loop_core::with(|current| {
+            current
+                .map_or((false, false), |current| (current.is_current(self), !current.is_home(header.shared)))
+        });
+        if is_foreign || is_own && header.cancels.get() == 0 {
+            self.refuse_joiner(is_foreign);
+        }
+    }
+
+    #[cold]
+    fn refuse_joiner(&self, is_foreign: bool) -> ! {
+        let header = self.header();
+        let name = header.extra().and_then(Extra::name).map(|name| format!(" {name:?}")).unwrap_or_default();
+        let place = header.place;
+        if is_foreign {
+            panic!(
+                "the task{name} that was spawned at {place} belongs to another loop of this thread, which does not run \
+                 meanwhile: the await would never end. Start it with `Handle::spawn`, from a thread of its own, or send \
+                 its result through a `sync::shared::oneshot` channel"
+            );
+        }
+        panic!(
+            "the task{name} that was spawned at {place} awaits its own handle: the await would never end. Let another \
+             task await it, or drop the handle to detach the task"
+        );
+    }
+
+    /// Waits for the end beside the handle: for the task's group. One only can.
+    pub(in crate::task) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.is_complete() {
+            return Poll::Ready(());
+        }
+        set_waiter(&self.header().extra_or_new().group, cx);
+        Poll::Pending
+    }
+
+    /// Has the end, which is still to come, call `hook` at once: for the task's set, which lives at `set` until then. It runs
+    /// no user code. One only can.
+    pub(in crate::task) fn at_end(&self, set: usize, hook: impl FnOnce() + 'static) {
+        let extra = self.header().extra_or_new();
+        extra.set.set(set);
+        extra.at_end.set(Some(Box::new(hook)));
+    }
+
+    /// Whether the task, which has not ended, is in this set.
+    pub(in crate::task) fn is_of_set(&self, set: usize) -> bool {
+        self.header().extra().is_some_and(|extra| extra.set.get() == set)
+    }
+
+    /// The task that waits for this one's handle, if one of this loop does.
+    pub(in crate::task) fn joined_by(&self) -> Option<TaskRef> {
+        let joiner = self.header().joiner.take();
+        let task = joiner.as_ref().and_then(Waiter::task);
+        self.header().joiner.set(joiner);
+        task
+    }
+
+    /// One more operation of this task is with the driver.
+    #[inline]
+    pub(crate) fn op_began(&self) {
+        let ops = &self.header().ops;
+        ops.set(ops.get() + 1);
+    }
+
+    /// The driver has let go of one. The last one of a task that is only waiting for that lets it end; the last but one
+    /// may start its cleanup.
+    #[inline]
+    pub(crate) fn op_ended(&self) {
+        let header = self.header();
+        header.ops.set(header.ops.get() - 1);
+        if header.ops.get() <= 1 && header.phase.get() == Phase::Reaping {
+            self.schedule();
+        }
+    }
+
+    /// How much of what the task has begun is not over.
+    pub(in crate::task) fn ops(&self) -> u32 {
+        self.header().ops.get()
+    }
+
+    /// This task ends no earlier than the other, if it is cancelled or panics; unless the other waits for this one.
+    pub(in crate::task) fn outlives(&self, other: &TaskRef) {
+        if !other.is_complete() && !other.waits_for(self) {
+            self.op_began();
+            other.header().extra_or_new().mourners.borrow_mut().push(self.clone());
+        }
+    }
+
+    /// Whether this task ends no earlier than the other, directly or by way of more of them; or is the same.
+    pub(in crate::task) fn waits_for(&self, other: &TaskRef) -> bool {
+        // Without anything to wait for (most have not), it need not look at a long chain of those that wait for the other.
+        if self.same(other) || self.ops() == 0 {
+            return self.same(other);
+        }
+        let mut waiting = vec![other.clone()];
+        let mut place = 0;
+        while let Some(task) = waiting.get(place).cloned() {
+            for mourner in task.header().extra().iter().flat_map(|extra| extra.mourners.borrow().clone()) {
+                if mourner.same(self) {
+                    return true;
+                }
+                if !waiting.iter().any(|task| task.same(&mourner)) {
+                    waiting.push(mourner);
+                }
+            }
+            place += 1;
+        }
+        false
+    }
+}
+
+fn set_waiter(place: &Cell<Option<Waiter>>, cx: &Context<'_>) {
+    let waiter = match place.take() {
+        Some(waiter) if waiter.will_wake(cx) => waiter,
+        _ => Waiter::new(cx),
+    };
+    place.set(Some(waiter));
+}
+
+impl Clone for TaskRef {
+    #[inline]
+    fn clone(&self) -> Self {
+        let refs = &self.header().home_refs;
+        refs.set(refs.get().checked_add(1).expect("fewer than 2^32 references to a task"));
+        TaskRef(self.0)
+    }
+}
+
+impl Drop for TaskRef {
+    #[inline]
+    fn drop(&mut self) {
+        let left = &self.header().home_refs;
+        left.set(left.get() - 1);
+        if left.get() == 0 {
+            self.release();
+        }
+    }
+}
+
+impl TaskRef {
+    /// The last home reference goes, and with it everything that belongs to the home thread.
+    #[inline(never)] // most references that go are not the last
+    fn release(&self) {
+        let header = self.header();
+        if !self.is_child() {
+            self.clear();
+        } // A child's output may borrow what is gone: its brood has dropped the future, and only a handle drops the output.
+        if let Some(joiner) = header.joiner.take() {
+            contain(|| drop(joiner)); // its waker may be foreign, and the cell is half released
+        }
+        let shared = header.shared;
+        // What is in there may be the user's, and refer to anything; it can't refer to this task any more.
+        // SAFETY: nobody but home references reads it, and this was the last.
+        let extra = unsafe { (*self.0.as_ptr()).extra.take() };
+        if extra.is_some() {
+            contain(|| drop(extra));
+        }
+        // A plain load suffices when there is no waker: nobody is left to make one.
+        if header.refs.load(Ordering::Acquire) == HOME
+            || header.refs.fetch_sub(HOME, Ordering::AcqRel) == HOME
+        {
+            // No reference to the header goes along: it would have to be valid until the call has returned.
+            let (memory, layout) = (self.0.cast(), header.vtable().layout);
+            let kept = loop_core::at_home(shared, |core| {
+                // SAFETY: as below; the memory came from the spares of this loop, or could have.
+                unsafe { core.spares.free(memory, layout) };
+            });
+            if kept.is_none() {
+                // SAFETY: no reference of either kind is left, and the stage has been cleared.
+                unsafe { free(self.0) };
+            }
+        }
+        // SAFETY: on the home thread; `new` retained it for this task.
+        unsafe { Shared::release(shared) };
+    }
+}
+
+impl fmt::Debug for TaskRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let header = self.header();
+        f.debug_struct("Task")
+            .field("id", &(!header.has(Flags::CHILD)).then(|| header.id()))
+            .field("name", &header.extra().and_then(Extra::name))
+            .field("phase", &header.phase.get())
+            .field("ops", &header.ops.get())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Link for TaskRef {
+    type Pointer = NonNull<Header>;
+
+    #[inline]
+    fn into_pointer(self) -> NonNull<Header> {
+        ManuallyDrop::new(self).0
+    }
+
+    #[inline]
+    unsafe fn from_pointer(pointer: NonNull<Header>) -> Self {
+        TaskRef(pointer)
+    }
+
+    #[inline]
+    unsafe fn next<'a>(pointer: NonNull<Header>) -> &'a Cell<Option<NonNull<Header>>> {
+        // SAFETY: the caller vouches for the task.
+        &unsafe { pointer.as_ref() }.next_ready
+    }
+}

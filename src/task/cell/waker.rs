@@ -1,0 +1,291 @@
+//! Wakers: how a task is made ready, from its own thread and from others.
+//!
+//! A [`Waker`] of ours is a pointer to a task's header and the one static [`WAKER`]. On its home thread,
+//! while its loop runs there, waking puts the task into the ready queue; from anywhere else it goes through
+//! the inbox, at most once until the loop looks there.
+//!
+//! Our own operations and timers don't clone wakers: they recognise ours and keep a [`Waiter`].
+
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ptr::{self, NonNull};
+use std::task::{Context, RawWaker, RawWakerVTable, Waker};
+
+use super::header::free;
+use super::layout::{Core, Header, TaskRef, Waiter};
+use super::loop_core;
+use super::state::Phase;
+use crate::sys::guarded::contain;
+use crate::sys::sync::Arc;
+use crate::sys::sync::atomic::Ordering;
+use crate::task::ready::Link;
+use crate::task::threads::inbox::{Delivery, Node};
+
+/// One waker in the atomic count.
+const CLONE: u32 = 2;
+
+impl Waiter {
+    #[inline]
+    pub(crate) fn new(cx: &Context<'_>) -> Self {
+        match local_task(cx.waker()) {
+            Some(task) => {
+                let data = task.into_pointer().as_ptr().cast_const().cast();
+                // SAFETY: the data is a home reference, which the functions of `HOME` expect.
+                Waiter::from(unsafe { Waker::from_raw(RawWaker::new(data, &HOME)) })
+            }
+            None => Waiter::from(cx.waker().clone()),
+        }
+    }
+
+    /// The task that it stands for: that in whose future it is, if it is a child of a brood.
+    pub(in crate::task) fn task(&self) -> Option<TaskRef> {
+        if !self.is_task() {
+            return None;
+        }
+        // SAFETY: the data of such a waker is a home reference.
+        let task = unsafe { ManuallyDrop::new(home_reference(self.waker.data())) };
+        if task.is_child() { task.owner() } else { Some(TaskRef::clone(&task)) }
+    }
+
+    fn is_task(&self) -> bool {
+        ptr::eq(self.waker.vtable(), &HOME) // a static with a name: one address in every codegen unit
+    }
+
+    pub(crate) fn will_wake(&self, cx: &Context<'_>) -> bool {
+        let other = cx.waker();
+        if self.is_task() {
+            return ptr::eq(other.vtable(), &WAKER) && ptr::eq(other.data(), self.waker.data());
+        }
+        self.waker.will_wake(other)
+    }
+
+    /// Wakes it. For a foreign waker this is arbitrary code: call it with nothing borrowed and nothing half done. It may
+    /// panic, unless the thread unwinds already: a second panic would abort the process.
+    #[inline]
+    pub(crate) fn wake(self) {
+        let is_task = self.is_task();
+        let waker = self.into_waker();
+        if is_task || !std::thread::panicking() {
+            waker.wake();
+        } else {
+            contain(|| waker.wake());
+        }
+    }
+
+    /// Wakes it where something is half done. A panic of a foreign waker ends here; the panic hook has reported it.
+    #[inline]
+    pub(crate) fn wake_contained(self) {
+        let is_task = self.is_task();
+        let waker = self.into_waker();
+        if is_task {
+            waker.wake();
+        } else {
+            contain(|| waker.wake());
+        }
+    }
+
+    fn into_waker(self) -> Waker {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is neither used nor dropped after this.
+        unsafe { ManuallyDrop::take(&mut this.waker) }
+    }
+}
+
+impl Drop for Waiter {
+    #[inline]
+    fn drop(&mut self) {
+        let is_task = self.is_task();
+        // SAFETY: the waker is not used after this.
+        let waker = unsafe { ManuallyDrop::take(&mut self.waker) };
+        if is_task {
+            drop(waker);
+        } else {
+            contain(|| drop(waker));
+        }
+    }
+}
+
+impl From<Waker> for Waiter {
+    #[inline]
+    fn from(waker: Waker) -> Self {
+        Waiter { waker: ManuallyDrop::new(waker), thread: PhantomData }
+    }
+}
+
+/// The functions of a home reference that looks like a waker.
+static HOME: RawWakerVTable = RawWakerVTable::new(
+    |data| {
+        // SAFETY: the data of such a waker is a home reference.
+        let task = unsafe { ManuallyDrop::new(home_reference(data)) };
+        let _ = TaskRef::clone(&task).into_pointer();
+        RawWaker::new(data, &HOME)
+    },
+    // SAFETY: as above, and it is handed over.
+    |data| unsafe { home_reference(data) }.schedule(),
+    // SAFETY: as above.
+    |data| unsafe { ManuallyDrop::new(home_reference(data)) }.schedule(),
+    // SAFETY: as above, and it is handed over.
+    |data| drop(unsafe { home_reference(data) }),
+);
+
+/// # Safety
+/// The data is that of a waker with [`HOME`]'s functions; what comes back stands for the same reference.
+unsafe fn home_reference(data: *const ()) -> TaskRef {
+    // SAFETY: by the caller's word; it came from a `NonNull`.
+    unsafe { TaskRef::from_pointer(NonNull::new_unchecked(data.cast_mut().cast())) }
+}
+
+/// The task that this waker wakes, if it belongs to the loop that runs here.
+pub(crate) fn local_task(waker: &Waker) -> Option<TaskRef> {
+    // `WAKER` is a static with a name, so its address is one and the same in every codegen unit.
+    if !ptr::eq(waker.vtable(), &WAKER) {
+        return None;
+    }
+    let header = NonNull::new(waker.data().cast_mut().cast::<Header>())?;
+    // SAFETY: a waker of ours points to a live header.
+    loop_core::at_home(unsafe { header.as_ref() }.shared, |_| ())?;
+    let task = ManuallyDrop::new(TaskRef(header));
+    // A waker can outlive the home references, and then there is none to add to.
+    (task.header().home_refs.get() > 0).then(|| TaskRef::clone(&task))
+}
+
+pub(in crate::task) static WAKER: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
+
+pub(in crate::task) unsafe fn clone(data: *const ()) -> RawWaker {
+    // SAFETY: the caller holds a waker, counted or borrowed from a home reference.
+    let header = unsafe { &*data.cast::<Header>() };
+    let before = header.refs.fetch_add(CLONE, Ordering::Relaxed);
+    if before > i32::MAX as u32 {
+        std::process::abort(); // a leak in a loop: the count would overflow, as in `Arc`
+    }
+    if before < CLONE {
+        // SAFETY: nobody holds a counted waker, so the caller has a home reference, which keeps `shared`.
+        unsafe { Arc::increment_strong_count(header.shared) };
+    }
+    RawWaker::new(data, &WAKER)
+}
+
+unsafe fn wake(data: *const ()) {
+    // SAFETY: the caller hands over one counted waker.
+    unsafe {
+        wake_by_ref(data);
+        drop_waker(data);
+    }
+}
+
+unsafe fn wake_by_ref(data: *const ()) {
+    // SAFETY: the caller holds a waker, so the cell is alive; the pointer came from `NonNull`.
+    unsafe { wake_ref(NonNull::new_unchecked(data.cast_mut().cast())) };
+}
+
+unsafe fn drop_waker(data: *const ()) {
+    let header: *const Header = data.cast();
+    // SAFETY: the caller gives up one counted waker. `shared` is read first: after the subtraction the
+    // cell may be freed by another thread.
+    unsafe {
+        let shared = (*header).shared;
+        let before = (*header).refs.fetch_sub(CLONE, Ordering::AcqRel);
+        if before == CLONE {
+            free(NonNull::new_unchecked(header.cast_mut()));
+        }
+        if before < 2 * CLONE {
+            Arc::decrement_strong_count(shared); // the last clone gives the inbox back
+        }
+    }
+}
+
+/// Schedules the task: at once on its home thread while its loop runs there, else by way of the inbox.
+///
+/// # Safety
+/// The caller holds a counted waker, or a home reference on the home thread.
+pub(in crate::task) unsafe fn wake_ref(task: NonNull<Header>) {
+    // SAFETY: by the caller's word.
+    let header = unsafe { task.as_ref() };
+    let ended = |phase| matches!(phase, Phase::Complete | Phase::Empty);
+    let at_home = loop_core::at_home(header.shared, |core| {
+        if header.scheduled.get() || ended(header.phase.get()) || header.home_refs.get() == 0 {
+            return;
+        }
+        header.scheduled.set(true);
+        let task = ManuallyDrop::new(TaskRef(task));
+        if !header.wake_brood(&task) {
+            core.push(TaskRef::clone(&task));
+        }
+    });
+    if at_home.is_none() {
+        // SAFETY: the caller's promise is the same.
+        unsafe { wake_from_elsewhere(task) };
+    }
+}
+
+/// Puts the task into the inbox: once, however often it is woken until the loop looks there.
+///
+/// # Safety
+/// The caller holds a counted waker, or a home reference on the home thread, where no loop or another one may run now.
+#[cold]
+unsafe fn wake_from_elsewhere(task: NonNull<Header>) {
+    // SAFETY: by the caller's word.
+    let header = unsafe { task.as_ref() };
+    if header.posted.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    // SAFETY: the cell is alive, and the count taken here, the first one perhaps, is given back by `deliver`, or below.
+    // What the caller holds keeps `shared` meanwhile: a home reference counts for it as a waker does.
+    unsafe {
+        let data = task.as_ptr().cast_const().cast::<()>();
+        let _ = clone(data); // counted for the time in the inbox
+        if !(*header.shared).push(task.cast()) {
+            header.posted.store(false, Ordering::Release);
+            drop_waker(data);
+        }
+    }
+}
+
+/// The inbox hands the task to the loop (or, at the end, back).
+pub(in crate::task) unsafe fn deliver(node: NonNull<Node>, delivery: Delivery) {
+    let task = node.cast::<Header>();
+    // SAFETY: `wake_from_elsewhere` took a counted reference for the time in the inbox. The exchange acquires what
+    // every waker wrote that found the flag set.
+    unsafe {
+        task.as_ref().posted.swap(false, Ordering::AcqRel);
+        if delivery == Delivery::Run {
+            wake_ref(task);
+        }
+        drop_waker(task.as_ptr().cast_const().cast());
+    }
+}
+
+impl Core {
+    /// A child was woken. It has been marked as scheduled.
+    pub(in crate::task) fn child_woken(&self, child: TaskRef) {
+        self.ready.push(child);
+        if let Some(owner) = self.owner.take() {
+            // Whoever wakes a child may have others to wake, as a task that ends has.
+            owner.wake_contained();
+        }
+    }
+}
+
+impl TaskRef {
+    /// The task that polls the brood of a child, if it waits for that.
+    pub(in crate::task) fn owner(&self) -> Option<TaskRef> {
+        let brood = self.header().brood().filter(|_| !self.is_complete())?;
+        // SAFETY: a brood is dropped after its children have ended.
+        let place = unsafe { &brood.as_ref().owner };
+        let owner = place.take();
+        let task = owner.as_ref().and_then(Waiter::task);
+        place.set(owner);
+        task
+    }
+}
+
+impl Header {
+    /// Wakes the brood of a child; false for a task. It has been marked as scheduled, and has not ended.
+    #[inline]
+    pub(in crate::task) fn wake_brood(&self, task: &TaskRef) -> bool {
+        let Some(brood) = self.brood() else { return false };
+        // SAFETY: a brood is dropped after its children have ended.
+        unsafe { brood.as_ref() }.child_woken(task.clone());
+        true
+    }
+}

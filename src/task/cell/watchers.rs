@@ -1,0 +1,84 @@
+//! The list of what waits for an end: waiters, and callbacks to be scheduled.
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+
+use super::layout::{Waiter, Watcher, Watchers};
+
+/// Identifies a callback of a task or promise, for its removal.
+///
+/// # Examples
+/// See [`JoinHandle::on_done`](crate::task::JoinHandle::on_done).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallbackId(u64);
+
+impl<A> Default for Watchers<A> {
+    fn default() -> Self {
+        Watchers { list: RefCell::default(), taken_back: Cell::new(0), next_id: Cell::new(0) }
+    }
+}
+
+impl<A: 'static> Watchers<A> {
+    pub(in crate::task) fn new_id(&self) -> CallbackId {
+        CallbackId(self.next_id.replace(self.next_id.get() + 1))
+    }
+
+    pub(in crate::task) fn push(&self, watcher: Watcher<A>) -> CallbackId {
+        let id = self.new_id();
+        self.list.borrow_mut().push((id.0, Some(watcher)));
+        id
+    }
+
+    /// Has the end wake a waiter, in the place that it has had since its first poll.
+    pub(in crate::task) fn wake(&self, place: &mut Option<CallbackId>, waiter: Waiter) {
+        let Some(id) = *place else {
+            *place = Some(self.push(Watcher::Wake(waiter)));
+            return;
+        };
+        let mut list = self.list.borrow_mut();
+        let index = list.binary_search_by_key(&id.0, |(id, _)| *id).expect("a waiter keeps its place");
+        let replaced = list[index].1.replace(Watcher::Wake(waiter));
+        drop(list);
+        drop(replaced);
+    }
+
+    /// False when there is none of this name (any more).
+    pub(in crate::task) fn remove(&self, id: CallbackId) -> bool {
+        let removed = self.take_back(id);
+        removed.is_some() // and dropped here: user code
+    }
+
+    fn take_back(&self, id: CallbackId) -> Option<Watcher<A>> {
+        let mut list = self.list.borrow_mut();
+        let index = list.binary_search_by_key(&id.0, |(id, _)| *id).ok()?;
+        let removed = list[index].1.take()?;
+        // Holes go all at once, so that a thousand waiters that give up cost a thousand steps and not a million.
+        self.taken_back.set(self.taken_back.get() + 1);
+        if self.taken_back.get() > list.len() / 2 {
+            list.retain(|(_, watcher)| watcher.is_some());
+            self.taken_back.set(0);
+        }
+        Some(removed)
+    }
+
+    /// It has ended: wakes all and schedules the callbacks, in their order. No user code runs, but for foreign wakers and
+    /// what the drop of a callback runs.
+    pub(in crate::task) fn tell_all(&self, argument: impl Fn() -> A) {
+        let list = self.list.take();
+        self.taken_back.set(0);
+        for watcher in list.into_iter().filter_map(|(_, watcher)| watcher) {
+            match watcher {
+                Watcher::Wake(waiter) => waiter.wake_contained(), // others are to be told as well
+                Watcher::Call(schedule) => schedule(argument()),
+            }
+        }
+    }
+}
+
+impl<A> fmt::Debug for Watchers<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.list.borrow().len() - self.taken_back.get();
+        f.debug_tuple("Watchers").field(&count).finish()
+    }
+}

@@ -1,0 +1,378 @@
+//! A brood: many futures in the future of one task, each polled only when it was woken.
+//!
+//! Polling all of a thousand futures whenever one of them can go on costs a thousand polls each time. Here each has a
+//! cell like a task's, with a waker of its own: waking it puts it into the brood's own ready queue and wakes the owner.
+//! Wakers on the home thread cost no atomics, as a task's do. The futures are polled and dropped by their owner alone, so
+//! that they may borrow whatever it may.
+//!
+//! Their operations and cancellations belong to the owner's task. Each has its own task-locals, which start with those
+//! of the moment when it was made, as in asyncio's tasks. A [`Nursery`] has children that can be cancelled by
+//! themselves.
+
+use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::{Location, resume_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use slab::Slab;
+
+use crate::sys::guarded::Guarded;
+use crate::task::cancel::cleanup::{Remains, dispose};
+use crate::task::cancel::scopes;
+use crate::task::cell::error::JoinError;
+use crate::task::cell::layout::{Birth, Core, Extra, Identity, TaskRef, Waiter};
+use crate::task::cell::loop_core;
+use crate::task::cell::state::{Flags, Phase, Polled};
+use crate::task::handle::join::JoinHandle;
+use crate::task::ready::ReadyQueue;
+use crate::task::report::unhandled::Opaque;
+use crate::task::threads::inbox::Home;
+
+const GONE: &str = "futures of a gather or a group belong to a runtime that has ended; gather them in the runtime that awaits them";
+
+impl Core {
+    fn new(capacity: usize) -> Rc<Self> {
+        let children = RefCell::new(Slab::with_capacity(capacity));
+        Rc::new(Core { ready: ReadyQueue::new(), owner: Cell::new(None), children, home: OnceCell::new() })
+    }
+
+    /// Adds a future, which is polled with the next poll of the brood.
+    ///
+    /// # Safety
+    /// The child ends, and with it the future, before anything ends that the future borrows.
+    #[track_caller]
+    unsafe fn add<F: Future>(&self, future: F, name: Option<Rc<str>>, flags: Flags) -> TaskRef {
+        let place = Location::caller();
+        let child = loop_core::expect("a set of futures", |core| {
+            self.home.get_or_init(|| Home::new(core.shared()));
+            let locals = if flags.is(Flags::BODY) { None } else { core.locals() };
+            let birth = Birth {
+                identity: Identity { brood: NonNull::from(self) },
+                flags: Flags::CHILD.with(flags),
+                scheduled: true,
+                extra: Extra::new(name, locals),
+                place,
+            };
+            TaskRef::new::<F, Opaque>(future, core, birth)
+        });
+        let key = self.children.borrow_mut().insert(child.clone());
+        child.header().index.set(u32::try_from(key).expect("fewer than 2^32 futures"));
+        child
+    }
+
+    /// The next of those that were woken and have not ended; none when `left` of them have been taken.
+    fn next_woken(&self, left: &mut usize) -> Option<TaskRef> {
+        while *left > 0 {
+            *left -= 1;
+            let child = self.ready.pop()?;
+            child.mark_polled();
+            match child.phase() {
+                Phase::Idle => return Some(child),
+                Phase::Running => unreachable!("a child polls the brood that it is one of"),
+                Phase::Reaping | Phase::Complete | Phase::Empty => {}
+            }
+        }
+        None
+    }
+
+    /// A child has ended.
+    fn remove(&self, child: &TaskRef) {
+        let removed = self.children.borrow_mut().try_remove(key(child));
+        debug_assert!(removed.is_some_and(|removed| removed.same(child)));
+    }
+
+    /// Waits for the next wake; ready when there are no children.
+    ///
+    /// # Panics
+    /// When no wake can come: the loop in which the children were made is gone.
+    fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.children.borrow().is_empty() {
+            return Poll::Ready(());
+        }
+        assert!(!self.home.get().is_some_and(|home| home.is_closed()), "{GONE}");
+        if self.ready.is_empty() {
+            let owner = match self.owner.take() {
+                Some(owner) if owner.will_wake(cx) => owner,
+                _ => Waiter::new(cx),
+            };
+            self.owner.set(Some(owner));
+        } else {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+fn key(child: &TaskRef) -> usize {
+    child.header().index.get() as usize
+}
+
+/// The key of a future that has ended, and its output or panic.
+pub(crate) type Ended<T> = (usize, Result<T, JoinError>);
+
+/// Futures of one type, in no order; their owner polls the brood.
+pub(crate) struct Brood<F: Future> {
+    /// Its address stays: the children have it.
+    core: Rc<Core>,
+    /// They are in the cells, and count as the brood's own.
+    futures: PhantomData<UnsafeCell<F>>,
+}
+
+impl<F: Future> Unpin for Brood<F> {}
+
+impl<F: Future> Brood<F> {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Brood { core: Core::new(capacity), futures: PhantomData }
+    }
+
+    pub(crate) fn new() -> Self {
+        Self::with_capacity(0)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.core.children.borrow().len()
+    }
+
+    /// Adds a future, which is polled with the next poll of the brood; gives its key, which is used again when it has
+    /// ended. The keys of those that are added before the first poll are 0, 1, 2 and so on.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[track_caller]
+    pub(crate) fn push(&mut self, future: F) -> usize {
+        // SAFETY: the drop of the brood ends the child, and the future counts as the brood's own.
+        let child = unsafe { self.core.add(future, None, Flags::NONE) };
+        self.core.child_woken(child.clone());
+        key(&child)
+    }
+
+    /// The number of woken futures. A caller that takes no more than these from [`step`](Self::step) polls each once at
+    /// most, so that a future that is always ready does not starve the others.
+    pub(crate) fn generation(&self) -> usize {
+        self.core.ready.len()
+    }
+
+    /// Polls those that were woken until one has ended: its key, and its output or panic. None when `left` have been polled.
+    pub(crate) fn step(&mut self, left: &mut usize) -> Option<Ended<F::Output>> {
+        while let Some(child) = self.core.next_woken(left) {
+            if child.poll_child() != Polled::Pending {
+                self.core.remove(&child);
+                // SAFETY: the cells of this brood were made with futures of type `F`.
+                return Some((key(&child), unsafe { outcome::<F::Output>(&child) }));
+            }
+        }
+        None
+    }
+
+    /// Ready when all have ended; otherwise the poller is woken when one is woken.
+    pub(crate) fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
+        self.core.poll_empty(cx)
+    }
+
+    /// The next of the futures that has ended, and its key; `None` when there are none.
+    pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<Ended<F::Output>>> {
+        let mut left = self.generation();
+        match self.step(&mut left) {
+            None => self.poll_empty(cx).map(|()| None),
+            ended => Poll::Ready(ended),
+        }
+    }
+}
+
+/// The outcome of a child that has ended.
+///
+/// # Safety
+/// Its future's output is a `T`, and its outcome is in its cell.
+unsafe fn outcome<T>(child: &TaskRef) -> Result<T, JoinError> {
+    child.header().phase.set(Phase::Complete);
+    // SAFETY: by the caller's word.
+    match unsafe { child.take::<T>() } {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => unreachable!("a child that has ended has its outcome"),
+    }
+}
+
+impl<F: Future> Drop for Brood<F> {
+    fn drop(&mut self) {
+        let mut guarded = Guarded::default();
+        let children = self.core.children.take();
+        for (_, child) in &children {
+            child.drop_child();
+            // SAFETY: the cells of this brood were made with futures of type `F`, and the drop has left an outcome.
+            if let Err(JoinError::Panicked(panic)) = unsafe { outcome::<F::Output>(child) } {
+                guarded.run(|| resume_unwind(panic.into_payload()));
+            }
+        }
+        // What is still queued has ended, and is nothing but memory now.
+        guarded.finish();
+    }
+}
+
+impl<F: Future> fmt::Debug for Brood<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Brood").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// Futures of any types, each with a handle for its output, which can be cancelled like tasks: what a group has.
+///
+/// It is shared: a child may add others. The futures may borrow what lives for `'a`; a handle that is forgotten leaks the
+/// output.
+pub(in crate::task) struct Nursery<'a> {
+    core: Rc<Core>,
+    /// Those that were cancelled; what they have left is not over.
+    ending: RefCell<Brood<Ending>>,
+    futures: PhantomData<UnsafeCell<Box<dyn Future<Output = ()> + 'a>>>,
+}
+
+impl<'a> Nursery<'a> {
+    pub(in crate::task) fn new() -> Self {
+        Nursery { core: Core::new(0), ending: RefCell::new(Brood::new()), futures: PhantomData }
+    }
+
+    /// Adds a future, which is polled with the next poll of the nursery.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[track_caller]
+    pub(in crate::task) fn push<F: Future + 'a>(
+        &self,
+        future: F,
+        start: ChildStart,
+    ) -> JoinHandle<F::Output> {
+        // SAFETY: the drop of the nursery ends the child, and it counts as the owner of what lives for `'a`.
+        let child = unsafe { self.core.add(future, start.name, start.flags) };
+        if start.eager {
+            child.mark_polled();
+            self.run(&child);
+        } else {
+            self.core.child_woken(child.clone());
+        }
+        JoinHandle::new(child)
+    }
+
+    /// Asks all for their end.
+    pub(in crate::task) fn cancel_all(&self) {
+        let children: Vec<TaskRef> =
+            self.core.children.borrow().iter().map(|(_, child)| child.clone()).collect();
+        for child in children {
+            child.request_cancel();
+        }
+    }
+
+    /// Polls those that were woken, each once at most. Ready when all have ended, and what was cancelled has left nothing.
+    pub(in crate::task) fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut left = self.core.ready.len();
+        while let Some(child) = self.core.next_woken(&mut left) {
+            if child.take_request() {
+                let remains = dispose(|| child.drop_child());
+                self.ending.borrow_mut().push(Ending { child, remains });
+            } else {
+                self.run(&child);
+            }
+        }
+        while let Poll::Ready(Some((_, Ok(child)))) = self.poll_ending(cx) {
+            self.end(&child);
+        }
+        self.core.poll_empty(cx)
+    }
+
+    fn run(&self, child: &TaskRef) {
+        if scopes::inside(child, || child.poll_child()) != Polled::Pending {
+            self.end(child);
+        }
+    }
+
+    fn poll_ending(&self, cx: &Context<'_>) -> Poll<Option<Ended<TaskRef>>> {
+        self.ending.borrow_mut().poll_next(cx) // no user code
+    }
+
+    fn end(&self, child: &TaskRef) {
+        self.core.remove(child);
+        child.complete();
+    }
+}
+
+/// How a child of a nursery is started.
+#[derive(Debug)]
+pub(in crate::task) struct ChildStart {
+    pub(in crate::task) name: Option<Rc<str>>,
+    pub(in crate::task) flags: Flags,
+    /// It is polled at once.
+    pub(in crate::task) eager: bool,
+}
+
+impl ChildStart {
+    pub(in crate::task) fn new(name: Option<Rc<str>>, eager: bool) -> Self {
+        ChildStart { name, flags: Flags::NONE, eager }
+    }
+
+    /// The body of a group: a part of its task's own code, with that task's locals.
+    pub(in crate::task) fn body() -> Self {
+        ChildStart { name: None, flags: Flags::BODY, eager: false }
+    }
+}
+
+/// Waits for the remains of a cancelled child, and returns the child.
+struct Ending {
+    child: TaskRef,
+    remains: Remains,
+}
+
+impl Future for Ending {
+    type Output = TaskRef;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TaskRef> {
+        Pin::new(&mut self.remains).poll(cx).map(|()| self.child.clone())
+    }
+}
+
+impl Drop for Nursery<'_> {
+    fn drop(&mut self) {
+        // All must end, since they have the address of what goes now.
+        let mut guarded = Guarded::default();
+        let children = self.core.children.take();
+        for (_, child) in &children {
+            if child.phase() == Phase::Idle {
+                child.drop_child(); // a panic of the destructor is in the outcome
+            }
+            guarded.run(|| child.complete()); // wakes who waits: user code, perhaps
+        }
+        guarded.finish();
+    }
+}
+
+impl fmt::Debug for Nursery<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nursery").field("len", &self.core.children.borrow().len()).finish_non_exhaustive()
+    }
+}
+
+impl TaskRef {
+    /// Polls a child, with its own task-locals.
+    #[inline]
+    fn poll_child(&self) -> Polled {
+        self.with_own_values(|| self.poll())
+    }
+
+    /// Drops the future of a child, with its own task-locals.
+    fn drop_child(&self) {
+        self.with_own_values(|| self.drop_future());
+    }
+
+    #[inline]
+    fn with_own_values<T>(&self, f: impl FnOnce() -> T) -> T {
+        if self.header().has(Flags::BODY) {
+            return f();
+        }
+        loop_core::with(|current| match current {
+            Some(core) => core.with_values_of(self, f),
+            None => f(),
+        })
+    }
+}

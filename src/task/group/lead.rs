@@ -1,0 +1,125 @@
+//! Running a group to its end: its body, its children, and requests for the task around.
+//!
+//! As in asyncio, a request goes to the body alone while it runs, so that the body may still await its children before
+//! it lets the request go. When it has ended without suppressing the request, the group ends: the children are
+//! cancelled and awaited, and the request continues outward. A body that has suppressed it leaves the group running.
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Debug;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+use super::child::Failures;
+use super::error::GroupError;
+use crate::task::cancel::catch::{Cancelled, catch_cancel, pass_on};
+use crate::task::cancel::scopes::cancel_with;
+use crate::task::handle::join::JoinHandle;
+use crate::task::handle::yield_now::yield_now;
+
+/// The children of a group and its body, as the group's future sees them.
+pub(in crate::task) trait Children {
+    /// Waits until all have ended.
+    async fn ended(&self);
+
+    /// Closes the group and cancels all; once.
+    fn end(&self);
+
+    /// Cancels once more what nothing but the group could cancel.
+    fn cancel_again(&self);
+}
+
+/// Runs a group to its end, and gives the value of its body, or `otherwise`. None when it was ended quietly.
+pub(in crate::task) async fn lead<T, E: Debug>(
+    children: &impl Children,
+    failures: &Failures<E>,
+    body: JoinHandle<Option<T>>,
+    otherwise: impl FnOnce() -> Option<T>,
+) -> Result<Option<T>, GroupError<E>> {
+    let owner = failures.owned(&body);
+    let body = Body { handle: RefCell::new(body), outcome: Cell::new(None) };
+    let requests = RefCell::new(Vec::new());
+    let mut was_cancelled = false;
+    loop {
+        let ended = async {
+            let mut ended = pin!(children.ended());
+            poll_fn(|cx| {
+                let polled = ended.as_mut().poll(cx);
+                was_cancelled |= body.leave(children, failures, &requests);
+                polled
+            })
+            .await;
+        };
+        let Err(request) = catch_cancel(ended).await else { break };
+        let is_first = requests.borrow().is_empty();
+        requests.borrow_mut().push(request);
+        if failures.is_closed() && !is_first {
+            children.cancel_again();
+        } else if !body.handle.borrow().request_cancel() {
+            children.end();
+        }
+    }
+    drop(owner);
+    let value = body.outcome.take().flatten().or_else(otherwise);
+    settle(failures, requests.take(), was_cancelled, value).await
+}
+
+/// The body of a group.
+struct Body<T> {
+    handle: RefCell<JoinHandle<Option<T>>>,
+    /// When it has ended.
+    outcome: Cell<Option<Option<T>>>,
+}
+
+impl<T> Body<T> {
+    /// Decides what follows when the body has ended; once. True when it was cancelled, and by no request of the group's.
+    fn leave<E>(
+        &self,
+        children: &impl Children,
+        failures: &Failures<E>,
+        requests: &RefCell<Vec<Cancelled>>,
+    ) -> bool {
+        let Some(outcome) = self.handle.borrow_mut().try_take() else { return false };
+        let was_cancelled = outcome.is_err();
+        self.outcome.set(Some(outcome.unwrap_or(None)));
+        if failures.is_closed() {
+            return false;
+        }
+        let standing = if was_cancelled { usize::MAX } else { self.handle.borrow().cancelling() };
+        let swallowed = requests.borrow().len().saturating_sub(standing);
+        let swallowed: Vec<_> = requests.borrow_mut().drain(..swallowed).collect();
+        swallowed.into_iter().for_each(|request| _ = request.uncancel());
+        let is_asked = !requests.borrow().is_empty();
+        if was_cancelled || is_asked {
+            children.end();
+        }
+        was_cancelled && !is_asked
+    }
+}
+
+/// The result of a group whose children have ended: a panic wins, then the errors, then cancellations, then the value.
+async fn settle<T, E: Debug>(
+    failures: &Failures<E>,
+    requests: Vec<Cancelled>,
+    was_cancelled: bool,
+    value: Option<T>,
+) -> Result<Option<T>, GroupError<E>> {
+    failures.close();
+    let errors = failures.take_errors();
+    failures.resume_panic_beside(&errors);
+    if !errors.is_empty() {
+        return Err(GroupError::new(errors)); // and the next await ends a task that was cancelled
+    }
+    if !requests.is_empty() {
+        pass_on(requests).await;
+        yield_now().await; // the end, unless nothing can end this
+    } else if was_cancelled {
+        let mut goes_on = false;
+        poll_fn(|cx| if std::mem::replace(&mut goes_on, true) { Poll::Ready(()) } else { cancel_with(cx) })
+            .await;
+    } else {
+        return Ok(value);
+    }
+    value.map(Some).ok_or_else(|| GroupError::new(Vec::new()))
+}

@@ -1,0 +1,42 @@
+//! Callbacks for the end of a task or promise. The loop calls them in its next turn, in the order in which they were added;
+//! never the code that ends it.
+#![forbid(unsafe_code)]
+
+use std::panic::Location;
+
+use super::call_soon::{call_soon, call_soon_with};
+use super::task_local::Inherited;
+use crate::task::cell::layout::{TaskRef, Watcher, Watchers};
+use crate::task::cell::loop_core;
+use crate::task::cell::watchers::CallbackId;
+use crate::task::report::task_info::Task;
+
+impl<A: 'static> Watchers<A> {
+    /// Adds a callback. It is called by the loop that runs at the end; without one it is dropped.
+    #[track_caller]
+    pub(in crate::task) fn add(&self, call: impl FnOnce(A) + 'static) -> CallbackId {
+        let (place, values) = (Location::caller(), Inherited::now());
+        self.push(Watcher::Call(Box::new(move |argument| {
+            if loop_core::is_running() {
+                drop(call_soon_with(values, place, move || call(argument)));
+            }
+        })))
+    }
+
+    /// Schedules a callback: the end was before it could be added.
+    #[track_caller]
+    pub(in crate::task) fn add_late(&self, argument: A, call: impl FnOnce(A) + 'static) -> CallbackId {
+        drop(call_soon(move || call(argument)));
+        self.new_id()
+    }
+}
+
+impl Watchers<TaskRef> {
+    /// Adds a callback for the end of a task. If it has ended, the callback is called in the next turn.
+    #[track_caller]
+    pub(in crate::task) fn add_to(task: &TaskRef, call: impl FnOnce(Task) + 'static) -> CallbackId {
+        let callbacks = &task.header().extra_or_new().callbacks;
+        let call = |task| call(Task::new(task));
+        if task.is_complete() { callbacks.add_late(task.clone(), call) } else { callbacks.add(call) }
+    }
+}

@@ -1,0 +1,257 @@
+//! `Handle`: a loop, seen from other threads.
+//!
+//! Everything goes through the inbox: a closure is posted and runs on the loop's thread in its next turn.
+#![forbid(unsafe_code)]
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::PoisonError;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::inbox::{Delivery, Shared};
+use super::remote_result::{Giver, Outcome};
+use crate::sys::context::expect_runtime;
+use crate::sys::sync::atomic::{AtomicBool, Ordering};
+use crate::sys::sync::{Arc, Mutex};
+use crate::task::cell::error::{JoinError, RuntimeGone};
+use crate::task::cell::state::Flags;
+use crate::task::handle::join::JoinHandle;
+use crate::task::handle::spawn::{spawn, start};
+use crate::task::report::unhandled::Opaque;
+use crate::task::scheduler::{self, Start};
+
+/// A handle of a runtime for any thread: it spawns tasks, runs closures in the loop, and stops it.
+///
+/// # Examples
+/// ```
+/// let runtime = proactor::Auto::new().unwrap();
+/// let handle = runtime.handle();
+/// let other = std::thread::spawn(move || {
+///     let task = handle.spawn(|| async { 6 * 7 });
+///     let answer = task.join().unwrap();
+///     handle.stop();
+///     answer
+/// });
+/// runtime.run_forever();
+/// assert_eq!(other.join().unwrap(), 42);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Handle {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Handle { shared }
+    }
+
+    /// The handle of the runtime that runs on this thread.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn current() -> Handle {
+        expect_runtime(Self::try_current(), "Handle::current")
+    }
+
+    /// The handle of the runtime that runs on this thread, if one does.
+    pub fn try_current() -> Option<Handle> {
+        scheduler::with(|current| current.map(|scheduler| Handle::new(scheduler.shared().clone())))
+    }
+
+    /// Calls `make` on the runtime's thread and spawns the future that it returns there; asyncio's
+    /// `run_coroutine_threadsafe`.
+    ///
+    /// The closure is [`Send`], the future need not be. If the runtime has ended already, the handle returns
+    /// [`JoinError::RuntimeGone`]; if it ends before the task does, [`JoinError::Cancelled`].
+    pub fn spawn<M, F>(&self, make: M) -> RemoteHandle<F::Output>
+    where
+        M: FnOnce() -> F + Send + 'static,
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
+        let outcome = Outcome::new();
+        let cancel = Arc::new(CancelRequest::default());
+        let mut giver = Giver::new(outcome.clone(), JoinError::RuntimeGone);
+        let request = cancel.clone();
+        let posted = self.shared.post(move |delivery| {
+            if runs(delivery) {
+                giver.otherwise(JoinError::Cancelled);
+                // Inside a task, so that a panic of `make` is the task's, like one of its future.
+                let mut task = spawn(async move { make().await }).cancel_on_drop();
+                spawn_watcher(async move {
+                    let result = poll_fn(|cx| {
+                        if request.poll(cx) {
+                            task.request_cancel();
+                        }
+                        Pin::new(&mut task).poll(cx)
+                    });
+                    giver.give(result.await);
+                });
+            }
+        });
+        drop(posted); // a closure that was refused gives `RuntimeGone` when dropped
+        RemoteHandle { outcome, cancel, shared: self.shared.clone() }
+    }
+
+    /// Runs `closure` on the runtime's thread in one of its next turns; asyncio's `call_soon_threadsafe`.
+    ///
+    /// A panic of `closure` propagates from `block_on`, `run_forever` or `turn`.
+    ///
+    /// # Errors
+    /// [`RuntimeGone`] when the runtime has ended. A runtime that ends before the closure's turn drops the closure.
+    pub fn call_soon(&self, closure: impl FnOnce() + Send + 'static) -> Result<(), RuntimeGone> {
+        let posted = self.shared.post(move |delivery| {
+            if runs(delivery) {
+                closure();
+            }
+        });
+        posted.map_err(|_| RuntimeGone)
+    }
+
+    /// Stops the loop after its current turn; asyncio's `stop`.
+    ///
+    /// [`run_forever`](crate::Runtime::run_forever) returns. [`block_on`](crate::Runtime::block_on) panics, unless its
+    /// future has completed in that turn. If the loop does not run, its next run ends after the first turn. A stop ends
+    /// one run: all stops before and during a run end with it. A turn of a foreign loop ([`Embed`](crate::Embed)) is
+    /// not a run.
+    pub fn stop(&self) {
+        self.shared.request_stop();
+    }
+
+    /// Whether the runtime has ended.
+    pub fn is_closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+}
+
+/// Whether a closure of user code may be called: not while the runtime is being shut down. Spawns a task that is never
+/// cancelled: a runtime that ends waits for it.
+fn spawn_watcher(watcher: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
+    start::<_, Opaque>(watcher, Start { flags: Flags::SHIELDED, ..Start::here() })
+}
+
+fn runs(delivery: Delivery) -> bool {
+    delivery == Delivery::Run && scheduler::with(|current| current.is_some_and(|s| !s.is_closed()))
+}
+
+#[derive(Debug, Default)]
+struct CancelRequest {
+    asked: AtomicBool,
+    task: Mutex<Option<Waker>>,
+}
+
+impl CancelRequest {
+    fn ask(&self) {
+        // An exchange, as in `poll`: the two come one after the other.
+        self.asked.swap(true, Ordering::AcqRel);
+        let waker = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// True once for each time that it was asked for.
+    fn poll(&self, cx: &Context<'_>) -> bool {
+        // The waker first: a request after this wakes the task, one before is seen below.
+        let waker = cx.waker().clone();
+        let replaced = self.task.lock().unwrap_or_else(PoisonError::into_inner).replace(waker);
+        drop(replaced);
+        self.asked.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// The handle of a task on another thread: await it in any runtime, or block on [`join`](Self::join).
+///
+/// Dropping it detaches the task.
+///
+/// # Examples
+/// ```
+/// let runtime = proactor::Auto::new().unwrap();
+/// let task = runtime.handle().spawn(|| async { "hello" });
+/// assert_eq!(runtime.block_on(task).unwrap(), "hello");
+/// ```
+#[derive(Debug)]
+pub struct RemoteHandle<T> {
+    outcome: Arc<Outcome<T>>,
+    cancel: Arc<CancelRequest>,
+    shared: Arc<Shared>,
+}
+
+impl<T> RemoteHandle<T> {
+    /// Blocks this thread until the task has ended.
+    ///
+    /// # Errors
+    /// As for [`JoinHandle`](crate::task::JoinHandle), and [`JoinError::RuntimeGone`].
+    ///
+    /// # Panics
+    /// On the thread of the task's runtime while that runs: it would wait for itself. When an await of `&mut handle`
+    /// has taken the result.
+    #[track_caller]
+    pub fn join(self) -> Result<T, JoinError> {
+        self.not_at_home("join");
+        self.outcome.wait()
+    }
+
+    /// Blocks this thread until the task has ended, for `limit` at most; asyncio's `future.result(timeout)`. Returns
+    /// `None` when the time has passed; the task continues, and the handle can be used as before.
+    ///
+    /// # Errors
+    /// As for [`join`](Self::join).
+    ///
+    /// # Panics
+    /// As for [`join`](Self::join); and when an earlier call has returned the result.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// let runtime = proactor::Auto::new().unwrap();
+    /// let handle = runtime.handle();
+    /// let other = std::thread::spawn(move || {
+    ///     let mut task = handle.spawn(|| std::future::pending::<()>());
+    ///     assert!(task.join_timeout(Duration::from_millis(1)).is_none());
+    ///     task.request_cancel();
+    ///     assert!(task.join().unwrap_err().is_cancelled());
+    ///     handle.stop();
+    /// });
+    /// runtime.run_forever();
+    /// other.join().unwrap();
+    /// ```
+    #[track_caller]
+    pub fn join_timeout(&mut self, limit: Duration) -> Option<Result<T, JoinError>> {
+        self.not_at_home("join_timeout");
+        self.outcome.wait_for(limit)
+    }
+
+    #[track_caller]
+    fn not_at_home(&self, what: &str) {
+        let own = scheduler::with(|current| {
+            current.is_some_and(|scheduler| Arc::ptr_eq(scheduler.shared(), &self.shared))
+        });
+        assert!(
+            !own,
+            "RemoteHandle::{what} blocks the thread that would have to run the task: `.await` the handle instead"
+        );
+    }
+
+    /// Requests cancellation of the task and returns at once.
+    pub fn request_cancel(&self) {
+        self.cancel.ask();
+    }
+
+    /// Whether the task has ended and its result can be taken.
+    pub fn is_finished(&self) -> bool {
+        self.outcome.is_here()
+    }
+}
+
+impl<T> Future for RemoteHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    /// # Panics
+    /// If it is polled after it has given the result.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.outcome.poll(cx)
+    }
+}
