@@ -61,10 +61,11 @@ pub(crate) fn is_sanitized() -> bool {
 
 /// Bytes of memory that the process has resident.
 pub(crate) fn resident_bytes() -> usize {
+    // Without pages of files: those of the binary come when its code first runs, and in numbers that depend on the cache.
     // Counted page by page. The counters that statm shows lag behind, before Linux 6.2 by up to 64 pages for each
     // thread and kind of page.
     let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).unwrap();
     line.split_whitespace().next().unwrap().parse::<usize>().unwrap() << 10
 }
 
