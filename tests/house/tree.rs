@@ -1,8 +1,9 @@
 //! The files of a crate with their facts, and which file a path names.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::num::NonZero;
 use std::path::Path;
+use std::{fs, thread};
 
 use crate::facts::{Facts, Reference};
 use crate::lexed::{Gate, Lexed};
@@ -35,6 +36,13 @@ pub(crate) struct Tree {
 }
 
 impl File {
+    fn new(path: &str, text: &str) -> File {
+        let module = module_of(path);
+        let (lexed, code) = Lexed::new(path, text);
+        let facts = Facts::new(path, &module, code, &lexed.code);
+        File { path: path.to_string(), module, gate: None, lexed, facts }
+    }
+
     /// Whether the file is the face of a folder (`mod.rs`) or the root of the crate.
     pub(crate) fn is_face(&self) -> bool {
         self.path.ends_with("/mod.rs") || self.path == "src/lib.rs"
@@ -62,15 +70,17 @@ impl Tree {
 
     fn parse(mut sources: Vec<(String, String)>) -> Tree {
         sources.sort();
-        let mut files: Vec<File> = sources
-            .into_iter()
-            .map(|(path, text)| {
-                let module = module_of(&path);
-                let (lexed, code) = Lexed::new(&path, &text);
-                let facts = Facts::new(&path, &module, code, &lexed.code);
-                File { path, module, gate: None, lexed, facts }
-            })
-            .collect();
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let mut files: Vec<File> = thread::scope(|scope| {
+            let shares = sources.chunks(sources.len().div_ceil(threads).max(1));
+            let parsing: Vec<_> = shares
+                .map(|share| scope.spawn(|| share.iter().map(|(path, text)| File::new(path, text)).collect()))
+                .collect();
+            parsing
+                .into_iter()
+                .flat_map(|files| -> Vec<File> { files.join().expect("all files parse") })
+                .collect()
+        });
         pass_gates_down(&mut files);
         let modules = files.iter().enumerate().map(|(n, file)| (file.module.clone(), n)).collect();
         Tree { files, modules }
