@@ -156,20 +156,20 @@ struct Shared {
     /// Buffers in `away`: a look suffices where there are none.
     returned: AtomicUsize,
     away: Mutex<Away>,
-    /// Who may still touch this: the pool, whoever gives a buffer back from elsewhere, for so long, and once the pool has
-    /// been closed each buffer that is out. Who makes it zero frees everything. It is given up after the lock, so that
-    /// nobody still uses that.
+    /// Counts the references to this: one of the pool; one of each thread that returns a buffer, while it does; and one of
+    /// each buffer that is out, once the pool has been closed. The last reference frees everything. A reference is dropped
+    /// after the lock, so that the lock is unused by then.
     users: AtomicUsize,
 }
 
-/// What only the pool's thread touches, and who frees it all.
+/// State that only the pool's thread uses, and the last reference when it frees the pool.
 struct Local {
     free: UnsafeCell<Vec<u32>>,
     blocks: UnsafeCell<Vec<Block>>,
     len: Cell<usize>,
 }
 
-/// What came back from other threads.
+/// Buffers that other threads have returned.
 #[derive(Default)]
 struct Away {
     returned: Vec<u32>,

@@ -334,7 +334,7 @@ mod tests {
         unsafe { std::slice::from_raw_parts(list.as_ptr(), list.len()) }
     }
 
-    /// What a gathering write would send. The buffers must still be where they were.
+    /// Returns the bytes that a gathering write would send. The buffers must not have moved.
     fn gather(list: &IoVecs) -> Vec<u8> {
         let mut all = Vec::new();
         for entry in entries(list) {
@@ -346,7 +346,7 @@ mod tests {
         all
     }
 
-    /// What a scattering read would store; returns the bytes stored.
+    /// Stores `bytes` as a scattering read would, and returns the number of bytes stored.
     fn scatter(list: &IoVecs, mut bytes: &[u8]) -> usize {
         let mut stored = 0;
         for entry in entries(list) {

@@ -16,7 +16,7 @@ use slab::Slab;
 use super::Driver;
 use crate::task::cell::layout::Waiter;
 
-/// Who waits, and how many descriptors have been closed so far.
+/// The waiters for a free descriptor, and the number of descriptors closed so far.
 #[derive(Debug, Default)]
 pub(super) struct Shortage {
     closed: Cell<u64>,

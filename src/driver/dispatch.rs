@@ -30,7 +30,7 @@ pub(super) enum Admitted {
     NotYet,
 }
 
-/// What became of an operation that has begun.
+/// The state of an operation after its start.
 pub(super) enum Started<O: Op> {
     /// It is over already.
     Done(O::Output),

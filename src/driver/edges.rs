@@ -49,7 +49,7 @@ impl Edges {
         self.poll.take();
     }
 
-    /// What `f` makes of the set. None where there is none.
+    /// Calls `f` with the set. Returns `None` if there is no set.
     pub(super) fn with<T>(&self, f: impl FnOnce(&mut Poller) -> T) -> Option<T> {
         self.poller.borrow_mut().as_mut().map(f)
     }

@@ -123,7 +123,7 @@ pub(crate) struct Driver {
     resources: Resources,
     descriptors: Table,
     registered: Table,
-    /// What the kernel granted.
+    /// The features that the kernel granted.
     features: FeatureSet,
     scheduler: Rc<Scheduler>,
     origin: Origin,
@@ -131,7 +131,7 @@ pub(crate) struct Driver {
     pub(crate) stats: Stats,
 }
 
-/// What carries an operation out.
+/// The mechanism that carries out an operation.
 enum Machine {
     /// The ring.
     Ring,
@@ -216,7 +216,7 @@ impl Driver {
         ))
     }
 
-    /// What carries an operation with this opcode out.
+    /// Returns the mechanism that carries out operations with this opcode.
     #[inline]
     fn machine(&self, opcode: u8) -> Machine {
         if self.native.get().has(opcode) {
@@ -233,7 +233,7 @@ impl Driver {
         self.native.get().has(O::OPCODE)
     }
 
-    /// What `f` makes of the ring, on the proactor.
+    /// Calls `f` with the ring. Returns `None` if there is no ring.
     #[inline]
     fn with_ring<T>(&self, f: impl FnOnce(&mut Ring<Uring>) -> T) -> Option<T> {
         match &mut *self.backend() {
@@ -242,7 +242,7 @@ impl Driver {
         }
     }
 
-    /// What `f` makes of the poller and what the operation waits for: on the selector, and where the ring cannot wait.
+    /// Calls `f` with the poller, the descriptor and the direction: on the selector, and where the ring cannot wait.
     fn with_poller<O: Op, T>(
         &self,
         op: &O,
@@ -445,7 +445,7 @@ impl Driver {
         guarded.finish();
     }
 
-    /// What the backend is made of.
+    /// Describes the backend for reports.
     pub(crate) fn machinery(&self) -> Machinery {
         match &*self.backend() {
             Backend::Ring(ring, granted) => {

@@ -1,4 +1,4 @@
-//! What a runtime has done, in numbers.
+//! Counters of a runtime's work.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;

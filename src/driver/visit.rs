@@ -26,7 +26,7 @@ impl Park {
     }
 }
 
-/// What a backend is made of, for reports.
+/// The description of a backend, for reports.
 #[derive(Debug, Default)]
 pub(crate) struct Machinery {
     pub(crate) features: FeatureSet,
@@ -35,7 +35,7 @@ pub(crate) struct Machinery {
     pub(crate) setup_flags: Vec<&'static str>,
 }
 
-/// What a visit leaves to be done when the backend is free again: it may run code of the user.
+/// Work that a visit leaves until the backend is no longer borrowed, because it may run user code.
 #[derive(Debug, Default)]
 pub(crate) struct Deferred {
     pub(super) wake: Vec<Waiter>,

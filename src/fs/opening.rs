@@ -108,7 +108,7 @@ impl Opening {
         })))
     }
 
-    /// What follows from the answer of an open.
+    /// Returns the step that follows from the answer of an open.
     fn answered(&mut self, answer: io::Result<Opened>, path: CString, on_pool: bool) -> io::Result<Step> {
         let may_wait = Open::may_wait(self.flags);
         let access = self.flags & libc::O_ACCMODE;
@@ -149,7 +149,7 @@ impl Opening {
 
     /// Takes O_NONBLOCK away where it was only for the open, and sets it where the selector needs it.
     fn opened(&self, fd: OwnedFd, kind: FileKind, on_pool: bool) -> io::Result<File> {
-        /// What F_SETFL sets.
+        /// The flags that F_SETFL sets.
         const STATUS: i32 =
             libc::O_APPEND | libc::O_ASYNC | libc::O_DIRECT | libc::O_NOATIME | libc::O_NONBLOCK;
         let driver = self.driver();
@@ -174,7 +174,7 @@ fn cancelled() -> io::Error {
     io::Error::from_raw_os_error(libc::ECANCELED)
 }
 
-/// What becomes of an open.
+/// The next state of an open, or its file.
 enum Step {
     Next(State),
     File(File),

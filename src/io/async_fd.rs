@@ -82,7 +82,7 @@ impl<T: AsFd> AsyncFd<T> {
         self.inner
     }
 
-    /// What waits in this direction.
+    /// Returns the endpoint that waits in this direction, and makes it on first use.
     #[track_caller]
     fn side(&self, direction: Direction) -> io::Result<&Share> {
         let side = match direction {

@@ -56,7 +56,7 @@ pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
 #[derive(Debug)]
 pub struct PipeReader {
     endpoint: Share,
-    /// What `poll_recv` waits with.
+    /// The unfinished receive of `poll_recv`.
     polled: Unfinished<Recv>,
 }
 

@@ -33,13 +33,13 @@ use crate::time::{Sleep, now, sleep_until};
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// What the accepts of one listener share.
+/// The state that the accepts of one listener share.
 #[derive(Debug)]
 pub(super) struct Acceptor {
     pub(super) endpoint: Share,
     /// Until when the kernel need not be asked, and the pause that led to this; after a failure.
     exhausted: Cell<Option<(Instant, Duration)>>,
-    /// What the ring polls in the listener's place; none on the selector.
+    /// The epoll set that the ring polls in the listener's place; none on the selector.
     set: Option<Rc<OwnedFd>>,
 }
 
@@ -51,7 +51,7 @@ impl Acceptor {
         Ok(Rc::new(Acceptor { endpoint, exhausted: Cell::new(None), set: set.map(Rc::new) }))
     }
 
-    /// What the ring is to poll before an accept is tried; none where the operation waits by itself, or need not wait.
+    /// Returns the set that the ring polls before an accept is tried. None if the operation waits by itself, or need not wait.
     fn polled(&self, driver: &Driver) -> Option<Rc<OwnedFd>> {
         let polls = driver.check_origin().is_ok() && !self.endpoint.has_arrivals();
         self.set.clone().filter(|_| polls)
@@ -74,7 +74,7 @@ impl Acceptor {
         self.exhausted.set(Some((now() + pause, pause)));
     }
 
-    /// What the next accept has to wait for.
+    /// Returns the pause that the next accept has to wait for.
     fn pause(&self) -> Option<Pause> {
         let (until, _) = self.exhausted.get().filter(|_| !self.endpoint.has_arrivals())?;
         Some(Pause { relief: Relief::new(current()?), time: sleep_until(until) })

@@ -35,7 +35,7 @@ pub(super) mod sealed {
 }
 use sealed::Target;
 
-/// What getaddrinfo(3) is asked.
+/// A name to be resolved with getaddrinfo(3).
 #[derive(Debug)]
 #[expect(unnameable_types, reason = "part of a sealed trait")]
 pub enum Name {

@@ -55,7 +55,7 @@ use crate::op::object::fd::Opened;
 #[derive(Debug)]
 pub struct TcpListener {
     acceptor: Rc<Acceptor>,
-    /// What `poll_accept` waits with.
+    /// The unfinished accept of `poll_accept`.
     polled: Unfinished<Accept>,
 }
 

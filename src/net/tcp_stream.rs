@@ -50,7 +50,7 @@ use crate::op::object::fd::Opened;
 #[derive(Debug)]
 pub struct TcpStream {
     endpoint: Share,
-    /// What `poll_recv` waits with.
+    /// The unfinished receive of `poll_recv`.
     polled: Unfinished<Recv>,
     writer: Writer,
 }

@@ -41,7 +41,7 @@ use crate::op::object::endpoint::{Arrival, Share};
 #[derive(Debug)]
 pub struct UdpSocket {
     endpoint: Share,
-    /// What `poll_recv_chunk` waits with.
+    /// The unfinished receive of `poll_recv_chunk`.
     polled: Unfinished<RecvChunkFrom>,
 }
 

@@ -12,7 +12,7 @@ pub(crate) enum Direction {
     Write,
 }
 
-/// What the kernel answered: a count or descriptor, or a negated `errno`; and the flags of the queue entry.
+/// The kernel's answer: a count or descriptor, or a negated `errno`; and the flags of the queue entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Completion {
     pub(crate) result: i32,

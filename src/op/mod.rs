@@ -57,10 +57,10 @@ use object::source::Standing;
 
 /// One operation: see the module.
 pub(crate) trait Op: Sized + 'static {
-    /// What the future that submitted it gives.
+    /// The output of the future that submitted the operation.
     type Output;
 
-    /// What it is called in reports: the system call's name.
+    /// The operation's name in reports: the name of the system call.
     const NAME: &'static str;
 
     /// How its completions come.
@@ -73,7 +73,7 @@ pub(crate) trait Op: Sized + 'static {
     /// The opcode of [`entry`](Self::entry), so that a kernel without it is found out beforehand.
     const OPCODE: u8;
 
-    /// What must hold before it may begin: `Pending` while it must wait (the waker is kept), `Some(result)`
+    /// Polls whether the operation may begin: `Pending` while it must wait (the waker is kept), `Some(result)`
     /// when it can be answered without the kernel.
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         let _ = cx;
@@ -106,7 +106,7 @@ pub(crate) trait Op: Sized + 'static {
     /// The selector's reading, second half. Pointers into `self` are valid until the call has been made.
     fn call(&mut self) -> Call;
 
-    /// Whose threads make its call, where that is for the pool.
+    /// The lane of the blocking pool that makes the call, if the pool makes it.
     const LANE: Lane = Lane::Call;
 
     /// Whether a call on the pool may be left running when its future has gone: the end of the runtime does not wait for
@@ -157,10 +157,10 @@ pub(crate) trait Op: Sized + 'static {
     }
 }
 
-/// What follows from one completion of many.
+/// The effect of one completion of a multishot operation.
 #[derive(Debug, Default)]
 pub(crate) struct Each {
-    /// Who waits for it, beside the operation's own future.
+    /// The waiter to wake, beside the operation's own future.
     pub(crate) wake: Option<Waiter>,
     /// The operation is to end.
     pub(crate) enough: bool,

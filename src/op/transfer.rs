@@ -26,7 +26,7 @@ pub(crate) enum Goal {
 pub(crate) trait Transfer<B>: Sized + 'static {
     type Op: Op<Output = (io::Result<usize>, B, Self)>;
 
-    /// What a step of zero bytes means when more were asked for.
+    /// The error if a step moves zero bytes although more were asked for.
     const EXHAUSTED: io::ErrorKind;
 
     /// Bytes of a step, at most.

@@ -1,4 +1,4 @@
-//! What a `LocalHandle` does beyond tasks: callbacks at a time, watched descriptors, the dump of all tasks.
+//! `LocalHandle`: callbacks at a time, watched descriptors, the dump of all tasks.
 #![forbid(unsafe_code)]
 
 use std::io;

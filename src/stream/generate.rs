@@ -26,8 +26,8 @@ struct Meeting<T> {
     value: Option<T>,
     /// The reader has asked for a value that it has not got.
     wanted: bool,
-    /// What of the block waits to be asked, by the number of its [`Give`]: it may give several values side by side,
-    /// each with a waker of its own.
+    /// The waiters of the block, each by the number of its [`Give`]: the block may give several values side by side, each
+    /// with a waker of its own.
     block: Vec<(u64, Waiter)>,
     /// The number of the next [`Give`].
     next_give: u64,

@@ -77,7 +77,7 @@ struct Slot<T, F: Flavor> {
     unseen: usize,
 }
 
-/// What a receiver takes out of the lock.
+/// A value that a receiver has taken under the lock.
 enum Taken<T, F: Flavor> {
     /// The value itself, for the last receiver.
     Whole(T),

@@ -1,4 +1,4 @@
-//! What the crate needs of the operating system below the drivers: one system call as a value, an
+//! Interfaces to the operating system, below the drivers: one system call as a value, an
 //! event counter, the kind of a file, a pause, telling a process from its fork, signals, the kernel's version, the slot
 //! in which a thread keeps its current loop, a way to run code of the user to its end although some of it panics, marks
 //! on memory that the kernel has, the cell of what a lock
@@ -57,7 +57,7 @@ pub(crate) fn set_nonblock(fd: RawFd) -> io::Result<bool> {
     Ok(was_clear)
 }
 
-/// What the monotonic clock shows: see clock_gettime(2), CLOCK_MONOTONIC.
+/// Reads the monotonic clock: see clock_gettime(2), CLOCK_MONOTONIC.
 pub(crate) fn monotonic() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the structure lives until the call has returned.

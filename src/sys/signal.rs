@@ -39,7 +39,7 @@ static WATCHES: [Watch; SIGNALS] = [const { Watch::new() }; SIGNALS];
 
 /// One signal.
 struct Watch {
-    /// Whose thread changes the disposition or the list: the token of the process, or zero.
+    /// The token of the process that changes the disposition or the list, or zero.
     changing: AtomicU64,
     /// All nodes that there ever were, the newest first.
     newest: AtomicPtr<Node>,

@@ -1,4 +1,4 @@
-//! What threads meet at: atomics, locks, shared counts, thread-locals, and the release of memory that another
+//! Synchronization between threads: atomics, locks, shared counts, thread-locals, and the release of memory that another
 //! thread may have used last.
 //!
 //! These are the standard library's, under the same names. `task/` takes them from here and from nowhere

@@ -161,7 +161,7 @@ pub struct TimeLimit {
     moved: Cell<bool>,
     /// The body has been asked to end.
     expired: Cell<bool>,
-    /// What other tasks have of it, made when the first handle is.
+    /// The state that handles in other tasks share, made with the first handle.
     remote: OnceCell<Rc<Remote>>,
 }
 

@@ -75,7 +75,7 @@ const LANES: usize = 8;
 
 /// End of a list. Also why the arena stops one short of 2^32 entries.
 const NIL: u32 = u32::MAX;
-/// Why an index leads to an entry: a list or a checked key led to the index.
+/// The message of `expect` where an index leads to an entry: a list or a checked key led to the index.
 const LINKED: &str = "a linked entry is armed";
 /// `Wheel::next` of an empty wheel; later than any tick.
 const NEVER: u64 = u64::MAX;
@@ -815,7 +815,7 @@ mod tests {
             self.fresh.insert(number, duration);
         }
 
-        /// What is fresh gets its deadlines.
+        /// Gives fresh timers their deadlines.
         fn anchored(&mut self, at: u64) {
             for (number, duration) in std::mem::take(&mut self.fresh) {
                 let deadline = at.saturating_add(duration);

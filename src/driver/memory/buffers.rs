@@ -108,7 +108,7 @@ impl BufferRing {
         BufferRing { entries, group, tail: 0, incremental }
     }
 
-    /// Where it begins, for the kernel.
+    /// Returns the address of the ring, for the kernel.
     pub(in crate::driver) fn address(&self) -> u64 {
         self.entries.as_ptr().expose_provenance() as u64
     }
@@ -157,7 +157,7 @@ impl Drop for BufferRing {
     }
 }
 
-/// What the kernel has of it.
+/// The buffers that the kernel has, and the ring through which it gets them.
 struct Provided {
     ring: BufferRing,
     /// For each buffer of the pool that the kernel has: how far it is filled.
@@ -252,8 +252,8 @@ impl Memory {
 }
 
 impl Drop for Memory {
-    /// What was not withdrawn is the kernel's for good: an operation that was leaked may yet use a buffer, or note in the
-    /// ring how much of it is left.
+    /// Leaks the buffers that were not withdrawn: a leaked operation may yet use a buffer, or note in the ring how much of
+    /// it is left.
     fn drop(&mut self) {
         forget(self.provided.take());
     }
@@ -284,7 +284,7 @@ impl Provided {
         self.inside > 0
     }
 
-    /// What a completion has filled, one buffer after the other.
+    /// Passes the buffers that a completion has filled to `take`, one after the other.
     fn received(&mut self, pool: &Pool, completion: Completion, mut take: impl FnMut(Chunk)) {
         let (mut index, mut more) = (completion.flags >> 16, completion.flags & F_BUF_MORE != 0);
         let mut left = usize::try_from(completion.result).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! What the ring keeps for good until it is told otherwise: direct descriptors and registered buffers, each in a table.
+//! Resources that stay registered with the ring: direct descriptors and registered buffers, each in a table.
 //!
 //! Both tables are registered when the ring is made, so that a report tells the truth from the beginning. Where the kernel
 //! has no such thing or refuses it, ordinary ones take their place.
@@ -185,7 +185,7 @@ mod tests {
     use crate::op::transfer::Transfer;
     use crate::op::{Entry, Op};
 
-    /// Who has registered a buffer.
+    /// A registrar of buffers that is current or not, as the test wants.
     struct Ring {
         current: bool,
     }

@@ -43,7 +43,7 @@ impl Lent {
     }
 }
 
-/// What of `struct io_uring_sqe` is looked at.
+/// The fields of `struct io_uring_sqe` that are read here.
 #[repr(C)]
 struct Submission {
     opcode: u8,

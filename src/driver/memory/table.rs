@@ -104,7 +104,7 @@ impl Table {
     }
 }
 
-/// What is to fill a place.
+/// The way in which a place is filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::driver) enum Filler {
     /// An entry of the queue.

@@ -74,7 +74,7 @@ pub(crate) enum Time {
     Until(Duration),
 }
 
-/// What is asked of a ring.
+/// The settings requested for a ring.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RingConfig {
     pub(crate) entries: u32,

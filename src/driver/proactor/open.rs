@@ -21,12 +21,12 @@ use crate::op::Entry;
 use crate::op::catalogue::multishot::limited;
 use crate::sys;
 
-/// What the kernel granted.
+/// The features and opcodes that the kernel granted.
 #[derive(Debug)]
 pub(crate) struct Granted {
     pub(crate) features: FeatureSet,
     pub(crate) opcodes: Opcodes,
-    /// What the kernel has and did not grant, with its error.
+    /// The features that the kernel has and refused, with its error.
     pub(crate) refused: Vec<(Feature, i32)>,
     /// For chunks of streams.
     pub(crate) buffers: Option<BufferRing>,

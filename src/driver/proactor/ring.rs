@@ -40,11 +40,12 @@ const F_MORE: u32 = 1 << 1;
 const FREE_REFUSALS: u32 = 16;
 const REFUSAL_PAUSE: Duration = Duration::from_micros(100);
 
-/// What a visit with a full queue counts for, and one without one less; and how much of that makes a ring too small.
+/// The amount that a visit with a full queue adds to the strain; a visit without one takes 1 away.
 const CROWDED: u32 = 16;
+/// The strain at which a ring is too small.
 const TOO_SMALL: u32 = 8 * CROWDED;
 
-/// What the end of the ring's own operation may take.
+/// The longest wait, in one visit, for the end of the ring's own operation.
 const PATIENCE: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
@@ -357,7 +358,7 @@ impl<K: Kernel> Ring<K> {
 }
 
 impl Deferred {
-    /// What a completion means for its operation; what needs code of the user is left for later.
+    /// Delivers a completion to its operation. Work that may run user code is deferred.
     #[inline]
     pub(in crate::driver) fn deliver(
         &mut self,
@@ -418,9 +419,9 @@ impl Deferred {
     }
 }
 
-/// What an answer means, by whether the operation was asked to end. A multishot operation that nobody asked ends with
-/// ECANCELED when the kernel gives up waiting, which it calls EAGAIN for others. One that was asked to end does not begin
-/// again.
+/// Translates a result by whether the operation was asked to end. A multishot operation that was not asked ends with
+/// ECANCELED when the kernel gives up waiting; others end with EAGAIN then. An operation that was asked to end does not
+/// begin again.
 #[cold]
 fn meaning(operation: Occupied<'_>, completion: Completion) -> Completion {
     match (operation.life(), -completion.result) {

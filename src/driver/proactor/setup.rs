@@ -38,7 +38,7 @@ pub(crate) struct Attempt {
     waited: u32,
 }
 
-/// What to do after an attempt has failed.
+/// The next step after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     Try(Attempt),
@@ -59,7 +59,7 @@ impl Attempt {
         Attempt { entries, flags, memory_retries, waited: 0 }
     }
 
-    /// What the failure of this attempt with `errno` means for the next.
+    /// Returns the next step after this attempt has failed with `errno`.
     pub(crate) fn failed(self, errno: i32) -> Next {
         match errno {
             libc::EINVAL => {
@@ -107,12 +107,12 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Why there is no ring, with the cure.
+/// The refusal of a ring: the cause and the remedy.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) stage: Stage,
     pub(crate) errno: i32,
-    /// What `uname -r` says.
+    /// The kernel's release, as in `uname -r`.
     pub(crate) release: String,
     /// The sysctl `kernel.io_uring_disabled`, where it can be read.
     pub(crate) disabled: Option<u8>,

@@ -40,7 +40,7 @@ const CHUNK: usize = 64;
 /// End of the free list.
 const NONE: u32 = u32::MAX;
 
-/// Who holds an operation that is in flight.
+/// The holder of an operation that is in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holder {
     Kernel,
@@ -55,7 +55,7 @@ struct Slot {
     vtable: Cell<Option<&'static OpVtable>>,
     /// The task that began it; none for the driver's own.
     owner: Cell<Option<TaskRef>>,
-    /// Who waits for it, when that is not the owner itself.
+    /// The waiter for the result, if it is not the owner.
     waker: Cell<Option<Waiter>>,
     result: Cell<Completion>,
     generation: Cell<u32>,
@@ -498,7 +498,7 @@ impl Occupied<'_> {
         slot.waker.replace(waker)
     }
 
-    /// Who is to be woken now. The owner is scheduled at once, a foreign waker is the caller's to wake.
+    /// Schedules the owner, or returns the waiter of another task, which the caller must wake.
     #[must_use = "waking runs user code: not while the driver is borrowed"]
     #[inline]
     pub(crate) fn wake(self) -> Option<Waiter> {

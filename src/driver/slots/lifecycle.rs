@@ -48,7 +48,7 @@ pub(crate) enum Life {
     Reclaiming,
 }
 
-/// What happens to an operation.
+/// An event in the life of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// It was written into the slot.
@@ -69,7 +69,7 @@ pub(crate) enum Event {
     Reclaimed,
 }
 
-/// What is to be done now.
+/// The action that follows from an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Nothing,

@@ -37,7 +37,7 @@ struct Scripted {
     waits: usize,
     /// There is work that waits for an enter, or the flag for it stays up.
     flagged: bool,
-    /// What the last enter asked for.
+    /// The arguments of the last enter.
     asked: Option<(u32, Time)>,
 }
 

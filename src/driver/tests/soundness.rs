@@ -24,7 +24,8 @@ use crate::op::object::source::Buffers;
 use crate::op::{Entry, Op, Wait};
 use crate::sys::call::Call;
 
-/// What operations that move nothing ask of the kernel: an empty round trip, or a call on the pool that takes no argument.
+/// Implements the methods of an operation that moves nothing: an empty round trip, or a call on the pool without
+/// arguments.
 macro_rules! asks_nothing {
     () => {
         const OPCODE: u8 = io_uring::opcode::Nop::CODE;
@@ -230,8 +231,8 @@ fn t97_a_waker_that_can_not_be_cloned_takes_no_operation_from_its_task() {
     });
 }
 
-/// What the kernel writes for a datagram of an IPv4 socket: its numbers, an address that is shorter than its room, the
-/// bytes behind the room.
+/// Takes a datagram as the kernel writes it for an IPv4 socket: its numbers, an address that is shorter than its room,
+/// and the bytes behind the room.
 #[test]
 fn t98_a_datagram_is_initialised_although_its_address_is_short() {
     let ring = BufferRing::new(1, false);

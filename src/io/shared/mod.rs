@@ -1,4 +1,4 @@
-//! What sockets, pipes and their halves have in common: receiving chunks, polled writes, closing, and giving the
+//! Code that sockets, pipes and their halves share: receiving chunks, polled writes, closing, and giving the
 //! descriptor away.
 
 pub(crate) mod chunks;

@@ -10,8 +10,7 @@ use std::{fmt, io};
 
 use socket2::Socket;
 
-/// What a method with `poll_` in its name goes on with: a future that has not given its result. Its memory is kept for
-/// the next.
+/// The pending future of a method with `poll_` in its name. Its memory is kept for the next future.
 pub(crate) struct Unfinished<T>(Cell<Option<Box<Option<T>>>>);
 
 impl<T: Future + Unpin> Unfinished<T> {

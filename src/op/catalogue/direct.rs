@@ -14,7 +14,7 @@ use crate::op::object::open_file::Use;
 use crate::op::{Entry, Op, Wait};
 use crate::sys::call::Call;
 
-/// What keeps a descriptor open.
+/// A reference that keeps a descriptor open.
 pub(crate) trait Keeps: 'static {
     fn descriptor(&self) -> &Descriptor;
 

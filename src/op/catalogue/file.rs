@@ -52,12 +52,12 @@ fn check_position(file: &Use, offset: u64, done: usize) -> Poll<Option<i32>> {
     Poll::Ready((!valid).then_some(-libc::EINVAL))
 }
 
-/// What a read of a stream is asked for is one read(2), as much as there is.
+/// Returns the goal of a read: a read of a stream is one read(2), which takes as much as there is.
 fn goal_of_read(file: &Use, asked: Goal) -> Goal {
     if asked == Goal::UntilShort && file.is_stream() { Goal::Once } else { asked }
 }
 
-/// What a write to a stream is asked for is what write(2) does that may wait: all of it.
+/// Returns the goal of a write: a write to a stream writes everything, as a blocking write(2) does.
 fn goal_of_write(file: &Use, asked: Goal) -> Goal {
     if asked == Goal::UntilShort && file.is_stream() { Goal::UntilNone } else { asked }
 }

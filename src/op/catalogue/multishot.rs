@@ -35,7 +35,7 @@ pub(crate) struct Stand<B> {
     brings: B,
 }
 
-/// What one brings, and how.
+/// The variable part of a multishot operation: its entry, and the items that it delivers.
 pub(crate) trait Brings: 'static {
     const NAME: &'static str;
     const OPCODE: u8;
@@ -44,7 +44,7 @@ pub(crate) trait Brings: 'static {
 
     fn entry(&mut self, fd: Fd) -> Entry;
 
-    /// What a completion has brought goes to the endpoint.
+    /// Queues the item of a completion with the endpoint.
     fn take(&mut self, endpoint: &Endpoint, completion: Completion);
 
     /// The operation has ended with this. True when the kernel cannot do such operations on this descriptor: from now on it

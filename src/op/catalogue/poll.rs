@@ -156,7 +156,7 @@ impl Op for PollListener {
     }
 }
 
-/// What the ring's poll of an epoll set has told.
+/// The state of the ring's poll of an epoll set.
 #[derive(Debug, Default)]
 pub(crate) struct SetState {
     /// A poll is with the kernel, or on its way there.

@@ -27,7 +27,7 @@ use crate::sys::call::Call;
 /// Bytes from which on a piece keeps the buffer that it was received into, and is not copied out.
 const WORTH_KEEPING: usize = 4 << 10;
 
-/// What became of an operation that receives.
+/// The outcome of an operation that receives.
 pub(crate) enum Received<T, O> {
     Item(io::Result<T>, Pass),
     /// There may be something now: make the call.

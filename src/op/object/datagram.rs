@@ -99,7 +99,7 @@ impl Datagram {
         self.0
     }
 
-    /// Who sent it; none when it came without an Internet address.
+    /// Returns the sender's address. None if the datagram has no Internet address.
     pub(crate) fn sender(&self) -> Option<SocketAddr> {
         let len = u32::from_ne_bytes(self.0[..4].try_into().expect("four bytes")) as usize;
         let address = &self.0[NUMBERS..NUMBERS + len.min(ADDRESS)];

@@ -43,7 +43,7 @@ pub(crate) struct Endpoint {
     starved: Cell<bool>,
     /// Small pieces in a row after which what comes is no longer large: see [`Endpoint::note_size`].
     large: Cell<u8>,
-    /// Who is through the gate and waits for an arrival.
+    /// The waiter for an arrival: an operation that is through the gate.
     waiter: Cell<Option<Waiter>>,
     sent: Cell<u64>,
     shares: Cell<u32>,
@@ -65,7 +65,7 @@ pub(crate) enum Arrival {
 }
 
 impl Arrival {
-    /// What it adds to what is held: see [`Endpoint::holds`].
+    /// Returns the size that it adds to [`Endpoint::holds`].
     fn weight(&self) -> usize {
         match self {
             // A small chunk keeps memory as well.
@@ -99,7 +99,7 @@ const PIECES_IN_PLACE: usize = 16;
 /// Places that an empty queue keeps.
 const KEPT_PLACES: usize = 32;
 
-/// What a chunk counts for beside its bytes.
+/// The overhead that a chunk counts for, in addition to its bytes.
 const SMALL: usize = 256;
 
 /// A queue whose first place needs no memory of its own: most have no second.
@@ -234,8 +234,8 @@ impl Endpoint {
         self.arrivals.borrow().weight
     }
 
-    /// What has arrived first. `Pending` while nothing has and a standing operation is to bring it; `None` when nobody
-    /// will. `ends` says that the receiver would rather ask the kernel itself: it waits for the operation's end.
+    /// Polls for the first arrival. `Pending` while nothing has arrived and a multishot operation is in flight; `None` if
+    /// there is no such operation. With `ends` the receiver asks the kernel itself, and waits for that operation's end.
     #[inline]
     pub(crate) fn poll_arrival(&self, cx: &Context<'_>, ends: bool) -> Poll<Option<Arrival>> {
         if let Some(arrival) = self.next_arrival() {
@@ -266,13 +266,13 @@ impl Endpoint {
         }
     }
 
-    /// Who waits for an arrival, to be woken.
+    /// Takes the waiter for an arrival, to be woken.
     #[inline]
     pub(in crate::op) fn awaited(&self) -> Option<Waiter> {
         self.waiter.take()
     }
 
-    /// Who was through this gate waits no more.
+    /// Takes the waiter that was through the gate of this side: it waits no more.
     pub(in crate::op) fn nobody_waits(&self, side: Side) -> Option<Waiter> {
         if side == Side::Receive { self.awaited() } else { None }
     }

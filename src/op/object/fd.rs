@@ -26,7 +26,7 @@ use super::source::{Buffers, Standing};
 use crate::op::completion::Completion;
 use crate::sys::{set_nonblock, set_status_flags, status_flags};
 
-/// What an entry names: a descriptor of the process, or a slot in the ring's own table.
+/// The target of an entry: a descriptor of the process, or a slot in the ring's own table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fd {
     Raw(RawFd),
@@ -50,7 +50,7 @@ macro_rules! on_fd {
 }
 pub(crate) use on_fd;
 
-/// Who has to hear of a descriptor's end before it is closed, and tells one runtime from another.
+/// The runtime of a descriptor: it is told before the descriptor is closed, and tells one runtime from another.
 pub(crate) trait Registry {
     /// The descriptor with this token and number is about to be closed or given away.
     fn forget(&self, token: u64, fd: RawFd);
@@ -155,7 +155,7 @@ pub(crate) enum Opened {
 }
 
 impl Opened {
-    /// What an operation answers that opens a descriptor: in the process, or into a place of the table.
+    /// Takes the answer of an operation that opens a descriptor, in the process or in a place of the ring's table.
     ///
     /// # Safety
     /// The answer is that of such an operation, and has not been taken before.
@@ -190,7 +190,7 @@ pub(crate) struct Descriptor {
     made_nonblocking: Cell<bool>,
 }
 
-/// What waits for a descriptor on a proactor: see `driver/edges.rs`.
+/// The way in which a proactor waits for a descriptor: see `driver/edges.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiting {
     ByRing,

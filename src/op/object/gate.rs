@@ -37,7 +37,7 @@ impl Gate {
         nobody
     }
 
-    /// What `f` makes of the queue. It may run no code of the user.
+    /// Calls `f` with the queue. `f` must not run user code.
     pub(in crate::op) fn queue<T>(&self, f: impl FnOnce(&mut Queue) -> T) -> T {
         let mut waiting = self.waiting.take().unwrap_or_default();
         let made = f(&mut waiting);
@@ -59,8 +59,8 @@ impl Gate {
         next as u32
     }
 
-    /// Who has to be told that the gate is open. It keeps its place in the queue, and is asked for its
-    /// waker again if it waits on.
+    /// Takes the waker of the first in the queue, which has to be told that the gate is open. It keeps its place in the
+    /// queue, and is asked for its waker again if it waits on.
     #[cold]
     pub(in crate::op) fn first(&self) -> Option<Waiter> {
         self.queue(|waiting| waiting.front_mut().and_then(|(_, waiter)| waiter.take()))

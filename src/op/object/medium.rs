@@ -1,4 +1,4 @@
-//! What a descriptor is, where entries and calls differ: sockets, pipes, terminals, files.
+//! Kinds of descriptors for which entries and calls differ: sockets, pipes, terminals, files.
 //!
 //! O_NONBLOCK belongs to the open file description, which other processes may share: a terminal, a pipe of a shell. It is
 //! not set on these, and may be cleared elsewhere. So each call here never waits by itself: on sockets by MSG_DONTWAIT,
@@ -15,7 +15,7 @@ use std::os::unix::fs::FileTypeExt;
 
 use crate::op::abi::empty_header;
 
-/// What an endpoint's descriptor is.
+/// The kind of an endpoint's descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Medium {
     Socket,
@@ -31,7 +31,7 @@ pub(crate) enum Medium {
 pub(in crate::op) const SEND_FLAGS: usize = (libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) as usize;
 
 impl Medium {
-    /// What a descriptor is, by fstat(2); and the descriptor.
+    /// Finds the kind of a descriptor with fstat(2). Returns the descriptor and its kind.
     pub(crate) fn of(fd: OwnedFd) -> io::Result<(OwnedFd, Medium)> {
         let file = File::from(fd);
         let kind = file.metadata()?.file_type();

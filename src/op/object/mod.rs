@@ -1,4 +1,4 @@
-//! What operations name and keep open: descriptors, endpoints and files, and the order of operations on them.
+//! Objects that operations use and keep open: descriptors, endpoints and files; and the order of operations on them.
 
 pub(crate) mod accepted;
 pub(crate) mod calls;

@@ -36,7 +36,7 @@ impl Access {
     }
 }
 
-/// What operations have to know of a file.
+/// Properties of a file that its operations depend on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Traits {
     pub(crate) access: Access,
@@ -49,7 +49,7 @@ pub(crate) struct OpenFile {
     traits: Traits,
     /// Operations that have begun and are not over.
     busy: Cell<usize>,
-    /// Who waits until there are none.
+    /// The waiters for `busy` to be zero.
     waiting: RefCell<Vec<Waiter>>,
 }
 

@@ -6,7 +6,7 @@ use crate::buf::Chunk;
 use crate::buf::pool::Lease;
 use crate::op::completion::{Completion, Direction};
 
-/// What a standing operation brings.
+/// The kind of items that a multishot operation delivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// Bytes of a socket.

@@ -1,4 +1,4 @@
-//! What the primitives are made of: queues of waiters, permits, and one interface for loops and threads.
+//! Building blocks of the primitives: queues of waiters, permits, and one interface for loops and threads.
 
 pub(in crate::sync) mod blocking;
 pub(in crate::sync) mod flavor;

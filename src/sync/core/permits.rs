@@ -319,7 +319,7 @@ mod tests {
         }
     }
 
-    /// What is to be seen of somebody who asked.
+    /// The state of a request, as the caller sees it.
     #[derive(Debug, PartialEq)]
     enum Fate {
         Waits,

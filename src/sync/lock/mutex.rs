@@ -189,7 +189,7 @@ impl<F: Flavor, T: ?Sized> Drop for Locked<'_, F, T> {
 }
 
 impl<'a, F: Flavor, T: ?Sized> MutexGuard<'a, F, T> {
-    /// What it locks.
+    /// Returns the mutex that the guard locks.
     pub(in crate::sync) fn mutex(&self) -> &'a Mutex<F, T> {
         self.lock.0
     }

@@ -50,7 +50,7 @@ struct State<T, F: Flavor> {
     watching: Waiters<F::Waiter>,
 }
 
-/// What a receiver finds that looks under the lock.
+/// The result of a receiver's look under the lock.
 pub(super) enum Found<T> {
     /// The next; what comes after it, if anything, is in the receiver's hands now.
     Item(T),

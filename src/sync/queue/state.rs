@@ -34,7 +34,7 @@ pub(super) struct State<T, O: Order<T>, F: Flavor> {
     joiners: Waiters<F::Waiter>,
 }
 
-/// What was done, with what is to be done about it outside of the lock: who is to be woken, and a panic.
+/// The result of a change, with the work that is left for after the lock: a waiter to wake, or a panic to resume.
 #[must_use]
 pub(super) struct Done<R, F: Flavor> {
     result: thread::Result<R>,
@@ -50,7 +50,7 @@ impl<R, F: Flavor> Done<R, F> {
     }
 }
 
-/// Why not.
+/// The reason for which a put or a get was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     /// Full, or empty.
