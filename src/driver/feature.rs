@@ -57,7 +57,7 @@ pub enum Feature {
     /// otherwise ordinary sends.
     SendZeroCopy,
     /// Direct descriptors, in a table of the ring (`IORING_REGISTER_FILES2`, `IORING_OP_FIXED_FD_INSTALL`; used from
-    /// 6.10 on, where the ring has all operations on them and accepts without waiting): see
+    /// 6.13 on: before, one that was closed stayed open while an operation waited on another): see
     /// [`net::direct`](crate::net::direct). Needs [`Ftruncate`](Self::Ftruncate); otherwise ordinary ones are used.
     DirectDescriptors,
     /// `IORING_REGISTER_BUFFERS2` (5.19, with a sparse table): see [`RegisteredBuf`](crate::buf::RegisteredBuf), which

@@ -85,7 +85,7 @@ impl TcpListener {
     /// Takes over a listener of the standard library.
     ///
     /// O_NONBLOCK is set and stays set: accept4(2) has no flag that keeps it from blocking, and other loops may share
-    /// the listener. Other code may clear the flag. From Linux 6.10 on this never blocks the proactor's loop: the ring
+    /// the listener. Other code may clear the flag. From Linux 6.13 on this never blocks the proactor's loop: the ring
     /// accepts, which needs no flag. The selector, and the proactor on older kernels, check the flag right before each
     /// accept4(2) and set it again. A gap remains between these two calls: if the flag is cleared there and another
     /// loop takes the client, this loop blocks until the next client. Since the flag is set again, an accept on a clone

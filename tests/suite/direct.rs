@@ -17,6 +17,7 @@ tests! {
     a_stream_is_received_in_any_way,
     a_direct_stream_has_no_number,
     a_dropped_stream_is_closed,
+    t320_a_direct_descriptor_closes_while_an_operation_waits_on_another,
     a_closed_direct_stream_reports_it,
     a_dropped_accept_loses_no_direct_connection,
     connecting_tries_one_address_after_the_other,
@@ -185,6 +186,25 @@ fn a_dropped_stream_is_closed<R: Runtime>() {
         turns(2).await;
         drop(read);
         assert_eq!(thread(move || read_to_end(peer)).ended().await, b"");
+    });
+}
+
+/// Before Linux 6.13 the kernel frees the files of a table in the order in which operations began.
+fn t320_a_direct_descriptor_closes_while_an_operation_waits_on_another<R: Runtime>() {
+    on_machines(async |_: &R| {
+        let (idle, _idle_writer) = direct_pipe().unwrap();
+        let mut waits = idle.recv();
+        assert!(poll_once(&mut waits).await.is_pending());
+        turns(2).await;
+        let (reader, writer) = direct_pipe().unwrap();
+        writer.write_all("all").await.unwrap();
+        drop(writer);
+        assert_eq!(reader.recv().await.unwrap().unwrap(), *b"all");
+        assert_eq!(reader.recv().await.unwrap(), None);
+        let (stream, mut peer) = half().await;
+        peer.set_nonblocking(true).unwrap();
+        drop(stream);
+        until(|| peer.read(&mut [0]).is_ok_and(|count| count == 0)).await;
     });
 }
 

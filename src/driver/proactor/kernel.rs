@@ -190,6 +190,21 @@ impl Uring {
         self.ring.submitter().register_files_sparse(places)
     }
 
+    /// Whether a direct descriptor closes when its place is emptied. Before Linux 6.13 the kernel frees files of a table in
+    /// the order in which operations began: one receive that waits keeps open every descriptor that is closed later.
+    ///
+    /// The change itself cannot be asked for. It came with a registration that looks at what it is given, which is
+    /// nothing. (Accepts that do not wait, which direct descriptors need as well, came in Linux 6.10.)
+    pub(crate) fn closes_direct_at_once(&self) -> bool {
+        const REGISTER_MEM_REGION: u32 = 34;
+        let nowhere = std::ptr::without_provenance::<u8>(1);
+        // SAFETY: the kernel answers EFAULT, or EINVAL where it does not know the call.
+        let answer = unsafe {
+            libc::syscall(libc::SYS_io_uring_register, self.as_raw_fd(), REGISTER_MEM_REGION, nowhere, 1u32)
+        };
+        answer < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
+    }
+
     /// Puts a file into a place of the table of descriptors.
     pub(crate) fn update_file(&self, place: u32, fd: BorrowedFd<'_>) -> io::Result<()> {
         self.ring.submitter().register_files_update(place, &[fd.as_raw_fd()]).map(drop)

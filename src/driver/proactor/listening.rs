@@ -27,8 +27,8 @@ impl Driver {
     }
 
     /// Whether a connection of this listener is accepted by the ring, once there is one: into its own table, or because
-    /// its accept does not wait whatever others make of O_NONBLOCK. Both came in one kernel. Elsewhere accept4(2) is called,
-    /// at once.
+    /// its accept does not wait whatever others make of O_NONBLOCK, as in every kernel whose direct descriptors are used.
+    /// Elsewhere accept4(2) is called, at once.
     pub(crate) fn accepts_on_ring(&self, listener: &Descriptor, direct: bool) -> bool {
         (direct || listener.is_lent()) && self.features.has(Feature::DirectDescriptors)
     }

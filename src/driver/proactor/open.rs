@@ -147,8 +147,7 @@ impl Uring {
                 features = features.with(feature);
             }
         }
-        // An accept that does not wait came together with bundles, in Linux 6.10.
-        if !uring.ring.params().is_feature_recvsend_bundle() {
+        if !uring.closes_direct_at_once() {
             features = features.without(Feature::DirectDescriptors);
         }
         let (mut refused, mut buffers) = (Vec::new(), None);
