@@ -76,7 +76,7 @@ pub(crate) const LONG_FILES: &[Exception] = &[
     ("src/sync/watch.rs", 421),
     ("src/task/group/task_group.rs", 414),
     ("src/task/threads/inbox.rs", 413),
-    ("src/driver/proactor/kernel.rs", 412),
+    ("src/driver/proactor/kernel.rs", 427),
     ("src/driver/dispatch.rs", 410),
     ("src/sync/lock/owned.rs", 407),
 ];
