@@ -54,7 +54,7 @@ impl Driver {
                 self.scheduler.count_inline();
                 Admitted::Settled(result)
             }
-            Poll::Ready(None) => match op.standing() {
+            Poll::Ready(None) => match op.multishot() {
                 Some((endpoint, what)) if self.arm(endpoint, what) => {
                     endpoint.wait(cx);
                     Admitted::NotYet
@@ -357,7 +357,7 @@ impl Driver {
             // One that waits for an edge is never in flight.
             Holder::Kernel | Holder::Edges => {
                 let asked = self.with_ring(|ring| ring.cancel(key));
-                if asked.is_none() && operation.is_standing() && !self.origin.is_here() {
+                if asked.is_none() && operation.is_multishot() && !self.origin.is_here() {
                     // In a fork of the process: its copy of the descriptor is closed, which nobody else can do.
                     self.deferred.borrow_mut().deliver(operation, Event::Last, Completion::CANCELED);
                     self.settle();

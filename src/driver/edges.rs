@@ -102,7 +102,7 @@ impl Driver {
     /// Has the ring poll the set, unless it does.
     pub(super) fn poll_edges(&self) {
         let Some((set, state)) = self.edges.poll.borrow().clone() else { return };
-        if !state.armed.replace(true) && self.stand(PollSet::new(set, state.clone())).is_none() {
+        if !state.armed.replace(true) && self.start_multishot(PollSet::new(set, state.clone())).is_none() {
             state.armed.set(false);
         }
     }

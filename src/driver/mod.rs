@@ -52,7 +52,7 @@ use std::sync::Arc;
 
 use super::op::completion::Direction;
 use super::op::object::fd::{Descriptor, Opened, Registry, Vacancy, ZeroCopy};
-use super::op::object::source::{Buffers, Standing};
+use super::op::object::source::{Buffers, MultishotKind};
 use super::op::{Op, Wait};
 use super::sys::context::{self, Entered};
 use super::sys::fork::Origin;
@@ -337,8 +337,8 @@ impl Driver {
         let mut guarded = Guarded::default();
         while !self.deferred.borrow().is_empty() {
             // What runs here may leave more.
-            let Deferred { mut wake, mut release, mut reclaim, mut end } = self.deferred.take();
-            end.drain(..).for_each(|key| guarded.run(|| self.end_standing_operation(key)));
+            let Deferred { mut wake, mut release, mut reclaim, mut stop } = self.deferred.take();
+            stop.drain(..).for_each(|key| guarded.run(|| self.stop_operation(key)));
             wake.drain(..).for_each(|waiter| guarded.run(|| waiter.wake()));
             release
                 .drain(..)
@@ -348,7 +348,7 @@ impl Driver {
                 .for_each(|key| guarded.run(|| self.slots.find(key).map_or((), Occupied::take_apart)));
             let mut deferred = self.deferred.borrow_mut();
             if deferred.is_empty() {
-                *deferred = Deferred { wake, release, reclaim, end }; // keeps their memory
+                *deferred = Deferred { wake, release, reclaim, stop }; // keeps their memory
             }
         }
         guarded.finish();
@@ -364,12 +364,12 @@ impl Driver {
 
     /// Operations of futures that occupy a slot, those of dropped ones included.
     pub(crate) fn live_operations(&self) -> usize {
-        self.slots.live() - self.slots.standing() - usize::from(self.own().is_some())
+        self.slots.live() - self.slots.multishot() - usize::from(self.own().is_some())
     }
 
     /// Operations of endpoints: multishot receives and polls.
-    pub(crate) fn standing_operations(&self) -> usize {
-        self.slots.standing() - usize::from(self.edges.is_polled())
+    pub(crate) fn multishot_operations(&self) -> usize {
+        self.slots.multishot() - usize::from(self.edges.is_polled())
     }
 
     /// Operations that have begun since the runtime was made, the driver's own included.
@@ -386,7 +386,7 @@ impl Driver {
             let life = self.slots.find(key).map(Occupied::life);
             if matches!(life, Some(Life::Queued | Life::InFlight)) {
                 guarded.run(|| match self.slots.find(key) {
-                    Some(operation) if operation.is_standing() => self.abandon(key),
+                    Some(operation) if operation.is_multishot() => self.abandon(key),
                     _ => self.cancel(key),
                 });
             }
@@ -518,12 +518,12 @@ impl Registry for Driver {
         self.vacate_place(index, filled);
     }
 
-    fn end_standing(&self, token: NonZeroU64) {
-        self.end_standing_operation(Key::unpack(token.get()));
+    fn stop_multishot(&self, token: NonZeroU64) {
+        self.stop_operation(Key::unpack(token.get()));
     }
 
-    fn buffers(&self, what: Standing) -> Rc<dyn Buffers> {
-        if what == Standing::Datagrams { self.datagrams().clone() } else { self.streams.clone() }
+    fn buffers(&self, what: MultishotKind) -> Rc<dyn Buffers> {
+        if what == MultishotKind::Datagrams { self.datagrams().clone() } else { self.streams.clone() }
     }
 }
 

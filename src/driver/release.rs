@@ -73,10 +73,10 @@ impl Driver {
     fn settle_released(&self, guarded: &mut Guarded) {
         let is_released = |key: &Key| self.slots.find(*key).is_none_or(Occupied::is_released_at_once);
         loop {
-            let Deferred { wake, release, reclaim, end } = self.deferred.take();
+            let Deferred { wake, release, reclaim, stop } = self.deferred.take();
             let (release, release_later): (Vec<_>, Vec<_>) = release.into_iter().partition(is_released);
             let (reclaim, reclaim_later): (Vec<_>, Vec<_>) = reclaim.into_iter().partition(is_released);
-            let nothing = release.is_empty() && reclaim.is_empty() && end.is_empty();
+            let nothing = release.is_empty() && reclaim.is_empty() && stop.is_empty();
             {
                 let mut deferred = self.deferred.borrow_mut();
                 deferred.wake.extend(wake);
@@ -86,7 +86,7 @@ impl Driver {
             if nothing {
                 return;
             }
-            end.into_iter().for_each(|key| guarded.run(|| self.end_standing_operation(key)));
+            stop.into_iter().for_each(|key| guarded.run(|| self.stop_operation(key)));
             for key in release {
                 guarded.run(|| self.slots.find(key).map_or((), Occupied::release));
             }

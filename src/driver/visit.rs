@@ -42,12 +42,12 @@ pub(crate) struct Deferred {
     /// Operations without a future that keep their buffers alone from now on.
     pub(super) release: Vec<Key>,
     pub(super) reclaim: Vec<Key>,
-    /// Standing operations that have brought enough.
-    pub(super) end: Vec<Key>,
+    /// Multishot operations to stop: their endpoints hold enough.
+    pub(super) stop: Vec<Key>,
 }
 
 impl Deferred {
     pub(super) fn is_empty(&self) -> bool {
-        self.wake.is_empty() && self.release.is_empty() && self.reclaim.is_empty() && self.end.is_empty()
+        self.wake.is_empty() && self.release.is_empty() && self.reclaim.is_empty() && self.stop.is_empty()
     }
 }

@@ -53,7 +53,7 @@ use super::task::threads::pool::Lane;
 use object::endpoint::Share;
 use object::fd::Descriptor;
 use object::pass::Pass;
-use object::source::Standing;
+use object::source::MultishotKind;
 
 /// One operation: see the module.
 pub(crate) trait Op: Sized + 'static {
@@ -80,9 +80,9 @@ pub(crate) trait Op: Sized + 'static {
         Poll::Ready(None)
     }
 
-    /// The standing operation that would bring its result, and the endpoint that it would belong to: it is begun in
-    /// its place, where it can be.
-    fn standing(&self) -> Option<(&Share, Standing)> {
+    /// Returns the multishot operation that can provide the result, and its endpoint. The driver starts that operation
+    /// instead of this one if the backend can.
+    fn multishot(&self) -> Option<(&Share, MultishotKind)> {
         None
     }
 
@@ -150,20 +150,21 @@ pub(crate) trait Op: Sized + 'static {
         let _ = completion;
     }
 
-    /// One completion of many ([`Kind::Multishot`]), the last included. It runs while the driver is busy: it may only store what came, and must not run code of the user.
-    fn each(&mut self, completion: Completion) -> Each {
+    /// Handles one completion of a [`Kind::Multishot`] operation, the last one included. Runs while the driver is borrowed:
+    /// it only stores the item, and must not run user code.
+    fn multishot_step(&mut self, completion: Completion) -> MultishotStep {
         debug_assert!(false, "{} is no multishot operation, but got {completion:?} of many", Self::NAME);
-        Each::default()
+        MultishotStep::default()
     }
 }
 
 /// The effect of one completion of a multishot operation.
 #[derive(Debug, Default)]
-pub(crate) struct Each {
+pub(crate) struct MultishotStep {
     /// The waiter to wake, beside the operation's own future.
     pub(crate) wake: Option<Waiter>,
-    /// The operation is to end.
-    pub(crate) enough: bool,
+    /// Whether the operation must be stopped.
+    pub(crate) stop: bool,
 }
 
 /// How the completions of an operation come.
@@ -171,8 +172,8 @@ pub(crate) struct Each {
 pub(crate) enum Kind {
     /// One.
     Single,
-    /// Any number with `F_MORE`, then the last one without. It belongs to an endpoint and has no future: nobody claims
-    /// it, and it is taken apart at its end.
+    /// Any number with `F_MORE`, then the last one without. The operation belongs to an endpoint and has no future; its
+    /// slot is reclaimed at the last completion.
     Multishot,
     /// The result with `F_MORE`, then a notification that the buffer is free; or one result without.
     ZeroCopy,

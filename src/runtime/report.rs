@@ -186,7 +186,7 @@ impl Core {
             live: Live {
                 tasks: self.scheduler.live_tasks(),
                 ops: self.driver.live_operations(),
-                multishot: self.driver.standing_operations(),
+                multishot: self.driver.multishot_operations(),
                 direct: self.driver.direct_descriptors(),
                 buffers: self.driver.chunk_buffers(),
                 timers: self.timers.live(),

@@ -28,7 +28,7 @@ use crate::driver::slots::lifecycle::{Action, Event, Life};
 use crate::driver::stats::Stats;
 use crate::driver::visit::{Deferred, Park};
 use crate::op::completion::Completion;
-use crate::op::{Each, Entry, Op};
+use crate::op::{Entry, MultishotStep, Op};
 use crate::task::threads::inbox::Shared;
 
 /// Marks the `user_data` of what is nobody's operation: cancels, and closes of direct descriptors.
@@ -370,14 +370,14 @@ impl Deferred {
             libc::EAGAIN | libc::ECANCELED => meaning(operation, completion),
             _ => completion,
         };
-        if event == Event::Last && operation.is_standing() {
+        if event == Event::Last && operation.is_multishot() {
             // What the last one brings is accounted for in the order of arrival, as what the others brought.
-            self.wake.extend(operation.each(completion).wake);
+            self.wake.extend(operation.multishot_step(completion).wake);
         }
         match operation.apply(event) {
             Action::KeepAndWake => {
                 operation.keep(completion);
-                if operation.is_standing() {
+                if operation.is_multishot() {
                     operation.apply(Event::Abandon); // nobody will claim it
                     self.reclaim.push(operation.key());
                 } else {
@@ -387,13 +387,13 @@ impl Deferred {
             Action::Keep => operation.keep(completion),
             Action::Wake => self.wake(operation),
             Action::Item => {
-                let Each { wake, enough } = operation.each(completion);
+                let MultishotStep { wake, stop } = operation.multishot_step(completion);
                 self.wake.extend(wake);
-                if enough {
-                    self.end.push(operation.key());
+                if stop {
+                    self.stop.push(operation.key());
                 }
             }
-            Action::OrphanItem => self.wake.extend(operation.each(completion).wake),
+            Action::OrphanItem => self.wake.extend(operation.multishot_step(completion).wake),
             Action::KeepAndReclaim => {
                 operation.keep(completion);
                 self.reclaim.push(operation.key());
@@ -425,8 +425,8 @@ impl Deferred {
 #[cold]
 fn meaning(operation: Occupied<'_>, completion: Completion) -> Completion {
     match (operation.life(), -completion.result) {
-        (Life::InFlight, libc::ECANCELED) if operation.is_standing() => Completion::new(-libc::EAGAIN),
-        (Life::Cancelling, libc::EAGAIN) if !operation.is_standing() => Completion::CANCELED,
+        (Life::InFlight, libc::ECANCELED) if operation.is_multishot() => Completion::new(-libc::EAGAIN),
+        (Life::Cancelling, libc::EAGAIN) if !operation.is_multishot() => Completion::CANCELED,
         _ => completion,
     }
 }

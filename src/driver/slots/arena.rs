@@ -25,7 +25,7 @@ use std::task::Context;
 
 use super::lifecycle::{Action, Event, Impossible, Life};
 use crate::op::completion::Completion;
-use crate::op::{Each, Entry, Kind, Op};
+use crate::op::{Entry, Kind, MultishotStep, Op};
 use crate::sys::call::Call;
 use crate::task::cell::layout::{TaskRef, Waiter};
 use crate::task::cell::waker::local_task;
@@ -72,7 +72,7 @@ struct Slot {
 struct OpVtable {
     name: &'static str,
     call: unsafe fn(NonNull<u8>) -> Call,
-    each: unsafe fn(NonNull<u8>, Completion) -> Each,
+    multishot_step: unsafe fn(NonNull<u8>, Completion) -> MultishotStep,
     release: unsafe fn(NonNull<u8>, Completion),
     abandoned: unsafe fn(NonNull<u8>, Completion),
     /// [`Op::MAY_BE_LEFT`].
@@ -98,8 +98,8 @@ impl<O: Op> Erased<O> {
         // SAFETY: called with the place of a live `O` that waits in its slot: nobody has pointers into it yet.
         call: |op| unsafe { op.cast::<O>().as_mut() }.call(),
         // SAFETY: called with the place of a live `O`. The kernel may have pointers to parts that it reads, such as a
-        // message header, which `each` does not touch; no other reference is there.
-        each: |op, completion| unsafe { op.cast::<O>().as_mut() }.each(completion),
+        // message header, which `multishot_step` does not touch; no other reference is there.
+        multishot_step: |op, completion| unsafe { op.cast::<O>().as_mut() }.multishot_step(completion),
         // SAFETY: called with the place of a live `O`. The kernel may read its buffer, which `release` does not touch; no
         // other reference is there.
         release: |op, completion| unsafe { op.cast::<O>().as_mut() }.release(completion),
@@ -124,7 +124,7 @@ pub(crate) struct Slots {
     free: Cell<u32>,
     live: Cell<usize>,
     /// Those of them that stand.
-    standing: Cell<usize>,
+    multishot: Cell<usize>,
     /// Operations that were ever placed.
     placed: Cell<u64>,
     spare: RefCell<Vec<NonNull<u8>>>,
@@ -153,7 +153,7 @@ impl Slots {
             chunks: UnsafeCell::default(),
             free: Cell::new(NONE),
             live: Cell::new(0),
-            standing: Cell::new(0),
+            multishot: Cell::new(0),
             placed: Cell::new(0),
             spare: RefCell::default(),
         }
@@ -165,8 +165,8 @@ impl Slots {
     }
 
     /// Those of them that belong to endpoints, and not to futures.
-    pub(crate) fn standing(&self) -> usize {
-        self.standing.get()
+    pub(crate) fn multishot(&self) -> usize {
+        self.multishot.get()
     }
 
     /// Operations that were ever placed.
@@ -244,7 +244,7 @@ impl Slots {
         slot.vtable.set(Some(Erased::<O>::VTABLE));
         slot.kind.set(O::KIND);
         if O::KIND == Kind::Multishot {
-            self.standing.set(self.standing.get() + 1);
+            self.multishot.set(self.multishot.get() + 1);
         }
         let target = match Erased::<O>::BOXED {
             None => payload(slot),
@@ -442,10 +442,10 @@ impl Occupied<'_> {
     }
 
     /// Hands one completion of many to the operation.
-    pub(crate) fn each(self, completion: Completion) -> Each {
+    pub(crate) fn multishot_step(self, completion: Completion) -> MultishotStep {
         let vtable = self.vtable();
         // SAFETY: as in `call`.
-        unsafe { (vtable.each)(place_of(self.slot, vtable.boxed), completion) }
+        unsafe { (vtable.multishot_step)(place_of(self.slot, vtable.boxed), completion) }
     }
 
     /// It was dropped outside of the running loop: it is taken apart as soon as it is over.
@@ -455,11 +455,11 @@ impl Occupied<'_> {
 
     /// Whether it is taken apart outside of the loop. What belongs to an endpoint has no code of users.
     pub(crate) fn is_released_at_once(self) -> bool {
-        self.slot.at_once.get() || self.is_standing()
+        self.slot.at_once.get() || self.is_multishot()
     }
 
     /// Whether it belongs to an endpoint, and not to a future.
-    pub(crate) fn is_standing(self) -> bool {
+    pub(crate) fn is_multishot(self) -> bool {
         self.slot.kind.get() == Kind::Multishot
     }
 
@@ -567,8 +567,8 @@ impl Occupied<'_> {
     #[inline]
     fn vacate(self, boxed: Option<Layout>) {
         let Occupied { slots, slot, key } = self;
-        if self.is_standing() {
-            slots.standing.set(slots.standing.get() - 1);
+        if self.is_multishot() {
+            slots.multishot.set(slots.multishot.get() - 1);
         }
         if let Some(layout) = boxed {
             slots.deallocate(place_of(slot, boxed), layout);

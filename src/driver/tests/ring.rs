@@ -16,7 +16,7 @@ use crate::driver::slots::lifecycle::{Action, Event, Life};
 use crate::driver::stats::Stats;
 use crate::driver::visit::{Deferred, Park};
 use crate::op::completion::Completion;
-use crate::op::{Each, Entry, Kind, Op, Wait};
+use crate::op::{Entry, Kind, MultishotStep, Op, Wait};
 use crate::sys::call::Call;
 use crate::task::threads::inbox::Shared;
 
@@ -109,7 +109,7 @@ impl<const KIND: u8> Drop for Probe<KIND> {
 }
 
 /// The item after which a multishot operation is to end.
-const ENOUGH: i32 = 99;
+const STOP: i32 = 99;
 
 const SINGLE: u8 = 0;
 const MULTISHOT: u8 = 1;
@@ -146,9 +146,9 @@ impl<const KIND: u8> Op for Probe<KIND> {
         self.0.note(format!("abandoned with {}", completion.result));
     }
 
-    fn each(&mut self, completion: Completion) -> Each {
+    fn multishot_step(&mut self, completion: Completion) -> MultishotStep {
         self.0.note(format!("item {}", completion.result));
-        Each { wake: None, enough: completion.result == ENOUGH }
+        MultishotStep { wake: None, stop: completion.result == STOP }
     }
 }
 
@@ -450,7 +450,7 @@ fn multishot_is_taken_apart_when_it_ends_by_itself() {
         bench.complete(key, last, 0);
         bench.visit();
         assert_eq!(bench.log.take(), [format!("item {last}"), format!("abandoned with {last}")]);
-        assert_eq!((bench.slots.live(), bench.slots.standing()), (1, 0), "the ring's own is left");
+        assert_eq!((bench.slots.live(), bench.slots.multishot()), (1, 0), "the ring's own is left");
     }
 }
 
@@ -460,10 +460,10 @@ fn multishot_that_has_brought_enough_is_to_end() {
     let key = bench.submit::<MULTISHOT>();
     bench.visit();
     bench.complete(key, 1, F_MORE);
-    bench.complete(key, ENOUGH, F_MORE);
+    bench.complete(key, STOP, F_MORE);
     bench.visit();
-    assert_eq!(bench.deferred.end, [key]);
-    assert_eq!(bench.slots.standing(), 1);
+    assert_eq!(bench.deferred.stop, [key]);
+    assert_eq!(bench.slots.multishot(), 1);
 }
 
 #[test]

@@ -28,7 +28,7 @@ impl Recv {
     }
 }
 
-/// Receives once: what a standing operation has brought, or else what there is once there is something.
+/// Receives once: what a multishot operation has brought, or else what there is once there is something.
 pub(crate) struct Receiving<O: Receive> {
     step: Submission<O>,
     cancelled: bool,

@@ -1,13 +1,19 @@
-//! Standing operations: multishot receive, read, recvmsg and poll. Each belongs to its endpoint, not to a future, and fills
-//! the endpoint's arrivals until it ends; nobody claims it. io_uring only: the selector asks when somebody waits.
+//! Multishot operations: receive, read, recvmsg and poll.
 //!
-//! Facts that shape this file: any completion without F_MORE ends a multishot operation, whatever its result, which is
-//! as good as any other. ENOBUFS says that the group had no buffer at that moment: it stands for neither data nor their
-//! absence, and hides the end of a stream, so the kernel is asked anew. A completion may carry a buffer although it
-//! failed.
-//! `optlen` of a multishot recv (Linux 6.17) limits its bytes in all: the receive that reaches the limit is the last, and is
-//! not cut. recvmsg and read have no such limit. recvmsg writes a header in front of each datagram: its own four numbers,
-//! then as many bytes of address as were asked for.
+//! A multishot operation belongs to its endpoint and not to a future. It fills the endpoint's receive queue until it ends.
+//! Only io_uring has such operations; the selector makes a call when a task waits.
+//!
+//! Facts that shape this file:
+//!
+//! - Any completion without F_MORE ends a multishot operation, whatever its result. The result itself is an item like any
+//!   other.
+//! - ENOBUFS means that the group had no buffer at that moment. It says nothing about data, and it hides the end of a
+//!   stream, so the operation is started again.
+//! - A completion may carry a buffer although it failed.
+//! - `optlen` of a multishot recv (Linux 6.17) limits the sum of its bytes. The receive that reaches the limit is the last
+//!   one, and is not cut. recvmsg and read have no such limit.
+//! - recvmsg writes a header in front of each datagram: four numbers of its own, then as many bytes of address as were
+//!   requested.
 
 use crate::op::object::datagram::{ADDRESS, Datagram, HEADER};
 use crate::op::object::source::Buffers;
@@ -20,61 +26,62 @@ use crate::op::completion::{Completion, Direction};
 use crate::op::object::endpoint::{Arrival, Endpoint};
 use crate::op::object::fd::{Fd, on_fd};
 use crate::op::object::medium::Medium;
-use crate::op::{Each, Entry, Kind, Op, Wait};
+use crate::op::{Entry, Kind, MultishotStep, Op, Wait};
 use crate::sys::call::Call;
 
-/// Bytes (of streams and datagrams) that are kept for a receiver who does not come, before its stream is left to the
-/// kernel: each chunk counts for 256 bytes more than it has. What is under way by then comes on top.
-const ENOUGH_BYTES: usize = 256 << 10;
-/// Reports of readiness that nobody has come for.
-const ENOUGH_REPORTS: usize = 8;
+/// Bytes of a stream or of datagrams in an endpoint's receive queue at which its operation is stopped. Each chunk counts
+/// for 256 bytes more than it has. Bytes that are in flight by then are added to the queue as well.
+const HELD_BYTES: usize = 256 << 10;
+/// Reports of readiness in an endpoint's receive queue at which its operation is stopped.
+const HELD_REPORTS: usize = 8;
 
-/// A multishot operation of an endpoint, which fills its arrivals.
-pub(crate) struct Stand<B> {
+/// A multishot operation that fills the receive queue of its endpoint.
+pub(crate) struct Multishot<B> {
     endpoint: Rc<Endpoint>,
-    brings: B,
+    items: B,
 }
 
-/// The variable part of a multishot operation: its entry, and the items that it delivers.
-pub(crate) trait Brings: 'static {
+/// The variable part of a multishot operation: its entry, and how its items are queued.
+pub(crate) trait MultishotItems: 'static {
     const NAME: &'static str;
     const OPCODE: u8;
-    /// How much an endpoint may hold before the operation is to end.
-    const ENOUGH: usize;
+    /// The weight of the endpoint's receive queue at which the operation is stopped.
+    const HELD_LIMIT: usize;
 
     fn entry(&mut self, fd: Fd) -> Entry;
 
     /// Queues the item of a completion with the endpoint.
     fn take(&mut self, endpoint: &Endpoint, completion: Completion);
 
-    /// The operation has ended with this. True when the kernel cannot do such operations on this descriptor: from now on it
-    /// is used in another way.
+    /// Checks the last completion for an error of a kernel that cannot do such operations on this descriptor. Returns true
+    /// after it has switched the endpoint to another way of receiving.
     fn unable(&self, endpoint: &Endpoint, completion: Completion) -> bool {
         let _ = (endpoint, completion);
         false
     }
 
-    /// The operation has ended with this, which `take` has seen. True when that was for want of a buffer.
+    /// Handles the end of the operation; `take` has seen the last completion. Returns true if it ended for lack of a
+    /// buffer.
     fn ended(&self, endpoint: &Endpoint, completion: Completion) -> bool {
         let _ = (endpoint, completion);
         false
     }
 }
 
-impl<B: Brings> Stand<B> {
-    pub(crate) fn new(endpoint: Rc<Endpoint>, brings: B) -> Self {
-        Stand { endpoint, brings }
+impl<B: MultishotItems> Multishot<B> {
+    pub(crate) fn new(endpoint: Rc<Endpoint>, items: B) -> Self {
+        Multishot { endpoint, items }
     }
 }
 
-impl<B: Brings> Op for Stand<B> {
+impl<B: MultishotItems> Op for Multishot<B> {
     type Output = ();
     const NAME: &'static str = B::NAME;
     const KIND: Kind = Kind::Multishot;
     const OPCODE: u8 = B::OPCODE;
 
     fn entry(&mut self) -> Entry {
-        self.brings.entry(self.endpoint.descriptor.fd())
+        self.items.entry(self.endpoint.descriptor.fd())
     }
 
     fn wait(&self) -> Wait<'_> {
@@ -85,17 +92,17 @@ impl<B: Brings> Op for Stand<B> {
         unreachable!("only a ring has multishot operations")
     }
 
-    fn each(&mut self, completion: Completion) -> Each {
-        self.brings.take(&self.endpoint, completion);
-        let enough = self.endpoint.is_large() || self.endpoint.holds() >= B::ENOUGH;
-        Each { wake: self.endpoint.awaited(), enough }
+    fn multishot_step(&mut self, completion: Completion) -> MultishotStep {
+        self.items.take(&self.endpoint, completion);
+        let stop = self.endpoint.is_large() || self.endpoint.holds() >= B::HELD_LIMIT;
+        MultishotStep { wake: self.endpoint.awaited(), stop }
     }
 
     fn complete(self, completion: Completion) {
-        let starved = self.brings.ended(&self.endpoint, completion);
-        // An error, unless it only says that the operation has ended.
+        let starved = self.items.ended(&self.endpoint, completion);
+        // These errors only say that the operation has ended.
         let says_more = !matches!(-completion.result, libc::ECANCELED | libc::EINTR | libc::EAGAIN);
-        let unable = self.brings.unable(&self.endpoint, completion);
+        let unable = self.items.unable(&self.endpoint, completion);
         if completion.result < 0 && !starved && says_more && !unable {
             self.endpoint.arrived(Arrival::Error(-completion.result));
         }
@@ -103,11 +110,11 @@ impl<B: Brings> Op for Stand<B> {
     }
 }
 
-/// Bytes of a stream, by either operation.
+/// Bytes of a stream, received from a socket or read from a pipe.
 pub(crate) struct Bytes {
     buffers: Rc<dyn Buffers>,
     medium: Medium,
-    /// The kernel takes a limit for a socket's bytes.
+    /// Whether the kernel accepts a limit for a socket's bytes.
     limited: bool,
 }
 
@@ -117,10 +124,10 @@ impl Bytes {
     }
 }
 
-impl Brings for Bytes {
+impl MultishotItems for Bytes {
     const NAME: &'static str = "recv";
     const OPCODE: u8 = opcode::RecvMulti::CODE;
-    const ENOUGH: usize = ENOUGH_BYTES;
+    const HELD_LIMIT: usize = HELD_BYTES;
 
     fn entry(&mut self, fd: Fd) -> Entry {
         let (group, direct) = (self.buffers.group(), matches!(fd, Fd::Direct(_)));
@@ -133,11 +140,7 @@ impl Brings for Bytes {
                 if direct { read.flags(squeue::Flags::FIXED_FILE) } else { read }
             }
         });
-        if self.limited && self.medium == Medium::Socket {
-            limited(entry, ENOUGH_BYTES as u32)
-        } else {
-            entry
-        }
+        if self.limited && self.medium == Medium::Socket { limited(entry, HELD_BYTES as u32) } else { entry }
     }
 
     fn take(&mut self, endpoint: &Endpoint, completion: Completion) {
@@ -158,7 +161,7 @@ impl Brings for Bytes {
         is_starved(&*self.buffers, completion)
     }
 
-    /// It cannot wait for the descriptor, or the descriptor has no readiness at all.
+    /// Handles a ring that cannot wait for the descriptor, and a descriptor without readiness.
     fn unable(&self, endpoint: &Endpoint, completion: Completion) -> bool {
         let never_waits = completion.result == -libc::EBADFD && self.medium != Medium::Socket;
         if never_waits {
@@ -168,7 +171,7 @@ impl Brings for Bytes {
     }
 }
 
-/// Datagrams and their senders' addresses.
+/// Datagrams with the addresses of their senders.
 pub(crate) struct Datagrams {
     buffers: Rc<dyn Buffers>,
     header: libc::msghdr,
@@ -182,10 +185,10 @@ impl Datagrams {
     }
 }
 
-impl Brings for Datagrams {
+impl MultishotItems for Datagrams {
     const NAME: &'static str = "recvmsg";
     const OPCODE: u8 = opcode::RecvMsgMulti::CODE;
-    const ENOUGH: usize = ENOUGH_BYTES;
+    const HELD_LIMIT: usize = HELD_BYTES;
 
     fn entry(&mut self, fd: Fd) -> Entry {
         let (header, group) = (&raw const self.header, self.buffers.group());
@@ -210,12 +213,12 @@ impl Brings for Datagrams {
 }
 
 /// Reports of readiness.
-pub(crate) struct Readiness(pub(crate) Direction);
+pub(crate) struct PollEvents(pub(crate) Direction);
 
-impl Brings for Readiness {
+impl MultishotItems for PollEvents {
     const NAME: &'static str = "poll";
     const OPCODE: u8 = opcode::PollAdd::CODE;
-    const ENOUGH: usize = ENOUGH_REPORTS;
+    const HELD_LIMIT: usize = HELD_REPORTS;
 
     fn entry(&mut self, fd: Fd) -> Entry {
         let events = events(self.0) as u32;
@@ -229,8 +232,8 @@ impl Brings for Readiness {
     }
 }
 
-/// Has the kernel end a multishot receive of a socket when it has brought so many bytes, with those of its last receive
-/// on top. The io-uring crate has no name for this field.
+/// Limits a multishot receive of a socket: the kernel ends it with the receive that reaches this number of bytes. The
+/// io-uring crate has no name for this field.
 pub(crate) fn limited(mut entry: Entry, bytes: u32) -> Entry {
     /// Where `optlen` lies in `struct io_uring_sqe`.
     const OPTLEN: usize = 44;
@@ -240,12 +243,12 @@ pub(crate) fn limited(mut entry: Entry, bytes: u32) -> Entry {
     entry
 }
 
-/// Whether the kernel has given up waiting for the descriptor: see `driver/edges.rs`.
+/// Checks whether the kernel has given up waiting for the descriptor. Then the endpoint uses edges: see `driver/edges.rs`.
 fn cannot_wait(endpoint: &Endpoint, completion: Completion) -> bool {
     completion.result == -libc::EAGAIN && endpoint.descriptor.needs_edges_from_now_on()
 }
 
-/// Whether a receive has ended for want of a buffer; then there are to be more of them.
+/// Checks whether a receive has ended for lack of a buffer. Then more buffers are provided from now on.
 fn is_starved(buffers: &dyn Buffers, completion: Completion) -> bool {
     let starved = completion.result == -libc::ENOBUFS;
     if starved {

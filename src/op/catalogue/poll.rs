@@ -1,9 +1,9 @@
 //! Waiting until a descriptor is ready, for I/O that somebody else does: see poll(2).
 //!
 //! Two readings of "ready" are offered. *Level*: the operation asks, and is over as soon as there is something. *Edge*: a
-//! standing operation (`multishot.rs`) reports whenever something happens, and whoever has tried in vain waits for the
+//! multishot operation (`multishot.rs`) reports whenever something happens, and whoever has tried in vain waits for the
 //! next report. The selector waits for its next event, whatever the level says: a descriptor may be ready and have nothing
-//! to give, such as a socket with something in its queue of errors. A ring without standing polls asks for the level.
+//! to give, such as a socket with something in its queue of errors. A ring without multishot polls asks for the level.
 
 use crate::op::abi::events;
 use std::cell::Cell;
@@ -19,8 +19,8 @@ use crate::op::object::endpoint::{Arrival, Share};
 use crate::op::object::fd::{Descriptor, on_fd};
 use crate::op::object::gate::Side;
 use crate::op::object::pass::Pass;
-use crate::op::object::source::Standing;
-use crate::op::{Each, Entry, Kind, Op, Wait};
+use crate::op::object::source::MultishotKind;
+use crate::op::{Entry, Kind, MultishotStep, Op, Wait};
 use crate::sys::call::Call;
 
 pub(crate) struct PollReady {
@@ -79,8 +79,8 @@ impl Op for PollReady {
         }
     }
 
-    fn standing(&self) -> Option<(&Share, Standing)> {
-        self.pass.is_some().then_some((&self.endpoint, Standing::Readiness(self.direction)))
+    fn multishot(&self) -> Option<(&Share, MultishotKind)> {
+        self.pass.is_some().then_some((&self.endpoint, MultishotKind::Poll(self.direction)))
     }
 
     fn entry(&mut self) -> Entry {
@@ -196,10 +196,10 @@ impl Op for PollSet {
         unreachable!("only a ring polls an epoll set")
     }
 
-    fn each(&mut self, completion: Completion) -> Each {
+    fn multishot_step(&mut self, completion: Completion) -> MultishotStep {
         self.state.armed.set(false);
         self.state.fired.set(completion.result > 0);
-        Each::default()
+        MultishotStep::default()
     }
 
     fn complete(self, _: Completion) {}

@@ -1,7 +1,7 @@
 //! Receiving into the loop's own memory when something is there, and not before: no buffer waits with the operation.
 //!
 //! The selector receives when the descriptor is ready. The ring polls, and the future then makes the same call: where
-//! there is no standing receive, and where the group of buffers has run out. Dropping such an operation loses nothing,
+//! there is no multishot receive, and where the group of buffers has run out. Dropping such an operation loses nothing,
 //! since nothing is received before somebody asks for the result. No call can name a direct descriptor, so for one the
 //! ring receives, too, when there is something.
 
@@ -20,7 +20,7 @@ use crate::op::object::endpoint::{Arrival, Share, keep_error};
 use crate::op::object::fd::on_fd;
 use crate::op::object::medium::Medium;
 use crate::op::object::pass::Pass;
-use crate::op::object::source::{Buffers, Standing};
+use crate::op::object::source::{Buffers, MultishotKind};
 use crate::op::{Entry, Op, Wait};
 use crate::sys::call::Call;
 
@@ -73,7 +73,7 @@ impl Receive for RecvChunk {
         if !by_ring || descriptor.is_orphaned() {
             return Err(self);
         }
-        let lease = descriptor.buffers(Standing::Bytes).lease();
+        let lease = descriptor.buffers(MultishotKind::Bytes).lease();
         Ok(RecvChunk { pass: self.pass, state: State::Asked(lease) })
     }
 }
@@ -102,11 +102,11 @@ impl Op for RecvChunk {
         }))
     }
 
-    fn standing(&self) -> Option<(&Share, Standing)> {
+    fn multishot(&self) -> Option<(&Share, MultishotKind)> {
         let endpoint = self.pass.endpoint();
         let what = match endpoint.medium() {
-            Medium::Socket => Standing::Bytes,
-            Medium::Pipe => Standing::Read,
+            Medium::Socket => MultishotKind::Bytes,
+            Medium::Pipe => MultishotKind::Read,
             Medium::Terminal | Medium::File => return None,
         };
         matches!(self.state, State::New).then_some((endpoint, what))
@@ -128,7 +128,7 @@ impl Op for RecvChunk {
 
     fn call(&mut self) -> Call {
         let descriptor = &self.pass.endpoint().descriptor;
-        let buffers = descriptor.buffers(Standing::Bytes);
+        let buffers = descriptor.buffers(MultishotKind::Bytes);
         let (memory, len) = buffers.room();
         self.state = State::Called(buffers, len as u32); // buffers are smaller than 4 GiB: see Config
         // SAFETY: the room is the loop's memory, and nobody else's before the next call of `room`: the answer is
@@ -158,7 +158,7 @@ impl Op for RecvChunk {
                 // SAFETY: the kernel has written so many bytes from the start, and nobody else knows of the memory.
                 let chunk = (count > 0).then(|| unsafe { Chunk::of(lease, 0, count) });
                 // A few bytes don't keep a whole buffer.
-                let buffers = self.pass.endpoint().descriptor.buffers(Standing::Bytes);
+                let buffers = self.pass.endpoint().descriptor.buffers(MultishotKind::Bytes);
                 chunk.map(|chunk| buffers.kept(chunk.copied_below(WORTH_KEEPING)))
             }),
             // The events of a poll; without a call zero is the end that had arrived before.
@@ -224,8 +224,8 @@ impl Op for RecvDatagram {
         }))
     }
 
-    fn standing(&self) -> Option<(&Share, Standing)> {
-        Some((self.pass.endpoint(), Standing::Datagrams))
+    fn multishot(&self) -> Option<(&Share, MultishotKind)> {
+        Some((self.pass.endpoint(), MultishotKind::Datagrams))
     }
 
     fn entry(&mut self) -> Entry {
@@ -238,7 +238,7 @@ impl Op for RecvDatagram {
 
     fn call(&mut self) -> Call {
         let descriptor = &self.pass.endpoint().descriptor;
-        let buffers = descriptor.buffers(Standing::Datagrams);
+        let buffers = descriptor.buffers(MultishotKind::Datagrams);
         let (memory, len) = buffers.room();
         // SAFETY: the room is the loop's memory, and nobody else's before the next call of `room`.
         unsafe { Datagram::describe(memory, len, &mut self.header, &mut self.iovec) };

@@ -31,7 +31,7 @@ use crate::op::window::Window;
 use crate::op::{Entry, Kind, Op, Wait};
 use crate::sys::call::Call;
 
-/// A read of so many bytes is rather made by the kernel than copied from what a standing receive brings.
+/// A read of so many bytes is rather made by the kernel than copied from what a multishot receive brings.
 pub(in crate::op) const LARGE: usize = 32 << 10;
 
 /// Receives into part of a buffer.

@@ -2,11 +2,11 @@
 //!
 //! *Gates* (`gate.rs`) let one receive and one send through at a time.
 //!
-//! *Arrivals* are what the kernel delivered and nobody has taken yet: what a *standing operation* (a multishot receive,
+//! *Arrivals* are what the kernel delivered and nobody has taken yet: what a *multishot operation* (a multishot receive,
 //! which belongs to the endpoint and not to a future) has brought, and what came for futures that had gone.
 //! The next receive or accept is answered from here first, so that dropping a future loses nothing.
 //!
-//! Who uses the endpoint holds a [`Share`] of it. When the last one goes, the standing operation is ended; it keeps the
+//! Who uses the endpoint holds a [`Share`] of it. When the last one goes, the multishot operation is ended; it keeps the
 //! endpoint itself, and so the descriptor, until the kernel has let go of it.
 #![forbid(unsafe_code)]
 
@@ -38,7 +38,7 @@ pub(crate) struct Endpoint {
     pub(in crate::op) sending: Gate,
     arrivals: RefCell<Arrivals>,
     /// The operation that fills `arrivals`, while there is one.
-    standing: Cell<Option<NonZeroU64>>,
+    multishot: Cell<Option<NonZeroU64>>,
     /// The last one found no buffer.
     starved: Cell<bool>,
     /// Small pieces in a row after which what comes is no longer large: see [`Endpoint::note_size`].
@@ -241,12 +241,12 @@ impl Endpoint {
         if let Some(arrival) = self.next_arrival() {
             return Poll::Ready(Some(arrival));
         }
-        if self.standing.get().is_none() {
+        if self.multishot.get().is_none() {
             return Poll::Ready(None);
         }
         if ends {
             self.disarm();
-            if self.standing.get().is_none() {
+            if self.multishot.get().is_none() {
                 return Poll::Ready(self.next_arrival());
             }
         }
@@ -254,7 +254,7 @@ impl Endpoint {
         Poll::Pending
     }
 
-    /// Keeps the waker of who waits for an arrival, or for the standing operation's end.
+    /// Keeps the waker of who waits for an arrival, or for the multishot operation's end.
     #[inline]
     pub(crate) fn wait(&self, cx: &Context<'_>) {
         let waiter = self.waiter.take();
@@ -277,26 +277,26 @@ impl Endpoint {
         if side == Side::Receive { self.awaited() } else { None }
     }
 
-    /// Whether a standing operation is with the kernel.
+    /// Whether a multishot operation is with the kernel.
     pub(crate) fn is_armed(&self) -> bool {
-        self.standing.get().is_some()
+        self.multishot.get().is_some()
     }
 
     /// An operation has begun that fills the arrivals.
     pub(crate) fn armed(&self, token: NonZeroU64) {
-        self.standing.set(Some(token));
+        self.multishot.set(Some(token));
     }
 
-    /// Asks for the standing operation's end; who waits is woken when it has come.
+    /// Asks for the multishot operation's end; who waits is woken when it has come.
     pub(crate) fn disarm(&self) {
-        if let Some(token) = self.standing.get() {
-            self.descriptor.end_standing(token);
+        if let Some(token) = self.multishot.get() {
+            self.descriptor.stop_multishot(token);
         }
     }
 
-    /// The standing operation is over. Wakes, so nothing may be borrowed.
+    /// The multishot operation is over. Wakes, so nothing may be borrowed.
     pub(in crate::op) fn disarmed(&self, starved: bool) {
-        self.standing.set(None);
+        self.multishot.set(None);
         self.starved.set(starved);
         if let Some(waiter) = self.awaited() {
             waiter.wake();
@@ -304,7 +304,7 @@ impl Endpoint {
     }
 
     /// Notes how much came at once. Large pieces are better received when somebody is there to take them, into a buffer
-    /// that is still in the caches, than by a standing operation, into as many buffers as there are streams. One small piece
+    /// that is still in the caches, than by a multishot operation, into as many buffers as there are streams. One small piece
     /// may be the rest of a large message.
     pub(in crate::op) fn note_size(&self, count: usize) {
         if count >= LARGE_PIECE {
@@ -319,7 +319,7 @@ impl Endpoint {
         self.large.get() > 0
     }
 
-    /// Whether the last standing operation found no buffer, and nothing was received since; asked once.
+    /// Whether the last multishot operation found no buffer, and nothing was received since; asked once.
     pub(crate) fn was_starved(&self) -> bool {
         self.starved.take()
     }
@@ -349,7 +349,7 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// A share of an endpoint. Operations of futures hold one, as do streams and listeners; standing operations don't.
+/// A share of an endpoint. Operations of futures hold one, as do streams and listeners; multishot operations don't.
 #[derive(Debug)]
 pub(crate) struct Share(Rc<Endpoint>);
 
@@ -377,7 +377,7 @@ impl Share {
             receiving: Gate::default(),
             sending: Gate::default(),
             arrivals: RefCell::default(),
-            standing: Cell::new(None),
+            multishot: Cell::new(None),
             starved: Cell::new(false),
             large: Cell::new(0),
             waiter: Cell::new(None),
@@ -386,7 +386,7 @@ impl Share {
         }))
     }
 
-    /// The endpoint for its standing operation, which does not keep it in use.
+    /// The endpoint for its multishot operation, which does not keep it in use.
     pub(crate) fn endpoint(&self) -> &Rc<Endpoint> {
         &self.0
     }

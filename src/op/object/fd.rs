@@ -22,7 +22,7 @@ use std::rc::{Rc, Weak};
 use io_uring::types::DestinationSlot;
 use socket2::SockRef;
 
-use super::source::{Buffers, Standing};
+use super::source::{Buffers, MultishotKind};
 use crate::op::completion::Completion;
 use crate::sys::{set_nonblock, set_status_flags, status_flags};
 
@@ -67,11 +67,11 @@ pub(crate) trait Registry {
     /// A place in the ring's table is free again; `filled` says that a descriptor lies there, which is to be closed.
     fn vacate(&self, index: u32, filled: bool);
 
-    /// A standing operation is to end.
-    fn end_standing(&self, token: NonZeroU64);
+    /// A multishot operation is to end.
+    fn stop_multishot(&self, token: NonZeroU64);
 
     /// Memory for what is received.
-    fn buffers(&self, what: Standing) -> Rc<dyn Buffers>;
+    fn buffers(&self, what: MultishotKind) -> Rc<dyn Buffers>;
 }
 
 /// A place in the ring's table, set aside. Dropping it gives the place back.
@@ -367,10 +367,10 @@ impl Descriptor {
         self.home.as_ptr().cast()
     }
 
-    /// Asks for the end of a standing operation on it.
-    pub(crate) fn end_standing(&self, token: NonZeroU64) {
+    /// Asks for the end of a multishot operation on it.
+    pub(crate) fn stop_multishot(&self, token: NonZeroU64) {
         if let Some(home) = self.home.upgrade() {
-            home.end_standing(token);
+            home.stop_multishot(token);
         }
     }
 
@@ -378,7 +378,7 @@ impl Descriptor {
     ///
     /// # Panics
     /// When the runtime has ended.
-    pub(crate) fn buffers(&self, what: Standing) -> Rc<dyn Buffers> {
+    pub(crate) fn buffers(&self, what: MultishotKind) -> Rc<dyn Buffers> {
         self.home.upgrade().expect("an operation is carried out by a runtime that is there").buffers(what)
     }
 

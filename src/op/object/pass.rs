@@ -140,7 +140,7 @@ mod tests {
 
     use super::super::fd::{Descriptor, Registry, Vacancy, ZeroCopy};
     use super::*;
-    use crate::op::object::source::{Buffers, Standing};
+    use crate::op::object::source::{Buffers, MultishotKind};
 
     /// The registry of a runtime that has gone.
     enum Gone {}
@@ -156,8 +156,8 @@ mod tests {
             match *self {}
         }
         fn vacate(&self, _: u32, _: bool) {}
-        fn end_standing(&self, _: NonZeroU64) {}
-        fn buffers(&self, _: Standing) -> Rc<dyn Buffers> {
+        fn stop_multishot(&self, _: NonZeroU64) {}
+        fn buffers(&self, _: MultishotKind) -> Rc<dyn Buffers> {
             match *self {}
         }
     }

@@ -8,14 +8,14 @@ use crate::op::completion::{Completion, Direction};
 
 /// The kind of items that a multishot operation delivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum MultishotKind {
     /// Bytes of a socket.
     Bytes,
     /// Bytes of a pipe.
     Read,
     Datagrams,
-    /// That something has happened.
-    Readiness(Direction),
+    /// Reports that the descriptor has become ready in this direction.
+    Poll(Direction),
 }
 
 /// Where received bytes lie: the memory for chunks of one loop.
