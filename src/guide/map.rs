@@ -28,7 +28,7 @@
 //!
 //! No two files import each other, directly or by a chain.
 //!
-//! Where to begin reading: `runtime/core.rs` is the loop, `op/mod.rs` defines an operation, `driver/slots/lifecycle.rs`
+//! Where to begin reading: `runtime/core/turn.rs` is the loop, `op/mod.rs` defines an operation, `driver/slots/lifecycle.rs`
 //! its life cycle, and `driver/mod.rs` is the only place where the code of the two backends diverges.
 //! *A new operation is three edits*: its struct and `impl Op` in `op/`, one public method, one generic test.
 //!
@@ -91,7 +91,7 @@
 //!   `driver/slots/arena.rs`, `driver/memory/buffers.rs` and `op/catalogue/multishot.rs`.
 //! - **130: the task**, with the server's own code. It leaves the ready queue and is polled through its table; references
 //!   are counted. The code is in `task/scheduler.rs` and `task/cell/`.
-//! - **15: its share of the turn** and of the visit to the kernel, in `runtime/core.rs`.
+//! - **15: its share of the turn** and of the visit to the kernel, in `runtime/core/turn.rs`.
 //! - **940: the sum.**
 //!
 //! `cargo bench --bench instructions -- echo` counts all four operations of a round trip, with 8 connections: 4,211. The

@@ -1,39 +1,42 @@
 //! Runtimes: the trait [`Runtime`], its three implementations, and embedding in a foreign loop.
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
-//! | `core.rs` | the loop: one turn |
-//! | `shutdown.rs` | how a runtime ends |
+//! | `core/` | the loop: one turn, `block_on`, the shutdown |
+//! | `wait.rs` | `Wait`, `Budget` and `Turn`: the arguments and the result of one turn |
+//! | `auto.rs` | the choice of a backend for `Auto` |
 //! | `local_handle.rs` | `LocalHandle`: callbacks at a time, watched descriptors, the dump of all tasks |
 //! | `runner.rs` | `Runner`: main futures that can be cancelled |
-//! | `config.rs`, `required.rs` | settings, and what they require |
-//! | `backend.rs`, `report.rs`, `leak.rs` | the backend's name, the report, warnings about what was left |
+//! | `config/` | the settings, their checks, and the error for a required feature that is not in use |
+//! | `backend.rs`, `report.rs`, `leak.rs` | the backend's name, the report, warnings about resources that were left |
 //! | `rng.rs` | random numbers from the runtime's seed |
 //! | `testing.rs` | tests that run on a runtime |
 #![forbid(unsafe_code)]
 
+mod auto;
 pub(crate) mod backend;
 pub(crate) mod config;
 mod core;
 pub(crate) mod leak;
 mod local_handle;
 pub(crate) mod report;
-pub(crate) mod required;
 pub(crate) mod rng;
 pub(crate) mod runner;
-mod shutdown;
 pub(crate) mod testing;
+mod wait;
 
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use self::core::{Core, Limits, Until};
+use self::core::Core;
+use self::core::turn::Limits;
 use super::task::{Handle, JoinHandle, LocalHandle};
 use crate::runtime::backend::Backend;
 use config::Config;
 use report::{Report, Shutdown};
+pub use wait::{Budget, Turn, Wait};
 
 mod sealed {
     #[expect(unnameable_types, reason = "it keeps the trait from being implemented elsewhere")]
@@ -174,13 +177,8 @@ pub trait Embed: Runtime + AsFd {
     #[track_caller]
     fn turn(&self, wait: Wait, budget: Budget) -> io::Result<Turn> {
         let core = self.core();
-        let until = match wait {
-            Wait::Poll => Until::Now,
-            Wait::Until(limit) => Until::At(limit),
-            Wait::Forever => Until::Event,
-        };
-        let polled = core.turn(Limits { wait: until, polls: budget.polls, stoppable: false })?;
-        // A foreign loop sleeps from here on. If something has come meanwhile, it must turn again.
+        let polled = core.turn(Limits { wait, polls: budget.polls, stoppable: false })?;
+        // A foreign loop sleeps from here on. If work has arrived meanwhile, it must turn again.
         let more = core.has_more()? || !core.shared().park(false);
         Ok(Turn { more, polled })
     }
@@ -190,60 +188,6 @@ pub trait Embed: Runtime + AsFd {
     fn next_deadline(&self) -> Option<Instant> {
         self.core().next_deadline()
     }
-}
-
-/// The time that a turn may wait when no task is ready.
-///
-/// # Examples
-/// See [`Embed`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Wait {
-    /// Not at all.
-    Poll,
-    /// Until a point in time.
-    Until(Instant),
-    /// Until there is work.
-    Forever,
-}
-
-/// A limit for the work of one turn.
-///
-/// # Examples
-/// ```
-/// use proactor::Budget;
-/// assert_eq!(Budget::polls(10), Budget::polls(10));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
-    polls: usize,
-}
-
-impl Budget {
-    /// A budget of this many task polls.
-    pub fn polls(polls: usize) -> Self {
-        Budget { polls }
-    }
-}
-
-impl Default for Budget {
-    /// Every task that is ready when the turn begins, each once.
-    fn default() -> Self {
-        Budget { polls: usize::MAX }
-    }
-}
-
-/// The result of a turn.
-///
-/// # Examples
-/// See [`Embed`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Turn {
-    /// There is more work: turn again before waiting.
-    pub more: bool,
-    /// The number of tasks that were polled.
-    pub polled: usize,
 }
 
 macro_rules! runtime {
@@ -394,49 +338,7 @@ runtime! {
     /// let runtime = proactor::Auto::new().unwrap();
     /// println!("{}", runtime.backend());
     /// ```
-    Auto, "auto", automatic
-}
-
-/// The variable by which the user of a program decides for [`Auto`].
-const VARIABLE: &str = "PROACTOR_BACKEND";
-
-/// The backend that the variable asks for.
-fn wish() -> io::Result<Option<Backend>> {
-    let wish = std::env::var_os(VARIABLE).unwrap_or_default();
-    match wish.to_str() {
-        Some("" | "auto") => Ok(None),
-        Some("proactor") => Ok(Some(Backend::Proactor)),
-        Some("selector") => Ok(Some(Backend::Selector)),
-        _ => Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!(
-                "{VARIABLE} is {wish:?}: the valid values are \"proactor\", \"selector\" and \"auto\", or unset it"
-            ),
-        )),
-    }
-}
-
-fn automatic(config: &Config) -> io::Result<Core> {
-    match wish()? {
-        None => {}
-        Some(Backend::Proactor) => return Core::proactor(config),
-        Some(Backend::Selector) => {
-            return Core::selector(config, Some(format!("{VARIABLE}=selector asks for it")));
-        }
-    }
-    config.check()?;
-    let release = crate::sys::kernel_release();
-    if crate::sys::kernel_version(&release).is_some_and(|version| version < (6, 1)) {
-        let reason = format!(
-            "Linux {release} is older than 6.1, and Auto chooses the proactor from 6.1 on; set {VARIABLE}=proactor to use it anyway"
-        );
-        return Core::selector(config, Some(reason));
-    }
-    match Core::proactor(config) {
-        Ok(core) => Ok(core),
-        Err(missing) if required::is_missing(&missing) => Err(missing),
-        Err(refused) => Core::selector(config, Some(refused.to_string())),
-    }
+    Auto, "auto", auto::make
 }
 
 /// Runs a future on a new [`Auto`] runtime, and then ends the runtime; asyncio's `run`. The remaining tasks are

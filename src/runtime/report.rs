@@ -1,11 +1,11 @@
 //! `Report`: the backend of a runtime, the reason for it, and counters.
 #![forbid(unsafe_code)]
 
-use super::backend::Backend;
 use std::{fmt, io};
 
+use super::backend::Backend;
+use super::config::required;
 use super::core::Core;
-use super::required;
 use crate::driver::feature::{Feature, FeatureState};
 use crate::driver::visit::Machinery;
 
@@ -221,7 +221,7 @@ impl Core {
         }
     }
 
-    /// An error when a feature that the configuration requires is not in use.
+    /// Returns an error if a feature that the configuration requires is not in use.
     pub(super) fn check_required(&self) -> io::Result<()> {
         let machinery = self.driver.machinery();
         for feature in self.config.required.iter() {

@@ -38,7 +38,7 @@ use crate::task::{Handle, JoinError, Task, current};
 #[derive(Debug)]
 pub struct Runner<R: Runtime = Auto> {
     runtime: R,
-    /// Those that cancel the main future.
+    /// The signals that cancel the main future.
     signals: Vec<Kind>,
     /// The signal that arrived while the main future that ran last did, if no other request had cancelled it.
     interrupted_by: Cell<Option<Kind>>,
@@ -135,7 +135,7 @@ impl<R: Runtime> Runner<R> {
             if let Some(interrupts) = &interrupts {
                 let watch = interrupts.0.clone().watch(current());
                 watcher = Some(crate::spawn(watch).cancel_on_drop());
-                crate::yield_now().await; // what has arrived cancels the main future before it begins
+                crate::yield_now().await; // a signal that has arrived cancels the main future before it begins
             }
             future.await
         });
@@ -239,7 +239,7 @@ impl Drop for Catching {
 #[derive(Default)]
 struct Interrupts {
     signals: RefCell<Vec<Signal>>,
-    /// The first one that the loop has seen.
+    /// The first signal that the loop has received.
     arrived: Cell<Option<Kind>>,
 }
 

@@ -8,10 +8,11 @@ use std::process::{ExitCode, Termination};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::auto::requested_backend;
 use super::backend::Backend;
 use super::config::Config;
 use super::report::Shutdown;
-use super::{Proactor, Runtime, Selector, wish};
+use super::{Proactor, Runtime, Selector};
 use crate::time::timeout;
 
 const TIME_LIMIT: Duration = Duration::from_secs(60);
@@ -108,7 +109,7 @@ impl Tester {
     /// When the test fails.
     #[track_caller]
     pub fn run<T: Termination>(&self, body: impl AsyncFn() -> T) {
-        let only = wish().unwrap_or_else(|error| panic!("{error}"));
+        let only = requested_backend().unwrap_or_else(|error| panic!("{error}"));
         if only != Some(Backend::Selector) {
             self.run_on::<Proactor, _>(&body);
         }

@@ -289,8 +289,8 @@ impl Scheduler {
         poll(self.root.take_request())
     }
 
-    /// Another future is the root from now on: requests for the one before are not for it.
-    pub(crate) fn renew_root(&self) {
+    /// Resets the root for another future: withdraws the cancellation requests for the previous one.
+    pub(crate) fn reset_root(&self) {
         while self.root.header().cancels.get() > 0 {
             self.root.uncancel();
         }

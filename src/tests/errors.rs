@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::buf::BufError;
 use crate::driver::proactor::setup::{Refused, Stage};
 use crate::net::{ReuniteError, TcpListener, TcpStream};
-use crate::runtime::required::Missing;
+use crate::runtime::config::required::Missing;
 use crate::sync::queue::{QueueShutDown, TaskDoneError, TryGetError, TryPutError};
 use crate::sync::{Barrier, Semaphore, TryAcquireError, broadcast, mpsc, oneshot};
 use crate::task::task_group;

@@ -61,7 +61,7 @@ impl Home {
     fn run<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         let waker = self.scheduler.root_waker();
-        self.scheduler.renew_root();
+        self.scheduler.reset_root();
         loop {
             if self.turn() {
                 let polled =

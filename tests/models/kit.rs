@@ -43,7 +43,7 @@ pub(crate) fn check((name, model): Model) {
     eprintln!("{name}: {} runs in {:.1} s", runs.load(Ordering::Relaxed), began.elapsed().as_secs_f64());
 }
 
-/// The loop's thread: turns as in `runtime/core.rs`, with nothing but tasks and the inbox.
+/// The loop's thread: turns as in `runtime/core/turn.rs`, with nothing but tasks and the inbox.
 pub(crate) struct Home {
     scheduler: Rc<Scheduler>,
     entered: Option<EnteredScheduler>,

@@ -1,26 +1,28 @@
-//! How a runtime ends: tasks clean up, operations are reaped, and only then everything is closed.
+//! The end of a runtime: tasks clean up, operations are reaped, and only then everything is closed.
 #![forbid(unsafe_code)]
 
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::core::{Clock, Core, Limits, Until};
-use super::leak::Leak;
-use super::report::Shutdown;
+use super::Core;
+use super::turn::{Clock, Limits};
 use crate::driver::visit::Park;
+use crate::runtime::leak::Leak;
+use crate::runtime::report::Shutdown;
+use crate::runtime::wait::Wait;
 use crate::sys::guarded::Guarded;
 use crate::task::threads::pool::GRACE;
 use crate::time::now;
 
-/// How long a runtime's end waits for buffers of sends without a copy whose results have come: as long as the peer's
-/// acknowledgement may take, but not for a peer that reads nothing.
+/// Maximum time that a shutdown waits for the buffers of zero-copy sends whose results have arrived: long enough for the
+/// peer's acknowledgement, but not for a peer that reads nothing.
 const BUFFER_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Core {
-    /// Cancels all tasks, and runs the loop until they have cleaned up; asyncio's `_cancel_all_tasks`. What they start
-    /// meanwhile is cancelled when they have ended. Until the deadline.
-    fn wind_down(&self, deadline: Option<Instant>, guarded: &mut Guarded) {
-        let wait = deadline.map_or(Until::Event, Until::At);
+    /// Cancels all tasks, and runs the loop until they have cleaned up, or until the deadline; asyncio's
+    /// `_cancel_all_tasks`. Tasks that they start meanwhile are cancelled when they have ended.
+    fn cancel_all_tasks(&self, deadline: Option<Instant>, guarded: &mut Guarded) {
+        let wait = deadline.map_or(Wait::Forever, Wait::Until);
         let limits = Limits { wait, ..self.limits(false) };
         let has_time = || deadline.is_none_or(|deadline| now() < deadline);
         let mut visited = Ok(());
@@ -33,17 +35,17 @@ impl Core {
                     return;
                 }
                 if !self.scheduler.has_doomed() {
-                    break; // before the visit, which might wait for what no longer comes
+                    break; // before the kernel is entered, where the loop might wait for ever
                 }
-                guarded.run(|| visited = self.visit_at_end(limits));
+                guarded.run(|| visited = self.finish_turn(limits));
             }
         }
-        // Callbacks that are due, as those for the ends of tasks, still come.
+        // Callbacks that are due still run, such as those for the ends of tasks.
         guarded.run(|| _ = self.run_generation(usize::MAX, &mut |_| false));
     }
 
-    /// The rest of a turn of [`wind_down`](Self::wind_down).
-    fn visit_at_end(&self, limits: Limits) -> io::Result<()> {
+    /// The rest of a turn of [`cancel_all_tasks`](Self::cancel_all_tasks).
+    fn finish_turn(&self, limits: Limits) -> io::Result<()> {
         self.driver.check_origin()?;
         if self.scheduler.is_ready() {
             self.visit(Park::No)
@@ -52,9 +54,9 @@ impl Core {
         }
     }
 
-    /// Ends everything: cancels tasks and lets them clean up, cancels operations one by one, reaps until nothing is in
-    /// flight, and only then closes. At the deadline what is left is leaked. Panics of destructors and wakers keep
-    /// nothing of that from being done; the first goes on at the end.
+    /// Ends the runtime: cancels tasks and lets them clean up, cancels operations one by one, reaps until none is in
+    /// flight, and only then closes. Operations that are left at the deadline are leaked. A panic of a destructor or a
+    /// waker does not interrupt this; the first one is resumed at the end.
     pub(crate) fn shutdown(&self, deadline: Duration) -> Shutdown {
         if self.ended.replace(true) {
             return Shutdown::default();
@@ -67,11 +69,11 @@ impl Core {
         let leaks = self.config.leaks();
         leaks.warn_of(|| self.scheduler.tasks().into_iter().map(Leak::Task));
         leaks.warn(Leak::DirectDescriptors(self.driver.direct_descriptors()));
-        self.wind_down(deadline, &mut guarded);
+        self.cancel_all_tasks(deadline, &mut guarded);
         let tasks_forced = self.scheduler.force_all();
         guarded.run(|| self.scheduler.run_cancelled());
         guarded.run(|| self.timers.close());
-        // What the pool has not begun reports as cancelled; the reports come home through the inbox.
+        // Jobs that the pool has not begun are cancelled; their results arrive through the inbox.
         guarded.run(|| self.scheduler.pool.close());
         let mut progress = true;
         let mut cancelled = None;
@@ -80,7 +82,7 @@ impl Core {
         loop {
             guarded.run(|| self.scheduler.shared().deliver());
             guarded.run(|| self.scheduler.run_cancelled());
-            // Once, and again when destructors have begun more: it looks at every operation.
+            // Only when destructors have begun more since the last time: `cancel_all` goes through all operations.
             if cancelled.replace(self.driver.begun()) != Some(self.driver.begun()) {
                 guarded.run(|| self.driver.cancel_all());
             }
@@ -97,8 +99,8 @@ impl Core {
                 && !self.driver.is_behind()
                 && cancelled == Some(self.driver.begun());
             if idle && self.driver.awaited() == 0 {
-                // A task that is left waits for a result that nobody takes: its future was given away. An abandoned call
-                // on the pool may never end.
+                // A remaining task waits for a result that is never taken, because its future was moved away. An
+                // abandoned call on the pool may never end.
                 let patience = grace.get_or_insert_with(|| now() + GRACE);
                 if self.driver.in_flight() == 0 || now() >= *patience {
                     break;
@@ -110,7 +112,7 @@ impl Core {
                 time = time.min(until.saturating_duration_since(now()));
             }
             if time.is_zero() && !progress {
-                break; // what the kernel gives up at once is still taken
+                break; // (operations that the kernel cancels at once are still reaped)
             }
             if idle && !time.is_zero() && self.scheduler.shared().park(false) {
                 let waited = visit(Park::For(time.min(Duration::from_millis(100))));
@@ -121,12 +123,12 @@ impl Core {
             }
             progress = self.driver.stats.completions.get() > before;
         }
-        // Before the wait for jobs: they may be waiting for this loop, and are told that it is gone.
+        // Before the wait for jobs: they may wait for this loop, and get `RuntimeGone` from here on.
         guarded.run(|| self.scheduler.shared().close());
         let jobs_leaked = self.scheduler.pool.wait_closed(left());
         leaks.warn(Leak::Jobs(jobs_leaked));
         guarded.run(|| self.driver.close());
-        // After the close, which takes the operations that have completed by then.
+        // After the close, which reaps the operations that have completed by then.
         let ops_leaked = self.driver.in_flight();
         leaks.warn(Leak::Operations(ops_leaked));
         guarded.run(|| self.scheduler.abandon_all());

@@ -5,8 +5,8 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-use super::backend::Backend;
 use crate::driver::feature::{Feature, FeatureState};
+use crate::runtime::backend::Backend;
 
 /// A feature is required and not in use.
 pub(crate) struct Missing {
@@ -18,7 +18,7 @@ pub(crate) struct Missing {
 }
 
 /// The error for a feature that is in this state.
-pub(super) fn missing(
+pub(in crate::runtime) fn missing(
     feature: Feature,
     state: FeatureState,
     backend: Backend,
@@ -29,7 +29,7 @@ pub(super) fn missing(
 }
 
 /// Whether it is an error of [`missing`].
-pub(super) fn is_missing(error: &io::Error) -> bool {
+pub(in crate::runtime) fn is_missing(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|error| error.is::<Missing>())
 }
 
