@@ -6,9 +6,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::gather::{brood_of, output_of};
+use super::gather::{child_set_of, output_of};
 use crate::stream::{Next, Stream, StreamExt};
-use crate::task::group::children::Brood;
+use crate::task::group::children::ChildSet;
 
 /// Runs futures concurrently, and returns each output, with the index of its future, as soon as it is ready; asyncio's
 /// `as_completed`.
@@ -42,13 +42,13 @@ where
     I: IntoIterator,
     I::Item: Future,
 {
-    AsCompleted { children: brood_of(futures) }
+    AsCompleted { children: child_set_of(futures) }
 }
 
 /// The outputs of [`as_completed`](fn@as_completed): a [`Stream`] of indices and outputs.
 #[must_use = "futures do nothing unless awaited"]
 pub struct AsCompleted<F: Future> {
-    children: Brood<F>,
+    children: ChildSet<F>,
 }
 
 impl<F: Future> AsCompleted<F> {

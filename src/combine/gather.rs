@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::task::JoinError;
-use crate::task::group::children::Brood;
+use crate::task::group::children::ChildSet;
 
 /// Runs futures concurrently until all have completed, and returns their outputs in the order of the futures; asyncio's
 /// `gather(…, return_exceptions=True)`.
@@ -38,24 +38,24 @@ where
     I: IntoIterator,
     I::Item: Future,
 {
-    let children = brood_of(futures);
+    let children = child_set_of(futures);
     let outputs = std::iter::repeat_with(|| None).take(children.len()).collect();
     Gather { children, outputs: Some(outputs) }
 }
 
 /// The futures, under their places as keys.
 #[track_caller]
-pub(super) fn brood_of<I>(futures: I) -> Brood<I::Item>
+pub(super) fn child_set_of<I>(futures: I) -> ChildSet<I::Item>
 where
     I: IntoIterator,
     I::Item: Future,
 {
     let futures = futures.into_iter();
-    let mut brood = Brood::with_capacity(futures.size_hint().0);
+    let mut child_set = ChildSet::with_capacity(futures.size_hint().0);
     for future in futures {
-        brood.push(future);
+        child_set.push(future);
     }
-    brood
+    child_set
 }
 
 /// The output of a future; resumes its panic.
@@ -66,7 +66,7 @@ pub(super) fn output_of<T>(ended: Result<T, JoinError>) -> T {
 /// The future of [`gather`](fn@gather).
 #[must_use = "futures do nothing unless awaited"]
 pub struct Gather<F: Future> {
-    children: Brood<F>,
+    children: ChildSet<F>,
     /// By the children's keys; none when they have been given.
     outputs: Option<Vec<Option<F::Output>>>,
 }

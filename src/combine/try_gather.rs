@@ -7,9 +7,9 @@ use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::gather::brood_of;
+use super::gather::child_set_of;
 use crate::task::cancel::scopes::cancel_with;
-use crate::task::group::children::Brood;
+use crate::task::group::children::ChildSet;
 use crate::task::handle::join::End;
 use crate::task::spawn;
 use crate::task::{JoinError, JoinHandle};
@@ -68,7 +68,7 @@ where
 #[track_caller]
 pub fn try_gather_tasks<T, E>(tasks: impl IntoIterator<Item = JoinHandle<Result<T, E>>>) -> TryGather<T, E> {
     let places: Vec<_> = tasks.into_iter().map(Place::Running).collect();
-    let ends = brood_of(places.iter().map(|place| match place {
+    let ends = child_set_of(places.iter().map(|place| match place {
         Place::Running(task) => task.end(),
         Place::Value(_) => unreachable!("all are running"),
     }));
@@ -93,7 +93,7 @@ enum State {
 #[must_use = "dropping it cancels the tasks"]
 pub struct TryGather<T, E> {
     /// Under the places as keys.
-    ends: Brood<End>,
+    ends: ChildSet<End>,
     places: Vec<Place<T, E>>,
     state: State,
 }
@@ -114,7 +114,7 @@ impl<T, E> TryGather<T, E> {
             None => unreachable!("nobody else has the handle"),
         };
         self.state = State::Over;
-        self.ends = Brood::new();
+        self.ends = ChildSet::new();
         self.places.clear(); // detaches the others: they go on
         Some(answer)
     }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::task::JoinHandle;
-use crate::task::group::children::Brood;
+use crate::task::group::children::ChildSet;
 use crate::task::handle::join::End;
 use crate::time::{Sleep, sleep};
 
@@ -91,7 +91,7 @@ pub struct WaitTasks<'a, T> {
     when: ReturnWhen,
     limit: Option<Sleep>,
     /// Of the tasks that had not ended at the first poll, and their places by the keys.
-    ends: Option<(Brood<End>, Vec<usize>)>,
+    ends: Option<(ChildSet<End>, Vec<usize>)>,
 }
 
 impl<'a, T> WaitTasks<'a, T> {
@@ -142,7 +142,7 @@ impl<'a, T> WaitTasks<'a, T> {
         if done.into_iter().any(|place| self.suffices(place)) || pending.is_empty() {
             return Poll::Ready(());
         }
-        let mut ends = Brood::with_capacity(pending.len());
+        let mut ends = ChildSet::with_capacity(pending.len());
         for place in &pending {
             ends.push(self.tasks[*place].end());
         }

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 
 use super::error::TaskId;
-use super::layout::{Core, Extra, Header, TaskRef, Values, Vtable, Waiter};
+use super::layout::{ChildSetCore, Extra, Header, TaskRef, Values, Vtable, Waiter};
 use super::state::Flags;
 use crate::sys::guarded::contain;
 use crate::sys::sync::dealloc;
@@ -35,19 +35,19 @@ impl Header {
 
     /// The number of a task.
     pub(in crate::task) fn id(&self) -> TaskId {
-        assert!(!self.has(Flags::CHILD), "a child of a brood has no number");
+        assert!(!self.has(Flags::CHILD), "a child of a child set has no number");
         // SAFETY: only a child's identity is something else.
         unsafe { self.identity.id }
     }
 
-    /// The brood of a child, which is alive while its children have not ended.
+    /// The child set of a child, which is alive while its children have not ended.
     #[inline]
-    pub(in crate::task) fn brood(&self) -> Option<NonNull<Core>> {
+    pub(in crate::task) fn child_set(&self) -> Option<NonNull<ChildSetCore>> {
         if !self.has(Flags::CHILD) {
             return None;
         }
-        // SAFETY: a child's identity is its brood.
-        Some(unsafe { self.identity.brood })
+        // SAFETY: a child's identity is its child set.
+        Some(unsafe { self.identity.child_set })
     }
 
     /// The failure of this task, for the hook.

@@ -19,7 +19,7 @@
 //! ([`Extra`]).
 //!
 //! The same cell holds a *child*: a future that is one of many in the future of a task (`group/children.rs`). It is woken like a
-//! task, but its brood polls it, not the scheduler.
+//! task, but its child set polls it, not the scheduler.
 
 use std::alloc::Layout;
 use std::any::Any;
@@ -44,11 +44,11 @@ use crate::task::ready::ReadyQueue;
 use crate::task::report::unhandled::Unhandled;
 use crate::task::threads::inbox::{Home, Node, NodeKind, Shared};
 
-/// Of a task its number; of a child its brood.
+/// Of a task its number; of a child its child set.
 #[derive(Clone, Copy)]
 pub(in crate::task) union Identity {
     pub(in crate::task) id: TaskId,
-    pub(in crate::task) brood: NonNull<Core>,
+    pub(in crate::task) child_set: NonNull<ChildSetCore>,
 }
 
 /// The initial values of a cell.
@@ -271,10 +271,10 @@ pub(in crate::task) enum Origin {
     Limit(Rc<Scope>),
 }
 
-/// The part of a brood that its children refer to.
-pub(in crate::task) struct Core {
+/// The part of a child set that its children refer to.
+pub(in crate::task) struct ChildSetCore {
     pub(in crate::task) ready: ReadyQueue<TaskRef>,
-    /// The waiter that polls the brood, until it is woken.
+    /// The waiter that polls the child set, until it is woken.
     pub(in crate::task) owner: Cell<Option<Waiter>>,
     /// Those that have not ended.
     pub(in crate::task) children: RefCell<Slab<TaskRef>>,

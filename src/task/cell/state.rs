@@ -60,7 +60,7 @@ impl Flags {
     pub(in crate::task) const DOOMED: Flags = Flags(4);
     /// A callback of the loop, which is not in the list of tasks.
     pub(in crate::task) const CALLBACK: Flags = Flags(8);
-    /// One of a brood.
+    /// One of a child set.
     pub(in crate::task) const CHILD: Flags = Flags(16);
     /// A cancellation that nothing catches: the runtime has waited long enough.
     pub(in crate::task) const FORCED: Flags = Flags(32);

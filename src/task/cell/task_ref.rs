@@ -367,7 +367,7 @@ impl TaskRef {
         let header = self.header();
         if !self.is_child() {
             self.clear();
-        } // A child's output may borrow what is gone: its brood has dropped the future, and only a handle drops the output.
+        } // A child's output may borrow what is gone: its child set has dropped the future, and only a handle drops the output.
         if let Some(joiner) = header.joiner.take() {
             contain(|| drop(joiner)); // its waker may be foreign, and the cell is half released
         }

@@ -12,7 +12,7 @@ use std::ptr::{self, NonNull};
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
 use super::header::free;
-use super::layout::{Core, Header, TaskRef, Waiter};
+use super::layout::{ChildSetCore, Header, TaskRef, Waiter};
 use super::loop_core;
 use super::state::Phase;
 use crate::sys::guarded::contain;
@@ -37,7 +37,7 @@ impl Waiter {
         }
     }
 
-    /// The task that it stands for: that in whose future it is, if it is a child of a brood.
+    /// The task that it stands for: that in whose future it is, if it is a child of a child set.
     pub(in crate::task) fn task(&self) -> Option<TaskRef> {
         if !self.is_task() {
             return None;
@@ -208,7 +208,7 @@ pub(in crate::task) unsafe fn wake_ref(task: NonNull<Header>) {
         }
         header.scheduled.set(true);
         let task = ManuallyDrop::new(TaskRef(task));
-        if !header.wake_brood(&task) {
+        if !header.wake_child_set(&task) {
             core.push(TaskRef::clone(&task));
         }
     });
@@ -255,7 +255,7 @@ pub(in crate::task) unsafe fn deliver(node: NonNull<Node>, delivery: Delivery) {
     }
 }
 
-impl Core {
+impl ChildSetCore {
     /// A child was woken. It has been marked as scheduled.
     pub(in crate::task) fn child_woken(&self, child: TaskRef) {
         self.ready.push(child);
@@ -267,11 +267,11 @@ impl Core {
 }
 
 impl TaskRef {
-    /// The task that polls the brood of a child, if it waits for that.
+    /// The task that polls the child set of a child, if it waits for that.
     pub(in crate::task) fn owner(&self) -> Option<TaskRef> {
-        let brood = self.header().brood().filter(|_| !self.is_complete())?;
-        // SAFETY: a brood is dropped after its children have ended.
-        let place = unsafe { &brood.as_ref().owner };
+        let child_set = self.header().child_set().filter(|_| !self.is_complete())?;
+        // SAFETY: a child set is dropped after its children have ended.
+        let place = unsafe { &child_set.as_ref().owner };
         let owner = place.take();
         let task = owner.as_ref().and_then(Waiter::task);
         place.set(owner);
@@ -280,12 +280,12 @@ impl TaskRef {
 }
 
 impl Header {
-    /// Wakes the brood of a child; false for a task. It has been marked as scheduled, and has not ended.
+    /// Wakes the child set of a child; false for a task. It has been marked as scheduled, and has not ended.
     #[inline]
-    pub(in crate::task) fn wake_brood(&self, task: &TaskRef) -> bool {
-        let Some(brood) = self.brood() else { return false };
-        // SAFETY: a brood is dropped after its children have ended.
-        unsafe { brood.as_ref() }.child_woken(task.clone());
+    pub(in crate::task) fn wake_child_set(&self, task: &TaskRef) -> bool {
+        let Some(child_set) = self.child_set() else { return false };
+        // SAFETY: a child set is dropped after its children have ended.
+        unsafe { child_set.as_ref() }.child_woken(task.clone());
         true
     }
 }

@@ -1,169 +1,36 @@
-//! The future of a group's child, and the failures of a group: the same for children that the group polls and for those
-//! that are tasks.
+//! The future of a group's child, and the public handle of a child.
 #![forbid(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
-use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use crate::sys::guarded::contain;
+use super::state::GroupHooks;
 use crate::task::cancel::cleanup::{Remains, dispose};
-use crate::task::cancel::scopes::target;
 use crate::task::cell::error::{JoinError, Panic};
-use crate::task::cell::layout::TaskRef;
-use crate::task::cell::loop_core;
 use crate::task::handle::join::JoinHandle;
 
-/// The failures of a group.
-#[derive(Debug)]
-pub(in crate::task) struct Failures<E> {
-    errors: RefCell<Vec<E>>,
-    /// The first.
-    panic: RefCell<Option<Panic>>,
-    /// No more children: all that are left have been told to end, or the group is over.
-    closed: Cell<bool>,
-    /// The task, or child of a group, that runs this one.
-    owner: RefCell<Option<TaskRef>>,
-    /// The owner counts the end of the group as a request.
-    is_counted: Cell<bool>,
-}
-
-impl<E> Failures<E> {
-    pub(in crate::task) fn new() -> Self {
-        Failures {
-            errors: RefCell::default(),
-            panic: RefCell::default(),
-            closed: Cell::new(false),
-            owner: RefCell::default(),
-            is_counted: Cell::new(false),
-        }
-    }
-
-    pub(in crate::task) fn is_closed(&self) -> bool {
-        self.closed.get()
-    }
-
-    /// False when it was before.
-    pub(in crate::task) fn close(&self) -> bool {
-        !self.closed.replace(true)
-    }
-
-    /// Keeps it, if it is the first.
-    pub(in crate::task) fn note_panic(&self, panic: Panic) {
-        let first = self.panic.borrow().is_none();
-        if first {
-            self.panic.replace(Some(panic));
-        }
-    }
-
-    pub(in crate::task) fn resume_panic(&self) {
-        let panic = self.panic.take();
-        let Some(panic) = panic else { return };
-        if !std::thread::panicking() {
-            resume_unwind(panic.into_payload());
-        }
-        contain(|| drop(panic)); // its payload is the user's
-    }
-
-    pub(in crate::task) fn take_errors(&self) -> Vec<E> {
-        self.errors.take()
-    }
-
-    /// Resumes the panic, if there is one. The errors are then not returned, so they go to the hook for unhandled
-    /// errors.
-    pub(in crate::task) fn resume_panic_beside(&self, errors: &[E])
-    where
-        E: fmt::Debug,
-    {
-        if self.panic.borrow().is_some() {
-            let task = loop_core::current_task();
-            for (task, error) in task.iter().flat_map(|task| errors.iter().map(move |error| (task, error))) {
-                let header = task.header();
-                contain(|| {
-                    let message = format!("{error:?}, in a group that panicked");
-                    loop_core::report(&header.unhandled(message, false), header.shared)
-                });
-            }
-            self.resume_panic();
-        }
-    }
-
-    /// Marks the current poller as the one that runs this group and its body: a child that fails counts as a
-    /// cancellation request of the poller until the returned value is dropped.
-    pub(in crate::task) fn owned<T>(&self, body: &JoinHandle<T>) -> Owned<'_, E> {
-        self.owner.replace(target());
-        // It refers to what has the body in its future: a circle until the body has gone.
-        body.task_ref().header().extra_or_new().runner.replace(target());
-        Owned(self)
-    }
-
-    /// As [`close`](Self::close), by a child or by its command: for the body it is a request that is counted.
-    pub(in crate::task) fn close_by_child(&self) -> bool {
-        let first = self.close();
-        if first && let Some(owner) = &*self.owner.borrow() {
-            owner.count_own_request();
-            self.is_counted.set(true);
-        }
-        first
-    }
-}
-
-/// The time in which a group runs.
-pub(in crate::task) struct Owned<'a, E>(&'a Failures<E>);
-
-impl<E> Drop for Owned<'_, E> {
-    fn drop(&mut self) {
-        let owner = self.0.owner.take();
-        if let Some(owner) = owner.filter(|_| self.0.is_counted.take()) {
-            owner.uncount_own_request();
-        }
-    }
-}
-
-/// A group, as its children see it.
-pub(in crate::task) trait Leader<E> {
-    fn failures(&self) -> &Failures<E>;
-
-    /// Tells all children to end; once.
-    fn abort(&self);
-
-    /// A child has run to its end: this one, if the leader knows it.
-    fn ended(&self) {}
-
-    fn failed(&self, error: E) {
-        self.failures().errors.borrow_mut().push(error);
-        self.abort();
-    }
-
-    fn panicked(&self, panic: Panic) {
-        self.failures().note_panic(panic);
-        self.abort();
-    }
-}
-
 pin_project! {
-    /// A child of a group. Gives its value, if it has one; an error or a panic is the leader's.
-    pub(in crate::task) struct Member<F, L, T, E>
+    /// The future of a group's child, or of its body. Returns the value; gives an error or a panic to the group's hooks.
+    pub(in crate::task) struct ChildFuture<F, L, T, E>
     where
         F: Future<Output = Result<T, E>>,
-        L: Leader<E>,
+        L: GroupHooks<E>,
     {
         #[pin]
         future: Option<F>,
-        leader: L,
-        // What is left of one that has panicked.
+        hooks: L,
+        // The pending cleanup of a future that has panicked.
         remains: Option<Remains>,
     }
 
-    impl<F, L, T, E> PinnedDrop for Member<F, L, T, E>
+    impl<F, L, T, E> PinnedDrop for ChildFuture<F, L, T, E>
     where
         F: Future<Output = Result<T, E>>,
-        L: Leader<E>,
+        L: GroupHooks<E>,
     {
         fn drop(this: Pin<&mut Self>) {
             this.drop_future();
@@ -171,28 +38,28 @@ pin_project! {
     }
 }
 
-impl<F, L, T, E> Member<F, L, T, E>
+impl<F, L, T, E> ChildFuture<F, L, T, E>
 where
     F: Future<Output = Result<T, E>>,
-    L: Leader<E>,
+    L: GroupHooks<E>,
 {
-    pub(in crate::task) fn new(future: F, leader: L) -> Self {
-        Member { future: Some(future), leader, remains: None }
+    pub(in crate::task) fn new(future: F, hooks: L) -> Self {
+        ChildFuture { future: Some(future), hooks, remains: None }
     }
 
-    /// A panic of its destructor is the leader's.
+    /// Drops the future, and gives a panic of its destructor to the group's hooks.
     fn drop_future(self: Pin<&mut Self>) {
         let mut this = self.project();
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| this.future.set(None))) {
-            this.leader.panicked(Panic::new(panic));
+            this.hooks.panicked(Panic::new(panic));
         }
     }
 }
 
-impl<F, L, T, E> Future for Member<F, L, T, E>
+impl<F, L, T, E> Future for ChildFuture<F, L, T, E>
 where
     F: Future<Output = Result<T, E>>,
-    L: Leader<E>,
+    L: GroupHooks<E>,
 {
     type Output = Option<T>;
 
@@ -203,16 +70,17 @@ where
                 Ok(polled) => {
                     let result = ready!(polled);
                     self.as_mut().drop_future();
-                    self.leader.ended();
-                    return Poll::Ready(result.map_err(|error| self.leader.failed(error)).ok());
+                    self.hooks.ended();
+                    return Poll::Ready(result.map_err(|error| self.hooks.failed(error)).ok());
                 }
                 Err(panic) => {
-                    this.leader.panicked(Panic::new(panic));
+                    this.hooks.panicked(Panic::new(panic));
                     *self.as_mut().project().remains = Some(dispose(|| self.as_mut().drop_future()));
                 }
             }
         }
-        let remains = self.project().remains.as_mut().expect("it has not given its end");
+        let remains =
+            self.project().remains.as_mut().expect("a future that has panicked leaves its pending cleanup");
         Pin::new(remains).poll(cx).map(|()| None)
     }
 }
@@ -235,32 +103,32 @@ where
 /// });
 /// ```
 #[derive(Debug)]
-pub struct Child<T>(Start<T>);
+pub struct Child<T>(State<T>);
 
 #[derive(Debug)]
-enum Start<T> {
-    Begun(JoinHandle<Option<T>>),
-    /// The group took it no more.
+enum State<T> {
+    Started(JoinHandle<Option<T>>),
+    /// The group was closed when the child was to be started.
     Refused {
-        /// Its result.
+        /// The result, which is `Cancelled`, was taken.
         taken: bool,
     },
 }
 
 impl<T> Child<T> {
     pub(in crate::task) fn new(handle: JoinHandle<Option<T>>) -> Self {
-        Child(Start::Begun(handle))
+        Child(State::Started(handle))
     }
 
-    /// One that has never begun.
+    /// A child that was never started, because its group was closed.
     pub(in crate::task) fn refused() -> Self {
-        Child(Start::Refused { taken: false })
+        Child(State::Refused { taken: false })
     }
 
     fn handle(&self) -> Option<&JoinHandle<Option<T>>> {
         match &self.0 {
-            Start::Begun(handle) => Some(handle),
-            Start::Refused { .. } => None,
+            State::Started(handle) => Some(handle),
+            State::Refused { .. } => None,
         }
     }
 
@@ -303,8 +171,8 @@ impl<T> Child<T> {
     /// The result, if the child has ended and it was not taken.
     pub fn try_take(&mut self) -> Option<Result<T, JoinError>> {
         match &mut self.0 {
-            Start::Begun(handle) => handle.try_take().map(result),
-            Start::Refused { taken } => {
+            State::Started(handle) => handle.try_take().map(result),
+            State::Refused { taken } => {
                 (!std::mem::replace(taken, true)).then_some(Err(JoinError::Cancelled))
             }
         }
@@ -322,8 +190,8 @@ impl<T> Future for Child<T> {
     /// If it is polled after it has given the result.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            Start::Begun(handle) => Pin::new(handle).poll(cx).map(result),
-            Start::Refused { .. } => Poll::Ready(Err(JoinError::Cancelled)),
+            State::Started(handle) => Pin::new(handle).poll(cx).map(result),
+            State::Refused { .. } => Poll::Ready(Err(JoinError::Cancelled)),
         }
     }
 }

@@ -1,12 +1,12 @@
-//! A brood: many futures in the future of one task, each polled only when it was woken.
+//! A child set: many futures in the future of one task, each polled only when it was woken.
 //!
 //! Polling all of a thousand futures whenever one of them can go on costs a thousand polls each time. Here each has a
-//! cell like a task's, with a waker of its own: waking it puts it into the brood's own ready queue and wakes the owner.
+//! cell like a task's, with a waker of its own: waking it puts it into the child set's own ready queue and wakes the owner.
 //! Wakers on the home thread cost no atomics, as a task's do. The futures are polled and dropped by their owner alone, so
 //! that they may borrow whatever it may.
 //!
 //! Their operations and cancellations belong to the owner's task. Each has its own task-locals, which start with those
-//! of the moment when it was made, as in asyncio's tasks. A [`Nursery`] has children that can be cancelled by
+//! of the moment when it was made, as in asyncio's tasks. A [`ScopedChildren`] has children that can be cancelled by
 //! themselves.
 
 use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
@@ -25,7 +25,7 @@ use crate::sys::guarded::Guarded;
 use crate::task::cancel::cleanup::{Remains, dispose};
 use crate::task::cancel::scopes;
 use crate::task::cell::error::JoinError;
-use crate::task::cell::layout::{Birth, Core, Extra, Identity, TaskRef, Waiter};
+use crate::task::cell::layout::{Birth, ChildSetCore, Extra, Identity, TaskRef, Waiter};
 use crate::task::cell::loop_core;
 use crate::task::cell::state::{Flags, Phase, Polled};
 use crate::task::handle::join::JoinHandle;
@@ -35,13 +35,18 @@ use crate::task::threads::inbox::Home;
 
 const GONE: &str = "futures of a gather or a group belong to a runtime that has ended; gather them in the runtime that awaits them";
 
-impl Core {
+impl ChildSetCore {
     fn new(capacity: usize) -> Rc<Self> {
         let children = RefCell::new(Slab::with_capacity(capacity));
-        Rc::new(Core { ready: ReadyQueue::new(), owner: Cell::new(None), children, home: OnceCell::new() })
+        Rc::new(ChildSetCore {
+            ready: ReadyQueue::new(),
+            owner: Cell::new(None),
+            children,
+            home: OnceCell::new(),
+        })
     }
 
-    /// Adds a future, which is polled with the next poll of the brood.
+    /// Adds a future, which is polled with the next poll of the child set.
     ///
     /// # Safety
     /// The child ends, and with it the future, before anything ends that the future borrows.
@@ -52,7 +57,7 @@ impl Core {
             self.home.get_or_init(|| Home::new(core.shared()));
             let locals = if flags.is(Flags::BODY) { None } else { core.locals() };
             let birth = Birth {
-                identity: Identity { brood: NonNull::from(self) },
+                identity: Identity { child_set: NonNull::from(self) },
                 flags: Flags::CHILD.with(flags),
                 scheduled: true,
                 extra: Extra::new(name, locals),
@@ -73,7 +78,7 @@ impl Core {
             child.mark_polled();
             match child.phase() {
                 Phase::Idle => return Some(child),
-                Phase::Running => unreachable!("a child polls the brood that it is one of"),
+                Phase::Running => unreachable!("a child polls the child set that it is one of"),
                 Phase::Reaping | Phase::Complete | Phase::Empty => {}
             }
         }
@@ -113,21 +118,21 @@ fn key(child: &TaskRef) -> usize {
 }
 
 /// The key of a future that has ended, and its output or panic.
-pub(crate) type Ended<T> = (usize, Result<T, JoinError>);
+pub(crate) type ChildEnded<T> = (usize, Result<T, JoinError>);
 
-/// Futures of one type, in no order; their owner polls the brood.
-pub(crate) struct Brood<F: Future> {
+/// Futures of one type, in no order; their owner polls the child set.
+pub(crate) struct ChildSet<F: Future> {
     /// Its address stays: the children have it.
-    core: Rc<Core>,
-    /// They are in the cells, and count as the brood's own.
+    core: Rc<ChildSetCore>,
+    /// They are in the cells, and count as the child set's own.
     futures: PhantomData<UnsafeCell<F>>,
 }
 
-impl<F: Future> Unpin for Brood<F> {}
+impl<F: Future> Unpin for ChildSet<F> {}
 
-impl<F: Future> Brood<F> {
+impl<F: Future> ChildSet<F> {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Brood { core: Core::new(capacity), futures: PhantomData }
+        ChildSet { core: ChildSetCore::new(capacity), futures: PhantomData }
     }
 
     pub(crate) fn new() -> Self {
@@ -138,14 +143,14 @@ impl<F: Future> Brood<F> {
         self.core.children.borrow().len()
     }
 
-    /// Adds a future, which is polled with the next poll of the brood; gives its key, which is used again when it has
+    /// Adds a future, which is polled with the next poll of the child set; gives its key, which is used again when it has
     /// ended. The keys of those that are added before the first poll are 0, 1, 2 and so on.
     ///
     /// # Panics
     /// Outside a runtime.
     #[track_caller]
     pub(crate) fn push(&mut self, future: F) -> usize {
-        // SAFETY: the drop of the brood ends the child, and the future counts as the brood's own.
+        // SAFETY: the drop of the child set ends the child, and the future counts as the child set's own.
         let child = unsafe { self.core.add(future, None, Flags::NONE) };
         self.core.child_woken(child.clone());
         key(&child)
@@ -158,11 +163,11 @@ impl<F: Future> Brood<F> {
     }
 
     /// Polls those that were woken until one has ended: its key, and its output or panic. None when `left` have been polled.
-    pub(crate) fn step(&mut self, left: &mut usize) -> Option<Ended<F::Output>> {
+    pub(crate) fn step(&mut self, left: &mut usize) -> Option<ChildEnded<F::Output>> {
         while let Some(child) = self.core.next_woken(left) {
             if child.poll_child() != Polled::Pending {
                 self.core.remove(&child);
-                // SAFETY: the cells of this brood were made with futures of type `F`.
+                // SAFETY: the cells of this child set were made with futures of type `F`.
                 return Some((key(&child), unsafe { outcome::<F::Output>(&child) }));
             }
         }
@@ -175,7 +180,7 @@ impl<F: Future> Brood<F> {
     }
 
     /// The next of the futures that has ended, and its key; `None` when there are none.
-    pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<Ended<F::Output>>> {
+    pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<ChildEnded<F::Output>>> {
         let mut left = self.generation();
         match self.step(&mut left) {
             None => self.poll_empty(cx).map(|()| None),
@@ -197,13 +202,13 @@ unsafe fn outcome<T>(child: &TaskRef) -> Result<T, JoinError> {
     }
 }
 
-impl<F: Future> Drop for Brood<F> {
+impl<F: Future> Drop for ChildSet<F> {
     fn drop(&mut self) {
         let mut guarded = Guarded::default();
         let children = self.core.children.take();
         for (_, child) in &children {
             child.drop_child();
-            // SAFETY: the cells of this brood were made with futures of type `F`, and the drop has left an outcome.
+            // SAFETY: the cells of this child set were made with futures of type `F`, and the drop has left an outcome.
             if let Err(JoinError::Panicked(panic)) = unsafe { outcome::<F::Output>(child) } {
                 guarded.run(|| resume_unwind(panic.into_payload()));
             }
@@ -213,9 +218,9 @@ impl<F: Future> Drop for Brood<F> {
     }
 }
 
-impl<F: Future> fmt::Debug for Brood<F> {
+impl<F: Future> fmt::Debug for ChildSet<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Brood").field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("ChildSet").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 
@@ -223,19 +228,23 @@ impl<F: Future> fmt::Debug for Brood<F> {
 ///
 /// It is shared: a child may add others. The futures may borrow what lives for `'a`; a handle that is forgotten leaks the
 /// output.
-pub(in crate::task) struct Nursery<'a> {
-    core: Rc<Core>,
+pub(in crate::task) struct ScopedChildren<'a> {
+    core: Rc<ChildSetCore>,
     /// Those that were cancelled; what they have left is not over.
-    ending: RefCell<Brood<Ending>>,
+    ending: RefCell<ChildSet<CancelledChild>>,
     futures: PhantomData<UnsafeCell<Box<dyn Future<Output = ()> + 'a>>>,
 }
 
-impl<'a> Nursery<'a> {
+impl<'a> ScopedChildren<'a> {
     pub(in crate::task) fn new() -> Self {
-        Nursery { core: Core::new(0), ending: RefCell::new(Brood::new()), futures: PhantomData }
+        ScopedChildren {
+            core: ChildSetCore::new(0),
+            ending: RefCell::new(ChildSet::new()),
+            futures: PhantomData,
+        }
     }
 
-    /// Adds a future, which is polled with the next poll of the nursery.
+    /// Adds a future, which is polled with the next poll of these children.
     ///
     /// # Panics
     /// Outside a runtime.
@@ -245,7 +254,7 @@ impl<'a> Nursery<'a> {
         future: F,
         start: ChildStart,
     ) -> JoinHandle<F::Output> {
-        // SAFETY: the drop of the nursery ends the child, and it counts as the owner of what lives for `'a`.
+        // SAFETY: the drop of the scoped children ends the child, and it counts as the owner of what lives for `'a`.
         let child = unsafe { self.core.add(future, start.name, start.flags) };
         if start.eager {
             child.mark_polled();
@@ -271,7 +280,7 @@ impl<'a> Nursery<'a> {
         while let Some(child) = self.core.next_woken(&mut left) {
             if child.take_request() {
                 let remains = dispose(|| child.drop_child());
-                self.ending.borrow_mut().push(Ending { child, remains });
+                self.ending.borrow_mut().push(CancelledChild { child, remains });
             } else {
                 self.run(&child);
             }
@@ -288,7 +297,7 @@ impl<'a> Nursery<'a> {
         }
     }
 
-    fn poll_ending(&self, cx: &Context<'_>) -> Poll<Option<Ended<TaskRef>>> {
+    fn poll_ending(&self, cx: &Context<'_>) -> Poll<Option<ChildEnded<TaskRef>>> {
         self.ending.borrow_mut().poll_next(cx) // no user code
     }
 
@@ -298,7 +307,7 @@ impl<'a> Nursery<'a> {
     }
 }
 
-/// How a child of a nursery is started.
+/// How a scoped child is started.
 #[derive(Debug)]
 pub(in crate::task) struct ChildStart {
     pub(in crate::task) name: Option<Rc<str>>,
@@ -319,12 +328,12 @@ impl ChildStart {
 }
 
 /// Waits for the remains of a cancelled child, and returns the child.
-struct Ending {
+struct CancelledChild {
     child: TaskRef,
     remains: Remains,
 }
 
-impl Future for Ending {
+impl Future for CancelledChild {
     type Output = TaskRef;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TaskRef> {
@@ -332,7 +341,7 @@ impl Future for Ending {
     }
 }
 
-impl Drop for Nursery<'_> {
+impl Drop for ScopedChildren<'_> {
     fn drop(&mut self) {
         // All must end, since they have the address of what goes now.
         let mut guarded = Guarded::default();
@@ -347,9 +356,11 @@ impl Drop for Nursery<'_> {
     }
 }
 
-impl fmt::Debug for Nursery<'_> {
+impl fmt::Debug for ScopedChildren<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Nursery").field("len", &self.core.children.borrow().len()).finish_non_exhaustive()
+        f.debug_struct("ScopedChildren")
+            .field("len", &self.core.children.borrow().len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -5,14 +5,15 @@
 //! | `children.rs` | many futures in the future of one task |
 //! | `scoped.rs` | `task_group`: children that may borrow |
 //! | `task_group.rs` | `TaskGroup`: children that are tasks |
-//! | `lead.rs`, `child.rs` | what both have in common: a group's run to its end; its children |
+//! | `state.rs`, `child.rs`, `run_group.rs` | parts that both kinds of group share: state, children, running a group |
 //! | `error.rs` | all errors of a group in one |
 //! | `task_set.rs` | `TaskSet`: tasks that are independent of each other, for servers |
 
 pub(in crate::task) mod child;
 pub(crate) mod children;
 pub(in crate::task) mod error;
-pub(in crate::task) mod lead;
+pub(in crate::task) mod run_group;
 pub(in crate::task) mod scoped;
+pub(in crate::task) mod state;
 pub(in crate::task) mod task_group;
 pub(in crate::task) mod task_set;

@@ -20,10 +20,11 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::task::Poll;
 
-use super::child::{Child, Failures, Leader, Member};
-use super::children::{ChildStart, Nursery};
+use super::child::{Child, ChildFuture};
+use super::children::{ChildStart, ScopedChildren};
 use super::error::GroupError;
-use super::lead::{Children, lead};
+use super::run_group::{GroupChildren, run_group};
+use super::state::{GroupHooks, GroupState};
 use crate::task::handle::join::JoinHandle;
 
 /// Runs a body with a group in which it can start children, and waits until all of them have ended.
@@ -112,8 +113,8 @@ where
 // would ask of what a child borrows that it lives as long as they may: for ever, where `E` is a `Box<dyn Error>`.
 pub struct Group<'scope, 'env: 'scope, T: 'env, E: 'env> {
     /// Until the group is over.
-    children: ManuallyDrop<RefCell<Option<Rc<Nursery<'scope>>>>>,
-    failures: Failures<E>,
+    children: ManuallyDrop<RefCell<Option<Rc<ScopedChildren<'scope>>>>>,
+    state: GroupState<E>,
     /// Of a group that was told to finish.
     value: RefCell<Option<T>>,
     /// Neither longer nor shorter.
@@ -123,8 +124,8 @@ pub struct Group<'scope, 'env: 'scope, T: 'env, E: 'env> {
 impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
     fn new() -> Self {
         Group {
-            children: ManuallyDrop::new(RefCell::new(Some(Rc::new(Nursery::new())))),
-            failures: Failures::new(),
+            children: ManuallyDrop::new(RefCell::new(Some(Rc::new(ScopedChildren::new())))),
+            state: GroupState::new(),
             value: RefCell::new(None),
             env: PhantomData,
         }
@@ -183,8 +184,8 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
         F: Future<Output = Result<C, E>> + 'scope,
         C: 'scope,
     {
-        let children = self.children().filter(|_| !self.failures.is_closed())?;
-        Some(children.push(Member::new(future, self), start))
+        let children = self.children().filter(|_| !self.state.is_closed())?;
+        Some(children.push(ChildFuture::new(future, self), start))
     }
 
     /// Ends the group without an error: children and body are cancelled, and `value` is the group's result, unless the
@@ -197,16 +198,16 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
 
     /// Whether the group is ending or has ended: it takes no more children.
     pub fn is_closed(&self) -> bool {
-        self.failures.is_closed()
+        self.state.is_closed()
     }
 
-    fn children(&self) -> Option<Rc<Nursery<'scope>>> {
+    fn children(&self) -> Option<Rc<ScopedChildren<'scope>>> {
         self.children.borrow().clone()
     }
 
     /// Cancels all; once. For the body it is a request that is counted.
     fn end_by_child(&self) {
-        if self.failures.close_by_child() {
+        if self.state.close_by_child() {
             self.cancel_children();
         }
     }
@@ -223,23 +224,23 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
     where
         E: fmt::Debug,
     {
-        let children = self.children().filter(|_| !self.failures.is_closed());
+        let children = self.children().filter(|_| !self.state.is_closed());
         let children = children.expect("the group has just begun");
-        let body = children.push(Member::new(body, Body(self)), ChildStart::body());
+        let body = children.push(ChildFuture::new(body, Body(self)), ChildStart::body());
         drop(children);
-        let ended = lead(self, &self.failures, body, || self.value.take()).await;
+        let ended = run_group(self, &self.state, body, || self.value.take()).await;
         drop(close);
         ended?.ok_or_else(|| GroupError::new(Vec::new()))
     }
 }
 
-impl<'env, T: 'env, E: 'env> Children for Group<'_, 'env, T, E> {
+impl<'env, T: 'env, E: 'env> GroupChildren for Group<'_, 'env, T, E> {
     async fn ended(&self) {
         poll_fn(|cx| self.children().map_or(Poll::Ready(()), |children| children.poll(cx))).await;
     }
 
     fn end(&self) {
-        if self.failures.close() {
+        if self.state.close() {
             self.cancel_children();
         }
     }
@@ -271,9 +272,9 @@ impl<'env, E: 'env> Group<'_, 'env, (), E> {
     }
 }
 
-impl<'scope, 'env, T: 'env, E: 'env> Leader<E> for &'scope Group<'scope, 'env, T, E> {
-    fn failures(&self) -> &Failures<E> {
-        &self.failures
+impl<'scope, 'env, T: 'env, E: 'env> GroupHooks<E> for &'scope Group<'scope, 'env, T, E> {
+    fn state(&self) -> &GroupState<E> {
+        &self.state
     }
 
     fn abort(&self) {
@@ -284,9 +285,9 @@ impl<'scope, 'env, T: 'env, E: 'env> Leader<E> for &'scope Group<'scope, 'env, T
 /// The group, as its body sees it.
 struct Body<'scope, 'env, T, E>(&'scope Group<'scope, 'env, T, E>);
 
-impl<'env, T: 'env, E: 'env> Leader<E> for Body<'_, 'env, T, E> {
-    fn failures(&self) -> &Failures<E> {
-        &self.0.failures
+impl<'env, T: 'env, E: 'env> GroupHooks<E> for Body<'_, 'env, T, E> {
+    fn state(&self) -> &GroupState<E> {
+        &self.0.state
     }
 
     fn abort(&self) {
@@ -308,9 +309,9 @@ struct Close<'scope, 'env, T, E>(&'scope Group<'scope, 'env, T, E>);
 
 impl<'env, T: 'env, E: 'env> Drop for Close<'_, 'env, T, E> {
     fn drop(&mut self) {
-        self.0.failures.close();
+        self.0.state.close();
         let children = self.0.children.take();
         drop(children);
-        self.0.failures.resume_panic(); // of a destructor
+        self.0.state.resume_panic(); // of a destructor
     }
 }

@@ -9,10 +9,11 @@ use std::rc::Rc;
 
 use slab::Slab;
 
-use super::child::{Child, Failures, Leader, Member};
-use super::children::{ChildStart, Nursery};
+use super::child::{Child, ChildFuture};
+use super::children::{ChildStart, ScopedChildren};
 use super::error::GroupError;
-use super::lead::{Children, lead};
+use super::run_group::{GroupChildren, run_group};
+use super::state::{GroupHooks, GroupState};
 use crate::task::cancel::cleanup::wait_for_end;
 use crate::task::cell::error::Panic;
 use crate::task::cell::layout::TaskRef;
@@ -161,13 +162,13 @@ impl<E: 'static> TaskGroup<E> {
         E: fmt::Debug,
     {
         let shared = &self.handle.0;
-        let nursery = Nursery::new();
-        let body = nursery.push(Member::new(body(&self), Body(shared.clone())), ChildStart::body());
+        let scoped = ScopedChildren::new();
+        let body = scoped.push(ChildFuture::new(body(&self), Body(shared.clone())), ChildStart::body());
         shared.body.replace(Some(body.task_ref().clone()));
-        if shared.failures.is_closed() {
+        if shared.state.is_closed() {
             body.task_ref().request_cancel(); // a task has failed before
         }
-        let ended = lead(&Running { shared, nursery }, &shared.failures, body, || None).await;
+        let ended = run_group(&Running { shared, scoped }, &shared.state, body, || None).await;
         shared.body.take();
         ended
     }
@@ -177,12 +178,12 @@ impl<E: 'static> TaskGroup<E> {
 struct Running<'a, E> {
     shared: &'a Shared<E>,
     /// The body alone.
-    nursery: Nursery<'a>,
+    scoped: ScopedChildren<'a>,
 }
 
-impl<E> Children for Running<'_, E> {
+impl<E> GroupChildren for Running<'_, E> {
     async fn ended(&self) {
-        poll_fn(|cx| self.nursery.poll(cx)).await;
+        poll_fn(|cx| self.scoped.poll(cx)).await;
         self.shared.tasks_ended().await;
     }
 
@@ -191,7 +192,7 @@ impl<E> Children for Running<'_, E> {
     }
 
     fn cancel_again(&self) {
-        self.nursery.cancel_all(); // tasks can be cancelled by others
+        self.scoped.cancel_all(); // tasks can be cancelled by others
     }
 }
 
@@ -207,7 +208,7 @@ impl<E> Drop for TaskGroup<E> {
         shared.end(false);
         shared.all_tasks().iter().for_each(wait_for_end);
         shared.gone.set(true);
-        shared.failures.resume_panic(); // which nobody has awaited
+        shared.state.resume_panic(); // which nobody has awaited
     }
 }
 
@@ -275,14 +276,14 @@ impl<E: 'static> GroupHandle<E> {
         future: impl Future<Output = Result<C, E>> + 'static,
     ) -> Child<C> {
         let GroupHandle(shared) = self;
-        if shared.failures.is_closed() {
+        if shared.state.is_closed() {
             return Child::refused();
         }
         let key = shared.new_place();
-        let leader = Task { shared: shared.clone(), key };
-        let handle = builder.spawn_then(Member::new(future, leader), |handle| {
+        let hooks = Task { shared: shared.clone(), key };
+        let handle = builder.spawn_then(ChildFuture::new(future, hooks), |handle| {
             shared.put(key, handle);
-            if shared.failures.is_closed() {
+            if shared.state.is_closed() {
                 handle.request_cancel(); // by a hook that was told of the task
             }
         });
@@ -308,7 +309,7 @@ impl<E> fmt::Debug for GroupHandle<E> {
 }
 
 struct Shared<E> {
-    failures: Failures<E>,
+    state: GroupState<E>,
     /// There is no [`TaskGroup`] any more, whose affair a panic would be.
     gone: Cell<bool>,
     /// Those that have not run to their ends. None between the two halves of a spawn.
@@ -322,7 +323,7 @@ struct Shared<E> {
 impl<E> Shared<E> {
     fn new() -> Self {
         Shared {
-            failures: Failures::new(),
+            state: GroupState::new(),
             gone: Cell::new(false),
             tasks: RefCell::default(),
             sweep_at: Cell::new(FIRST_SWEEP),
@@ -349,7 +350,7 @@ impl<E> Shared<E> {
 
     /// Tells all to end; once. By a child or a command it counts as a request for the body's end.
     fn end(&self, by_child: bool) {
-        let first = if by_child { self.failures.close_by_child() } else { self.failures.close() };
+        let first = if by_child { self.state.close_by_child() } else { self.state.close() };
         if first {
             let body = self.body.borrow().clone();
             self.all_tasks().iter().chain(&body).for_each(|task| {
@@ -377,9 +378,9 @@ struct Task<E> {
     key: usize,
 }
 
-impl<E> Leader<E> for Task<E> {
-    fn failures(&self) -> &Failures<E> {
-        &self.shared.failures
+impl<E> GroupHooks<E> for Task<E> {
+    fn state(&self) -> &GroupState<E> {
+        &self.shared.state
     }
 
     fn abort(&self) {
@@ -390,7 +391,7 @@ impl<E> Leader<E> for Task<E> {
         if self.shared.gone.get() {
             resume_unwind(panic.into_payload()); // the task's own: it is reported
         }
-        self.shared.failures.note_panic(panic);
+        self.shared.state.note_panic(panic);
         self.abort();
     }
 
@@ -403,9 +404,9 @@ impl<E> Leader<E> for Task<E> {
 /// The group, as its body sees it.
 struct Body<E>(Rc<Shared<E>>);
 
-impl<E> Leader<E> for Body<E> {
-    fn failures(&self) -> &Failures<E> {
-        &self.0.failures
+impl<E> GroupHooks<E> for Body<E> {
+    fn state(&self) -> &GroupState<E> {
+        &self.0.state
     }
 
     fn abort(&self) {

@@ -11,15 +11,15 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use super::child::Failures;
 use super::error::GroupError;
+use super::state::GroupState;
 use crate::task::cancel::catch::{Cancelled, catch_cancel, pass_on};
 use crate::task::cancel::scopes::cancel_with;
 use crate::task::handle::join::JoinHandle;
 use crate::task::handle::yield_now::yield_now;
 
 /// The children of a group and its body, as the group's future sees them.
-pub(in crate::task) trait Children {
+pub(in crate::task) trait GroupChildren {
     /// Waits until all have ended.
     async fn ended(&self);
 
@@ -31,13 +31,13 @@ pub(in crate::task) trait Children {
 }
 
 /// Runs a group to its end, and gives the value of its body, or `otherwise`. None when it was ended quietly.
-pub(in crate::task) async fn lead<T, E: Debug>(
-    children: &impl Children,
-    failures: &Failures<E>,
+pub(in crate::task) async fn run_group<T, E: Debug>(
+    children: &impl GroupChildren,
+    state: &GroupState<E>,
     body: JoinHandle<Option<T>>,
     otherwise: impl FnOnce() -> Option<T>,
 ) -> Result<Option<T>, GroupError<E>> {
-    let owner = failures.owned(&body);
+    let owner = state.mark_owner(&body);
     let body = Body { handle: RefCell::new(body), outcome: Cell::new(None) };
     let requests = RefCell::new(Vec::new());
     let mut was_cancelled = false;
@@ -46,7 +46,7 @@ pub(in crate::task) async fn lead<T, E: Debug>(
             let mut ended = pin!(children.ended());
             poll_fn(|cx| {
                 let polled = ended.as_mut().poll(cx);
-                was_cancelled |= body.leave(children, failures, &requests);
+                was_cancelled |= body.leave(children, state, &requests);
                 polled
             })
             .await;
@@ -54,7 +54,7 @@ pub(in crate::task) async fn lead<T, E: Debug>(
         let Err(request) = catch_cancel(ended).await else { break };
         let is_first = requests.borrow().is_empty();
         requests.borrow_mut().push(request);
-        if failures.is_closed() && !is_first {
+        if state.is_closed() && !is_first {
             children.cancel_again();
         } else if !body.handle.borrow().request_cancel() {
             children.end();
@@ -62,7 +62,7 @@ pub(in crate::task) async fn lead<T, E: Debug>(
     }
     drop(owner);
     let value = body.outcome.take().flatten().or_else(otherwise);
-    settle(failures, requests.take(), was_cancelled, value).await
+    result_of_group(state, requests.take(), was_cancelled, value).await
 }
 
 /// The body of a group.
@@ -76,14 +76,14 @@ impl<T> Body<T> {
     /// Decides what follows when the body has ended; once. True when it was cancelled, and by no request of the group's.
     fn leave<E>(
         &self,
-        children: &impl Children,
-        failures: &Failures<E>,
+        children: &impl GroupChildren,
+        state: &GroupState<E>,
         requests: &RefCell<Vec<Cancelled>>,
     ) -> bool {
         let Some(outcome) = self.handle.borrow_mut().try_take() else { return false };
         let was_cancelled = outcome.is_err();
         self.outcome.set(Some(outcome.unwrap_or(None)));
-        if failures.is_closed() {
+        if state.is_closed() {
             return false;
         }
         let standing = if was_cancelled { usize::MAX } else { self.handle.borrow().cancelling() };
@@ -99,15 +99,15 @@ impl<T> Body<T> {
 }
 
 /// The result of a group whose children have ended: a panic wins, then the errors, then cancellations, then the value.
-async fn settle<T, E: Debug>(
-    failures: &Failures<E>,
+async fn result_of_group<T, E: Debug>(
+    state: &GroupState<E>,
     requests: Vec<Cancelled>,
     was_cancelled: bool,
     value: Option<T>,
 ) -> Result<Option<T>, GroupError<E>> {
-    failures.close();
-    let errors = failures.take_errors();
-    failures.resume_panic_beside(&errors);
+    state.close();
+    let errors = state.take_errors();
+    state.resume_panic_and_report_errors(&errors);
     if !errors.is_empty() {
         return Err(GroupError::new(errors)); // and the next await ends a task that was cancelled
     }
