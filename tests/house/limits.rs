@@ -70,7 +70,6 @@ pub(crate) const LONG_FILES: &[Exception] = &[
     ("src/sync/queue/mod.rs", 430),
     ("src/sync/broadcast.rs", 423),
     ("src/sync/watch.rs", 421),
-    ("src/task/group/task_group.rs", 414),
     ("src/task/threads/inbox.rs", 413),
     ("src/driver/proactor/kernel.rs", 427),
     ("src/driver/dispatch.rs", 410),

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `children.rs` | many futures in the future of one task |
 //! | `scoped.rs` | `task_group`: children that may borrow |
-//! | `task_group.rs` | `TaskGroup`: children that are tasks |
+//! | `task_group.rs`, `group_tasks.rs` | `TaskGroup`: children that are tasks; their list and hooks |
 //! | `state.rs`, `child.rs`, `run_group.rs` | parts that both kinds of group share: state, children, running a group |
 //! | `error.rs` | all errors of a group in one |
 //! | `task_set.rs` | `TaskSet`: tasks that are independent of each other, for servers |
@@ -12,6 +12,7 @@
 pub(in crate::task) mod child;
 pub(crate) mod children;
 pub(in crate::task) mod error;
+mod group_tasks;
 pub(in crate::task) mod run_group;
 pub(in crate::task) mod scoped;
 pub(in crate::task) mod state;

@@ -1,27 +1,17 @@
 //! `TaskGroup`: a group whose children are tasks.
 #![forbid(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::panic::resume_unwind;
 use std::rc::Rc;
-
-use slab::Slab;
 
 use super::child::{Child, ChildFuture};
 use super::children::{ChildStart, ScopedChildren};
 use super::error::GroupError;
+use super::group_tasks::{BodyHooks, Shared, TaskHooks};
 use super::run_group::{GroupChildren, run_group};
-use super::state::{GroupHooks, GroupState};
 use crate::task::cancel::cleanup::wait_for_end;
-use crate::task::cell::error::Panic;
-use crate::task::cell::layout::TaskRef;
-use crate::task::handle::join::JoinHandle;
 use crate::task::handle::spawn::Builder;
-
-/// Tasks that were cancelled one by one are looked for when there are so many in the list.
-const FIRST_SWEEP: usize = 64;
 
 /// A group of tasks, with the rules of [`task_group`](crate::task::task_group()): the first error cancels all, the
 /// [`GroupError`] contains every error, and the group ends only after the operations of its tasks have completed and
@@ -163,27 +153,27 @@ impl<E: 'static> TaskGroup<E> {
     {
         let shared = &self.handle.0;
         let scoped = ScopedChildren::new();
-        let body = scoped.push(ChildFuture::new(body(&self), Body(shared.clone())), ChildStart::body());
+        let body = scoped.push(ChildFuture::new(body(&self), BodyHooks(shared.clone())), ChildStart::body());
         shared.body.replace(Some(body.task_ref().clone()));
         if shared.state.is_closed() {
             body.task_ref().request_cancel(); // a task has failed before
         }
-        let ended = run_group(&Running { shared, scoped }, &shared.state, body, || None).await;
+        let ended = run_group(&Running { shared, body: scoped }, &shared.state, body, || None).await;
         shared.body.take();
         ended
     }
 }
 
-/// A group that is awaited.
+/// A group whose end is awaited.
 struct Running<'a, E> {
     shared: &'a Shared<E>,
-    /// The body alone.
-    scoped: ScopedChildren<'a>,
+    /// The set of the body, which is its only child.
+    body: ScopedChildren<'a>,
 }
 
 impl<E> GroupChildren for Running<'_, E> {
     async fn ended(&self) {
-        poll_fn(|cx| self.scoped.poll(cx)).await;
+        poll_fn(|cx| self.body.poll(cx)).await;
         self.shared.tasks_ended().await;
     }
 
@@ -192,7 +182,7 @@ impl<E> GroupChildren for Running<'_, E> {
     }
 
     fn cancel_again(&self) {
-        self.scoped.cancel_all(); // tasks can be cancelled by others
+        self.body.cancel_all(); // tasks can be cancelled by others
     }
 }
 
@@ -207,8 +197,8 @@ impl<E> Drop for TaskGroup<E> {
         let shared = &self.handle.0;
         shared.end(false);
         shared.all_tasks().iter().for_each(wait_for_end);
-        shared.gone.set(true);
-        shared.state.resume_panic(); // which nobody has awaited
+        shared.dropped.set(true);
+        shared.state.resume_panic(); // no await has resumed it
     }
 }
 
@@ -279,8 +269,8 @@ impl<E: 'static> GroupHandle<E> {
         if shared.state.is_closed() {
             return Child::refused();
         }
-        let key = shared.new_place();
-        let hooks = Task { shared: shared.clone(), key };
+        let key = shared.reserve();
+        let hooks = TaskHooks { shared: shared.clone(), key };
         let handle = builder.spawn_then(ChildFuture::new(future, hooks), |handle| {
             shared.put(key, handle);
             if shared.state.is_closed() {
@@ -305,111 +295,5 @@ impl<E> Clone for GroupHandle<E> {
 impl<E> fmt::Debug for GroupHandle<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GroupHandle").field("tasks", &self.0.tasks.borrow().len()).finish()
-    }
-}
-
-struct Shared<E> {
-    state: GroupState<E>,
-    /// There is no [`TaskGroup`] any more, whose affair a panic would be.
-    gone: Cell<bool>,
-    /// Those that have not run to their ends. None between the two halves of a spawn.
-    tasks: RefCell<Slab<Option<TaskRef>>>,
-    /// When there are so many in the list, those that were cancelled are taken out.
-    sweep_at: Cell<usize>,
-    /// The child that is the body, while there is one.
-    body: RefCell<Option<TaskRef>>,
-}
-
-impl<E> Shared<E> {
-    fn new() -> Self {
-        Shared {
-            state: GroupState::new(),
-            gone: Cell::new(false),
-            tasks: RefCell::default(),
-            sweep_at: Cell::new(FIRST_SWEEP),
-            body: RefCell::default(),
-        }
-    }
-
-    fn new_place(&self) -> usize {
-        let mut tasks = self.tasks.borrow_mut();
-        if tasks.len() >= self.sweep_at.get() {
-            tasks.retain(|_, task| task.as_ref().is_none_or(|task| !task.is_complete()));
-            self.sweep_at.set(FIRST_SWEEP.max(2 * tasks.len()));
-        }
-        tasks.insert(None)
-    }
-
-    fn put<T>(&self, key: usize, task: &JoinHandle<T>) {
-        self.tasks.borrow_mut()[key] = Some(task.task_ref().clone());
-    }
-
-    fn all_tasks(&self) -> Vec<TaskRef> {
-        self.tasks.borrow().iter().filter_map(|(_, task)| task.clone()).collect()
-    }
-
-    /// Tells all to end; once. By a child or a command it counts as a request for the body's end.
-    fn end(&self, by_child: bool) {
-        let first = if by_child { self.state.close_by_child() } else { self.state.close() };
-        if first {
-            let body = self.body.borrow().clone();
-            self.all_tasks().iter().chain(&body).for_each(|task| {
-                task.request_cancel();
-            });
-        }
-    }
-
-    /// Waits for one task after the other: all are to end.
-    async fn tasks_ended(&self) {
-        while let tasks = self.all_tasks()
-            && !tasks.is_empty()
-        {
-            for task in tasks {
-                poll_fn(|cx| task.poll_end(cx)).await; // its handle may have somebody else waiting
-            }
-            self.tasks.borrow_mut().retain(|_, task| task.as_ref().is_none_or(|task| !task.is_complete()));
-        }
-    }
-}
-
-/// The group, as one of its tasks sees it.
-struct Task<E> {
-    shared: Rc<Shared<E>>,
-    key: usize,
-}
-
-impl<E> GroupHooks<E> for Task<E> {
-    fn state(&self) -> &GroupState<E> {
-        &self.shared.state
-    }
-
-    fn abort(&self) {
-        self.shared.end(true);
-    }
-
-    fn panicked(&self, panic: Panic) {
-        if self.shared.gone.get() {
-            resume_unwind(panic.into_payload()); // the task's own: it is reported
-        }
-        self.shared.state.note_panic(panic);
-        self.abort();
-    }
-
-    fn ended(&self) {
-        let removed = self.shared.tasks.borrow_mut().try_remove(self.key);
-        drop(removed);
-    }
-}
-
-/// The group, as its body sees it.
-struct Body<E>(Rc<Shared<E>>);
-
-impl<E> GroupHooks<E> for Body<E> {
-    fn state(&self) -> &GroupState<E> {
-        &self.0.state
-    }
-
-    fn abort(&self) {
-        self.0.end(false);
     }
 }
