@@ -1,6 +1,6 @@
 //! How an operation begins, goes on and is given up.
 //!
-//! On the ring it is placed in its slot and its entry queued. Elsewhere its system call is made: at once where
+//! On the ring it is inserted in its slot and its entry queued. Elsewhere its system call is made: at once where
 //! it never waits, when the descriptor is ready, or on the blocking pool. The backend is borrowed only for
 //! the moments in which it is asked, never while code of the user runs.
 
@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::poller::Poller;
-use super::slots::arena::{Holder, Occupied, foreign_waker};
+use super::slots::arena::{Holder, SlotRef, foreign_waker};
 use super::slots::key::Key;
-use super::slots::lifecycle::{Action, Event, Life};
+use super::slots::lifecycle::{Action, Event, Lifecycle};
 use super::{Driver, Machine, with};
 use crate::op::completion::Completion;
 use crate::op::{Op, Wait};
@@ -96,9 +96,9 @@ impl Driver {
                 Started::Done(op.complete(Completion::new(result)))
             }
             (Machine::Calls | Machine::Ring, Wait::Pool) => {
-                let placed = self.place(op, cx);
-                self.submit_job(placed, O::LANE);
-                Started::Pending(placed.key())
+                let inserted = self.insert(op, cx);
+                self.submit_job(inserted, O::LANE);
+                Started::Pending(inserted.key())
             }
             (Machine::Calls, Wait::Ready(..)) => self.call_or_watch(op, cx),
         }
@@ -140,47 +140,47 @@ impl Driver {
     }
 
     #[inline(always)] // an operation is moved once: from its future into its slot
-    fn place<O: Op>(&self, op: O, cx: &Context<'_>) -> Occupied<'_> {
+    fn insert<O: Op>(&self, op: O, cx: &Context<'_>) -> SlotRef<'_> {
         let owner = self.scheduler.current_task();
         let waker = foreign_waker(owner.as_ref(), cx);
-        self.slots.place(op, owner, waker)
+        self.slots.insert(op, owner, waker)
     }
 
     /// Places an operation and queues its entry.
     #[inline]
     fn submit<O: Op>(&self, op: O, cx: &Context<'_>) -> Started<O> {
-        let placed = self.place(op, cx);
-        // SAFETY: it was placed with this type in the line above, and nobody else refers to it.
-        let entry = self.unplacing(placed, || unsafe { placed.get::<O>().as_mut() }.entry());
-        match self.with_ring(|ring| ring.submit(placed, entry, &self.stats)) {
-            Some(()) => Started::Pending(placed.key()),
+        let inserted = self.insert(op, cx);
+        // SAFETY: it was inserted with this type in the line above, and nobody else refers to it.
+        let entry = self.removing_on_unwind(inserted, || unsafe { inserted.get::<O>().as_mut() }.entry());
+        match self.with_ring(|ring| ring.submit(inserted, entry, &self.stats)) {
+            Some(()) => Started::Pending(inserted.key()),
             // This process is a fork, and has just found out that the ring is not its own.
-            None => self.end(placed, -libc::ECANCELED),
+            None => self.end(inserted, -libc::ECANCELED),
         }
     }
 
-    /// Asks an operation that has just been placed, and that no future has the key of yet, for what the kernel needs. A
+    /// Asks an operation that has just been inserted, and that no future has the key of yet, for what the kernel needs. A
     /// buffer of the user may panic when it is asked for its address: then the operation is taken out again.
     #[inline(always)]
-    fn unplacing<T>(&self, placed: Occupied<'_>, ask: impl FnOnce() -> T) -> T {
-        struct Unplace<'a>(&'a Driver, Key);
-        impl Drop for Unplace<'_> {
+    fn removing_on_unwind<T>(&self, inserted: SlotRef<'_>, ask: impl FnOnce() -> T) -> T {
+        struct RemoveOnUnwind<'a>(&'a Driver, Key);
+        impl Drop for RemoveOnUnwind<'_> {
             fn drop(&mut self) {
                 contain(|| self.0.abandon(self.1)); // it is unwinding, and the buffer may panic again
             }
         }
-        let unplace = Unplace(self, placed.key());
+        let guard = RemoveOnUnwind(self, inserted.key());
         let answer = ask();
-        std::mem::forget(unplace);
+        std::mem::forget(guard);
         answer
     }
 
-    /// Ends an operation that has just been placed.
+    /// Ends an operation that has just been inserted.
     #[cold]
-    fn end<O: Op>(&self, placed: Occupied<'_>, result: i32) -> Started<O> {
-        finish_queued(placed, result);
-        // SAFETY: the callers have placed it with this type.
-        let (op, completion, _) = unsafe { placed.claim::<O>() }.expect("it is done");
+    fn end<O: Op>(&self, inserted: SlotRef<'_>, result: i32) -> Started<O> {
+        finish_queued(inserted, result);
+        // SAFETY: the callers have inserted it with this type.
+        let (op, completion, _) = unsafe { inserted.take::<O>() }.expect("it is done");
         Started::Done(op.complete(completion))
     }
 
@@ -192,12 +192,12 @@ impl Driver {
         {
             return Started::Done(op.complete(Completion::new(result)));
         }
-        let placed = self.place(op, cx);
-        // SAFETY: it was placed with this type in the line above, and nobody else refers to it.
-        let watched = self.watch(unsafe { placed.get::<O>().as_ref() }, placed.key());
+        let inserted = self.insert(op, cx);
+        // SAFETY: it was inserted with this type in the line above, and nobody else refers to it.
+        let watched = self.watch(unsafe { inserted.get::<O>().as_ref() }, inserted.key());
         match watched {
-            Ok(()) => Started::Pending(placed.key()),
-            Err(error) => self.end(placed, -errno_of(&error)),
+            Ok(()) => Started::Pending(inserted.key()),
+            Err(error) => self.end(inserted, -errno_of(&error)),
         }
     }
 
@@ -222,7 +222,7 @@ impl Driver {
             poller.watch(descriptor, direction, key, &self.slots, &self.stats)
         });
         if self.edges.with(|_| ()).is_some() {
-            self.slots.find(key).into_iter().for_each(Occupied::leave_to_edges);
+            self.slots.find(key).into_iter().for_each(SlotRef::leave_to_edges);
             self.poll_edges();
         }
         watched.unwrap_or(Ok(()))
@@ -237,23 +237,23 @@ impl Driver {
         cx: &mut Context<'_>,
     ) -> Option<(O, Completion, Option<Waiter>)> {
         let operation = self.slots.find(key)?; // its future keeps it
-        if operation.life() == Life::Queued {
+        if operation.lifecycle() == Lifecycle::Queued {
             self.poll_queued::<O>(operation, cx);
         }
-        if operation.life() != Life::Done {
+        if operation.lifecycle() != Lifecycle::Done {
             drop(operation.set_waker(cx));
             return None;
         }
-        // SAFETY: the future knows with which type it was placed.
-        unsafe { operation.claim::<O>() }
+        // SAFETY: the future knows with which type it was inserted.
+        unsafe { operation.take::<O>() }
     }
 
     /// It waits in the ring's backlog, or for readiness: then this makes the call if there may be some.
-    fn poll_queued<O: Op>(&self, operation: Occupied<'_>, cx: &mut Context<'_>) {
+    fn poll_queued<O: Op>(&self, operation: SlotRef<'_>, cx: &mut Context<'_>) {
         if self.native.get().has(O::OPCODE) && operation.holder() != Holder::Edges {
             return; // an entry in the backlog points into it
         }
-        // SAFETY: the future knows with which type it was placed. It waits for readiness, so neither the kernel nor the pool
+        // SAFETY: the future knows with which type it was inserted. It waits for readiness, so neither the kernel nor the pool
         // knows of it, and the slot gives out no other reference while its future is polled.
         let op = unsafe { operation.get::<O>().as_mut() };
         match self.with_poller(op, Poller::may_be_ready) {
@@ -285,11 +285,11 @@ impl Driver {
     }
 
     /// Hands an operation's call to the pool; the report comes home through the inbox.
-    fn submit_job(&self, placed: Occupied<'_>, lane: Lane) {
-        let (key, call) = (placed.key(), self.unplacing(placed, || placed.call()));
-        placed.give_to_pool();
-        placed.apply(Event::Push);
-        placed.lend_to_pool(call);
+    fn submit_job(&self, inserted: SlotRef<'_>, lane: Lane) {
+        let (key, call) = (inserted.key(), self.removing_on_unwind(inserted, || inserted.call()));
+        inserted.give_to_pool();
+        inserted.apply(Event::Push);
+        inserted.lend_to_pool(call);
         self.stats.submissions.add(1);
         self.stats.calls.add(1);
         let pool = &self.scheduler.pool;
@@ -310,7 +310,7 @@ impl Driver {
     /// Asks for an operation's end; its future goes on waiting for the result.
     pub(super) fn cancel(&self, key: Key) {
         let Some(operation) = self.slots.find(key) else { return };
-        if operation.life() == Life::Done && operation.kept().result == -libc::EAGAIN {
+        if operation.lifecycle() == Lifecycle::Done && operation.kept().result == -libc::EAGAIN {
             operation.keep(Completion::CANCELED); // it would begin again: see `edges.rs`
         }
         match operation.apply(Event::Cancel) {
@@ -328,8 +328,8 @@ impl Driver {
     /// An operation's future has gone.
     pub(super) fn abandon(&self, key: Key) {
         let Some(operation) = self.slots.find(key) else { return };
-        if self.scheduler.has_heir() && operation.life().is_in_flight() {
-            self.scheduler.responsible().into_iter().for_each(|heir| operation.pass_on(heir));
+        if self.scheduler.has_heir() && operation.lifecycle().is_in_flight() {
+            self.scheduler.responsible().into_iter().for_each(|heir| operation.reassign(heir));
         }
         match operation.apply(Event::Abandon) {
             Action::SendCancel => {
@@ -338,9 +338,9 @@ impl Driver {
             }
             Action::ReclaimCancelled => {
                 operation.keep(Completion::CANCELED);
-                operation.take_apart();
+                operation.reclaim();
             }
-            Action::Reclaim => operation.take_apart(),
+            Action::Reclaim => operation.reclaim(),
             // It was asked to end before.
             Action::Nothing if operation.is_left() => self.send_cancel(operation),
             Action::Release => operation.release(),
@@ -348,7 +348,7 @@ impl Driver {
         }
     }
 
-    fn send_cancel(&self, operation: Occupied<'_>) {
+    fn send_cancel(&self, operation: SlotRef<'_>) {
         let key = operation.key();
         match operation.holder() {
             // One that has not begun is dropped, and reports so; nothing can stop one that has.
@@ -372,7 +372,7 @@ pub(super) fn errno_of(error: &io::Error) -> i32 {
 }
 
 /// An operation that waited for readiness has its result.
-fn finish_queued(operation: Occupied<'_>, result: i32) {
+fn finish_queued(operation: SlotRef<'_>, result: i32) {
     operation.apply(Event::Push);
     operation.apply(Event::Last);
     operation.keep(Completion::new(result));

@@ -76,8 +76,8 @@ use proactor::kernel::{RingConfig, Uring};
 use proactor::open::{Granted, Opcodes};
 use proactor::readiness::Readiness;
 use proactor::ring::Ring;
-use slots::arena::{Occupied, Slots};
-use slots::lifecycle::Life;
+use slots::arena::{SlotRef, Slots};
+use slots::lifecycle::Lifecycle;
 use stats::Stats;
 
 thread_local! {
@@ -342,10 +342,10 @@ impl Driver {
             wake.drain(..).for_each(|waiter| guarded.run(|| waiter.wake()));
             release
                 .drain(..)
-                .for_each(|key| guarded.run(|| self.slots.find(key).map_or((), Occupied::release)));
+                .for_each(|key| guarded.run(|| self.slots.find(key).map_or((), SlotRef::release)));
             reclaim
                 .drain(..)
-                .for_each(|key| guarded.run(|| self.slots.find(key).map_or((), Occupied::take_apart)));
+                .for_each(|key| guarded.run(|| self.slots.find(key).map_or((), SlotRef::reclaim)));
             let mut deferred = self.deferred.borrow_mut();
             if deferred.is_empty() {
                 *deferred = Deferred { wake, release, reclaim, stop }; // keeps their memory
@@ -374,7 +374,7 @@ impl Driver {
 
     /// Operations that have begun since the runtime was made, the driver's own included.
     pub(crate) fn begun(&self) -> u64 {
-        self.slots.placed()
+        self.slots.inserted()
     }
 
     /// Asks for the end of everything that is in flight. Who waits for what ends at once is woken, which may
@@ -383,8 +383,8 @@ impl Driver {
         let own = self.own();
         let mut guarded = Guarded::default();
         for key in self.slots.keys().into_iter().filter(|key| own != Some(*key)) {
-            let life = self.slots.find(key).map(Occupied::life);
-            if matches!(life, Some(Life::Queued | Life::InFlight)) {
+            let lifecycle = self.slots.find(key).map(SlotRef::lifecycle);
+            if matches!(lifecycle, Some(Lifecycle::Queued | Lifecycle::InFlight)) {
                 guarded.run(|| match self.slots.find(key) {
                     Some(operation) if operation.is_multishot() => self.abandon(key),
                     _ => self.cancel(key),
@@ -396,18 +396,20 @@ impl Driver {
 
     /// Operations into which somebody else still has pointers, less the driver's own.
     pub(crate) fn in_flight(&self) -> usize {
-        self.count(Life::is_in_flight)
+        self.count(Lifecycle::is_in_flight)
     }
 
     /// Those of them whose result has come: the kernel only reads their buffers, until a peer has taken the bytes.
     pub(crate) fn notifying(&self) -> usize {
-        self.count(Life::is_notifying)
+        self.count(Lifecycle::is_notifying)
     }
 
-    fn count(&self, is_counted: impl Fn(Life) -> bool) -> usize {
+    fn count(&self, is_counted: impl Fn(Lifecycle) -> bool) -> usize {
         let own = self.own();
         let keys = self.slots.keys().into_iter().filter(|key| own != Some(*key));
-        keys.filter_map(|key| self.slots.find(key)).filter(|operation| is_counted(operation.life())).count()
+        keys.filter_map(|key| self.slots.find(key))
+            .filter(|operation| is_counted(operation.lifecycle()))
+            .count()
     }
 
     /// Operations in flight, less calls on the pool that nobody waits for.
@@ -440,7 +442,7 @@ impl Driver {
     pub(crate) fn disown_leaked(&self) {
         let mut guarded = Guarded::default();
         for key in self.slots.keys() {
-            guarded.run(|| drop(self.slots.find(key).map(Occupied::disown)));
+            guarded.run(|| drop(self.slots.find(key).map(SlotRef::disown)));
         }
         guarded.finish();
     }

@@ -10,9 +10,9 @@ use super::Driver;
 use super::feature::Feature;
 use super::memory::buffers::Memory;
 use super::proactor::kernel::DATAGRAMS;
-use super::slots::arena::Occupied;
+use super::slots::arena::SlotRef;
 use super::slots::key::Key;
-use super::slots::lifecycle::Life;
+use super::slots::lifecycle::Lifecycle;
 use crate::op::Op;
 use crate::op::catalogue::multishot::{Bytes, Datagrams, Multishot, PollEvents};
 use crate::op::object::datagram::Datagram;
@@ -61,20 +61,20 @@ impl Driver {
 
     /// Submits a multishot operation, which has no future. Returns `None` if there is no ring.
     pub(super) fn start_multishot<O: Op<Output = ()>>(&self, op: O) -> Option<Key> {
-        let placed = self.slots.place(op, None, None);
-        // SAFETY: it was placed with this type in the line above, and nobody else refers to it.
-        let entry = unsafe { placed.get::<O>().as_mut() }.entry();
-        let submitted = self.with_ring(|ring| ring.submit(placed, entry, &self.stats));
+        let inserted = self.slots.insert(op, None, None);
+        // SAFETY: it was inserted with this type in the line above, and nobody else refers to it.
+        let entry = unsafe { inserted.get::<O>().as_mut() }.entry();
+        let submitted = self.with_ring(|ring| ring.submit(inserted, entry, &self.stats));
         if submitted.is_none() {
-            self.abandon(placed.key());
+            self.abandon(inserted.key());
         }
-        submitted.map(|()| placed.key())
+        submitted.map(|()| inserted.key())
     }
 
     /// Cancels a multishot operation, unless it is ending already.
     pub(super) fn stop_operation(&self, key: Key) {
-        let life = self.slots.find(key).map(Occupied::life);
-        if matches!(life, Some(Life::Queued | Life::InFlight | Life::Cancelling)) {
+        let lifecycle = self.slots.find(key).map(SlotRef::lifecycle);
+        if matches!(lifecycle, Some(Lifecycle::Queued | Lifecycle::InFlight | Lifecycle::Cancelling)) {
             self.abandon(key);
         }
     }

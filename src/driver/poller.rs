@@ -20,7 +20,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::feature::{Feature, FeatureSet};
-use super::slots::arena::{Occupied, Slots};
+use super::slots::arena::{SlotRef, Slots};
 use super::slots::key::Key;
 use super::stats::Stats;
 use super::visit::{Deferred, Park};
@@ -222,7 +222,7 @@ impl Poller {
             for (direction, _) in ready.into_iter().filter(|(_, ready)| *ready) {
                 *registration.ready(direction) = true;
                 for key in registration.waiting(direction).drain(..) {
-                    deferred.wake.extend(slots.find(key).and_then(Occupied::wake));
+                    deferred.wake.extend(slots.find(key).and_then(SlotRef::wake));
                 }
             }
         }

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::Driver;
-use super::slots::arena::{Holder, Occupied};
+use super::slots::arena::{Holder, SlotRef};
 use super::slots::key::Key;
 use super::visit::{Deferred, Park};
 use crate::op::object::endpoint::Share;
@@ -36,7 +36,7 @@ impl Driver {
         if self.is_running() {
             return;
         }
-        operation.and_then(|key| self.slots.find(key)).into_iter().for_each(Occupied::release_at_once);
+        operation.and_then(|key| self.slots.find(key)).into_iter().for_each(SlotRef::release_at_once);
         // A destructor may drop the next object: the visits of the first drop serve both.
         if self.releasing.replace(true) {
             return;
@@ -48,8 +48,8 @@ impl Driver {
         }
         let is_with_kernel = |key| {
             self.slots.find(key).is_some_and(|operation| {
-                let life = operation.life();
-                operation.holder() == Holder::Kernel && life.is_in_flight() && !life.is_notifying()
+                let lifecycle = operation.lifecycle();
+                operation.holder() == Holder::Kernel && lifecycle.is_in_flight() && !lifecycle.is_notifying()
             })
         };
         for _ in (0..KERNEL_THREAD_WAITS).take_while(|_| operation.is_some_and(is_with_kernel)) {
@@ -71,7 +71,7 @@ impl Driver {
     /// Takes apart what was dropped outside of the loop, and what belongs to endpoints, which runs no code of users. The
     /// rest waits for the loop.
     fn settle_released(&self, guarded: &mut Guarded) {
-        let is_released = |key: &Key| self.slots.find(*key).is_none_or(Occupied::is_released_at_once);
+        let is_released = |key: &Key| self.slots.find(*key).is_none_or(SlotRef::is_released_at_once);
         loop {
             let Deferred { wake, release, reclaim, stop } = self.deferred.take();
             let (release, release_later): (Vec<_>, Vec<_>) = release.into_iter().partition(is_released);
@@ -88,10 +88,10 @@ impl Driver {
             }
             stop.into_iter().for_each(|key| guarded.run(|| self.stop_operation(key)));
             for key in release {
-                guarded.run(|| self.slots.find(key).map_or((), Occupied::release));
+                guarded.run(|| self.slots.find(key).map_or((), SlotRef::release));
             }
             for key in reclaim {
-                guarded.run(|| self.slots.find(key).map_or((), Occupied::take_apart));
+                guarded.run(|| self.slots.find(key).map_or((), SlotRef::reclaim));
             }
         }
     }
@@ -101,7 +101,7 @@ impl Driver {
     pub(super) fn release_notifying(&self) {
         let mut guarded = Guarded::default();
         for key in self.slots.keys() {
-            guarded.run(|| self.slots.find(key).map_or((), Occupied::release));
+            guarded.run(|| self.slots.find(key).map_or((), SlotRef::release));
         }
         guarded.finish();
     }

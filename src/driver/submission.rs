@@ -27,7 +27,7 @@ enum State<O> {
     /// Not begun, and not to begin: its result is known.
     Settled(O, Completion),
     /// In its slot.
-    Placed(Key, Rc<Driver>),
+    InSlot(Key, Rc<Driver>),
     /// Its output was given, or it is being polled.
     Over,
 }
@@ -54,7 +54,7 @@ impl<O: Op> Submission<O> {
                 }
             }
             // It wakes, and a foreign waker may panic: the future keeps its key meanwhile.
-            State::Placed(key, driver) => return driver.cancel(*key),
+            State::InSlot(key, driver) => return driver.cancel(*key),
             State::Settled(..) | State::Over => return,
         }
         if let State::Here(op) = std::mem::replace(&mut self.state, State::Over) {
@@ -67,7 +67,7 @@ impl<O: Op> Future for Submission<O> {
     type Output = O::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O::Output> {
-        if let State::Placed(key, driver) = &self.state {
+        if let State::InSlot(key, driver) = &self.state {
             let Some((mut op, completion, waker)) = driver.poll::<O>(*key, cx) else { return Poll::Pending };
             let again = driver.goes_over(&mut op, completion).then(|| driver.clone());
             // The key goes first: `complete` may panic, and what lies in the slot from now on is another's.
@@ -114,7 +114,7 @@ impl<O: Op> Submission<O> {
         match driver.start(op, cx) {
             Started::Done(output) => Poll::Ready(output),
             Started::Pending(key) => {
-                self.state = State::Placed(key, driver);
+                self.state = State::InSlot(key, driver);
                 Poll::Pending
             }
         }
@@ -131,7 +131,7 @@ impl<O: Op> Submission<O> {
     fn give_up(&mut self) {
         let state = std::mem::replace(&mut self.state, State::Over);
         let end = || match state {
-            State::Placed(key, driver) => driver.abandon(key),
+            State::InSlot(key, driver) => driver.abandon(key),
             State::Here(op) => op.abandoned(Completion::CANCELED),
             State::Settled(op, completion) => op.abandoned(completion),
             State::Over => {}

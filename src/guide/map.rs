@@ -29,7 +29,7 @@
 //! No two files import each other, directly or by a chain.
 //!
 //! Where to begin reading: `runtime/core/turn.rs` is the loop, `op/mod.rs` defines an operation, `driver/slots/lifecycle.rs`
-//! its life cycle, and `driver/mod.rs` is the only place where the code of the two backends diverges.
+//! its lifecycle, and `driver/mod.rs` is the only place where the code of the two backends diverges.
 //! *A new operation is three edits*: its struct and `impl Op` in `op/`, one public method, one generic test.
 //!
 //! # One turn

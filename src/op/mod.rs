@@ -32,7 +32,7 @@
 //! Under both lie `completion.rs` (the kernel's answer), `abi.rs` (its constants and structures), `window.rs` (the part of a
 //! buffer that one step moves) and `transfer.rs` (operations that move a buffer in steps).
 //!
-//! An operation does not know the driver. Once it has been placed in its slot it stays there, at one
+//! An operation does not know the driver. Once it has been inserted in its slot it stays there, at one
 //! address, until the kernel has let go of it; only then do [`Op::complete`] or [`Op::abandoned`] take it.
 
 pub(crate) mod abi;

@@ -22,9 +22,9 @@ use io_uring::{opcode, squeue, types};
 
 use super::kernel::{Kernel, Reaped, Time};
 use super::wake::WakeRead;
-use crate::driver::slots::arena::{Occupied, Slots};
+use crate::driver::slots::arena::{SlotRef, Slots};
 use crate::driver::slots::key::Key;
-use crate::driver::slots::lifecycle::{Action, Event, Life};
+use crate::driver::slots::lifecycle::{Action, Event, Lifecycle};
 use crate::driver::stats::Stats;
 use crate::driver::visit::{Deferred, Park};
 use crate::op::completion::Completion;
@@ -103,8 +103,8 @@ impl<K: Kernel> Ring<K> {
                 self.cancel(read.key());
             } else {
                 self.wake = None; // it never left the backlog
-                // SAFETY: the wake read was placed with this type.
-                drop(unsafe { read.claim::<WakeRead>() });
+                // SAFETY: the wake read was inserted with this type.
+                drop(unsafe { read.take::<WakeRead>() });
             }
         }
         // The read is cancelled in the visit that asks for it; the bound is for a kernel that fails.
@@ -115,16 +115,16 @@ impl<K: Kernel> Ring<K> {
         }
     }
 
-    /// Queues a placed operation's entry; into the backlog when there is no room, even after an enter.
+    /// Queues a inserted operation's entry; into the backlog when there is no room, even after an enter.
     #[inline]
-    pub(crate) fn submit(&mut self, placed: Occupied<'_>, entry: Entry, stats: &Stats) {
+    pub(crate) fn submit(&mut self, inserted: SlotRef<'_>, entry: Entry, stats: &Stats) {
         stats.submissions.add(1);
-        let entry = entry.user_data(placed.key().pack());
+        let entry = entry.user_data(inserted.key().pack());
         if self.backlog.is_empty() && self.push_making_room(&entry, stats) {
-            placed.apply(Event::Push);
-            placed.lend_to_ring(&entry);
+            inserted.apply(Event::Push);
+            inserted.lend_to_ring(&entry);
         } else {
-            self.backlog.push_back((Some(placed.key()), entry));
+            self.backlog.push_back((Some(inserted.key()), entry));
         }
     }
 
@@ -174,7 +174,8 @@ impl<K: Kernel> Ring<K> {
     /// Moves backlog and cancels into the queue, as far as there is room.
     fn feed(&mut self, slots: &Slots, stats: &Stats) {
         while let Some((key, entry)) = self.backlog.front().cloned() {
-            let waits = key.and_then(|key| slots.find(key)).filter(|queued| queued.life() == Life::Queued);
+            let waits =
+                key.and_then(|key| slots.find(key)).filter(|queued| queued.lifecycle() == Lifecycle::Queued);
             let wanted = waits.is_some() || key.is_none();
             if wanted && !self.push_making_room(&entry, stats) {
                 return;
@@ -186,7 +187,7 @@ impl<K: Kernel> Ring<K> {
             }
         }
         while let Some(key) = self.cancels.front().copied() {
-            if slots.find(key).is_some_and(|operation| operation.life().is_in_flight()) {
+            if slots.find(key).is_some_and(|operation| operation.lifecycle().is_in_flight()) {
                 let cancel = opcode::AsyncCancel::new(key.pack()).build();
                 let entry = cancel.user_data(NOBODY | key.pack()).flags(self.quiet());
                 if !self.push_making_room(&entry, stats) {
@@ -203,8 +204,8 @@ impl<K: Kernel> Ring<K> {
         if self.wake.is_some() || self.closing {
             return;
         }
-        let read = slots.place(WakeRead::new(self.shared.clone()), None, None);
-        // SAFETY: it was placed with this type in the line above, and nobody else has a reference to it.
+        let read = slots.insert(WakeRead::new(self.shared.clone()), None, None);
+        // SAFETY: it was inserted with this type in the line above, and nobody else has a reference to it.
         let entry = unsafe { read.get::<WakeRead>().as_mut() }.entry();
         self.submit(read, entry, stats);
         self.wake = Some(read.key());
@@ -348,8 +349,8 @@ impl<K: Kernel> Ring<K> {
             }
             if *wake == Some(key) {
                 *wake = None;
-                // SAFETY: the wake read was placed with this type, and its completion was its last.
-                drop(unsafe { operation.claim::<WakeRead>() });
+                // SAFETY: the wake read was inserted with this type, and its completion was its last.
+                drop(unsafe { operation.take::<WakeRead>() });
             }
         });
         stats.completions.add(count);
@@ -362,7 +363,7 @@ impl Deferred {
     #[inline]
     pub(in crate::driver) fn deliver(
         &mut self,
-        operation: Occupied<'_>,
+        operation: SlotRef<'_>,
         event: Event,
         completion: Completion,
     ) {
@@ -412,7 +413,7 @@ impl Deferred {
     }
 
     #[inline]
-    fn wake(&mut self, operation: Occupied<'_>) {
+    fn wake(&mut self, operation: SlotRef<'_>) {
         if let Some(waiter) = operation.wake() {
             self.wake.push(waiter);
         }
@@ -423,10 +424,10 @@ impl Deferred {
 /// ECANCELED when the kernel gives up waiting; others end with EAGAIN then. An operation that was asked to end does not
 /// begin again.
 #[cold]
-fn meaning(operation: Occupied<'_>, completion: Completion) -> Completion {
-    match (operation.life(), -completion.result) {
-        (Life::InFlight, libc::ECANCELED) if operation.is_multishot() => Completion::new(-libc::EAGAIN),
-        (Life::Cancelling, libc::EAGAIN) if !operation.is_multishot() => Completion::CANCELED,
+fn meaning(operation: SlotRef<'_>, completion: Completion) -> Completion {
+    match (operation.lifecycle(), -completion.result) {
+        (Lifecycle::InFlight, libc::ECANCELED) if operation.is_multishot() => Completion::new(-libc::EAGAIN),
+        (Lifecycle::Cancelling, libc::EAGAIN) if !operation.is_multishot() => Completion::CANCELED,
         _ => completion,
     }
 }

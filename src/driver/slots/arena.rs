@@ -9,11 +9,11 @@
 //! kernel writes would be a lie to the compiler.
 //!
 //! An operation is looked up once per step of its way ([`Slots::find`]), and what is done to it then goes
-//! through the [`Occupied`] that was found: placing, submitting, completing and claiming one cost a lookup
+//! through the [`SlotRef`] that was found: placing, submitting, completing and claiming one cost a lookup
 //! each, and no allocation.
 //!
 //! It knows lives and operations, but no kernel; it wakes nobody and runs no code of the user, except
-//! through [`Occupied::take_apart`], which says so.
+//! through [`SlotRef::reclaim`], which says so.
 
 use super::key::Key;
 use std::alloc::Layout;
@@ -23,7 +23,7 @@ use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::task::Context;
 
-use super::lifecycle::{Action, Event, Impossible, Life};
+use super::lifecycle::{Action, Event, Impossible, Lifecycle};
 use crate::op::completion::Completion;
 use crate::op::{Entry, Kind, MultishotStep, Op};
 use crate::sys::call::Call;
@@ -60,7 +60,7 @@ struct Slot {
     result: Cell<Completion>,
     generation: Cell<u32>,
     next_free: Cell<u32>,
-    life: Cell<Life>,
+    lifecycle: Cell<Lifecycle>,
     kind: Cell<Kind>,
     holder: Cell<Holder>,
     /// Whether the owner waits for this operation before it ends: until it is done, or has been taken apart.
@@ -125,8 +125,8 @@ pub(crate) struct Slots {
     live: Cell<usize>,
     /// Those of them that stand.
     multishot: Cell<usize>,
-    /// Operations that were ever placed.
-    placed: Cell<u64>,
+    /// Operations that were ever inserted.
+    inserted: Cell<u64>,
     spare: RefCell<Vec<NonNull<u8>>>,
     /// A slot whose generation has come to this is not used again.
     last_generation: u32,
@@ -154,7 +154,7 @@ impl Slots {
             free: Cell::new(NONE),
             live: Cell::new(0),
             multishot: Cell::new(0),
-            placed: Cell::new(0),
+            inserted: Cell::new(0),
             spare: RefCell::default(),
         }
     }
@@ -169,9 +169,9 @@ impl Slots {
         self.multishot.get()
     }
 
-    /// Operations that were ever placed.
-    pub(crate) fn placed(&self) -> u64 {
-        self.placed.get()
+    /// Operations that were ever inserted.
+    pub(crate) fn inserted(&self) -> u64 {
+        self.inserted.get()
     }
 
     #[inline]
@@ -184,19 +184,19 @@ impl Slots {
 
     /// The operation that a key names, unless it is gone.
     #[inline]
-    pub(crate) fn find(&self, key: Key) -> Option<Occupied<'_>> {
+    pub(crate) fn find(&self, key: Key) -> Option<SlotRef<'_>> {
         let slot = self.slot(key.index)?;
-        let named = slot.generation.get() == key.generation && slot.life.get() != Life::Vacant;
-        named.then_some(Occupied { slots: self, slot, key })
+        let named = slot.generation.get() == key.generation && slot.lifecycle.get() != Lifecycle::Vacant;
+        named.then_some(SlotRef { slots: self, slot, key })
     }
 
     /// The names of the operations that a task began and that are not over: for people, it looks at every slot.
     pub(crate) fn names_of(&self, task: &TaskRef) -> Vec<&'static str> {
         let all = (0..).map_while(|index| Some((index, self.slot(index)?)));
-        let live = all.filter(|(_, slot)| slot.life.get() != Life::Vacant);
+        let live = all.filter(|(_, slot)| slot.lifecycle.get() != Lifecycle::Vacant);
         let keyed = live.map(|(index, slot)| {
             let key = Key { index, generation: slot.generation.get() };
-            Occupied { slots: self, slot, key }
+            SlotRef { slots: self, slot, key }
         });
         let own = keyed.filter(|operation| operation.owner().is_some_and(|owner| owner.same(task)));
         own.map(|operation| operation.vtable().name).collect()
@@ -219,7 +219,7 @@ impl Slots {
                 result: Cell::new(Completion::new(0)),
                 generation: Cell::new(1),
                 next_free: Cell::new(if next > last { NONE } else { next }),
-                life: Cell::new(Life::Vacant),
+                lifecycle: Cell::new(Lifecycle::Vacant),
                 kind: Cell::new(Kind::Single),
                 holder: Cell::new(Holder::Kernel),
                 counted: Cell::new(false),
@@ -230,9 +230,9 @@ impl Slots {
         first
     }
 
-    /// Writes an operation into a slot, where it stays until it is claimed or taken apart.
+    /// Writes an operation into a slot, where it stays until it is taken or taken apart.
     #[inline(always)]
-    pub(crate) fn place<O: Op>(&self, op: O, owner: Option<TaskRef>, waker: Option<Waiter>) -> Occupied<'_> {
+    pub(crate) fn insert<O: Op>(&self, op: O, owner: Option<TaskRef>, waker: Option<Waiter>) -> SlotRef<'_> {
         let index = match self.free.get() {
             NONE => self.grow(),
             index => index,
@@ -240,7 +240,7 @@ impl Slots {
         let slot = self.slot(index).expect("free slots lie in chunks");
         self.free.set(slot.next_free.get());
         self.live.set(self.live.get() + 1);
-        self.placed.set(self.placed.get() + 1);
+        self.inserted.set(self.inserted.get() + 1);
         slot.vtable.set(Some(Erased::<O>::VTABLE));
         slot.kind.set(O::KIND);
         if O::KIND == Kind::Multishot {
@@ -267,9 +267,9 @@ impl Slots {
             slot.waker.as_ptr().write(waker);
             slot.owner.as_ptr().write(owner);
         }
-        let placed = Occupied { slots: self, slot, key: Key { index, generation: slot.generation.get() } };
-        placed.apply(Event::Place);
-        placed
+        let inserted = SlotRef { slots: self, slot, key: Key { index, generation: slot.generation.get() } };
+        inserted.apply(Event::Insert);
+        inserted
     }
 
     fn allocate(&self, layout: Layout) -> NonNull<u8> {
@@ -297,28 +297,28 @@ impl Slots {
     pub(crate) fn keys(&self) -> Vec<Key> {
         let slots = (0..).map_while(|index| Some((index, self.slot(index)?)));
         slots
-            .filter(|(_, slot)| slot.life.get() != Life::Vacant)
+            .filter(|(_, slot)| slot.lifecycle.get() != Lifecycle::Vacant)
             .map(|(index, slot)| Key { index, generation: slot.generation.get() })
             .collect()
     }
 }
 
-/// An operation that was found in its slot. It names the slot only as long as it is not claimed or taken apart.
+/// An operation that was found in its slot. It names the slot only as long as it is not taken or taken apart.
 #[derive(Clone, Copy)]
-pub(crate) struct Occupied<'a> {
+pub(crate) struct SlotRef<'a> {
     slots: &'a Slots,
     slot: &'a Slot,
     key: Key,
 }
 
-impl Occupied<'_> {
+impl SlotRef<'_> {
     pub(crate) fn key(self) -> Key {
         self.key
     }
 
     #[inline]
-    pub(crate) fn life(self) -> Life {
-        self.slot.life.get()
+    pub(crate) fn lifecycle(self) -> Lifecycle {
+        self.slot.lifecycle.get()
     }
 
     /// Steps the operation's life.
@@ -327,14 +327,14 @@ impl Occupied<'_> {
     /// On an event that can't happen in the operation's state: a defect of the driver.
     #[inline]
     pub(crate) fn apply(self, event: Event) -> Action {
-        match self.slot.life.get().on(event, self.slot.kind.get()) {
-            Ok((life, action)) => {
-                self.slot.life.set(life);
+        match self.slot.lifecycle.get().on(event, self.slot.kind.get()) {
+            Ok((lifecycle, action)) => {
+                self.slot.lifecycle.set(lifecycle);
                 #[cfg(proactor_asan)]
                 if event == Event::Last {
                     self.slots.lent.take_back(self.key);
                 }
-                if life == Life::Done {
+                if lifecycle == Lifecycle::Done {
                     // Nobody has pointers into it any more. Who holds its future takes the result when it
                     // likes, and need not be the task that began it.
                     self.discount();
@@ -354,7 +354,7 @@ impl Occupied<'_> {
     /// The task that waits for it.
     #[inline]
     fn owner(&self) -> Option<&TaskRef> {
-        // SAFETY: only `set_waker`, `vacate`, `disown` and `pass_on` replace the owner, and none is called while one borrows it.
+        // SAFETY: only `set_waker`, `vacate`, `disown` and `reassign` replace the owner, and none is called while one borrows it.
         unsafe { (*self.slot.owner.as_ptr()).as_ref() }
     }
 
@@ -376,7 +376,7 @@ impl Occupied<'_> {
     }
 
     /// Its future has gone, and another task waits for what is left of it.
-    pub(crate) fn pass_on(self, heir: TaskRef) {
+    pub(crate) fn reassign(self, heir: TaskRef) {
         if self.slot.counted.get() {
             heir.op_began();
             let before = self.slot.owner.replace(Some(heir));
@@ -417,7 +417,7 @@ impl Occupied<'_> {
 
     /// Whether it is a call on the pool that nobody waits for: see [`Op::MAY_BE_LEFT`].
     pub(crate) fn is_left(self) -> bool {
-        self.holder() == Holder::Pool && self.life() == Life::Orphan && self.vtable().may_be_left
+        self.holder() == Holder::Pool && self.lifecycle() == Lifecycle::Orphan && self.vtable().may_be_left
     }
 
     #[inline]
@@ -438,14 +438,14 @@ impl Occupied<'_> {
     pub(crate) fn call(self) -> Call {
         let vtable = self.vtable();
         // SAFETY: the slot holds the operation that the vtable was made for.
-        unsafe { (vtable.call)(place_of(self.slot, vtable.boxed)) }
+        unsafe { (vtable.call)(address_of(self.slot, vtable.boxed)) }
     }
 
     /// Hands one completion of many to the operation.
     pub(crate) fn multishot_step(self, completion: Completion) -> MultishotStep {
         let vtable = self.vtable();
         // SAFETY: as in `call`.
-        unsafe { (vtable.multishot_step)(place_of(self.slot, vtable.boxed), completion) }
+        unsafe { (vtable.multishot_step)(address_of(self.slot, vtable.boxed), completion) }
     }
 
     /// It was dropped outside of the running loop: it is taken apart as soon as it is over.
@@ -466,10 +466,10 @@ impl Occupied<'_> {
     /// Where the operation lies.
     ///
     /// # Safety
-    /// `O` is the type that it was placed with.
+    /// `O` is the type that it was inserted with.
     #[inline]
     pub(crate) unsafe fn get<O: Op>(self) -> NonNull<O> {
-        place_of(self.slot, Erased::<O>::BOXED).cast()
+        address_of(self.slot, Erased::<O>::BOXED).cast()
     }
 
     /// Changes who is woken, and gives back the waker that it replaces. Cloning and dropping wakers is code
@@ -511,21 +511,21 @@ impl Occupied<'_> {
         None
     }
 
-    /// Moves an operation that is [`Life::Done`] out of its slot and frees the slot. The waker that was kept
+    /// Moves an operation that is [`Lifecycle::Done`] out of its slot and frees the slot. The waker that was kept
     /// comes along: dropping it is code of the user.
     ///
     /// # Safety
-    /// `O` is the type that it was placed with.
+    /// `O` is the type that it was inserted with.
     #[inline(always)] // what comes back is large, and taken apart at once
-    pub(crate) unsafe fn claim<O: Op>(self) -> Option<(O, Completion, Option<Waiter>)> {
-        if self.life() != Life::Done {
+    pub(crate) unsafe fn take<O: Op>(self) -> Option<(O, Completion, Option<Waiter>)> {
+        if self.lifecycle() != Lifecycle::Done {
             return None;
         }
         // SAFETY: the caller vouches for the type; the slot is vacated below, so this is the only read.
         let op = unsafe { self.get::<O>().read() };
         let result = self.slot.result.get();
         let waker = self.slot.waker.take();
-        self.apply(Event::Claim);
+        self.apply(Event::Take);
         self.vacate(Erased::<O>::BOXED);
         Some((op, result, waker))
     }
@@ -533,21 +533,21 @@ impl Occupied<'_> {
     /// Has an operation that is notifying let go of everything but its buffer; its task does not wait for the
     /// notification. Runs code of the user: the waker of the next send.
     pub(crate) fn release(self) {
-        if !self.life().is_notifying() {
+        if !self.lifecycle().is_notifying() {
             return;
         }
         self.discount();
         let vtable = self.vtable();
         // SAFETY: as in `call`: the kernel uses the buffer, and nobody refers to the rest.
-        unsafe { (vtable.release)(place_of(self.slot, vtable.boxed), self.slot.result.get()) };
+        unsafe { (vtable.release)(address_of(self.slot, vtable.boxed), self.slot.result.get()) };
     }
 
-    /// Takes an operation that is [`Life::Reclaiming`] apart. Runs code of the user: destructors of buffers.
-    pub(crate) fn take_apart(self) {
-        if self.life() != Life::Reclaiming {
+    /// Takes an operation that is [`Lifecycle::Reclaiming`] apart. Runs code of the user: destructors of buffers.
+    pub(crate) fn reclaim(self) {
+        if self.lifecycle() != Lifecycle::Reclaiming {
             return;
         }
-        struct Vacate<'a>(Occupied<'a>, Option<Layout>);
+        struct Vacate<'a>(SlotRef<'a>, Option<Layout>);
         impl Drop for Vacate<'_> {
             fn drop(&mut self) {
                 self.0.apply(Event::Reclaimed);
@@ -560,18 +560,18 @@ impl Occupied<'_> {
         let vtable = self.vtable();
         let _vacate = Vacate(self, vtable.boxed); // also when a destructor panics
         // SAFETY: the operation is moved out, once; the state guards against a second time.
-        unsafe { (vtable.abandoned)(place_of(self.slot, vtable.boxed), self.slot.result.get()) };
+        unsafe { (vtable.abandoned)(address_of(self.slot, vtable.boxed), self.slot.result.get()) };
     }
 
     /// The waker has been taken, and the owner waits for it no more.
     #[inline]
     fn vacate(self, boxed: Option<Layout>) {
-        let Occupied { slots, slot, key } = self;
+        let SlotRef { slots, slot, key } = self;
         if self.is_multishot() {
             slots.multishot.set(slots.multishot.get() - 1);
         }
         if let Some(layout) = boxed {
-            slots.deallocate(place_of(slot, boxed), layout);
+            slots.deallocate(address_of(slot, boxed), layout);
         }
         // A key is never used again: a slot that has given out all of its keys is retired. That costs 128 bytes in
         // 2^31 operations.
@@ -584,9 +584,12 @@ impl Occupied<'_> {
     }
 }
 
-impl fmt::Debug for Occupied<'_> {
+impl fmt::Debug for SlotRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Occupied").field("key", &self.key).field("life", &self.life()).finish_non_exhaustive()
+        f.debug_struct("SlotRef")
+            .field("key", &self.key)
+            .field("lifecycle", &self.lifecycle())
+            .finish_non_exhaustive()
     }
 }
 
@@ -611,7 +614,7 @@ fn payload(slot: &Slot) -> NonNull<u8> {
 }
 
 #[inline]
-fn place_of(slot: &Slot, boxed: Option<Layout>) -> NonNull<u8> {
+fn address_of(slot: &Slot, boxed: Option<Layout>) -> NonNull<u8> {
     match boxed {
         None => payload(slot),
         // SAFETY: a boxed operation's slot holds the pointer to its box.

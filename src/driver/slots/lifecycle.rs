@@ -1,7 +1,7 @@
-//! The life of an in-flight operation, as a pure state machine.
+//! The lifecycle of an operation, as a pure state machine.
 //!
 //! ```text
-//!            place            push              last completion           claim
+//!            insert           push              last completion           take
 //! Vacant ----------> Queued ---------> InFlight ----------------> Done ----------> Vacant
 //!                      |                 |  |                      |
 //!               drop   |          cancel |  | F_MORE, zero copy    | drop
@@ -13,59 +13,62 @@
 //!                      +---last completion--- Orphan, OrphanNotifying <---drop--- (any state in flight)
 //! ```
 //!
-//! *Queued*: written into its slot, unknown to the kernel (the selector's operations that wait for readiness
-//! are so all the time). *InFlight*: the kernel, or a thread of the pool, has pointers into the slot.
-//! *Notifying*: the kernel has given the result of a send without a copy, and still uses the buffer. Without a future
-//! the operation then lets go of all but the buffer, so that its descriptor can close and later writes go on.
-//! *Orphan*: in flight, and the future that would take the result has gone. Only the last completion, one
-//! without `F_MORE`, ends the time in flight: not a drop, not a cancel, not the cancel's own completion.
+//! - *Queued*: the operation is in its slot, and the kernel does not know it. On the selector an operation that waits for
+//!   readiness stays in this state.
+//! - *InFlight*: the kernel or a thread of the pool has pointers into the slot.
+//! - *Notifying*: the kernel has returned the result of a zero-copy send and still uses the buffer. If the future is
+//!   dropped now, the operation releases everything but the buffer. So its descriptor can close, and later writes continue.
+//! - *Orphan*: the operation is in flight, and its future has been dropped.
 //!
-//! It does not know where slots lie, what operations are, or that there is a kernel.
+//! An operation stays in flight until its last completion, the one without `F_MORE`. A drop does not end that time, nor
+//! does a cancel or the cancel's own completion.
+//!
+//! This file does not know where slots are, what operations are, or that there is a kernel.
 #![forbid(unsafe_code)]
 
 use crate::op::Kind;
 
-/// Where an operation is in its life.
+/// The state of an operation in its lifecycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Life {
+pub(crate) enum Lifecycle {
     /// No operation.
     Vacant,
-    /// Written; nobody else knows of it.
+    /// Inserted into the slot, and not yet handed to the kernel or the pool.
     Queued,
-    /// The kernel or the pool has it.
+    /// The kernel or the pool holds pointers into the slot.
     InFlight,
-    /// The same, and a cancel is on its way.
+    /// In flight, with a cancel request on its way.
     Cancelling,
-    /// Zero copy: the result is here, the buffer is still the kernel's.
+    /// The result of a zero-copy send has come; the kernel still uses the buffer.
     Notifying,
-    /// The result waits to be claimed.
+    /// The result waits to be taken.
     Done,
-    /// In flight without a future; a cancel is on its way.
+    /// In flight without a future, with a cancel request on its way.
     Orphan,
-    /// `Notifying` without a future: the slot keeps the buffer alone.
+    /// [`Notifying`](Self::Notifying) without a future: the slot keeps only the buffer.
     OrphanNotifying,
-    /// Over without a future: its operation is being taken apart.
+    /// Completed without a future: the slot is being reclaimed.
     Reclaiming,
 }
 
-/// An event in the life of an operation.
+/// An event in the lifecycle of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// It was written into the slot.
-    Place,
-    /// It was handed to the kernel or the pool.
+    /// The operation was inserted into the slot.
+    Insert,
+    /// The operation was handed to the kernel or the pool.
     Push,
-    /// A completion with `F_MORE`.
+    /// A completion with `F_MORE` has come.
     More,
-    /// A completion without.
+    /// A completion without `F_MORE` has come.
     Last,
-    /// Its future asks for its end and waits for the result.
+    /// The future requests a cancellation and still waits for the result.
     Cancel,
-    /// Its future has gone.
+    /// The future has been dropped.
     Abandon,
-    /// Its future takes the result.
-    Claim,
-    /// Its operation has been taken apart.
+    /// The future takes the result.
+    Take,
+    /// The operation has been moved out of the slot and dropped.
     Reclaimed,
 }
 
@@ -77,41 +80,41 @@ pub(crate) enum Action {
     Keep,
     /// Keep the completion as the result, and wake the future.
     KeepAndWake,
-    /// The result was kept earlier; wake the future.
+    /// Wake the future; the result was kept earlier.
     Wake,
     /// Hand the completion to the operation.
     Item,
-    /// Hand the completion to the operation, which is to end in any case.
+    /// Hand the completion to the operation, which is being cancelled already.
     OrphanItem,
-    /// Ask the kernel or the pool to end it.
+    /// Ask the kernel or the pool to cancel the operation.
     SendCancel,
-    /// It never began: the result is "cancelled"; wake the future.
+    /// Wake the future with ECANCELED: the operation never started.
     CancelledAndWake,
-    /// It never began, and its future has gone: take it apart as cancelled.
+    /// Reclaim the slot with ECANCELED: the operation never started, and its future has been dropped.
     ReclaimCancelled,
-    /// Keep the completion and take the operation apart with it.
+    /// Keep the completion as the result, and reclaim the slot.
     KeepAndReclaim,
-    /// Take the operation apart with the result that was kept.
+    /// Reclaim the slot with the result that was kept earlier.
     Reclaim,
-    /// Let go of everything but the buffer.
+    /// Release everything but the buffer.
     Release,
-    /// Keep the completion, and let go of everything but the buffer.
+    /// Keep the completion as the result, and release everything but the buffer.
     KeepAndRelease,
 }
 
-/// An event that can't happen in a state: a defect of the driver.
+/// An event that cannot happen in a state. It shows a defect of the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Impossible(pub(crate) Life, pub(crate) Event);
+pub(crate) struct Impossible(pub(crate) Lifecycle, pub(crate) Event);
 
-impl Life {
-    /// The next state, and what is to be done.
+impl Lifecycle {
+    /// Returns the next state and the action to take.
     #[inline]
-    pub(crate) fn on(self, event: Event, kind: Kind) -> Result<(Life, Action), Impossible> {
-        use {Action as A, Event as E, Life as L};
+    pub(crate) fn on(self, event: Event, kind: Kind) -> Result<(Lifecycle, Action), Impossible> {
+        use {Action as A, Event as E, Lifecycle as L};
         let multishot = kind == Kind::Multishot;
         let zero_copy = kind == Kind::ZeroCopy;
         Ok(match (self, event) {
-            (L::Vacant, E::Place) => (L::Queued, A::Nothing),
+            (L::Vacant, E::Insert) => (L::Queued, A::Nothing),
 
             (L::Queued, E::Push) => (L::InFlight, A::Nothing),
             (L::Queued, E::Cancel) => (L::Done, A::CancelledAndWake),
@@ -133,23 +136,27 @@ impl Life {
             (L::Orphan, E::Last) => (L::Reclaiming, A::KeepAndReclaim),
             (L::OrphanNotifying, E::Last) => (L::Reclaiming, A::Reclaim),
 
-            (L::Done, E::Claim) => (L::Vacant, A::Nothing),
+            (L::Done, E::Take) => (L::Vacant, A::Nothing),
             (L::Done, E::Abandon) => (L::Reclaiming, A::Reclaim),
             (L::Reclaiming, E::Reclaimed) => (L::Vacant, A::Nothing),
-            (life, event) => return Err(Impossible(life, event)),
+            (lifecycle, event) => return Err(Impossible(lifecycle, event)),
         })
     }
 
-    /// Whether the result has come, and the kernel only keeps the buffer.
+    /// Returns true if the result has come and the kernel keeps only the buffer.
     pub(crate) fn is_notifying(self) -> bool {
-        matches!(self, Life::Notifying | Life::OrphanNotifying)
+        matches!(self, Lifecycle::Notifying | Lifecycle::OrphanNotifying)
     }
 
-    /// Whether somebody else has pointers into the slot.
+    /// Returns true while the kernel or the pool has pointers into the slot.
     pub(crate) fn is_in_flight(self) -> bool {
         matches!(
             self,
-            Life::InFlight | Life::Cancelling | Life::Notifying | Life::Orphan | Life::OrphanNotifying
+            Lifecycle::InFlight
+                | Lifecycle::Cancelling
+                | Lifecycle::Notifying
+                | Lifecycle::Orphan
+                | Lifecycle::OrphanNotifying
         )
     }
 }
@@ -158,36 +165,36 @@ impl Life {
 mod tests {
     use super::*;
 
-    const LIVES: [Life; 9] = [
-        Life::Vacant,
-        Life::Queued,
-        Life::InFlight,
-        Life::Cancelling,
-        Life::Notifying,
-        Life::Done,
-        Life::Orphan,
-        Life::OrphanNotifying,
-        Life::Reclaiming,
+    const STATES: [Lifecycle; 9] = [
+        Lifecycle::Vacant,
+        Lifecycle::Queued,
+        Lifecycle::InFlight,
+        Lifecycle::Cancelling,
+        Lifecycle::Notifying,
+        Lifecycle::Done,
+        Lifecycle::Orphan,
+        Lifecycle::OrphanNotifying,
+        Lifecycle::Reclaiming,
     ];
     const EVENTS: [Event; 8] = [
-        Event::Place,
+        Event::Insert,
         Event::Push,
         Event::More,
         Event::Last,
         Event::Cancel,
         Event::Abandon,
-        Event::Claim,
+        Event::Take,
         Event::Reclaimed,
     ];
 
-    /// The whole table for single-shot operations, written out: rows are states, columns events.
+    /// Compares the whole table for single-shot operations: rows are states, columns are events.
     #[test]
     fn every_state_meets_every_event() {
-        use {Action as A, Life as L};
+        use {Action as A, Lifecycle as L};
         let impossible = None;
         #[rustfmt::skip]
-        let table: [[Option<(Life, Action)>; 8]; 9] = [
-            // Place, Push, More, Last, Cancel, Abandon, Claim, Reclaimed
+        let table: [[Option<(Lifecycle, Action)>; 8]; 9] = [
+            // Insert, Push, More, Last, Cancel, Abandon, Take, Reclaimed
             [Some((L::Queued, A::Nothing)), impossible, impossible, impossible, impossible, impossible, impossible, impossible],
             [impossible, Some((L::InFlight, A::Nothing)), impossible, impossible, Some((L::Done, A::CancelledAndWake)), Some((L::Reclaiming, A::ReclaimCancelled)), impossible, impossible],
             [impossible, impossible, impossible, Some((L::Done, A::KeepAndWake)), Some((L::Cancelling, A::SendCancel)), Some((L::Orphan, A::SendCancel)), impossible, impossible],
@@ -198,13 +205,21 @@ mod tests {
             [impossible, impossible, impossible, Some((L::Reclaiming, A::Reclaim)), impossible, impossible, impossible, impossible],
             [impossible, impossible, impossible, impossible, impossible, impossible, impossible, Some((L::Vacant, A::Nothing))],
         ];
-        for (life, row) in LIVES.into_iter().zip(table) {
+        for (lifecycle, row) in STATES.into_iter().zip(table) {
             for (event, expected) in EVENTS.into_iter().zip(row) {
-                assert_eq!(life.on(event, Kind::Single).ok(), expected, "{life:?} on {event:?}");
+                assert_eq!(lifecycle.on(event, Kind::Single).ok(), expected, "{lifecycle:?} on {event:?}");
                 if event != Event::More {
-                    // The other kinds differ only in what F_MORE means.
-                    assert_eq!(life.on(event, Kind::Multishot).ok(), expected, "{life:?} on {event:?}");
-                    assert_eq!(life.on(event, Kind::ZeroCopy).ok(), expected, "{life:?} on {event:?}");
+                    // The other kinds differ only in the meaning of F_MORE.
+                    assert_eq!(
+                        lifecycle.on(event, Kind::Multishot).ok(),
+                        expected,
+                        "{lifecycle:?} on {event:?}"
+                    );
+                    assert_eq!(
+                        lifecycle.on(event, Kind::ZeroCopy).ok(),
+                        expected,
+                        "{lifecycle:?} on {event:?}"
+                    );
                 }
             }
         }
@@ -212,29 +227,29 @@ mod tests {
 
     #[test]
     fn more_means_an_item_or_a_notification_to_come() {
-        for life in LIVES {
-            let multishot = match life {
-                Life::InFlight | Life::Cancelling => Some((life, Action::Item)),
-                Life::Orphan => Some((life, Action::OrphanItem)),
+        for lifecycle in STATES {
+            let multishot = match lifecycle {
+                Lifecycle::InFlight | Lifecycle::Cancelling => Some((lifecycle, Action::Item)),
+                Lifecycle::Orphan => Some((lifecycle, Action::OrphanItem)),
                 _ => None,
             };
-            let zero_copy = match life {
-                Life::InFlight | Life::Cancelling => Some((Life::Notifying, Action::Keep)),
-                Life::Orphan => Some((Life::OrphanNotifying, Action::KeepAndRelease)),
+            let zero_copy = match lifecycle {
+                Lifecycle::InFlight | Lifecycle::Cancelling => Some((Lifecycle::Notifying, Action::Keep)),
+                Lifecycle::Orphan => Some((Lifecycle::OrphanNotifying, Action::KeepAndRelease)),
                 _ => None,
             };
-            assert_eq!(life.on(Event::More, Kind::Multishot).ok(), multishot, "{life:?}");
-            assert_eq!(life.on(Event::More, Kind::ZeroCopy).ok(), zero_copy, "{life:?}");
+            assert_eq!(lifecycle.on(Event::More, Kind::Multishot).ok(), multishot, "{lifecycle:?}");
+            assert_eq!(lifecycle.on(Event::More, Kind::ZeroCopy).ok(), zero_copy, "{lifecycle:?}");
         }
     }
 
     #[test]
     fn nothing_in_flight_is_vacated_by_its_future() {
-        for life in LIVES.into_iter().filter(|life| life.is_in_flight()) {
+        for lifecycle in STATES.into_iter().filter(|lifecycle| lifecycle.is_in_flight()) {
             for kind in [Kind::Single, Kind::Multishot, Kind::ZeroCopy] {
-                for event in [Event::Cancel, Event::Abandon, Event::Claim] {
-                    if let Ok((next, _)) = life.on(event, kind) {
-                        assert!(next.is_in_flight(), "{life:?} on {event:?} gave {next:?}");
+                for event in [Event::Cancel, Event::Abandon, Event::Take] {
+                    if let Ok((next, _)) = lifecycle.on(event, kind) {
+                        assert!(next.is_in_flight(), "{lifecycle:?} on {event:?} gave {next:?}");
                     }
                 }
             }

@@ -1,4 +1,4 @@
-//! Where operations lie while they are in flight, and their life there.
+//! Slots of operations in flight, and the lifecycle of an operation in its slot.
 
 pub(crate) mod arena;
 pub(crate) mod key;

@@ -10,9 +10,9 @@ use std::time::Duration;
 use crate::driver::feature::{Feature, FeatureSet};
 use crate::driver::proactor::kernel::{Kernel, Reaped, RingConfig, Time, Uring};
 use crate::driver::proactor::ring::Ring;
-use crate::driver::slots::arena::{Occupied, Slots};
+use crate::driver::slots::arena::{SlotRef, Slots};
 use crate::driver::slots::key::Key;
-use crate::driver::slots::lifecycle::{Action, Event, Life};
+use crate::driver::slots::lifecycle::{Action, Event, Lifecycle};
 use crate::driver::stats::Stats;
 use crate::driver::visit::{Deferred, Park};
 use crate::op::completion::Completion;
@@ -175,9 +175,9 @@ impl Bench {
     fn submit<const KIND: u8>(&mut self) -> Key {
         self.next.set(self.next.get().wrapping_add(1));
         let op = Probe::<KIND>(self.log.clone(), [self.next.get(); 40]);
-        let placed = self.slots.place(op, None, None);
-        self.ring.submit(placed, io_uring::opcode::Nop::new().build(), &self.stats);
-        placed.key()
+        let inserted = self.slots.insert(op, None, None);
+        self.ring.submit(inserted, io_uring::opcode::Nop::new().build(), &self.stats);
+        inserted.key()
     }
 
     fn complete(&mut self, key: Key, result: i32, flags: u32) {
@@ -190,7 +190,7 @@ impl Bench {
     fn visit(&mut self) {
         self.ring.visit(Park::No, &self.slots, &self.stats, &mut self.deferred).unwrap();
         for key in std::mem::take(&mut self.deferred.reclaim) {
-            self.slots.find(key).unwrap().take_apart();
+            self.slots.find(key).unwrap().reclaim();
         }
     }
 
@@ -198,8 +198,8 @@ impl Bench {
         self.ring.visit(Park::Drain, &self.slots, &self.stats, &mut self.deferred).unwrap();
     }
 
-    fn life(&self, key: Key) -> Option<Life> {
-        self.slots.find(key).map(Occupied::life)
+    fn lifecycle(&self, key: Key) -> Option<Lifecycle> {
+        self.slots.find(key).map(SlotRef::lifecycle)
     }
 
     /// Drops the operation's future, as the driver does.
@@ -209,17 +209,17 @@ impl Bench {
             Action::SendCancel => self.ring.cancel(key),
             Action::ReclaimCancelled => {
                 operation.keep(Completion::CANCELED);
-                operation.take_apart();
+                operation.reclaim();
             }
-            Action::Reclaim => operation.take_apart(),
+            Action::Reclaim => operation.reclaim(),
             _ => {}
         }
     }
 
-    fn claim<const KIND: u8>(&mut self, key: Key) -> Option<i32> {
+    fn take<const KIND: u8>(&mut self, key: Key) -> Option<i32> {
         // SAFETY: the tests name the kind with which they submitted.
-        let claimed = unsafe { self.slots.find(key)?.claim::<Probe<KIND>>() };
-        claimed.map(|(op, completion, _)| op.complete(completion))
+        let taken = unsafe { self.slots.find(key)?.take::<Probe<KIND>>() };
+        taken.map(|(op, completion, _)| op.complete(completion))
     }
 
     fn own(&self) -> usize {
@@ -236,7 +236,9 @@ impl Drop for Bench {
         self.ring.kernel.errors.clear();
         let own = self.ring.own_operation();
         for key in self.slots.keys() {
-            if own != Some(key) && !matches!(self.life(key), Some(Life::Orphan | Life::OrphanNotifying)) {
+            if own != Some(key)
+                && !matches!(self.lifecycle(key), Some(Lifecycle::Orphan | Lifecycle::OrphanNotifying))
+            {
                 self.abandon(key);
             }
         }
@@ -249,19 +251,19 @@ impl Drop for Bench {
 }
 
 #[test]
-fn a_result_is_claimed_once_and_its_key_is_never_good_again() {
+fn a_result_is_taken_once_and_its_key_is_never_good_again() {
     let mut bench = Bench::new(8);
     let key = bench.submit::<SINGLE>();
     bench.visit();
-    assert_eq!(bench.life(key), Some(Life::InFlight));
+    assert_eq!(bench.lifecycle(key), Some(Lifecycle::InFlight));
     bench.complete(key, 7, 0);
     bench.visit();
-    assert_eq!(bench.claim::<SINGLE>(key), Some(7));
-    assert_eq!(bench.claim::<SINGLE>(key), None);
+    assert_eq!(bench.take::<SINGLE>(key), Some(7));
+    assert_eq!(bench.take::<SINGLE>(key), None);
     let next = bench.submit::<SINGLE>();
     bench.complete(key, 99, 0); // a late completion of the first, in the recycled slot
     bench.visit();
-    assert_eq!(bench.life(next), Some(Life::InFlight), "it met the next operation in its slot");
+    assert_eq!(bench.lifecycle(next), Some(Lifecycle::InFlight), "it met the next operation in its slot");
     assert_eq!(bench.slots.live() - bench.own(), 1);
 }
 
@@ -318,7 +320,7 @@ fn an_operation_that_never_reached_the_kernel_is_taken_apart_at_once() {
     bench.ring.kernel.errors = vec![libc::EAGAIN; 2];
     let _first = bench.submit::<SINGLE>();
     let waiting = bench.submit::<SINGLE>();
-    assert_eq!(bench.life(waiting), Some(Life::Queued));
+    assert_eq!(bench.lifecycle(waiting), Some(Lifecycle::Queued));
     bench.abandon(waiting);
     assert_eq!(bench.log.take(), [format!("abandoned with {}", -libc::ECANCELED)]);
     bench.visit();
@@ -339,7 +341,7 @@ fn an_orphan_keeps_its_slot_until_its_own_completion() {
         .arrived
         .push(Reaped { user_data: CANCEL | key.pack(), completion: Completion::new(-libc::EALREADY) });
     bench.visit();
-    assert_eq!(bench.life(key), Some(Life::Orphan));
+    assert_eq!(bench.lifecycle(key), Some(Lifecycle::Orphan));
     assert_eq!(bench.log.take(), [""; 0]);
     bench.complete(key, 64, 0); // it succeeded all the same
     bench.visit();
@@ -375,7 +377,7 @@ fn t11_a_cancel_that_waits_for_room_is_given_up_with_its_operation() {
     assert!(submitted.iter().all(|user_data| user_data & CANCEL == 0), "there is nothing to cancel");
     bench.complete(next, 7, 0);
     bench.visit();
-    assert_eq!(bench.claim::<SINGLE>(next), Some(7));
+    assert_eq!(bench.take::<SINGLE>(next), Some(7));
 }
 
 #[test]
@@ -400,7 +402,7 @@ fn t11_a_cancel_that_comes_late_names_nobody() {
             let completion = Completion::new(result);
             bench.ring.kernel.arrived.push(Reaped { user_data, completion });
             bench.visit();
-            assert_eq!(bench.life(next), Some(Life::InFlight));
+            assert_eq!(bench.lifecycle(next), Some(Lifecycle::InFlight));
         }
         // Its own cancel does.
         bench.ring.kernel.submitted.clear();
@@ -473,10 +475,10 @@ fn zero_copy_keeps_its_buffer_until_the_notification() {
     bench.visit();
     bench.complete(key, 512, F_MORE);
     bench.visit();
-    assert_eq!(bench.claim::<ZERO_COPY>(key), None, "the kernel still has the buffer");
+    assert_eq!(bench.take::<ZERO_COPY>(key), None, "the kernel still has the buffer");
     bench.complete(key, 0, F_NOTIF);
     bench.visit();
-    assert_eq!(bench.claim::<ZERO_COPY>(key), Some(512));
+    assert_eq!(bench.take::<ZERO_COPY>(key), Some(512));
 
     let dropped = bench.submit::<ZERO_COPY>();
     bench.visit();
@@ -493,7 +495,7 @@ fn zero_copy_keeps_its_buffer_until_the_notification() {
     bench.visit();
     bench.complete(failed, -libc::EPIPE, 0); // an error without a notification
     bench.visit();
-    assert_eq!(bench.claim::<ZERO_COPY>(failed), Some(-libc::EPIPE));
+    assert_eq!(bench.take::<ZERO_COPY>(failed), Some(-libc::EPIPE));
 }
 
 #[test]
@@ -506,7 +508,7 @@ fn overflowed_completions_are_brought_in_the_same_visit() {
     }
     bench.ring.kernel.overflowed = bench.ring.kernel.arrived.split_off(2);
     bench.visit();
-    let results: Vec<_> = keys.iter().map(|key| bench.claim::<SINGLE>(*key)).collect();
+    let results: Vec<_> = keys.iter().map(|key| bench.take::<SINGLE>(*key)).collect();
     assert_eq!(results, (0..6).map(Some).collect::<Vec<_>>());
 }
 
@@ -518,7 +520,7 @@ fn it_never_waits_while_there_is_something_to_do() {
     bench.complete(key, 1, 0);
     bench.ring.visit(Park::Forever, &bench.slots, &bench.stats, &mut bench.deferred).unwrap();
     assert_eq!(bench.ring.kernel.waits, 0);
-    assert_eq!(bench.claim::<SINGLE>(key), Some(1));
+    assert_eq!(bench.take::<SINGLE>(key), Some(1));
     bench.ring.visit(Park::Forever, &bench.slots, &bench.stats, &mut bench.deferred).unwrap();
     assert_eq!(bench.ring.kernel.waits, 1);
 }
@@ -547,13 +549,13 @@ fn large_operations_lie_in_boxes_that_are_used_again() {
     let slots = Slots::new();
     let mut places = Vec::new();
     for i in 0..3 {
-        let placed = slots.place(Large([i; 40]), None, None);
-        // SAFETY: placed with this type.
-        places.push(unsafe { placed.get::<Large>() });
-        placed.apply(Event::Push);
-        placed.apply(Event::Last);
-        // SAFETY: placed with this type.
-        let (op, completion, _) = unsafe { placed.claim::<Large>() }.unwrap();
+        let inserted = slots.insert(Large([i; 40]), None, None);
+        // SAFETY: inserted with this type.
+        places.push(unsafe { inserted.get::<Large>() });
+        inserted.apply(Event::Push);
+        inserted.apply(Event::Last);
+        // SAFETY: inserted with this type.
+        let (op, completion, _) = unsafe { inserted.take::<Large>() }.unwrap();
         assert_eq!(op.complete(completion), i * 40);
     }
     assert!(places.windows(2).all(|pair| pair[0] == pair[1]), "each took the box that the last had left");
@@ -563,7 +565,7 @@ fn large_operations_lie_in_boxes_that_are_used_again() {
 fn slots_never_move_and_keys_are_never_used_twice() {
     let mut bench = Bench::new(8);
     let first = bench.submit::<SINGLE>();
-    // SAFETY: placed with this type.
+    // SAFETY: inserted with this type.
     let place = unsafe { bench.slots.find(first).unwrap().get::<Probe<SINGLE>>() };
     let mut seen = std::collections::HashSet::new();
     for _ in 0..1_000 {
@@ -573,10 +575,10 @@ fn slots_never_move_and_keys_are_never_used_twice() {
             bench.visit();
             bench.complete(key, 0, 0);
             bench.visit();
-            bench.claim::<SINGLE>(key);
+            bench.take::<SINGLE>(key);
         }
     }
-    // SAFETY: placed with this type.
+    // SAFETY: inserted with this type.
     assert_eq!(unsafe { bench.slots.find(first).unwrap().get::<Probe<SINGLE>>() }, place);
 }
 
@@ -591,7 +593,7 @@ fn t40_the_read_of_the_event_descriptor_is_made_again_whatever_ended_it() {
             bench.visit(); // and this hands the next read over
             let next = bench.ring.own_operation().unwrap();
             assert_ne!(next, own);
-            assert_eq!(bench.life(next), Some(Life::InFlight), "after {result}");
+            assert_eq!(bench.lifecycle(next), Some(Lifecycle::InFlight), "after {result}");
             assert!(bench.ring.kernel.submitted.contains(&next.pack()));
             assert_eq!(bench.slots.live(), 1);
         }
@@ -715,15 +717,15 @@ fn t50_bad_entries_in_a_batch_strand_nothing() {
         });
         let (log, mut keys) = (Log::default(), Vec::new());
         for (entry, result) in entries {
-            let placed = real.slots.place(Probe::<SINGLE>(log.clone(), [1; 40]), None, None);
-            real.ring.submit(placed, entry, &real.stats);
-            keys.push((placed.key(), result));
+            let inserted = real.slots.insert(Probe::<SINGLE>(log.clone(), [1; 40]), None, None);
+            real.ring.submit(inserted, entry, &real.stats);
+            keys.push((inserted.key(), result));
         }
         real.visit(Park::No);
         for (key, result) in keys {
-            // SAFETY: placed with this type.
-            let claimed = real.slots.find(key).and_then(|done| unsafe { done.claim::<Probe<SINGLE>>() });
-            let answer = claimed.map(|(op, completion, _)| op.complete(completion));
+            // SAFETY: inserted with this type.
+            let taken = real.slots.find(key).and_then(|done| unsafe { done.take::<Probe<SINGLE>>() });
+            let answer = taken.map(|(op, completion, _)| op.complete(completion));
             assert_eq!(answer, Some(result), "one visit has handed over everything ({masked:?})");
         }
     }

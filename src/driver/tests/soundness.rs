@@ -57,14 +57,14 @@ impl Op for Plain {
     }
 }
 
-/// Places an operation and has it claimed.
+/// Places an operation and has it taken.
 fn there_and_back(slots: &Slots, value: u64) -> Key {
-    let placed = slots.place(Plain(value), None, None);
-    let key = placed.key();
-    placed.apply(Event::Push);
-    placed.apply(Event::Last);
-    // SAFETY: placed with this type.
-    let (op, completion, _) = unsafe { placed.claim::<Plain>() }.unwrap();
+    let inserted = slots.insert(Plain(value), None, None);
+    let key = inserted.key();
+    inserted.apply(Event::Push);
+    inserted.apply(Event::Last);
+    // SAFETY: inserted with this type.
+    let (op, completion, _) = unsafe { inserted.take::<Plain>() }.unwrap();
     assert_eq!(op.complete(completion), value);
     key
 }
@@ -81,7 +81,7 @@ fn t100_a_slot_is_retired_when_its_keys_are_used_up() {
         assert!(slots.find(key).is_none());
     }
     // One that waits all the time is found by its own key alone.
-    let waits = slots.place(Plain(1), None, None);
+    let waits = slots.insert(Plain(1), None, None);
     let key = waits.key();
     for round in 0..ROUNDS {
         assert_ne!(there_and_back(&slots, round), key);
@@ -90,8 +90,8 @@ fn t100_a_slot_is_retired_when_its_keys_are_used_up() {
     let found = slots.find(key).unwrap();
     found.apply(Event::Push);
     found.apply(Event::Last);
-    // SAFETY: placed with this type.
-    drop(unsafe { found.claim::<Plain>() });
+    // SAFETY: inserted with this type.
+    drop(unsafe { found.take::<Plain>() });
     assert_eq!(slots.live(), 0);
 }
 
