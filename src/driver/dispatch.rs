@@ -84,7 +84,7 @@ impl Driver {
         }
         let machine = self.machine(O::OPCODE);
         let on_ring = matches!(machine, Machine::Ring);
-        let over = on_ring && op.pass().is_some_and(|pass| self.needs_edges(&pass.endpoint().descriptor));
+        let over = on_ring && op.turn().is_some_and(|turn| self.needs_edges(&turn.endpoint().descriptor));
         match (machine, op.wait()) {
             (Machine::None, _) => Started::Done(op.complete(Completion::CANCELED)),
             (Machine::Ring, _) if !over => self.submit(op, cx),

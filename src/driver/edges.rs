@@ -95,8 +95,8 @@ impl Driver {
 
     #[cold]
     fn give_up_waiting<O: Op>(op: &mut O) -> bool {
-        let Some(pass) = op.pass() else { return false };
-        pass.endpoint().descriptor.needs_edges_from_now_on()
+        let Some(turn) = op.turn() else { return false };
+        turn.endpoint().descriptor.needs_edges_from_now_on()
     }
 
     /// Has the ring poll the set, unless it does.

@@ -49,8 +49,8 @@ impl<O: Op> Submission<O> {
     pub(crate) fn request_cancel(&mut self) {
         match &mut self.state {
             State::Here(op) => {
-                if let Some(pass) = op.pass() {
-                    pass.withdraw(); // and whoever polls this future sees it end
+                if let Some(turn) = op.turn() {
+                    turn.withdraw(); // and whoever polls this future sees it end
                 }
             }
             // It wakes, and a foreign waker may panic: the future keeps its key meanwhile.

@@ -83,7 +83,7 @@
 //! instructions in user space per operation, the mean of receives and sends is (callgrind over both ends of an echo in one
 //! loop; Rust 1.95, x86-64, link-time optimisation):
 //!
-//! - **530: the future.** The gate; the buffer and entry of a send made, moved into the slot, queued, and later the
+//! - **530: the future.** The I/O lock; the buffer and entry of a send made, moved into the slot, queued, and later the
 //!   result taken out again; or received data taken from the endpoint. The code is in `driver/submission.rs`,
 //!   `driver/transfer.rs`, `driver/dispatch.rs` and `op/object/endpoint.rs`.
 //! - **265: the completion.** It is taken from the queue, its slot is found and stepped, received bytes are queued with

@@ -14,7 +14,7 @@ use crate::driver::{attach, current, let_go};
 use crate::op::catalogue::poll::PollReady;
 use crate::op::completion::Direction;
 use crate::op::object::endpoint::Share;
-use crate::op::object::pass::Pass;
+use crate::op::object::io_turn::IoTurn;
 
 /// Waits until an object with a descriptor, such as one of another library, is ready for reading or writing.
 ///
@@ -200,7 +200,7 @@ pub struct With<'a, T, F> {
 enum State {
     New,
     /// Its turn has come, or is to come.
-    Trying(Pass),
+    Trying(IoTurn),
     Waiting(Submission<PollReady>),
     Over,
 }
@@ -229,30 +229,30 @@ impl<T: AsFd, R, F: FnMut(&T) -> io::Result<R>> Future for With<'_, T, F> {
                 }
                 State::New => {
                     this.state = match this.fd.side(this.direction) {
-                        Ok(share) => State::Trying(PollReady::pass(share)),
+                        Ok(share) => State::Trying(PollReady::turn(share)),
                         Err(error) => return over(this, Err(error)),
                     };
                 }
-                State::Trying(pass) => {
-                    ready!(pass.poll_enter(cx));
+                State::Trying(turn) => {
+                    ready!(turn.poll_acquire(cx));
                     // A loop of attempts that succeed must not keep the others from running.
                     ready!(current().map_or(Poll::Ready(()), |driver| driver.poll_attempt(cx)));
                     match (this.attempt)(&this.fd.inner) {
                         Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                            let State::Trying(pass) = std::mem::replace(&mut this.state, State::Over) else {
+                            let State::Trying(turn) = std::mem::replace(&mut this.state, State::Over) else {
                                 unreachable!("it was so a moment ago")
                             };
-                            let step = PollReady::edge(pass, this.direction);
+                            let step = PollReady::edge(turn, this.direction);
                             this.state = State::Waiting(Submission::new(step));
                         }
                         result => return over(this, result),
                     }
                 }
                 State::Waiting(step) => {
-                    let (result, pass) = ready!(Pin::new(step).poll(cx));
-                    match (result, pass) {
-                        (Ok(()), Some(pass)) => this.state = State::Trying(pass),
+                    let (result, turn) = ready!(Pin::new(step).poll(cx));
+                    match (result, turn) {
+                        (Ok(()), Some(turn)) => this.state = State::Trying(turn),
                         (Ok(()), None) => unreachable!("a wait for an edge has a turn"),
                         (Err(error), _) => return over(this, Err(error)),
                     }
@@ -269,7 +269,7 @@ impl<T: AsFd, R, F: FnMut(&T) -> io::Result<R>> Cancellable for With<'_, T, F> {
     fn request_cancel(&mut self) {
         self.cancelled = true;
         match &mut self.state {
-            State::Trying(pass) => pass.withdraw(),
+            State::Trying(turn) => turn.withdraw(),
             State::Waiting(step) => step.request_cancel(),
             State::New | State::Over => {}
         }

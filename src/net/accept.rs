@@ -23,8 +23,8 @@ use crate::op::catalogue::poll::PollListener;
 use crate::op::catalogue::socket::Accept;
 use crate::op::object::accepted::Accepted;
 use crate::op::object::endpoint::Share;
-use crate::op::object::gate::Side;
-use crate::op::object::pass::Pass;
+use crate::op::object::io_lock::Side;
+use crate::op::object::io_turn::IoTurn;
 use crate::sys::cancelled;
 use crate::sys::context::expect_runtime;
 use crate::time::{Sleep, now, sleep_until};
@@ -116,10 +116,10 @@ enum State {
     /// Not polled yet.
     New,
     Pausing(Pause),
-    /// Before the gate, or through it and about to ask.
-    Entering(Pass),
+    /// Waiting for the I/O lock, or holding it before the first try.
+    Entering(IoTurn),
     /// The ring waits for a connection.
-    Waiting(Pass, Submission<PollListener>),
+    Waiting(IoTurn, Submission<PollListener>),
     Asking(Submission<Accept>),
     /// It has given its result.
     Over,
@@ -139,7 +139,7 @@ impl Accepting {
         self.cancelled = true;
         match &mut self.state {
             State::New | State::Over => {}
-            State::Entering(pass) => pass.withdraw(),
+            State::Entering(turn) => turn.withdraw(),
             State::Waiting(_, step) => step.request_cancel(),
             State::Asking(step) => step.request_cancel(),
             State::Pausing(_) => {
@@ -167,37 +167,37 @@ impl Accepting {
     }
 
     fn enter(&self) -> State {
-        State::Entering(Pass::new(&self.acceptor.endpoint, Side::Receive))
+        State::Entering(IoTurn::new(&self.acceptor.endpoint, Side::Receive))
     }
 
-    /// Begins, through the gate: has the ring wait for a connection, or submits the operation, which does so itself.
-    fn begin(&self, pass: Pass, driver: &Driver) -> State {
+    /// Starts the wait with the I/O lock held: the ring polls for a connection, or the submitted operation waits itself.
+    fn begin(&self, turn: IoTurn, driver: &Driver) -> State {
         match self.acceptor.polled(driver) {
             Some(set) => {
                 let wait = PollListener::new(set, &self.acceptor.endpoint.descriptor);
-                State::Waiting(pass, Submission::new(wait))
+                State::Waiting(turn, Submission::new(wait))
             }
-            None => State::Asking(Submission::new(Accept::new(pass, self.direct))),
+            None => State::Asking(Submission::new(Accept::new(turn, self.direct))),
         }
     }
 
     /// Accepts what the ring has reported: gives the next state, or the result.
-    fn take(&self, pass: Pass, driver: &Driver) -> Result<State, io::Result<Accepted>> {
+    fn take(&self, turn: IoTurn, driver: &Driver) -> Result<State, io::Result<Accepted>> {
         let on_ring = driver.accepts_on_ring(&self.acceptor.endpoint.descriptor, self.direct);
-        let accept = Accept::new(pass, on_ring && self.direct);
+        let accept = Accept::new(turn, on_ring && self.direct);
         if on_ring {
             return Ok(State::Asking(Submission::new(accept)));
         }
-        let (answer, pass) = driver.call_now(accept);
-        self.answered(answer, pass)
+        let (answer, turn) = driver.call_now(accept);
+        self.answered(answer, turn)
     }
 
     /// An accept has ended with this: gives the next state if there is to be another, or the result.
-    fn answered(&self, answer: io::Result<Accepted>, pass: Pass) -> Result<State, io::Result<Accepted>> {
+    fn answered(&self, answer: io::Result<Accepted>, turn: IoTurn) -> Result<State, io::Result<Accepted>> {
         self.acceptor.note(&answer);
         match answer.as_ref().map_err(io::Error::kind) {
             // Another loop was faster.
-            Err(io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(State::Entering(pass)),
+            Err(io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(State::Entering(turn)),
             _ => Err(answer),
         }
     }
@@ -220,21 +220,21 @@ impl Future for Accepting {
                     Ok(this.enter())
                 }
                 State::Entering(_) if this.cancelled => Err(Err(cancelled())),
-                State::Entering(pass) => {
-                    ready!(pass.poll_enter(cx));
+                State::Entering(turn) => {
+                    ready!(turn.poll_acquire(cx));
                     let before = std::mem::replace(&mut this.state, State::Over);
-                    let State::Entering(pass) = before else { unreachable!("matched above") };
-                    Ok(this.begin(pass, &driver))
+                    let State::Entering(turn) = before else { unreachable!("matched above") };
+                    Ok(this.begin(turn, &driver))
                 }
                 State::Waiting(_, step) => {
                     let ended = ready!(Pin::new(step).poll(cx));
                     let before = std::mem::replace(&mut this.state, State::Over);
-                    let State::Waiting(pass, _) = before else { unreachable!("matched above") };
-                    ended.map_err(Err).and_then(|()| this.take(pass, &driver))
+                    let State::Waiting(turn, _) = before else { unreachable!("matched above") };
+                    ended.map_err(Err).and_then(|()| this.take(turn, &driver))
                 }
                 State::Asking(step) => {
-                    let (answer, pass) = ready!(Pin::new(step).poll(cx));
-                    this.answered(answer, pass)
+                    let (answer, turn) = ready!(Pin::new(step).poll(cx));
+                    this.answered(answer, turn)
                 }
                 State::Over => panic!("an accept was polled after its result"),
             };

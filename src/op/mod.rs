@@ -23,7 +23,7 @@
 //! |---|---|
 //! | `fd.rs` | `Fd`, `Descriptor`: what operations name and keep open; places in the ring's table |
 //! | `endpoint.rs` | `Endpoint`: a socket with what its operations share, and what has arrived and was not taken |
-//! | `gate.rs`, `pass.rs` | the order of operations: one receive and one send of an endpoint at a time |
+//! | `io_lock.rs`, `io_turn.rs` | the order of operations: one receive and one send of an endpoint at a time |
 //! | `medium.rs`, `calls.rs` | the kind of a descriptor, and the calls that receive and send without waiting |
 //! | `source.rs` | what a multishot operation receives, and the memory for it |
 //! | `accepted.rs`, `datagram.rs` | an accepted connection, a received datagram |
@@ -52,7 +52,7 @@ use super::task::cell::layout::Waiter;
 use super::task::threads::pool::Lane;
 use object::endpoint::Share;
 use object::fd::Descriptor;
-use object::pass::Pass;
+use object::io_turn::IoTurn;
 use object::source::MultishotKind;
 
 /// One operation: see the module.
@@ -92,8 +92,8 @@ pub(crate) trait Op: Sized + 'static {
         None
     }
 
-    /// The place at a gate that it waits for or holds.
-    fn pass(&mut self) -> Option<&mut Pass> {
+    /// Returns the turn at an I/O lock that the operation waits for or holds.
+    fn turn(&mut self) -> Option<&mut IoTurn> {
         None
     }
 

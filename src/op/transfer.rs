@@ -21,7 +21,7 @@ pub(crate) enum Goal {
 
 /// Where bytes come from or go to: makes one operation after the other over a buffer `B`.
 ///
-/// It moves into each operation and comes back with its result, and whatever it holds (a place at a gate)
+/// It moves into each operation and comes back with its result, and whatever it holds (a turn)
 /// is held from the first step to the last.
 pub(crate) trait Transfer<B>: Sized + 'static {
     type Op: Op<Output = (io::Result<usize>, B, Self)>;

@@ -13,8 +13,8 @@ use crate::driver::current;
 use crate::driver::submission::Submission;
 use crate::op::catalogue::receive::{Receive, Received, RecvChunk};
 use crate::op::object::endpoint::Share;
-use crate::op::object::gate::Side;
-use crate::op::object::pass::Pass;
+use crate::op::object::io_lock::Side;
+use crate::op::object::io_turn::IoTurn;
 use crate::sys::context::expect_runtime;
 
 io_future! {
@@ -36,11 +36,11 @@ pub(crate) struct Receiving<O: Receive> {
 
 impl<O: Receive> Receiving<O> {
     pub(crate) fn new(endpoint: &Share) -> Self {
-        Self::through(Pass::new(endpoint, Side::Receive))
+        Self::through(IoTurn::new(endpoint, Side::Receive))
     }
 
-    fn through(pass: Pass) -> Self {
-        Receiving { step: Submission::new(O::new(pass)), cancelled: false }
+    fn through(turn: IoTurn) -> Self {
+        Receiving { step: Submission::new(O::new(turn)), cancelled: false }
     }
 
     pub(crate) fn request_cancel(&mut self) {
@@ -56,8 +56,8 @@ impl<O: Receive> Future for Receiving<O> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            let (result, pass) = match ready!(Pin::new(&mut self.step).poll(cx)) {
-                Received::Item(result, pass) => (result, pass),
+            let (result, turn) = match ready!(Pin::new(&mut self.step).poll(cx)) {
+                Received::Item(result, turn) => (result, turn),
                 Received::Ready(step) => match step.asking() {
                     Ok(step) => {
                         self.step = Submission::new(step);
@@ -66,7 +66,7 @@ impl<O: Receive> Future for Receiving<O> {
                     Err(step) => {
                         let driver = expect_runtime(current(), O::NAME);
                         match driver.call_now(step) {
-                            Received::Item(result, pass) => (result, pass),
+                            Received::Item(result, turn) => (result, turn),
                             Received::Ready(_) => {
                                 unreachable!("a call returns received data or an error")
                             }
@@ -81,9 +81,9 @@ impl<O: Receive> Future for Receiving<O> {
                         && !self.cancelled =>
                 {
                     if error.kind() == io::ErrorKind::WouldBlock {
-                        pass.endpoint().descriptor.needs_edges_from_now_on();
+                        turn.endpoint().descriptor.needs_edges_from_now_on();
                     }
-                    *self = Self::through(pass);
+                    *self = Self::through(turn);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Poll::Ready(Err(io::Error::from_raw_os_error(libc::ECANCELED)));

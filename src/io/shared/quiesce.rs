@@ -12,8 +12,8 @@ use crate::buf::Chunk;
 use crate::io::busy;
 use crate::op::object::endpoint::{Arrival, Share};
 use crate::op::object::fd::Opened;
-use crate::op::object::gate::Side;
-use crate::op::object::pass::Pass;
+use crate::op::object::io_lock::Side;
+use crate::op::object::io_turn::IoTurn;
 
 io_future! {
     /// The future of `quiesce()` on a socket: see [`TcpStream::quiesce`](crate::net::TcpStream::quiesce).
@@ -70,18 +70,18 @@ impl Leftover {
     }
 }
 
-/// Goes through both gates, so that no other operation is with the kernel, and ends the endpoint's own.
+/// Takes both I/O locks, so that no other operation is with the kernel, and stops the endpoint's multishot operation.
 pub(crate) struct Quieting {
-    receiving: Pass,
-    sending: Pass,
+    receiving: IoTurn,
+    sending: IoTurn,
     cancelled: bool,
 }
 
 impl Quieting {
     pub(crate) fn new(endpoint: &Share) -> Self {
         Quieting {
-            receiving: Pass::new(endpoint, Side::Receive),
-            sending: Pass::new(endpoint, Side::Send),
+            receiving: IoTurn::new(endpoint, Side::Receive),
+            sending: IoTurn::new(endpoint, Side::Send),
             cancelled: false,
         }
     }
@@ -96,8 +96,8 @@ impl Quieting {
 impl Quieting {
     /// Lets the others go on: also while this is kept, with its result given.
     fn leave(&mut self) {
-        self.receiving.leave();
-        self.sending.leave();
+        self.receiving.release_and_wake();
+        self.sending.release_and_wake();
     }
 }
 
@@ -109,8 +109,8 @@ impl Future for Quieting {
             self.leave();
             return Poll::Ready(Err(crate::sys::cancelled()));
         }
-        ready!(self.receiving.poll_enter(cx));
-        ready!(self.sending.poll_enter(cx));
+        ready!(self.receiving.poll_acquire(cx));
+        ready!(self.sending.poll_acquire(cx));
         let endpoint = self.receiving.endpoint();
         endpoint.disarm();
         if endpoint.is_armed() {
@@ -148,7 +148,7 @@ impl<T> Future for Surrender<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let quieting = self.quieting.as_mut().expect("an `into_owned_fd` was polled after its result");
         let quiet = ready!(Pin::new(quieting).poll(cx));
-        self.quieting = None; // its places at the gates share the endpoint
+        self.quieting = None; // its turns refer to the endpoint
         let endpoint = self.endpoint.take().expect("an `into_owned_fd` was polled after its result");
         quiet?;
         if endpoint.is_held() {

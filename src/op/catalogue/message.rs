@@ -20,9 +20,9 @@ use crate::op::completion::{Completion, Direction};
 use crate::op::object::datagram::Datagram;
 use crate::op::object::endpoint::{Arrival, Share, keep_error};
 use crate::op::object::fd::on_fd;
-use crate::op::object::gate::Side;
+use crate::op::object::io_lock::Side;
+use crate::op::object::io_turn::IoTurn;
 use crate::op::object::medium::SEND_FLAGS;
-use crate::op::object::pass::Pass;
 use crate::op::transfer::Transfer;
 use crate::op::{Entry, Kind, Op, Wait};
 use crate::sys::call::Call;
@@ -33,7 +33,7 @@ fn iovec(pointer: *mut u8, len: usize) -> libc::iovec {
 
 /// Receives one datagram and its sender's address.
 pub(crate) struct RecvFrom<B> {
-    pass: Pass,
+    turn: IoTurn,
     buf: B,
     sender: SockAddrStorage,
     /// Filled by `prepare` from what had arrived earlier.
@@ -45,7 +45,7 @@ pub(crate) struct RecvFrom<B> {
 impl<B: IoBufMut> RecvFrom<B> {
     pub(crate) fn new(endpoint: &Share, buf: B) -> Self {
         RecvFrom {
-            pass: Pass::new(endpoint, Side::Receive),
+            turn: IoTurn::new(endpoint, Side::Receive),
             buf,
             sender: SockAddrStorage::zeroed(),
             early: None,
@@ -63,7 +63,7 @@ impl<B: IoBufMut> RecvFrom<B> {
         &raw mut self.header
     }
 
-    fn finish(mut self, completion: Completion) -> (io::Result<(usize, Option<SockAddr>)>, B, Pass) {
+    fn finish(mut self, completion: Completion) -> (io::Result<(usize, Option<SockAddr>)>, B, IoTurn) {
         let result = completion.count().map(|count| {
             // SAFETY: the kernel, or `prepare`, has written `count` bytes from the start.
             unsafe { note_init(&mut self.buf, count) };
@@ -75,7 +75,7 @@ impl<B: IoBufMut> RecvFrom<B> {
             });
             (count, sender)
         });
-        (result, self.buf, self.pass)
+        (result, self.buf, self.turn)
     }
 }
 
@@ -86,19 +86,19 @@ impl<B: IoBufMut> Op for RecvFrom<B> {
     const WAITS: bool = true;
     const OPCODE: u8 = opcode::RecvMsg::CODE;
 
-    fn pass(&mut self) -> Option<&mut Pass> {
-        Some(&mut self.pass)
+    fn turn(&mut self) -> Option<&mut IoTurn> {
+        Some(&mut self.turn)
     }
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
-        ready!(self.pass.poll_enter(cx));
-        let arrival = ready!(self.pass.endpoint().poll_arrival(cx, false));
+        ready!(self.turn.poll_acquire(cx));
+        let arrival = ready!(self.turn.endpoint().poll_arrival(cx, false));
         Poll::Ready(arrival.map(|arrival| match arrival {
             Arrival::Datagram(datagram) => {
                 self.early = Some(datagram.sender());
                 let take = |datagram: &Datagram| fill(&mut self.buf, 0, datagram.bytes());
                 // A datagram has at most 64 KiB.
-                self.pass.endpoint().take_datagram(datagram, take) as i32
+                self.turn.endpoint().take_datagram(datagram, take) as i32
             }
             Arrival::Error(errno) => -errno,
             other => unreachable!("a datagram socket received {other:?}"),
@@ -107,15 +107,15 @@ impl<B: IoBufMut> Op for RecvFrom<B> {
 
     fn entry(&mut self) -> Entry {
         let header = self.header();
-        on_fd!(self.pass.endpoint().descriptor.fd(), |fd| opcode::RecvMsg::new(fd, header).build())
+        on_fd!(self.turn.endpoint().descriptor.fd(), |fd| opcode::RecvMsg::new(fd, header).build())
     }
 
     fn wait(&self) -> Wait<'_> {
-        Wait::Ready(&self.pass.endpoint().descriptor, Direction::Read)
+        Wait::Ready(&self.turn.endpoint().descriptor, Direction::Read)
     }
 
     fn call(&mut self) -> Call {
-        let (fd, header) = (self.pass.endpoint().descriptor.raw(), self.header());
+        let (fd, header) = (self.turn.endpoint().descriptor.raw(), self.header());
         // SAFETY: the header and all that it points to are part of this operation.
         unsafe { Call::new(libc::SYS_recvmsg, [fd as usize, header as usize, libc::MSG_DONTWAIT as usize]) }
     }
@@ -135,8 +135,8 @@ impl<B: IoBufMut> Op for RecvFrom<B> {
     }
 
     fn abandoned(self, completion: Completion) {
-        let endpoint = self.pass.endpoint().clone();
-        // The place at the gate comes back with the result, and is given up after the datagram is stored.
+        let endpoint = self.turn.endpoint().clone();
+        // The turn comes back with the result, and is given up after the datagram is stored.
         let (result, buf, _pass) = self.finish(completion);
         match result {
             Ok((count, sender)) => {
@@ -150,7 +150,7 @@ impl<B: IoBufMut> Op for RecvFrom<B> {
 
 /// Sends one datagram.
 pub(crate) struct SendTo<B> {
-    pass: Pass,
+    turn: IoTurn,
     buf: B,
     target: Option<SockAddr>,
     header: libc::msghdr,
@@ -161,7 +161,7 @@ impl<B: IoBuf> SendTo<B> {
     /// Without a target the socket must be connected.
     pub(crate) fn new(endpoint: &Share, buf: B, target: Option<SockAddr>) -> Self {
         SendTo {
-            pass: Pass::new(endpoint, Side::Send),
+            turn: IoTurn::new(endpoint, Side::Send),
             buf,
             target,
             header: empty_header(),
@@ -187,27 +187,27 @@ impl<B: IoBuf> Op for SendTo<B> {
     const WAITS: bool = true;
     const OPCODE: u8 = opcode::SendMsg::CODE;
 
-    fn pass(&mut self) -> Option<&mut Pass> {
-        Some(&mut self.pass)
+    fn turn(&mut self) -> Option<&mut IoTurn> {
+        Some(&mut self.turn)
     }
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
-        self.pass.poll_enter(cx).map(|()| None)
+        self.turn.poll_acquire(cx).map(|()| None)
     }
 
     fn entry(&mut self) -> Entry {
         let header = self.header();
-        on_fd!(self.pass.endpoint().descriptor.fd(), |fd| {
+        on_fd!(self.turn.endpoint().descriptor.fd(), |fd| {
             opcode::SendMsg::new(fd, header).flags(libc::MSG_NOSIGNAL as u32).build()
         })
     }
 
     fn wait(&self) -> Wait<'_> {
-        Wait::Ready(&self.pass.endpoint().descriptor, Direction::Write)
+        Wait::Ready(&self.turn.endpoint().descriptor, Direction::Write)
     }
 
     fn call(&mut self) -> Call {
-        let (fd, header) = (self.pass.endpoint().descriptor.raw(), self.header());
+        let (fd, header) = (self.turn.endpoint().descriptor.raw(), self.header());
         // SAFETY: the header and all that it points to are part of this operation.
         unsafe { Call::new(libc::SYS_sendmsg, [fd as usize, header as usize, SEND_FLAGS]) }
     }
@@ -215,7 +215,7 @@ impl<B: IoBuf> Op for SendTo<B> {
     fn complete(self, completion: Completion) -> Self::Output {
         match completion.count() {
             Ok(count) => {
-                self.pass.endpoint().add_sent(count);
+                self.turn.endpoint().add_sent(count);
                 Ok((count, self.buf))
             }
             Err(error) => Err(BufError::new(error, self.buf)),
@@ -225,7 +225,7 @@ impl<B: IoBuf> Op for SendTo<B> {
 
 /// Receives into several buffers of a stream.
 pub(crate) struct RecvVectored<V> {
-    pass: Pass,
+    turn: IoTurn,
     bufs: V,
     start: usize,
     header: libc::msghdr,
@@ -247,22 +247,22 @@ impl<V: IoVecMut> Op for RecvVectored<V> {
     const WAITS: bool = true;
     const OPCODE: u8 = opcode::RecvMsg::CODE;
 
-    fn pass(&mut self) -> Option<&mut Pass> {
-        Some(&mut self.pass)
+    fn turn(&mut self) -> Option<&mut IoTurn> {
+        Some(&mut self.turn)
     }
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
-        ready!(self.pass.poll_enter(cx));
+        ready!(self.turn.poll_acquire(cx));
         let room = self.bufs.total_capacity().saturating_sub(self.start);
         if room == 0 {
             return Poll::Ready(Some(0));
         }
-        let arrival = ready!(self.pass.endpoint().poll_arrival(cx, room >= LARGE));
+        let arrival = ready!(self.turn.endpoint().poll_arrival(cx, room >= LARGE));
         Poll::Ready(arrival.map(|arrival| match arrival {
             Arrival::Bytes(chunk) => {
                 let (bufs, start) = (&mut self.bufs, self.start);
                 let take = |bytes: &[u8]| scatter(bufs, start, &bytes[..bytes.len().min(room)]);
-                self.pass.endpoint().take_bytes(chunk, take) as i32 // what once came as one completion
+                self.turn.endpoint().take_bytes(chunk, take) as i32 // what once came as one completion
             }
             Arrival::End => 0,
             Arrival::Error(errno) => -errno,
@@ -272,15 +272,15 @@ impl<V: IoVecMut> Op for RecvVectored<V> {
 
     fn entry(&mut self) -> Entry {
         let header = self.header();
-        on_fd!(self.pass.endpoint().descriptor.fd(), |fd| opcode::RecvMsg::new(fd, header).build())
+        on_fd!(self.turn.endpoint().descriptor.fd(), |fd| opcode::RecvMsg::new(fd, header).build())
     }
 
     fn wait(&self) -> Wait<'_> {
-        Wait::Ready(&self.pass.endpoint().descriptor, Direction::Read)
+        Wait::Ready(&self.turn.endpoint().descriptor, Direction::Read)
     }
 
     fn call(&mut self) -> Call {
-        let (fd, header) = (self.pass.endpoint().descriptor.raw(), self.header());
+        let (fd, header) = (self.turn.endpoint().descriptor.raw(), self.header());
         // SAFETY: the header and all that it points to are part of this operation.
         unsafe { Call::new(libc::SYS_recvmsg, [fd as usize, header as usize, libc::MSG_DONTWAIT as usize]) }
     }
@@ -291,11 +291,11 @@ impl<V: IoVecMut> Op for RecvVectored<V> {
             // SAFETY: the kernel, or `prepare`, has written `count` bytes from `start` on, across the buffers.
             unsafe { note_init_of_all(&mut self.bufs, self.start + count) };
         }
-        (result, self.bufs, VectoredReceiver { pass: self.pass })
+        (result, self.bufs, VectoredReceiver { turn: self.turn })
     }
 
     fn abandoned(self, completion: Completion) {
-        let endpoint = self.pass.endpoint().clone();
+        let endpoint = self.turn.endpoint().clone();
         let start = self.start;
         let (result, bufs, _receiver) = self.complete(completion);
         match result {
@@ -336,12 +336,12 @@ fn gather<V: IoVec>(bufs: &V, start: usize, count: usize) -> Vec<u8> {
 /// The receiving side of an endpoint, for groups of buffers.
 #[derive(Debug)]
 pub(crate) struct VectoredReceiver {
-    pass: Pass,
+    turn: IoTurn,
 }
 
 impl VectoredReceiver {
     pub(crate) fn new(endpoint: &Share) -> Self {
-        VectoredReceiver { pass: Pass::new(endpoint, Side::Receive) }
+        VectoredReceiver { turn: IoTurn::new(endpoint, Side::Receive) }
     }
 }
 
@@ -358,7 +358,7 @@ impl<V: IoVecMut> Transfer<V> for VectoredReceiver {
     }
 
     fn step(self, bufs: V, start: usize) -> RecvVectored<V> {
-        RecvVectored { pass: self.pass, bufs, start, header: empty_header(), iovecs: IoVecs::new() }
+        RecvVectored { turn: self.turn, bufs, start, header: empty_header(), iovecs: IoVecs::new() }
     }
 }
 
@@ -397,13 +397,13 @@ impl<V: IoVec> Op for SendVectored<V> {
     const WAITS: bool = true;
     const OPCODE: u8 = opcode::SendMsg::CODE;
 
-    fn pass(&mut self) -> Option<&mut Pass> {
-        self.sender.as_mut().map(|sender| &mut sender.pass)
+    fn turn(&mut self) -> Option<&mut IoTurn> {
+        self.sender.as_mut().map(|sender| &mut sender.turn)
     }
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         let nothing = self.len() == 0;
-        self.sender.as_mut().expect(NOT_RELEASED).pass.poll_enter(cx).map(|()| nothing.then_some(0))
+        self.sender.as_mut().expect(NOT_RELEASED).turn.poll_acquire(cx).map(|()| nothing.then_some(0))
     }
 
     fn entry(&mut self) -> Entry {

@@ -17,8 +17,8 @@ use io_uring::{opcode, types};
 use crate::op::completion::{Completion, Direction};
 use crate::op::object::endpoint::{Arrival, Share};
 use crate::op::object::fd::{Descriptor, on_fd};
-use crate::op::object::gate::Side;
-use crate::op::object::pass::Pass;
+use crate::op::object::io_lock::Side;
+use crate::op::object::io_turn::IoTurn;
 use crate::op::object::source::MultishotKind;
 use crate::op::{Entry, Kind, MultishotStep, Op, Wait};
 use crate::sys::call::Call;
@@ -26,7 +26,7 @@ use crate::sys::call::Call;
 pub(crate) struct PollReady {
     endpoint: Share,
     /// Its turn, if it waits for an edge.
-    pass: Option<Pass>,
+    turn: Option<IoTurn>,
     direction: Direction,
     pollfd: libc::pollfd,
 }
@@ -35,33 +35,33 @@ impl PollReady {
     /// Until it is ready.
     pub(crate) fn level(endpoint: &Share, direction: Direction) -> Self {
         let pollfd = libc::pollfd { fd: -1, events: events(direction), revents: 0 };
-        PollReady { endpoint: endpoint.clone(), pass: None, direction, pollfd }
+        PollReady { endpoint: endpoint.clone(), turn: None, direction, pollfd }
     }
 
-    /// Until something happens, for who has gone through the gate and has just found it not ready.
-    pub(crate) fn edge(pass: Pass, direction: Direction) -> Self {
-        let endpoint = pass.endpoint().clone();
-        PollReady { pass: Some(pass), ..Self::level(&endpoint, direction) }
+    /// Creates the wait for the next edge, for an operation that holds the turn and has found the descriptor not ready.
+    pub(crate) fn edge(turn: IoTurn, direction: Direction) -> Self {
+        let endpoint = turn.endpoint().clone();
+        PollReady { turn: Some(turn), ..Self::level(&endpoint, direction) }
     }
 
-    /// A place at the gate for those who wait for edges.
-    pub(crate) fn pass(endpoint: &Share) -> Pass {
-        Pass::new(endpoint, Side::Receive)
+    /// Creates the turn of an operation that waits for an edge.
+    pub(crate) fn turn(endpoint: &Share) -> IoTurn {
+        IoTurn::new(endpoint, Side::Receive)
     }
 }
 
 impl Op for PollReady {
-    /// The place at the gate comes back.
-    type Output = (io::Result<()>, Option<Pass>);
+    /// The turn comes back.
+    type Output = (io::Result<()>, Option<IoTurn>);
     const NAME: &'static str = "poll";
     const OPCODE: u8 = opcode::PollAdd::CODE;
 
-    fn pass(&mut self) -> Option<&mut Pass> {
-        self.pass.as_mut()
+    fn turn(&mut self) -> Option<&mut IoTurn> {
+        self.turn.as_mut()
     }
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
-        if self.pass.is_none() {
+        if self.turn.is_none() {
             return Poll::Ready(None);
         }
         let Some(mut arrival) = ready!(self.endpoint.poll_arrival(cx, false)) else {
@@ -80,7 +80,7 @@ impl Op for PollReady {
     }
 
     fn multishot(&self) -> Option<(&Share, MultishotKind)> {
-        self.pass.is_some().then_some((&self.endpoint, MultishotKind::Poll(self.direction)))
+        self.turn.is_some().then_some((&self.endpoint, MultishotKind::Poll(self.direction)))
     }
 
     fn entry(&mut self) -> Entry {
@@ -104,11 +104,11 @@ impl Op for PollReady {
     }
 
     fn waits_first(&self) -> bool {
-        self.pass.is_some()
+        self.turn.is_some()
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
-        (completion.unit(), self.pass)
+        (completion.unit(), self.turn)
     }
 }
 

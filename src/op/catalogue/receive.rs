@@ -18,8 +18,8 @@ use crate::op::completion::{Completion, Direction};
 use crate::op::object::datagram::Datagram;
 use crate::op::object::endpoint::{Arrival, Share, keep_error};
 use crate::op::object::fd::on_fd;
+use crate::op::object::io_turn::IoTurn;
 use crate::op::object::medium::Medium;
-use crate::op::object::pass::Pass;
 use crate::op::object::source::{Buffers, MultishotKind};
 use crate::op::{Entry, Op, Wait};
 use crate::sys::call::Call;
@@ -29,7 +29,7 @@ const WORTH_KEEPING: usize = 4 << 10;
 
 /// The outcome of an operation that receives.
 pub(crate) enum Received<T, O> {
-    Item(io::Result<T>, Pass),
+    Item(io::Result<T>, IoTurn),
     /// There may be something now: make the call.
     Ready(O),
 }
@@ -38,7 +38,7 @@ pub(crate) enum Received<T, O> {
 pub(crate) trait Receive: Op<Output = Received<Self::Item, Self>> {
     type Item;
 
-    fn new(pass: Pass) -> Self;
+    fn new(turn: IoTurn) -> Self;
 
     /// The same as an operation of the ring that waits for nothing, where no call can be made.
     fn asking(self) -> Result<Self, Self>;
@@ -46,7 +46,7 @@ pub(crate) trait Receive: Op<Output = Received<Self::Item, Self>> {
 
 /// Waits for bytes of a stream, and receives them; none at its end.
 pub(crate) struct RecvChunk {
-    pass: Pass,
+    turn: IoTurn,
     state: State,
 }
 
@@ -63,18 +63,18 @@ enum State {
 impl Receive for RecvChunk {
     type Item = Option<Chunk>;
 
-    fn new(pass: Pass) -> Self {
-        RecvChunk { pass, state: State::New }
+    fn new(turn: IoTurn) -> Self {
+        RecvChunk { turn, state: State::New }
     }
 
     fn asking(self) -> Result<Self, Self> {
-        let descriptor = &self.pass.endpoint().descriptor;
-        let by_ring = descriptor.is_direct() || self.pass.endpoint().medium() == Medium::File;
+        let descriptor = &self.turn.endpoint().descriptor;
+        let by_ring = descriptor.is_direct() || self.turn.endpoint().medium() == Medium::File;
         if !by_ring || descriptor.is_orphaned() {
             return Err(self);
         }
         let lease = descriptor.buffers(MultishotKind::Bytes).lease();
-        Ok(RecvChunk { pass: self.pass, state: State::Asked(lease) })
+        Ok(RecvChunk { turn: self.turn, state: State::Asked(lease) })
     }
 }
 
@@ -83,13 +83,13 @@ impl Op for RecvChunk {
     const NAME: &'static str = "recv";
     const OPCODE: u8 = opcode::PollAdd::CODE;
 
-    fn pass(&mut self) -> Option<&mut Pass> {
-        Some(&mut self.pass)
+    fn turn(&mut self) -> Option<&mut IoTurn> {
+        Some(&mut self.turn)
     }
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
-        ready!(self.pass.poll_enter(cx));
-        let arrival = ready!(self.pass.endpoint().poll_arrival(cx, false));
+        ready!(self.turn.poll_acquire(cx));
+        let arrival = ready!(self.turn.endpoint().poll_arrival(cx, false));
         Poll::Ready(arrival.map(|arrival| match arrival {
             Arrival::Bytes(chunk) => {
                 let count = chunk.len() as i32; // a buffer's length at most
@@ -103,7 +103,7 @@ impl Op for RecvChunk {
     }
 
     fn multishot(&self) -> Option<(&Share, MultishotKind)> {
-        let endpoint = self.pass.endpoint();
+        let endpoint = self.turn.endpoint();
         let what = match endpoint.medium() {
             Medium::Socket => MultishotKind::Bytes,
             Medium::Pipe => MultishotKind::Read,
@@ -113,9 +113,9 @@ impl Op for RecvChunk {
     }
 
     fn entry(&mut self) -> Entry {
-        let State::Asked(lease) = &self.state else { return poll(&self.pass) };
+        let State::Asked(lease) = &self.state else { return poll(&self.turn) };
         let (memory, len) = (lease.memory().as_ptr(), lease.len() as u32); // smaller than 4 GiB: see Config
-        let endpoint = self.pass.endpoint();
+        let endpoint = self.turn.endpoint();
         on_fd!(endpoint.descriptor.fd(), |fd| match endpoint.medium() {
             Medium::Socket => opcode::Recv::new(fd, memory, len).flags(libc::MSG_DONTWAIT).build(),
             _ => opcode::Read::new(fd, memory, len).offset(NO_POSITION).build(),
@@ -123,54 +123,54 @@ impl Op for RecvChunk {
     }
 
     fn wait(&self) -> Wait<'_> {
-        Wait::Ready(&self.pass.endpoint().descriptor, Direction::Read)
+        Wait::Ready(&self.turn.endpoint().descriptor, Direction::Read)
     }
 
     fn call(&mut self) -> Call {
-        let descriptor = &self.pass.endpoint().descriptor;
+        let descriptor = &self.turn.endpoint().descriptor;
         let buffers = descriptor.buffers(MultishotKind::Bytes);
         let (memory, len) = buffers.room();
         self.state = State::Called(buffers, len as u32); // buffers are smaller than 4 GiB: see Config
         // SAFETY: the room is the loop's memory, and nobody else's before the next call of `room`: the answer is
         // dealt with before that.
-        unsafe { self.pass.endpoint().receive_call(memory.as_ptr(), len) }
+        unsafe { self.turn.endpoint().receive_call(memory.as_ptr(), len) }
     }
 
     fn otherwise(&mut self) -> bool {
-        self.pass.endpoint().go_without_nowait()
+        self.turn.endpoint().go_without_nowait()
     }
 
     fn drained(&self, result: i32) -> bool {
         let short = matches!(self.state, State::Called(_, room) if result > 0 && (result as u32) < room);
-        short && self.pass.endpoint().is_drained_by_short_receives()
+        short && self.turn.endpoint().is_drained_by_short_receives()
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
         let received = match self.state {
             State::Early(chunk) => Ok(Some(chunk)),
             State::Called(buffers, _) => completion.count().map(|count| {
-                self.pass.endpoint().note_size(count);
+                self.turn.endpoint().note_size(count);
                 // SAFETY: the call has just written so many bytes into the room that it was given.
                 (count > 0).then(|| unsafe { buffers.filled(count) })
             }),
             State::Asked(lease) => completion.count().map(|count| {
-                self.pass.endpoint().note_size(count);
+                self.turn.endpoint().note_size(count);
                 // SAFETY: the kernel has written so many bytes from the start, and nobody else knows of the memory.
                 let chunk = (count > 0).then(|| unsafe { Chunk::of(lease, 0, count) });
                 // A few bytes don't keep a whole buffer.
-                let buffers = self.pass.endpoint().descriptor.buffers(MultishotKind::Bytes);
+                let buffers = self.turn.endpoint().descriptor.buffers(MultishotKind::Bytes);
                 chunk.map(|chunk| buffers.kept(chunk.copied_below(WORTH_KEEPING)))
             }),
             // The events of a poll; without a call zero is the end that had arrived before.
-            State::New if completion.result > 0 => return Received::Ready(RecvChunk::new(self.pass)),
+            State::New if completion.result > 0 => return Received::Ready(RecvChunk::new(self.turn)),
             State::New => completion.count().map(|_| None),
         };
-        Received::Item(received, self.pass)
+        Received::Item(received, self.turn)
     }
 
     fn abandoned(self, completion: Completion) {
-        let endpoint = self.pass.endpoint().clone();
-        // The place at the gate comes back with the result, and is given up after the bytes are stored.
+        let endpoint = self.turn.endpoint().clone();
+        // The turn comes back with the result, and is given up after the bytes are stored.
         match self.complete(completion) {
             Received::Item(Ok(Some(chunk)), _pass) => endpoint.put_back(Arrival::Bytes(chunk)),
             Received::Item(Err(error), _pass) => keep_error(&endpoint, &error),
@@ -182,7 +182,7 @@ impl Op for RecvChunk {
 
 /// Waits for a datagram, and receives it with its sender's address.
 pub(crate) struct RecvDatagram {
-    pass: Pass,
+    turn: IoTurn,
     early: Option<Datagram>,
     called: Option<Rc<dyn Buffers>>,
     header: libc::msghdr,
@@ -192,9 +192,9 @@ pub(crate) struct RecvDatagram {
 impl Receive for RecvDatagram {
     type Item = Datagram;
 
-    fn new(pass: Pass) -> Self {
+    fn new(turn: IoTurn) -> Self {
         let iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-        RecvDatagram { pass, early: None, called: None, header: empty_header(), iovec }
+        RecvDatagram { turn, early: None, called: None, header: empty_header(), iovec }
     }
 
     fn asking(self) -> Result<Self, Self> {
@@ -207,13 +207,13 @@ impl Op for RecvDatagram {
     const NAME: &'static str = "recvmsg";
     const OPCODE: u8 = opcode::PollAdd::CODE;
 
-    fn pass(&mut self) -> Option<&mut Pass> {
-        Some(&mut self.pass)
+    fn turn(&mut self) -> Option<&mut IoTurn> {
+        Some(&mut self.turn)
     }
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
-        ready!(self.pass.poll_enter(cx));
-        let arrival = ready!(self.pass.endpoint().poll_arrival(cx, false));
+        ready!(self.turn.poll_acquire(cx));
+        let arrival = ready!(self.turn.endpoint().poll_arrival(cx, false));
         Poll::Ready(arrival.map(|arrival| match arrival {
             Arrival::Datagram(datagram) => {
                 self.early = Some(datagram);
@@ -225,19 +225,19 @@ impl Op for RecvDatagram {
     }
 
     fn multishot(&self) -> Option<(&Share, MultishotKind)> {
-        Some((self.pass.endpoint(), MultishotKind::Datagrams))
+        Some((self.turn.endpoint(), MultishotKind::Datagrams))
     }
 
     fn entry(&mut self) -> Entry {
-        poll(&self.pass)
+        poll(&self.turn)
     }
 
     fn wait(&self) -> Wait<'_> {
-        Wait::Ready(&self.pass.endpoint().descriptor, Direction::Read)
+        Wait::Ready(&self.turn.endpoint().descriptor, Direction::Read)
     }
 
     fn call(&mut self) -> Call {
-        let descriptor = &self.pass.endpoint().descriptor;
+        let descriptor = &self.turn.endpoint().descriptor;
         let buffers = descriptor.buffers(MultishotKind::Datagrams);
         let (memory, len) = buffers.room();
         // SAFETY: the room is the loop's memory, and nobody else's before the next call of `room`.
@@ -256,16 +256,16 @@ impl Op for RecvDatagram {
                 // SAFETY: the call has just written so many bytes, and this header, as `describe` said.
                 unsafe { Datagram::of(&*buffers, count, self.header.msg_namelen) }
             }),
-            (None, None) if completion.result > 0 => return Received::Ready(RecvDatagram::new(self.pass)),
+            (None, None) if completion.result > 0 => return Received::Ready(RecvDatagram::new(self.turn)),
             (None, None) => {
                 Err(completion.count().err().unwrap_or_else(|| io::Error::from_raw_os_error(libc::EIO)))
             }
         };
-        Received::Item(received, self.pass)
+        Received::Item(received, self.turn)
     }
 
     fn abandoned(self, completion: Completion) {
-        let endpoint = self.pass.endpoint().clone();
+        let endpoint = self.turn.endpoint().clone();
         if let Received::Item(Ok(datagram), _pass) = self.complete(completion) {
             endpoint.put_back(Arrival::Datagram(datagram));
         }
@@ -273,7 +273,7 @@ impl Op for RecvDatagram {
 }
 
 /// The proactor's reading of both: whether there is something.
-fn poll(pass: &Pass) -> Entry {
+fn poll(turn: &IoTurn) -> Entry {
     let events = libc::POLLIN as u32;
-    on_fd!(pass.endpoint().descriptor.fd(), |fd| opcode::PollAdd::new(fd, events).build())
+    on_fd!(turn.endpoint().descriptor.fd(), |fd| opcode::PollAdd::new(fd, events).build())
 }

@@ -23,9 +23,9 @@ use crate::buf::{Chunk, IoBuf, IoBufMut, fill, first, note_init};
 use crate::op::completion::{Completion, Direction};
 use crate::op::object::endpoint::{Arrival, Share};
 use crate::op::object::fd::{Descriptor, Opened, Vacancy, on_fd};
-use crate::op::object::gate::Side;
+use crate::op::object::io_lock::Side;
+use crate::op::object::io_turn::IoTurn;
 use crate::op::object::medium::Medium;
-use crate::op::object::pass::Pass;
 use crate::op::transfer::Transfer;
 use crate::op::window::Window;
 use crate::op::{Entry, Kind, Op, Wait};
@@ -36,7 +36,7 @@ pub(in crate::op) const LARGE: usize = 32 << 10;
 
 /// Receives into part of a buffer.
 pub(crate) struct Recv<B> {
-    pass: Pass,
+    turn: IoTurn,
     buf: B,
     window: Window,
 }
@@ -47,22 +47,22 @@ impl<B: IoBufMut> Op for Recv<B> {
     const WAITS: bool = true;
     const OPCODE: u8 = opcode::Recv::CODE;
 
-    fn pass(&mut self) -> Option<&mut Pass> {
-        Some(&mut self.pass)
+    fn turn(&mut self) -> Option<&mut IoTurn> {
+        Some(&mut self.turn)
     }
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
-        ready!(self.pass.poll_enter(cx));
+        ready!(self.turn.poll_acquire(cx));
         if self.window.len == 0 {
             return Poll::Ready(Some(0));
         }
-        let arrival = ready!(self.pass.endpoint().poll_arrival(cx, self.window.len >= LARGE));
+        let arrival = ready!(self.turn.endpoint().poll_arrival(cx, self.window.len >= LARGE));
         Poll::Ready(arrival.map(|arrival| match arrival {
             Arrival::Bytes(chunk) => {
                 let (buf, window) = (&mut self.buf, self.window);
                 let take = |bytes: &[u8]| fill(buf, window.start, &bytes[..bytes.len().min(window.len)]);
                 // At most the window, which a 32-bit count holds.
-                self.pass.endpoint().take_bytes(chunk, take) as i32
+                self.turn.endpoint().take_bytes(chunk, take) as i32
             }
             Arrival::End => 0,
             Arrival::Error(errno) => -errno,
@@ -73,7 +73,7 @@ impl<B: IoBufMut> Op for Recv<B> {
     fn entry(&mut self) -> Entry {
         let pointer = self.window.target(&mut self.buf);
         let len = self.window.len32();
-        let endpoint = self.pass.endpoint();
+        let endpoint = self.turn.endpoint();
         // A read ends with EAGAIN where the kernel cannot wait, since O_NONBLOCK is set. A recv would block in a thread of
         // the kernel. The runtime's own sockets have no queue of errors before other code sets options.
         let reads = endpoint.medium() != Medium::Socket || endpoint.descriptor.is_lent();
@@ -85,22 +85,22 @@ impl<B: IoBufMut> Op for Recv<B> {
     }
 
     fn wait(&self) -> Wait<'_> {
-        Wait::Ready(&self.pass.endpoint().descriptor, Direction::Read)
+        Wait::Ready(&self.turn.endpoint().descriptor, Direction::Read)
     }
 
     fn call(&mut self) -> Call {
         let pointer = self.window.target(&mut self.buf);
         // SAFETY: the window lies within the buffer, which this operation owns.
-        unsafe { self.pass.endpoint().receive_call(pointer, self.window.len) }
+        unsafe { self.turn.endpoint().receive_call(pointer, self.window.len) }
     }
 
     fn otherwise(&mut self) -> bool {
-        self.pass.endpoint().go_without_nowait()
+        self.turn.endpoint().go_without_nowait()
     }
 
     fn drained(&self, result: i32) -> bool {
         let short = result > 0 && (result as usize) < self.window.len;
-        short && self.pass.endpoint().is_drained_by_short_receives()
+        short && self.turn.endpoint().is_drained_by_short_receives()
     }
 
     fn complete(mut self, completion: Completion) -> Self::Output {
@@ -110,13 +110,13 @@ impl<B: IoBufMut> Op for Recv<B> {
             // the window was initialised by the steps before this one.
             unsafe { note_init(&mut self.buf, self.window.start + count) };
         }
-        (result, self.buf, Receiver { pass: self.pass })
+        (result, self.buf, Receiver { turn: self.turn })
     }
 
     fn abandoned(self, completion: Completion) {
-        let endpoint = self.pass.endpoint().clone();
+        let endpoint = self.turn.endpoint().clone();
         let start = self.window.start;
-        // The place at the gate comes back with the result, and is given up after the bytes are stored: those of the
+        // The turn comes back with the result, and is given up after the bytes are stored: those of the
         // earlier steps of a read_exact, too. (The end of the stream is reported again to the next one.)
         let (result, buf, _receiver) = self.complete(completion);
         if let Err(error) = &result {
@@ -132,12 +132,12 @@ impl<B: IoBufMut> Op for Recv<B> {
 /// The receiving side of an endpoint, as a source of steps.
 #[derive(Debug)]
 pub(crate) struct Receiver {
-    pass: Pass,
+    turn: IoTurn,
 }
 
 impl Receiver {
     pub(crate) fn new(endpoint: &Share) -> Self {
-        Receiver { pass: Pass::new(endpoint, Side::Receive) }
+        Receiver { turn: IoTurn::new(endpoint, Side::Receive) }
     }
 }
 
@@ -151,7 +151,7 @@ impl<B: IoBufMut> Transfer<B> for Receiver {
 
     fn step(self, buf: B, done: usize) -> Recv<B> {
         let window = Window::new(buf.total_len(), done, usize::MAX);
-        Recv { pass: self.pass, buf, window }
+        Recv { turn: self.turn, buf, window }
     }
 }
 
@@ -193,12 +193,12 @@ impl<B: IoBuf> Op for Send<B> {
     const WAITS: bool = true;
     const OPCODE: u8 = opcode::Send::CODE;
 
-    fn pass(&mut self) -> Option<&mut Pass> {
-        self.sender.as_mut().map(|sender| &mut sender.pass)
+    fn turn(&mut self) -> Option<&mut IoTurn> {
+        self.sender.as_mut().map(|sender| &mut sender.turn)
     }
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
-        self.sender_mut().pass.poll_enter(cx).map(|()| (self.window.len == 0).then_some(0))
+        self.sender_mut().turn.poll_acquire(cx).map(|()| (self.window.len == 0).then_some(0))
     }
 
     fn entry(&mut self) -> Entry {
@@ -207,7 +207,7 @@ impl<B: IoBuf> Op for Send<B> {
         let without_copy = self.sender().goes_without_copy(self.window.len);
         let place =
             if without_copy { self.buf.registration().map(|registration| registration.place) } else { None };
-        let endpoint = self.sender().pass.endpoint();
+        let endpoint = self.sender().turn.endpoint();
         on_fd!(endpoint.descriptor.fd(), |fd| if without_copy {
             opcode::SendZc::new(fd, pointer, len).buf_index(place).flags(libc::MSG_NOSIGNAL).build()
         } else if endpoint.medium() != Medium::Socket {
@@ -222,7 +222,7 @@ impl<B: IoBuf> Op for Send<B> {
     }
 
     fn wait(&self) -> Wait<'_> {
-        match self.sender().pass.endpoint().medium() {
+        match self.sender().turn.endpoint().medium() {
             Medium::Terminal => Wait::Pool,
             _ => Wait::Ready(self.sender().descriptor(), Direction::Write),
         }
@@ -231,16 +231,16 @@ impl<B: IoBuf> Op for Send<B> {
     fn call(&mut self) -> Call {
         let pointer = self.window.source(&self.buf);
         // SAFETY: the window lies within the buffer, which this operation owns.
-        unsafe { self.sender().pass.endpoint().send_call(pointer, self.window.len) }
+        unsafe { self.sender().turn.endpoint().send_call(pointer, self.window.len) }
     }
 
     fn otherwise(&mut self) -> bool {
-        self.sender().pass.endpoint().go_without_nowait()
+        self.sender().turn.endpoint().go_without_nowait()
     }
 
     /// Not of pipes, to which less may be written than there is room for.
     fn drained(&self, result: i32) -> bool {
-        let is_socket = self.sender().pass.endpoint().medium() == Medium::Socket;
+        let is_socket = self.sender().turn.endpoint().medium() == Medium::Socket;
         is_socket && result > 0 && (result as usize) < self.window.len
     }
 
@@ -262,24 +262,24 @@ impl<B: IoBuf> Op for Send<B> {
 /// The sending side of an endpoint, as a target of steps.
 #[derive(Debug)]
 pub(crate) struct Sender {
-    pub(in crate::op) pass: Pass,
+    pub(in crate::op) turn: IoTurn,
 }
 
 impl Sender {
     pub(crate) fn new(endpoint: &Share) -> Self {
-        Sender { pass: Pass::new(endpoint, Side::Send) }
+        Sender { turn: IoTurn::new(endpoint, Side::Send) }
     }
 
     pub(crate) fn without_copy(endpoint: &Share) -> Self {
-        Sender { pass: Pass::new(endpoint, Side::SendWithoutCopy) }
+        Sender { turn: IoTurn::new(endpoint, Side::SendWithoutCopy) }
     }
 
     pub(in crate::op) fn descriptor(&self) -> &Descriptor {
-        &self.pass.endpoint().descriptor
+        &self.turn.endpoint().descriptor
     }
 
     pub(in crate::op) fn goes_without_copy(&self, len: usize) -> bool {
-        self.descriptor().sends_without_copy(len, self.pass.side() == Side::SendWithoutCopy)
+        self.descriptor().sends_without_copy(len, self.turn.side() == Side::SendWithoutCopy)
     }
 
     /// A send of so many bytes has ended. One without a copy for which the socket's family has no such thing, or the process no right to
@@ -292,7 +292,7 @@ impl Sender {
         }
         let sent = completion.count();
         if let Ok(count) = sent {
-            self.pass.endpoint().add_sent(count);
+            self.turn.endpoint().add_sent(count);
         }
         sent
     }
@@ -314,7 +314,7 @@ impl<B: IoBuf> Transfer<B> for Sender {
 
 /// Takes one connection off a listener's queue, and does not wait for one: on the ring it completes at once.
 pub(crate) struct Accept {
-    pass: Pass,
+    turn: IoTurn,
     source: Source,
 }
 
@@ -332,10 +332,10 @@ enum Source {
 }
 
 impl Accept {
-    /// The pass is one of the receiving side; `direct` asks for a direct descriptor.
-    pub(crate) fn new(pass: Pass, direct: bool) -> Self {
+    /// Creates an accept. `turn` is one of the receiving side; `direct` requests a direct descriptor.
+    pub(crate) fn new(turn: IoTurn, direct: bool) -> Self {
         let source = if direct { Source::Direct } else { Source::Process(Address::default()) };
-        Accept { pass, source }
+        Accept { turn, source }
     }
 
     fn finish(source: Source, completion: Completion) -> io::Result<Accepted> {
@@ -386,18 +386,18 @@ pub(in crate::op) const ACCEPT_FLAGS: i32 = libc::SOCK_CLOEXEC | libc::SOCK_NONB
 const DIRECT_FLAGS: i32 = libc::SOCK_NONBLOCK;
 
 impl Op for Accept {
-    /// The place at the gate comes back.
-    type Output = (io::Result<Accepted>, Pass);
+    /// The turn comes back.
+    type Output = (io::Result<Accepted>, IoTurn);
     const NAME: &'static str = "accept";
     const OPCODE: u8 = opcode::Accept::CODE;
 
-    fn pass(&mut self) -> Option<&mut Pass> {
-        Some(&mut self.pass)
+    fn turn(&mut self) -> Option<&mut IoTurn> {
+        Some(&mut self.turn)
     }
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
-        ready!(self.pass.poll_enter(cx));
-        if let Some(arrival) = ready!(self.pass.endpoint().poll_arrival(cx, false)) {
+        ready!(self.turn.poll_acquire(cx));
+        if let Some(arrival) = ready!(self.turn.endpoint().poll_arrival(cx, false)) {
             let Arrival::Connection(accepted) = arrival else {
                 unreachable!("a listener received {arrival:?}")
             };
@@ -406,7 +406,7 @@ impl Op for Accept {
         }
         // Not before: what was accepted before has a place, and an accept that waits for its turn needs none.
         if let Source::Direct = self.source {
-            self.source = match self.pass.endpoint().descriptor.vacancy() {
+            self.source = match self.turn.endpoint().descriptor.vacancy() {
                 Ok(Some(vacancy)) => Source::Table(vacancy),
                 Ok(None) => Source::Process(Address::default()),
                 Err(error) => Source::Failed(error),
@@ -416,7 +416,7 @@ impl Op for Accept {
     }
 
     fn entry(&mut self) -> Entry {
-        let fd = self.pass.endpoint().descriptor.fd();
+        let fd = self.turn.endpoint().descriptor.fd();
         let null = std::ptr::null_mut::<libc::sockaddr>();
         let (address, len, into, flags) = match &mut self.source {
             Source::Process(address) => (
@@ -434,11 +434,11 @@ impl Op for Accept {
     }
 
     fn wait(&self) -> Wait<'_> {
-        Wait::Ready(&self.pass.endpoint().descriptor, Direction::Read)
+        Wait::Ready(&self.turn.endpoint().descriptor, Direction::Read)
     }
 
     fn call(&mut self) -> Call {
-        let fd = self.pass.endpoint().descriptor.raw();
+        let fd = self.turn.endpoint().descriptor.raw();
         let (address, len) = match &mut self.source {
             Source::Process(address) => (address.bytes.as_mut_ptr() as usize, &raw mut address.len as usize),
             _ => (0, 0),
@@ -447,19 +447,19 @@ impl Op for Accept {
         // asked for.
         let call =
             unsafe { Call::new(libc::SYS_accept4, [fd as usize, address, len, ACCEPT_FLAGS as usize]) };
-        if self.pass.endpoint().descriptor.is_lent() { call.nonblocking() } else { call }
+        if self.turn.endpoint().descriptor.is_lent() { call.nonblocking() } else { call }
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
-        (Self::finish(self.source, completion), self.pass)
+        (Self::finish(self.source, completion), self.turn)
     }
 
     fn abandoned(self, completion: Completion) {
-        // The connection waits for the next accept, or is closed with the listener. The place at the gate is given up
+        // The connection waits for the next accept, or is closed with the listener. The turn is given up
         // after it has been stored.
-        let (accepted, pass) = self.complete(completion);
+        let (accepted, turn) = self.complete(completion);
         if let Ok(accepted) = accepted {
-            pass.endpoint().arrived(Arrival::Connection(Box::new(accepted)));
+            turn.endpoint().arrived(Arrival::Connection(Box::new(accepted)));
         }
     }
 }
@@ -559,7 +559,7 @@ impl Op for Connect {
 /// Ends one or both directions of a connection. The writing direction ends behind the writes that came before.
 pub(crate) struct Shutdown {
     /// Entered unless only the reading direction ends.
-    pass: Pass,
+    turn: IoTurn,
     how: i32,
 }
 
@@ -570,7 +570,7 @@ impl Shutdown {
             std::net::Shutdown::Write => libc::SHUT_WR,
             std::net::Shutdown::Both => libc::SHUT_RDWR,
         };
-        Shutdown { pass: Pass::new(endpoint, Side::Send), how }
+        Shutdown { turn: IoTurn::new(endpoint, Side::Send), how }
     }
 }
 
@@ -579,23 +579,23 @@ impl Op for Shutdown {
     const NAME: &'static str = "shutdown";
     const OPCODE: u8 = opcode::Shutdown::CODE;
 
-    fn pass(&mut self) -> Option<&mut Pass> {
-        Some(&mut self.pass)
+    fn turn(&mut self) -> Option<&mut IoTurn> {
+        Some(&mut self.turn)
     }
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         if self.how == libc::SHUT_RD {
             return Poll::Ready(None);
         }
-        self.pass.poll_enter(cx).map(|()| None)
+        self.turn.poll_acquire(cx).map(|()| None)
     }
 
     fn bound_to(&self) -> Option<*const ()> {
-        self.pass.endpoint().descriptor.bound_to()
+        self.turn.endpoint().descriptor.bound_to()
     }
 
     fn entry(&mut self) -> Entry {
-        on_fd!(self.pass.endpoint().descriptor.fd(), |fd| opcode::Shutdown::new(fd, self.how).build())
+        on_fd!(self.turn.endpoint().descriptor.fd(), |fd| opcode::Shutdown::new(fd, self.how).build())
     }
 
     fn wait(&self) -> Wait<'_> {
@@ -603,7 +603,7 @@ impl Op for Shutdown {
     }
 
     fn call(&mut self) -> Call {
-        let fd = self.pass.endpoint().descriptor.raw();
+        let fd = self.turn.endpoint().descriptor.raw();
         // SAFETY: shutdown(2) takes no pointer.
         unsafe { Call::new(libc::SYS_shutdown, [fd as usize, self.how as usize]) }
     }

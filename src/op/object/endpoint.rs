@@ -1,6 +1,6 @@
 //! An endpoint: a socket with what its operations share.
 //!
-//! *Gates* (`gate.rs`) let one receive and one send through at a time.
+//! Two [I/O locks](IoLock) admit one receive and one send at a time.
 //!
 //! *Arrivals* are what the kernel delivered and nobody has taken yet: what a *multishot operation* (a multishot receive,
 //! which belongs to the endpoint and not to a future) has brought, and what came for futures that had gone.
@@ -22,7 +22,7 @@ use std::task::{Context, Poll};
 use super::accepted::Accepted;
 use super::datagram::Datagram;
 use super::fd::Descriptor;
-use super::gate::{Gate, Side};
+use super::io_lock::{IoLock, Side};
 use super::medium::{Medium, SendHeader};
 use crate::buf::Chunk;
 use crate::task::cell::layout::Waiter;
@@ -34,8 +34,8 @@ pub(crate) struct Endpoint {
     lacks_nowait: Cell<bool>,
     /// For sends as messages, once there was one.
     send_header: OnceCell<Box<SendHeader>>,
-    pub(in crate::op) receiving: Gate,
-    pub(in crate::op) sending: Gate,
+    pub(in crate::op) receiving: IoLock,
+    pub(in crate::op) sending: IoLock,
     arrivals: RefCell<Arrivals>,
     /// The operation that fills `arrivals`, while there is one.
     multishot: Cell<Option<NonZeroU64>>,
@@ -272,8 +272,8 @@ impl Endpoint {
         self.waiter.take()
     }
 
-    /// Takes the waiter that was through the gate of this side: it waits no more.
-    pub(in crate::op) fn nobody_waits(&self, side: Side) -> Option<Waiter> {
+    /// Takes the waiter of the operation that holds the I/O lock of this side.
+    pub(in crate::op) fn take_waiter(&self, side: Side) -> Option<Waiter> {
         if side == Side::Receive { self.awaited() } else { None }
     }
 
@@ -326,7 +326,7 @@ impl Endpoint {
 }
 
 impl Endpoint {
-    pub(in crate::op) fn gate(&self, side: Side) -> &Gate {
+    pub(in crate::op) fn lock(&self, side: Side) -> &IoLock {
         match side {
             Side::Receive => &self.receiving,
             Side::Send | Side::SendWithoutCopy => &self.sending,
@@ -335,7 +335,7 @@ impl Endpoint {
 
     /// Whether no send is in flight, and none waits for its turn.
     pub(crate) fn is_free_to_send(&self) -> bool {
-        !self.sending.busy.get() && self.sending.nobody_waits()
+        !self.sending.locked.get() && self.sending.has_no_waiters()
     }
 }
 
@@ -374,8 +374,8 @@ impl Share {
             medium: Cell::new(medium),
             lacks_nowait: Cell::new(false),
             send_header: OnceCell::new(),
-            receiving: Gate::default(),
-            sending: Gate::default(),
+            receiving: IoLock::default(),
+            sending: IoLock::default(),
             arrivals: RefCell::default(),
             multishot: Cell::new(None),
             starved: Cell::new(false),

@@ -8,11 +8,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::leak::{Leak, Leaks, OnLeak};
 use crate::driver::Resources;
 use crate::driver::feature::{Feature, FeatureSet};
 use crate::driver::proactor::kernel::{Fault, RingConfig};
 use crate::op::object::fd::ZeroCopy;
-use crate::runtime::leak::{Leak, Leaks, OnLeak};
 use crate::task::report::hooks::{Hooks, OnSlowPoll, OnSpawn, Stopwatch};
 use crate::task::report::unhandled::OnUnhandled;
 use crate::task::{BlockingPool, SlowPoll, Task, Unhandled};

@@ -1,6 +1,8 @@
-//! Gates: one receive (or accept) and one send of an endpoint are in flight at a time; a later one waits until the
-//! one before has ended, whether or not its future is still there. So bytes come and go in order, and a write never
-//! overtakes one whose fate is open.
+//! The I/O locks of an endpoint: one for receives and accepts, one for sends.
+//!
+//! One operation of each side is in flight at a time. A later one waits until the earlier one has completed, also if the
+//! future of the earlier one has been dropped. So bytes come and go in order, and a write never overtakes one whose result
+//! is unknown.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
@@ -12,25 +14,25 @@ use crate::task::cell::layout::Waiter;
 pub(crate) enum Side {
     Receive,
     Send,
-    /// As `Send`; whoever goes through would rather not have its bytes copied.
+    /// As [`Send`](Self::Send), for an operation that requests a send without a copy.
     SendWithoutCopy,
 }
 
-/// Lets one operation through at a time, first come, first served.
+/// A lock that one operation holds at a time. Waiting operations get it in the order of their arrival.
 #[derive(Default)]
-pub(in crate::op) struct Gate {
-    pub(in crate::op) busy: Cell<bool>,
-    /// More than 32 bits, so that it shows when tickets come round while somebody waits.
+pub(in crate::op) struct IoLock {
+    pub(in crate::op) locked: Cell<bool>,
+    /// Has more than 32 bits, so that a wrap of the tickets shows while operations wait.
     pub(in crate::op) next_ticket: Cell<u64>,
-    /// In a box, as most endpoints never have any.
+    /// Boxed, because most endpoints never have a waiting operation.
     waiting: Cell<Option<Box<Queue>>>,
 }
 
 type Queue = VecDeque<(u32, Option<Waiter>)>;
 
-impl Gate {
+impl IoLock {
     #[inline]
-    pub(in crate::op) fn nobody_waits(&self) -> bool {
+    pub(in crate::op) fn has_no_waiters(&self) -> bool {
         let waiting = self.waiting.take();
         let nobody = waiting.as_ref().is_none_or(|waiting| waiting.is_empty());
         self.waiting.set(waiting);
@@ -45,10 +47,10 @@ impl Gate {
         made
     }
 
-    /// A number that nobody in the queue has.
+    /// Returns a ticket that no waiting operation has.
     #[cold]
     pub(in crate::op) fn ticket(&self) -> u32 {
-        let mut next = if self.nobody_waits() { 0 } else { self.next_ticket.get() };
+        let mut next = if self.has_no_waiters() { 0 } else { self.next_ticket.get() };
         if u32::try_from(next).is_err() {
             let is_taken = |ticket| self.queue(|waiting| waiting.iter().any(|(other, _)| *other == ticket));
             while is_taken(next as u32) {
@@ -59,16 +61,16 @@ impl Gate {
         next as u32
     }
 
-    /// Takes the waker of the first in the queue, which has to be told that the gate is open. It keeps its place in the
-    /// queue, and is asked for its waker again if it waits on.
+    /// Takes the waiter of the first operation in the queue, to be woken. The operation stays in the queue, and stores a new
+    /// waiter if it has to wait again.
     #[cold]
-    pub(in crate::op) fn first(&self) -> Option<Waiter> {
+    pub(in crate::op) fn take_first_waiter(&self) -> Option<Waiter> {
         self.queue(|waiting| waiting.front_mut().and_then(|(_, waiter)| waiter.take()))
     }
 
-    /// Takes a place in the queue out. What comes back is code of the user to drop.
+    /// Removes an operation from the queue. Dropping the returned waiter may run user code.
     #[cold]
-    pub(in crate::op) fn leave(&self, ticket: u32) -> Option<(u32, Option<Waiter>)> {
+    pub(in crate::op) fn remove(&self, ticket: u32) -> Option<(u32, Option<Waiter>)> {
         self.queue(|waiting| {
             let place = waiting.iter().position(|(other, _)| *other == ticket);
             place.and_then(|place| waiting.remove(place))
