@@ -328,8 +328,8 @@ impl Driver {
     /// An operation's future has gone.
     pub(super) fn abandon(&self, key: Key) {
         let Some(operation) = self.slots.find(key) else { return };
-        if self.scheduler.has_heir() && operation.lifecycle().is_in_flight() {
-            self.scheduler.responsible().into_iter().for_each(|heir| operation.reassign(heir));
+        if self.scheduler.is_tracking_drop() && operation.lifecycle().is_in_flight() {
+            self.scheduler.cleanup_owner().into_iter().for_each(|owner| operation.reassign(owner));
         }
         match operation.apply(Event::Abandon) {
             Action::SendCancel => {

@@ -45,8 +45,8 @@ pub(crate) struct Scheduler {
     tasks: RefCell<Slab<TaskRef>>,
     /// Stands for the future of `block_on`: it is woken like a task, and polled by `block_on` itself.
     root: TaskRef,
-    /// While a part of the current task is being disposed of: the task that is responsible for the remains.
-    pub(super) heir: RefCell<Option<Heir>>,
+    /// The owner of the pending cleanup, while `drop_and_track` drops a part of the current task.
+    pub(super) tracked_drop: RefCell<Option<CleanupOwner>>,
     inline_left: Cell<u32>,
     closed: Cell<bool>,
     /// Cleanups are not awaited any more.
@@ -115,7 +115,7 @@ impl Scheduler {
             core,
             tasks: RefCell::new(Slab::new()),
             root,
-            heir: RefCell::new(None),
+            tracked_drop: RefCell::new(None),
             inline_left: Cell::new(INLINE_OPERATIONS),
             closed: Cell::new(false),
             abandoned: Cell::new(false),
@@ -209,18 +209,18 @@ impl Scheduler {
         if task.header().scheduled.get() {
             return;
         }
-        struct Restore<'a>(&'a Scheduler, Option<Heir>, u32, *const Header);
+        struct Restore<'a>(&'a Scheduler, Option<CleanupOwner>, u32, *const Header);
         impl Drop for Restore<'_> {
             fn drop(&mut self) {
                 self.0.inline_left.set(self.2);
                 self.0.replace_child(self.3);
-                let left = self.0.heir.replace(self.1.take());
-                debug_assert!(left.is_none(), "what disposes of something takes its heir");
+                let left = self.0.tracked_drop.replace(self.1.take());
+                debug_assert!(left.is_none(), "drop_and_track takes its cleanup owner");
             }
         }
-        // What it leaves is its own affair, and so are its task-locals.
+        // The task has its own pending cleanup, and its own task-locals.
         let child = self.replace_child(ptr::null());
-        let _restore = Restore(self, self.heir.take(), self.inline_left.get(), child);
+        let _restore = Restore(self, self.tracked_drop.take(), self.inline_left.get(), child);
         self.run(task);
     }
 
@@ -418,10 +418,10 @@ impl Scheduler {
         self.closed.get()
     }
 
-    /// Whether a part of a task is being disposed of.
+    /// Whether [`drop_and_track`](super::cancel::cleanup::drop_and_track) is dropping a part of a task.
     #[inline]
-    pub(crate) fn has_heir(&self) -> bool {
-        self.heir.borrow().is_some()
+    pub(crate) fn is_tracking_drop(&self) -> bool {
+        self.tracked_drop.borrow().is_some()
     }
 
     /// Whether the task that is being polled has completed so many operations on the spot that it has to
@@ -451,9 +451,9 @@ pub(crate) struct EnteredScheduler(
     #[expect(dead_code, reason = "dropped")] EnteredPart<LoopCore, Scheduler>,
 );
 
-/// The task that ends when what a part of a task has left has ended; made when there is something.
+/// The task that waits for the cleanup of a dropped part of a task. It is spawned when there is cleanup to wait for.
 #[derive(Debug)]
-pub(super) struct Heir(pub(super) Option<TaskRef>);
+pub(super) struct CleanupOwner(pub(super) Option<TaskRef>);
 
 impl std::fmt::Debug for Scheduler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

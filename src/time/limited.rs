@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::Elapsed;
-use crate::task::cancel::cleanup::{Remains, dispose};
+use crate::task::cancel::cleanup::{PendingCleanup, drop_and_track};
 use crate::task::cancel::scopes::Region;
 
 /// The deadline of a limit.
@@ -33,7 +33,7 @@ pub(super) trait Deadline {
 pub(super) struct Limited {
     region: Region,
     /// The operations and cleanups that the dropped future left pending.
-    remains: Option<Remains>,
+    pending: Option<PendingCleanup>,
     /// Another request was given a turn to end this await.
     has_waited: bool,
 }
@@ -46,7 +46,7 @@ impl Limited {
         deadline: &mut impl Deadline,
         cx: &mut Context<'_>,
     ) -> Poll<Result<F::Output, Elapsed>> {
-        if self.remains.is_none() {
+        if self.pending.is_none() {
             if let Poll::Ready(output) = self.poll_inside(future.as_mut(), deadline, cx) {
                 self.region = Region::default(); // first: no request of this limit goes on any more
                 future.set(None);
@@ -55,10 +55,10 @@ impl Limited {
             if !self.region.is_to_be_dropped() {
                 return Poll::Pending;
             }
-            self.remains = Some(dispose(|| future.set(None)));
+            self.pending = Some(drop_and_track(|| future.set(None)));
         }
-        let remains = self.remains.as_mut().expect("the future has been dropped");
-        ready!(Pin::new(remains).poll(cx));
+        let pending = self.pending.as_mut().expect("the future has been dropped");
+        ready!(Pin::new(pending).poll(cx));
         // The other request ends this await, unless it can't: the future given to `block_on` goes on.
         if self.region.is_overtaken() && !std::mem::replace(&mut self.has_waited, true) {
             cx.waker().wake_by_ref();

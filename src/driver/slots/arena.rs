@@ -376,10 +376,10 @@ impl SlotRef<'_> {
     }
 
     /// Its future has gone, and another task waits for what is left of it.
-    pub(crate) fn reassign(self, heir: TaskRef) {
+    pub(crate) fn reassign(self, owner: TaskRef) {
         if self.slot.counted.get() {
-            heir.op_began();
-            let before = self.slot.owner.replace(Some(heir));
+            owner.op_began();
+            let before = self.slot.owner.replace(Some(owner));
             before.iter().for_each(TaskRef::op_ended);
         }
     }

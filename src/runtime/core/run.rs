@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use super::Core;
-use crate::task::cancel::cleanup::dispose;
+use crate::task::cancel::cleanup::drop_and_track;
 
 impl Core {
     #[track_caller]
@@ -22,14 +22,14 @@ impl Core {
     pub(in crate::runtime) fn block_on_cancellable<F: Future>(&self, future: F) -> Option<F::Output> {
         let _running = self.run_here();
         let mut future = pin!(Some(future));
-        let mut remains = None;
+        let mut pending = None;
         self.drive(|cx, cancelled| {
-            if cancelled && remains.is_none() {
-                remains = Some(dispose(|| future.set(None)));
+            if cancelled && pending.is_none() {
+                pending = Some(drop_and_track(|| future.set(None)));
             }
-            match (&mut remains, future.as_mut().as_pin_mut()) {
+            match (&mut pending, future.as_mut().as_pin_mut()) {
                 (None, Some(future)) => future.poll(cx).map(Some),
-                (Some(remains), _) => Pin::new(remains).poll(cx).map(|()| None),
+                (Some(pending), _) => Pin::new(pending).poll(cx).map(|()| None),
                 (None, None) => unreachable!("the future is there until it is disposed of"),
             }
         })

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::cleanup::{Remains, dispose};
+use super::cleanup::{PendingCleanup, drop_and_track};
 use super::scopes::{Entered, target};
 use crate::sys::context::expect_runtime;
 use crate::task::cell::layout::{Request, Share};
@@ -85,8 +85,8 @@ pin_project! {
 enum State {
     New,
     Inside(Entered),
-    /// The future has been dropped, and its remains are waited for. (None when the request has been given.)
-    Caught(Option<Cancelled>, Remains),
+    /// The future was dropped, and its cleanup is pending. `None` after the request was returned.
+    Caught(Option<Cancelled>, PendingCleanup),
     Over,
 }
 
@@ -110,8 +110,8 @@ impl<F: Future> Future for CatchCancel<F> {
                     let State::Inside(entered) = std::mem::replace(this.state, State::Over) else {
                         unreachable!("it has just been seen")
                     };
-                    let (caught, remains) = entered.end_by(|| dispose(|| this.future.set(None)));
-                    *this.state = State::Caught(Some(Cancelled(caught)), remains);
+                    let (caught, pending) = entered.end_by(|| drop_and_track(|| this.future.set(None)));
+                    *this.state = State::Caught(Some(Cancelled(caught)), pending);
                 }
                 State::Inside(entered) => {
                     let future = this.future.as_mut().as_pin_mut().expect("it is there while inside");
@@ -120,8 +120,8 @@ impl<F: Future> Future for CatchCancel<F> {
                     this.future.set(None);
                     return Poll::Ready(Ok(output));
                 }
-                State::Caught(cancelled, remains) => {
-                    ready!(Pin::new(remains).poll(cx));
+                State::Caught(cancelled, pending) => {
+                    ready!(Pin::new(pending).poll(cx));
                     let cancelled = cancelled.take().expect("it is given once");
                     *this.state = State::Over;
                     return Poll::Ready(Err(cancelled));

@@ -1,14 +1,14 @@
-//! The remains of a dropped future, and the tasks that wait for them.
+//! Pending cleanup of a dropped future, and the tasks that wait for it.
 //!
 //! Rust drops a future at once; asyncio throws an exception into a coroutine, whose `finally` blocks may await. Here a
-//! dropped future leaves *remains*: operations that are still with the kernel, tasks that it has cancelled, and
-//! cleanups, futures that close what it had open ([`defer`]). One task is *responsible* for them. It is the task that
-//! is being polled or dropped: if it was cancelled, it completes only after they have ended. Or it is the code that
-//! disposes of a part of a task ([`dispose`]) and waits for just that part.
+//! dropped future leaves *pending cleanup*: operations that the kernel still has, tasks that it has cancelled, and
+//! cleanups, which are futures that close what it had open ([`defer`]). One task is the *cleanup owner*. It is the task
+//! that is being polled or dropped: if that was cancelled, it completes only after the pending cleanup. Code that drops
+//! a part of a task by [`drop_and_track`] gets an owner for just that part, and waits for it.
 //!
-//! The cleanups of one drop run one after the other in the order in which they were left, which is from the inside out,
-//! in a separate task that is never cancelled. It begins when everything else that its responsible task waits for has
-//! ended. A task that is not cancelled (as when a branch of a `select!` loses) does not wait for it.
+//! The cleanups of one drop run one after the other in the order in which they were registered, which is from the inside
+//! out, in a separate task that is never cancelled. It starts when everything else that its owner waits for has ended. A
+//! task that is not cancelled (as when a branch of a `select!` loses) does not wait for it.
 #![forbid(unsafe_code)]
 
 use std::any::Any;
@@ -24,62 +24,63 @@ use std::task::{Context, Poll};
 use crate::sys::guarded::contain;
 use crate::sys::sync::Arc;
 use crate::task::cell::error::Panic;
-use crate::task::cell::layout::{CleanUp, CleanUps, TaskRef};
+use crate::task::cell::layout::{Cleanup, CleanupQueue, TaskRef};
 use crate::task::cell::loop_core;
-use crate::task::scheduler::{self, Heir, Scheduler};
+use crate::task::scheduler::{self, CleanupOwner, Scheduler};
 
-/// Awaits `future` after the future that is being dropped now. Outside a runtime, and in one that has ended, it is
-/// dropped. An error or a panic of it names `place`.
+/// Registers a cleanup of the future that is being dropped now. Outside a runtime, and in one that has ended, the cleanup
+/// is dropped. The report of its error or panic names `place`.
 pub(crate) fn defer(
     place: &'static Location<'static>,
     future: impl Future<Output = io::Result<()>> + 'static,
 ) {
-    let clean_up = CleanUp { future: Box::pin(future), place };
+    let cleanup = Cleanup { future: Box::pin(future), place };
     scheduler::with(|current| match current.filter(|scheduler| !scheduler.is_abandoned()) {
-        Some(scheduler) => queue_of(scheduler, place).borrow_mut().push_back(clean_up),
-        None => drop(clean_up),
+        Some(scheduler) => queue_of(scheduler, place).borrow_mut().push_back(cleanup),
+        None => drop(cleanup),
     });
 }
 
-/// The queue for the cleanups of the future that is being dropped now. `place` is that of the first.
-fn queue_of(scheduler: &Scheduler, place: &'static Location<'static>) -> Rc<RefCell<VecDeque<CleanUp>>> {
-    let parent = scheduler.responsible();
+/// Returns the queue for cleanups of the future that is being dropped now. Starts the cleanup task if there is none yet;
+/// `place` is that of the first cleanup.
+fn queue_of(scheduler: &Scheduler, place: &'static Location<'static>) -> Rc<RefCell<VecDeque<Cleanup>>> {
+    let parent = scheduler.cleanup_owner();
     let waiting = parent.as_ref().and_then(|parent| {
-        let clean_ups = parent.header().extra_or_new().clean_ups.borrow();
-        clean_ups.as_ref().map(|clean_ups| clean_ups.queue.clone())
+        let cleanups = parent.header().extra_or_new().cleanups.borrow();
+        cleanups.as_ref().map(|cleanups| cleanups.queue.clone())
     });
     waiting.unwrap_or_else(|| {
-        let queue = Rc::<RefCell<VecDeque<CleanUp>>>::default();
-        let cleaner = Cleaner { parent: parent.clone(), queue: queue.clone(), current: None };
-        let task = scheduler.spawn_shielded(cleaner, "cleanup", place);
+        let queue = Rc::<RefCell<VecDeque<Cleanup>>>::default();
+        let future = CleanupTask { parent: parent.clone(), queue: queue.clone(), current: None };
+        let task = scheduler.spawn_shielded(future, "cleanup", place);
         if let Some(parent) = parent {
-            parent.outlives(&task);
-            let clean_ups = CleanUps { task, queue: queue.clone() };
-            parent.header().extra_or_new().clean_ups.replace(Some(clean_ups));
+            parent.wait_for(&task);
+            let cleanups = CleanupQueue { task, queue: queue.clone() };
+            parent.header().extra_or_new().cleanups.replace(Some(cleanups));
         }
         queue
     })
 }
 
 /// The future of the task that runs cleanups.
-struct Cleaner {
+struct CleanupTask {
     parent: Option<TaskRef>,
-    queue: Rc<RefCell<VecDeque<CleanUp>>>,
-    current: Option<CleanUp>,
+    queue: Rc<RefCell<VecDeque<Cleanup>>>,
+    current: Option<Cleanup>,
 }
 
-impl Future for Cleaner {
+impl Future for CleanupTask {
     /// Errors and panics are reported one by one, each with its place.
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(parent) = self.parent.take() {
-            // It holds the parent's end up as well, hence 1. The parent wakes this when nothing else does any more.
+            // The parent also waits for this task, which is 1. The parent wakes it when nothing else is left.
             if parent.is_being_reaped() && parent.ops() > 1 {
                 self.parent = Some(parent);
                 return Poll::Pending;
             }
-            let begun = parent.header().extra_or_new().clean_ups.take(); // what is left from now on is for another one
+            let begun = parent.header().extra_or_new().cleanups.take(); // cleanups that are registered later get another task
             drop(begun);
         }
         loop {
@@ -87,17 +88,17 @@ impl Future for Cleaner {
                 let next = self.queue.borrow_mut().pop_front();
                 self.current = next;
             }
-            let Some(clean_up) = &mut self.current else { return Poll::Ready(Ok(())) };
-            let place = clean_up.place;
-            // One that fails or panics, in its drop even, must not keep the others from being done.
-            match catch_unwind(AssertUnwindSafe(|| clean_up.future.as_mut().poll(cx))) {
+            let Some(cleanup) = &mut self.current else { return Poll::Ready(Ok(())) };
+            let place = cleanup.place;
+            // A cleanup that fails or panics, even in its destructor, must not stop those after it.
+            match catch_unwind(AssertUnwindSafe(|| cleanup.future.as_mut().poll(cx))) {
                 Ok(Poll::Pending) => return Poll::Pending,
                 Ok(Poll::Ready(Ok(()))) => {}
                 Ok(Poll::Ready(Err(error))) => report(place, error.to_string(), false),
                 Err(payload) => report_panic(place, payload),
             }
-            let over = self.current.take();
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(over))) {
+            let ended = self.current.take();
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(ended))) {
                 report_panic(place, payload);
             }
         }
@@ -123,66 +124,69 @@ fn report(place: &'static Location<'static>, message: String, panicked: bool) {
     }
 }
 
-/// Drops a part of the running task's future, by `drop_it`. Returns its remains, to be awaited separately.
-pub(crate) fn dispose(drop_it: impl FnOnce()) -> Remains {
-    struct Restore(Option<Heir>);
+/// Drops a part of the running task's future, by `drop_it`. Returns its pending, to be awaited separately.
+pub(crate) fn drop_and_track(drop_it: impl FnOnce()) -> PendingCleanup {
+    struct Restore(Option<CleanupOwner>);
     impl Drop for Restore {
         fn drop(&mut self) {
-            let heir = scheduler::with(|current| {
-                current.and_then(|scheduler| scheduler.heir.replace(self.0.take()))
+            let owner = scheduler::with(|current| {
+                current.and_then(|scheduler| scheduler.tracked_drop.replace(self.0.take()))
             });
-            // After a panic it is still there: who goes on panicking waits for it.
-            drop(Remains(heir.and_then(|heir| heir.0)));
+            // After a panic of `drop_it` the owner is still there: the unwinding task waits for it.
+            drop(PendingCleanup(owner.and_then(|owner| owner.0)));
         }
     }
-    let before = scheduler::with(|current| current.map(|scheduler| scheduler.heir.replace(Some(Heir(None)))));
+    let before = scheduler::with(|current| {
+        current.map(|scheduler| scheduler.tracked_drop.replace(Some(CleanupOwner(None))))
+    });
     let Some(before) = before else {
         drop_it();
-        return Remains(None);
+        return PendingCleanup(None);
     };
     let restore = Restore(before);
     drop_it();
-    let heir = scheduler::with(|current| current.and_then(|scheduler| scheduler.heir.borrow_mut().take()));
+    let owner =
+        scheduler::with(|current| current.and_then(|scheduler| scheduler.tracked_drop.borrow_mut().take()));
     drop(restore);
-    Remains(heir.and_then(|heir| heir.0))
+    PendingCleanup(owner.and_then(|owner| owner.0))
 }
 
-impl Heir {
-    /// The task, a cancelled one without a future.
+impl CleanupOwner {
+    /// Returns the task that waits for the cleanup. The first call spawns it, cancelled and with a future that never ends.
     fn task(&mut self, scheduler: &Scheduler) -> TaskRef {
-        let heir = self.0.get_or_insert_with(|| {
-            let heir = scheduler.spawn_empty();
-            heir.request_cancel();
-            heir
+        let task = self.0.get_or_insert_with(|| {
+            let task = scheduler.spawn_empty();
+            task.request_cancel();
+            task
         });
-        heir.clone()
+        task.clone()
     }
 }
 
 impl Scheduler {
-    /// The task that waits for the remains of a future that is being dropped now.
-    pub(crate) fn responsible(&self) -> Option<TaskRef> {
-        match &mut *self.heir.borrow_mut() {
-            Some(heir) => Some(heir.task(self)),
+    /// The task that waits for the pending of a future that is being dropped now.
+    pub(crate) fn cleanup_owner(&self) -> Option<TaskRef> {
+        match &mut *self.tracked_drop.borrow_mut() {
+            Some(owner) => Some(owner.task(self)),
             None => self.current_task(),
         }
     }
 }
 
-/// The remains of a part of a task; ready when they have ended.
+/// Future of the end of all cleanup that a dropped part of a task has left.
 ///
-/// If it is dropped by a cancelled task, that task waits for the remains.
+/// If a cancelled task drops it, the task waits for that cleanup.
 #[derive(Debug)]
-pub(crate) struct Remains(Option<TaskRef>);
+pub(crate) struct PendingCleanup(Option<TaskRef>);
 
-impl Future for Remains {
+impl Future for PendingCleanup {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match &self.0 {
-            Some(heir) if !heir.is_complete() => {
-                heir.check_joiner();
-                heir.set_joiner(cx);
+            Some(owner) if !owner.is_complete() => {
+                owner.check_joiner();
+                owner.set_joiner(cx);
                 Poll::Pending
             }
             _ => {
@@ -193,9 +197,9 @@ impl Future for Remains {
     }
 }
 
-impl Drop for Remains {
+impl Drop for PendingCleanup {
     fn drop(&mut self) {
-        self.0.take().into_iter().for_each(|heir| wait_for_end(&heir));
+        self.0.take().into_iter().for_each(|owner| wait_for_end(&owner));
     }
 }
 
@@ -204,7 +208,7 @@ pub(in crate::task) fn wait_for_end(task: &TaskRef) {
     scheduler::with(|current| {
         let Some(scheduler) = current else { return };
         if !scheduler.current_task().is_some_and(|running| task.waits_for(&running)) {
-            scheduler.responsible().into_iter().for_each(|responsible| responsible.outlives(task));
+            scheduler.cleanup_owner().into_iter().for_each(|cleanup_owner| cleanup_owner.wait_for(task));
         }
     });
 }

@@ -86,20 +86,20 @@ impl Extra {
         self.name.as_ref()
     }
 
-    /// The task is being reaped: starts its cleanup if nothing else is left.
-    pub(in crate::task) fn go_on_cleaning(&self) {
-        let clean_up = self.clean_ups.borrow().as_ref().map(|clean_ups| clean_ups.task.clone());
-        clean_up.into_iter().for_each(|task| task.schedule());
+    /// Schedules the cleanup task of a task that is being reaped; it starts if the task waits for nothing else.
+    pub(in crate::task) fn resume_cleanup(&self) {
+        let cleanup = self.cleanups.borrow().as_ref().map(|cleanups| cleanups.task.clone());
+        cleanup.into_iter().for_each(|task| task.schedule());
     }
 
-    /// The task has ended.
+    /// Tells the end of the task to its callbacks, end waiters, group and set, and drops its task-locals.
     pub(in crate::task) fn task_ended(&self, task: &TaskRef) {
         self.callbacks.tell_all(|| task.clone());
-        let mourners = self.mourners.take();
-        mourners.iter().for_each(TaskRef::op_ended);
+        let end_waiters = self.end_waiters.take();
+        end_waiters.iter().for_each(TaskRef::op_ended);
         let group = self.group.take();
         contain(|| group.into_iter().for_each(Waiter::wake)); // user code, perhaps
-        // They may refer to the task itself, and would keep it for ever.
+        // Their values may refer to the task itself, and would keep it forever.
         let locals = self.locals.take();
         contain(|| drop(locals)); // user code
         let at_end = self.at_end.take();

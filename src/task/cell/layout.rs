@@ -153,10 +153,10 @@ pub(in crate::task) struct Extra {
     pub(in crate::task) callbacks: Watchers<TaskRef>,
     /// Where a cancellation is caught, in the order in which they began.
     pub(in crate::task) scopes: Scopes,
-    /// Cleanups that are to run before it ends, and have not begun.
-    pub(in crate::task) clean_ups: RefCell<Option<CleanUps>>,
-    /// Tasks that end no earlier than this one.
-    pub(in crate::task) mourners: RefCell<Vec<TaskRef>>,
+    /// Cleanups that have not started, and run before the task completes.
+    pub(in crate::task) cleanups: RefCell<Option<CleanupQueue>>,
+    /// Tasks that complete only after this one.
+    pub(in crate::task) end_waiters: RefCell<Vec<TaskRef>>,
     /// Of the body of a group: the task, or child of a group, that runs it.
     pub(in crate::task) runner: RefCell<Option<TaskRef>>,
     /// Its group, which waits for its end beside the waiter of its handle.
@@ -171,16 +171,16 @@ pub(in crate::task) struct Extra {
 #[derive(Clone, Default)]
 pub(in crate::task) struct Values(pub(in crate::task) Vec<(usize, Rc<dyn Any>)>);
 
-/// Cleanups that have not begun, and the task that will run them.
+/// Cleanups that have not started, and the task that will run them.
 #[derive(Clone)]
-pub(in crate::task) struct CleanUps {
+pub(in crate::task) struct CleanupQueue {
     pub(in crate::task) task: TaskRef,
-    pub(in crate::task) queue: Rc<RefCell<VecDeque<CleanUp>>>,
+    pub(in crate::task) queue: Rc<RefCell<VecDeque<Cleanup>>>,
 }
 
-pub(in crate::task) struct CleanUp {
+pub(in crate::task) struct Cleanup {
     pub(in crate::task) future: Pin<Box<dyn Future<Output = io::Result<()>>>>,
-    /// Where the user registered it: a failure names this line.
+    /// The line where user code registered the cleanup. The report of a failure names it.
     pub(in crate::task) place: &'static Location<'static>,
 }
 

@@ -62,7 +62,7 @@ impl TaskRef {
             }
             Phase::Reaping if header.ops.get() == 0 => Some(Ran::Ended),
             Phase::Reaping => {
-                header.extra().into_iter().for_each(Extra::go_on_cleaning);
+                header.extra().into_iter().for_each(Extra::resume_cleanup);
                 Some(Ran::Pending)
             }
             Phase::Running | Phase::Complete | Phase::Empty => Some(Ran::Pending),

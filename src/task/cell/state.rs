@@ -8,8 +8,7 @@ pub(crate) enum Phase {
     Idle,
     /// Is being polled.
     Running,
-    /// Its future is gone; its remains have not ended yet: operations with the kernel, tasks that it cancelled, its
-    /// cleanup.
+    /// The future was dropped, and its cleanup is pending: operations with the kernel, tasks that it cancelled, cleanups.
     Reaping,
     /// Its outcome is in the cell.
     Complete,
@@ -41,7 +40,7 @@ pub(in crate::task) enum Polled {
 /// How a run of a task has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::task) enum Ran {
-    /// It continues, or its remains have not ended.
+    /// The task waits, or its cleanup is pending.
     Pending,
     Ended,
 }

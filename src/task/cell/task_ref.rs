@@ -83,7 +83,7 @@ impl TaskRef {
         self.header().has(Flags::CHILD)
     }
 
-    /// Whether its future is gone, and the remains of the future have not ended yet.
+    /// Whether the future was dropped, and its cleanup is still pending.
     pub(in crate::task) fn is_being_reaped(&self) -> bool {
         self.phase() == Phase::Reaping
     }
@@ -301,29 +301,30 @@ impl TaskRef {
         self.header().ops.get()
     }
 
-    /// This task ends no earlier than the other, if it is cancelled or panics; unless the other waits for this one.
-    pub(in crate::task) fn outlives(&self, other: &TaskRef) {
+    /// Makes this task complete only after the other, if it is cancelled or panics. Does nothing if the other waits for this
+    /// one.
+    pub(in crate::task) fn wait_for(&self, other: &TaskRef) {
         if !other.is_complete() && !other.waits_for(self) {
             self.op_began();
-            other.header().extra_or_new().mourners.borrow_mut().push(self.clone());
+            other.header().extra_or_new().end_waiters.borrow_mut().push(self.clone());
         }
     }
 
-    /// Whether this task ends no earlier than the other, directly or by way of more of them; or is the same.
+    /// Whether this task waits for the other before it completes, directly or through other tasks, or is the same task.
     pub(in crate::task) fn waits_for(&self, other: &TaskRef) -> bool {
-        // Without anything to wait for (most have not), it need not look at a long chain of those that wait for the other.
+        // Most tasks wait for nothing. They need not search what may be a long chain of waiters of the other.
         if self.same(other) || self.ops() == 0 {
             return self.same(other);
         }
         let mut waiting = vec![other.clone()];
         let mut place = 0;
         while let Some(task) = waiting.get(place).cloned() {
-            for mourner in task.header().extra().iter().flat_map(|extra| extra.mourners.borrow().clone()) {
-                if mourner.same(self) {
+            for waiter in task.header().extra().iter().flat_map(|extra| extra.end_waiters.borrow().clone()) {
+                if waiter.same(self) {
                     return true;
                 }
-                if !waiting.iter().any(|task| task.same(&mourner)) {
-                    waiting.push(mourner);
+                if !waiting.iter().any(|task| task.same(&waiter)) {
+                    waiting.push(waiter);
                 }
             }
             place += 1;

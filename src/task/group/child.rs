@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use super::state::GroupHooks;
-use crate::task::cancel::cleanup::{Remains, dispose};
+use crate::task::cancel::cleanup::{PendingCleanup, drop_and_track};
 use crate::task::cell::error::{JoinError, Panic};
 use crate::task::handle::join::JoinHandle;
 
@@ -24,7 +24,7 @@ pin_project! {
         future: Option<F>,
         hooks: L,
         // The pending cleanup of a future that has panicked.
-        remains: Option<Remains>,
+        pending: Option<PendingCleanup>,
     }
 
     impl<F, L, T, E> PinnedDrop for ChildFuture<F, L, T, E>
@@ -44,7 +44,7 @@ where
     L: GroupHooks<E>,
 {
     pub(in crate::task) fn new(future: F, hooks: L) -> Self {
-        ChildFuture { future: Some(future), hooks, remains: None }
+        ChildFuture { future: Some(future), hooks, pending: None }
     }
 
     /// Drops the future, and gives a panic of its destructor to the group's hooks.
@@ -75,13 +75,13 @@ where
                 }
                 Err(panic) => {
                     this.hooks.panicked(Panic::new(panic));
-                    *self.as_mut().project().remains = Some(dispose(|| self.as_mut().drop_future()));
+                    *self.as_mut().project().pending = Some(drop_and_track(|| self.as_mut().drop_future()));
                 }
             }
         }
-        let remains =
-            self.project().remains.as_mut().expect("a future that has panicked leaves its pending cleanup");
-        Pin::new(remains).poll(cx).map(|()| None)
+        let pending =
+            self.project().pending.as_mut().expect("a future that has panicked leaves its pending cleanup");
+        Pin::new(pending).poll(cx).map(|()| None)
     }
 }
 

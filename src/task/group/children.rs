@@ -22,7 +22,7 @@ use std::task::{Context, Poll};
 use slab::Slab;
 
 use crate::sys::guarded::Guarded;
-use crate::task::cancel::cleanup::{Remains, dispose};
+use crate::task::cancel::cleanup::{PendingCleanup, drop_and_track};
 use crate::task::cancel::scopes;
 use crate::task::cell::error::JoinError;
 use crate::task::cell::layout::{Birth, ChildSetCore, Extra, Identity, TaskRef, Waiter};
@@ -230,7 +230,7 @@ impl<F: Future> fmt::Debug for ChildSet<F> {
 /// output.
 pub(in crate::task) struct ScopedChildren<'a> {
     core: Rc<ChildSetCore>,
-    /// Those that were cancelled; what they have left is not over.
+    /// Cancelled children whose cleanup is pending.
     ending: RefCell<ChildSet<CancelledChild>>,
     futures: PhantomData<UnsafeCell<Box<dyn Future<Output = ()> + 'a>>>,
 }
@@ -279,8 +279,8 @@ impl<'a> ScopedChildren<'a> {
         let mut left = self.core.ready.len();
         while let Some(child) = self.core.next_woken(&mut left) {
             if child.take_request() {
-                let remains = dispose(|| child.drop_child());
-                self.ending.borrow_mut().push(CancelledChild { child, remains });
+                let pending = drop_and_track(|| child.drop_child());
+                self.ending.borrow_mut().push(CancelledChild { child, pending });
             } else {
                 self.run(&child);
             }
@@ -327,17 +327,17 @@ impl ChildStart {
     }
 }
 
-/// Waits for the remains of a cancelled child, and returns the child.
+/// Future that waits for the pending cleanup of a cancelled child, and returns the child.
 struct CancelledChild {
     child: TaskRef,
-    remains: Remains,
+    pending: PendingCleanup,
 }
 
 impl Future for CancelledChild {
     type Output = TaskRef;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TaskRef> {
-        Pin::new(&mut self.remains).poll(cx).map(|()| self.child.clone())
+        Pin::new(&mut self.pending).poll(cx).map(|()| self.child.clone())
     }
 }
 
