@@ -173,34 +173,35 @@ impl Scheduler {
         task
     }
 
-    /// While the runtime ends, the future of a new task is dropped unpolled, and the handle says so; not here, inside the
-    /// destructor that spawns, which may be one of a long chain. What is being cleaned up may spawn.
+    /// Handles a task that is spawned while the runtime shuts down. A task that a destructor spawns is cancelled before its
+    /// first poll, in its own run: dropping its future here would recurse if its destructor spawns again. A task that is being
+    /// polled, to clean up, may spawn.
     #[cold]
     fn spawned_late(&self, task: &TaskRef, flags: Flags) {
-        let forced = self.abandoned.get();
-        if !forced && flags.is(Flags::SHIELDED) {
-            task.header().set(Flags::DOOMED); // it belongs to what ends now, and what it starts does not
-        } else if forced || !(flags.is(Flags::CALLBACK) || self.is_polling()) {
-            task.header().set(Flags::DOOMED.with(Flags::FORCED));
+        let killing = self.abandoned.get();
+        if !killing && flags.is(Flags::UNCANCELLABLE) {
+            task.header().set(Flags::SHUTTING_DOWN); // the shutdown waits for it
+        } else if killing || !(flags.is(Flags::CALLBACK) || self.is_polling()) {
+            task.header().set(Flags::SHUTTING_DOWN.with(Flags::KILLED));
             task.request_cancel();
             self.spawned_in_drop.set(true);
         }
     }
 
-    /// Spawns a task that is never cancelled, and that delays the end of the runtime.
-    pub(super) fn spawn_shielded(
+    /// Spawns a task that is never cancelled. The end of the runtime waits for it.
+    pub(super) fn spawn_uncancellable(
         &self,
         future: impl Future<Output = io::Result<()>> + 'static,
         name: &str,
         place: &'static Location<'static>,
     ) -> TaskRef {
-        let start = Start { place, name: Some(name.into()), flags: Flags::SHIELDED, held_back: false };
+        let start = Start { place, name: Some(name.into()), flags: Flags::UNCANCELLABLE, held_back: false };
         self.spawn::<_, Fallible>(future, start).detached()
     }
 
-    /// A task that does nothing.
+    /// Spawns a task that does nothing until it is cancelled.
     pub(super) fn spawn_empty(&self) -> TaskRef {
-        self.spawn::<_, Opaque>(pending::<()>(), Start { flags: Flags::FORCED, ..Start::here() }).detached()
+        self.spawn::<_, Opaque>(pending::<()>(), Start { flags: Flags::KILLED, ..Start::here() }).detached()
     }
 
     /// Polls a task that was held back; it goes on like any other. One that was cancelled since stands in the queue
@@ -332,35 +333,37 @@ impl Scheduler {
     /// one.
     pub(crate) fn cancel_all(&self) -> bool {
         self.closed.set(true);
-        let new = |task: &&TaskRef| !task.header().has(Flags::DOOMED.with(Flags::CALLBACK));
+        let new = |task: &&TaskRef| !task.header().has(Flags::SHUTTING_DOWN.with(Flags::CALLBACK));
         let tasks: Vec<TaskRef> =
             self.tasks.borrow().iter().map(|(_, task)| task).filter(new).cloned().collect();
         for task in &tasks {
-            task.header().set(Flags::DOOMED);
-            task.ask_to_end();
+            task.header().set(Flags::SHUTTING_DOWN);
+            task.request_graceful_cancel();
         }
         !tasks.is_empty()
     }
 
-    /// Whether a task that was told to end by [`cancel_all`](Self::cancel_all) still has a future: it cleans up.
-    pub(crate) fn has_doomed(&self) -> bool {
-        let doomed = |task: &TaskRef| task.header().has(Flags::DOOMED) && !task.is_being_reaped();
-        self.tasks.borrow().iter().any(|(_, task)| doomed(task))
+    /// Whether a task that [`cancel_all`](Self::cancel_all) has cancelled still has a future: it cleans up.
+    pub(crate) fn has_tasks_shutting_down(&self) -> bool {
+        let shutting_down =
+            |task: &TaskRef| task.header().has(Flags::SHUTTING_DOWN) && !task.is_being_reaped();
+        self.tasks.borrow().iter().any(|(_, task)| shutting_down(task))
     }
 
-    /// Ends all tasks that are left, whatever they are doing, their cleanups included. Returns how many had a future.
-    pub(crate) fn force_all(&self) -> usize {
+    /// Cancels all remaining tasks, cleanups included, by requests that no scope catches. Returns the number of tasks that
+    /// still had a future.
+    pub(crate) fn kill_all(&self) -> usize {
         self.closed.set(true);
         self.abandoned.set(true);
         let tasks: Vec<TaskRef> = self.tasks.borrow().iter().map(|(_, task)| task.clone()).collect();
-        let mut forced = 0;
+        let mut killed = 0;
         for task in tasks.iter().filter(|task| !task.is_being_reaped()) {
-            forced += usize::from(!task.header().is_callback());
-            task.header().unset(Flags::SHIELDED);
-            task.header().set(Flags::FORCED);
+            killed += usize::from(!task.header().is_callback());
+            task.header().unset(Flags::UNCANCELLABLE);
+            task.header().set(Flags::KILLED);
             task.request_cancel();
         }
-        forced
+        killed
     }
 
     /// Whether cleanups are dropped instead of awaited.

@@ -83,7 +83,7 @@ impl Home {
         self.scheduler.pool.close();
         self.shared().deliver();
         self.scheduler.run_cancelled();
-        self.scheduler.force_all();
+        self.scheduler.kill_all();
         self.scheduler.run_cancelled();
         self.shared().close();
         self.scheduler.abandon_all();

@@ -109,7 +109,7 @@ impl Home {
         self.scheduler.cancel_all();
         self.scheduler.pool.close();
         self.shared().deliver();
-        self.scheduler.force_all();
+        self.scheduler.kill_all();
         self.shared().close();
         self.scheduler.abandon_all();
         self.entered = None;

@@ -34,7 +34,7 @@ impl Core {
                 if visited.is_err() || !has_time() {
                     return;
                 }
-                if !self.scheduler.has_doomed() {
+                if !self.scheduler.has_tasks_shutting_down() {
                     break; // before the kernel is entered, where the loop might wait for ever
                 }
                 guarded.run(|| visited = self.finish_turn(limits));
@@ -70,7 +70,7 @@ impl Core {
         leaks.warn_of(|| self.scheduler.tasks().into_iter().map(Leak::Task));
         leaks.warn(Leak::DirectDescriptors(self.driver.direct_descriptors()));
         self.cancel_all_tasks(deadline, &mut guarded);
-        let tasks_forced = self.scheduler.force_all();
+        let tasks_forced = self.scheduler.kill_all();
         guarded.run(|| self.scheduler.run_cancelled());
         guarded.run(|| self.timers.close());
         // Jobs that the pool has not begun are cancelled; their results arrive through the inbox.

@@ -52,7 +52,7 @@ fn queue_of(scheduler: &Scheduler, place: &'static Location<'static>) -> Rc<RefC
     waiting.unwrap_or_else(|| {
         let queue = Rc::<RefCell<VecDeque<Cleanup>>>::default();
         let future = CleanupTask { parent: parent.clone(), queue: queue.clone(), current: None };
-        let task = scheduler.spawn_shielded(future, "cleanup", place);
+        let task = scheduler.spawn_uncancellable(future, "cleanup", place);
         if let Some(parent) = parent {
             parent.wait_for(&task);
             let cleanups = CleanupQueue { task, queue: queue.clone() };
@@ -124,7 +124,7 @@ fn report(place: &'static Location<'static>, message: String, panicked: bool) {
     }
 }
 
-/// Drops a part of the running task's future, by `drop_it`. Returns its pending, to be awaited separately.
+/// Drops a part of the running task's future, by `drop_it`. Returns the pending cleanup of that part, to be awaited.
 pub(crate) fn drop_and_track(drop_it: impl FnOnce()) -> PendingCleanup {
     struct Restore(Option<CleanupOwner>);
     impl Drop for Restore {
@@ -164,7 +164,7 @@ impl CleanupOwner {
 }
 
 impl Scheduler {
-    /// The task that waits for the pending of a future that is being dropped now.
+    /// The task that waits for the pending cleanup of a future that is being dropped now.
     pub(crate) fn cleanup_owner(&self) -> Option<TaskRef> {
         match &mut *self.tracked_drop.borrow_mut() {
             Some(owner) => Some(owner.task(self)),

@@ -1,13 +1,14 @@
-//! Requests for a task's end: counted as asyncio counts them, delivered by a run of the task, and taken back.
+//! Cancellation requests: counted as asyncio counts them, delivered by a run of the task, and taken back.
 //!
-//! The scopes that catch a request are in `scopes.rs`, what follows from one that nothing catches in `cell/run.rs`.
+//! The scopes that catch a request are in `scopes.rs`. A request that no scope catches ends the task in `cell/run.rs`.
 #![forbid(unsafe_code)]
 
 use crate::task::cell::layout::TaskRef;
 use crate::task::cell::state::{Flags, Phase};
 
 impl TaskRef {
-    /// Asks for the end of the task's future: counted, and delivered when the task is run next.
+    /// Requests cancellation: counts the request, and schedules the task, whose next run delivers it. Returns false if the
+    /// task has ended.
     pub(in crate::task) fn request_cancel(&self) -> bool {
         if self.is_complete() {
             return false;
@@ -17,40 +18,41 @@ impl TaskRef {
         true
     }
 
-    /// Asks for the end of the task, of which it is told once: what ends all of its tasks, and waits for them, cuts off none
-    /// that is handling a request already. The request is made when that has been handled.
-    pub(in crate::task) fn ask_to_end(&self) {
+    /// Requests cancellation when no other request is being handled: at once, or when the last one has been handled. For
+    /// code that ends all of its tasks and waits for them: it interrupts no task that is handling a request already.
+    pub(in crate::task) fn request_graceful_cancel(&self) {
         let extra = self.header().extra();
-        if !extra.is_some_and(|extra| extra.scopes.put_off()) {
+        if !extra.is_some_and(|extra| extra.scopes.postpone()) {
             self.request_cancel();
         }
     }
 
+    /// Counts a cancellation request, without delivering it.
     pub(in crate::task) fn count_request(&self) {
         let cancels = &self.header().cancels;
         cancels.set(cancels.get().saturating_add(1));
     }
 
-    /// Asks for the end of all of the future, which nothing catches.
-    pub(in crate::task) fn request_whole_cancel(&self) -> bool {
-        self.header().set(Flags::WHOLE);
+    /// Requests a cancellation that no scope catches. Returns false if the task has ended.
+    pub(in crate::task) fn request_unscoped_cancel(&self) -> bool {
+        self.header().set(Flags::UNSCOPED);
         self.request_cancel()
     }
 
-    /// Ends all of the future, without a request that counts: what catches cancellations in it is not where this one
-    /// comes from.
-    pub(in crate::task) fn cancel_whole(&self) {
-        self.header().set(Flags::WHOLE);
+    /// Delivers a cancellation that no scope catches and that is not counted. It comes out of an await that is inside none of
+    /// the task's scopes.
+    pub(in crate::task) fn cancel_unscoped(&self) {
+        self.header().set(Flags::UNSCOPED);
         self.deliver_cancel();
     }
 
-    /// Counts a request that a limit or a group in this task makes. That in a body is one of the task around as well, whose
-    /// code the body is.
+    /// Counts the request of a time limit or group in this task. If this is the body of a group, the task that runs the group
+    /// counts it as well, because the body is part of its code.
     pub(in crate::task) fn count_own_request(&self) {
         self.each_runner(TaskRef::count_request);
     }
 
-    /// The same, when the limit or the group has ended.
+    /// Takes back the count of [`count_own_request`](Self::count_own_request), when the time limit or the group has ended.
     pub(in crate::task) fn uncount_own_request(&self) {
         self.each_runner(|task| {
             let cancels = &task.header().cancels;
@@ -58,7 +60,8 @@ impl TaskRef {
         });
     }
 
-    /// Calls `f` for this task or child, and where it is a body for those that run it.
+    /// Calls `f` for this task or child; if it is the body of a group, also for the task or child that runs the group, and so
+    /// on outward.
     pub(in crate::task) fn each_runner(&self, mut f: impl FnMut(&TaskRef)) {
         let mut task = Some(self.clone());
         while let Some(current) = task {
@@ -67,38 +70,40 @@ impl TaskRef {
         }
     }
 
-    /// A request is to be delivered, by a run of the task. One that is being reaped has had its own.
+    /// Schedules the delivery of a request by a run of the task. Does nothing if the task cannot be cancelled, is being reaped
+    /// or has ended.
     pub(in crate::task) fn deliver_cancel(&self) {
         let header = self.header();
-        if !header.has(Flags::SHIELDED) && !self.is_complete() && self.phase() != Phase::Reaping {
-            header.set(Flags::PENDING);
+        if !header.has(Flags::UNCANCELLABLE) && !self.is_complete() && self.phase() != Phase::Reaping {
+            header.set(Flags::CANCEL_PENDING);
             self.schedule();
         }
     }
 
-    /// Takes a request back; says how many are left.
+    /// Takes one request back, and returns the number that remain.
     pub(in crate::task) fn uncancel(&self) -> u16 {
         let header = self.header();
         header.cancels.set(header.cancels.get().saturating_sub(1));
         if header.cancels.get() == 0 {
-            header.unset(Flags::PENDING.with(Flags::WHOLE));
+            header.unset(Flags::CANCEL_PENDING.with(Flags::UNSCOPED));
         }
         header.cancels.get()
     }
 
-    /// Whether a cancellation has been asked for, and is not caught: see `scopes.rs`.
+    /// Delivers the pending request to the scopes of the task. Returns true if there was one and no scope has caught it: the
+    /// caller then drops the future.
     pub(in crate::task) fn take_request(&self) -> bool {
         let header = self.header();
-        if !header.has(Flags::PENDING) {
+        if !header.has(Flags::CANCEL_PENDING) {
             return false;
         }
-        let uncaught = header.has(Flags::FORCED.with(Flags::WHOLE));
-        header.unset(Flags::PENDING.with(Flags::WHOLE));
-        uncaught || !header.extra().is_some_and(|extra| extra.scopes.deliver(self))
+        let unscoped = header.has(Flags::KILLED.with(Flags::UNSCOPED));
+        header.unset(Flags::CANCEL_PENDING.with(Flags::UNSCOPED));
+        unscoped || !header.extra().is_some_and(|extra| extra.scopes.deliver(self))
     }
 
-    /// Whether the end of the runtime has asked it to end, and it has not taken that back.
-    pub(in crate::task) fn is_asked_by_the_end(&self) -> bool {
-        self.header().has(Flags::DOOMED) && self.header().cancels.get() > 0
+    /// Whether the shutdown of the runtime has cancelled the task, and the request was not taken back.
+    pub(in crate::task) fn is_cancelled_by_shutdown(&self) -> bool {
+        self.header().has(Flags::SHUTTING_DOWN) && self.header().cancels.get() > 0
     }
 }

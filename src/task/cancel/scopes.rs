@@ -44,7 +44,7 @@ pub(crate) fn cancel_with<T>(cx: &Context<'_>) -> Poll<T> {
                 scope.mark(&Request::new(&target, Origin::Task { counted: false }));
                 scope.wake();
             }
-            None => target.cancel_whole(),
+            None => target.cancel_unscoped(),
         }
     }
     cx.waker().wake_by_ref();
@@ -106,7 +106,7 @@ impl Drop for Handling {
         for task in &self.0 {
             let scopes = &task.header().extra_or_new().scopes;
             scopes.handled.set(scopes.handled.get() - 1);
-            if scopes.handled.get() == 0 && scopes.is_put_off.take() {
+            if scopes.handled.get() == 0 && scopes.is_postponed.take() {
                 task.request_cancel();
             }
         }
@@ -201,9 +201,9 @@ impl Scopes {
     }
 
     /// Puts a request for the task off until no request is being handled. False when none is.
-    pub(in crate::task) fn put_off(&self) -> bool {
+    pub(in crate::task) fn postpone(&self) -> bool {
         let is_handling = self.handled.get() > 0;
-        self.is_put_off.set(is_handling);
+        self.is_postponed.set(is_handling);
         is_handling
     }
 

@@ -211,7 +211,7 @@ pub(in crate::task) struct Scopes {
     /// Requests that were caught and are being handled, those of bodies of groups in the task included.
     pub(in crate::task) handled: Cell<usize>,
     /// The task is to be asked to end when none is being handled any more.
-    pub(in crate::task) is_put_off: Cell<bool>,
+    pub(in crate::task) is_postponed: Cell<bool>,
 }
 
 pub(in crate::task) struct Scope {

@@ -12,13 +12,13 @@ impl TaskRef {
     pub(in crate::task) fn run(&self) -> Ran {
         let header = self.header();
         header.scheduled.set(false);
-        if (header.phase.get() != Phase::Idle || header.has(Flags::PENDING))
+        if (header.phase.get() != Phase::Idle || header.has(Flags::CANCEL_PENDING))
             && let Some(ran) = self.run_otherwise()
         {
             return ran;
         }
         match self.poll() {
-            Polled::Pending if header.has(Flags::PENDING) => {
+            Polled::Pending if header.has(Flags::CANCEL_PENDING) => {
                 self.schedule(); // it asked for its own cancellation while it ran
                 Ran::Pending
             }

@@ -1,71 +1,75 @@
-//! The phase of a task, and its properties.
+//! Small states of a task cell: the phase, the flags, and the results of a poll and of a run.
 #![forbid(unsafe_code)]
 
 /// The phase of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Waits to be run.
+    /// The cell holds the future, which is not being polled.
     Idle,
-    /// Is being polled.
+    /// The future is being polled.
     Running,
     /// The future was dropped, and its cleanup is pending: operations with the kernel, tasks that it cancelled, cleanups.
     Reaping,
-    /// Its outcome is in the cell.
+    /// The task has ended, and the cell holds its outcome.
     Complete,
-    /// It has ended, and nothing is in the cell any more.
+    /// The task has ended, and its outcome was taken or dropped: the cell holds nothing.
     Empty,
 }
 
-/// The effect of dropping the join handle, and whether there is one.
+/// The state of the join handle: what its drop does, or that there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::task) enum Joining {
-    /// The handle detaches the task.
+    /// The drop of the handle detaches the task.
     Detach,
-    /// The handle cancels the task.
+    /// The drop of the handle cancels the task.
     Cancel,
-    /// There is no handle any more: the outcome will not be taken.
+    /// The handle was dropped: the outcome will not be taken.
     Gone,
 }
 
-/// How a poll has ended.
+/// The result of one poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::task) enum Polled {
+    /// The future waits.
     Pending,
+    /// The future is ready.
     Ready,
-    /// It is ready, with an output that counts as an error.
+    /// The future is ready with an output that counts as an error.
     Failed,
+    /// The future, or its destructor, has panicked.
     Panicked,
 }
 
-/// How a run of a task has ended.
+/// The result of one run of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::task) enum Ran {
     /// The task waits, or its cleanup is pending.
     Pending,
+    /// The task has ended, and is to be completed.
     Ended,
 }
 
-/// Properties of a task, one bit each.
+/// Properties of a task, one bit each. `layout.rs` explains when each is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::task) struct Flags(u8);
 
 impl Flags {
     pub(in crate::task) const NONE: Flags = Flags(0);
-    /// A cancellation has been asked for and not been delivered.
-    pub(in crate::task) const PENDING: Flags = Flags(1);
-    /// It is never cancelled: a cleanup.
-    pub(in crate::task) const SHIELDED: Flags = Flags(2);
-    /// The runtime that ends has asked it to end, or waits for it.
-    pub(in crate::task) const DOOMED: Flags = Flags(4);
-    /// A callback of the loop, which is not in the list of tasks.
+    /// Cancel pending: the next run of the task delivers a cancellation request.
+    pub(in crate::task) const CANCEL_PENDING: Flags = Flags(1);
+    /// The task is never cancelled: it runs cleanups, or waits for a task on behalf of another thread.
+    pub(in crate::task) const UNCANCELLABLE: Flags = Flags(2);
+    /// The shutdown of the runtime has cancelled the task, or waits for it.
+    pub(in crate::task) const SHUTTING_DOWN: Flags = Flags(4);
+    /// A callback of the loop. It is not in the list of tasks.
     pub(in crate::task) const CALLBACK: Flags = Flags(8);
-    /// One of a child set.
+    /// A future of a child set.
     pub(in crate::task) const CHILD: Flags = Flags(16);
-    /// A cancellation that nothing catches: the runtime has waited long enough.
-    pub(in crate::task) const FORCED: Flags = Flags(32);
-    /// The pending cancellation is one that nothing catches.
-    pub(in crate::task) const WHOLE: Flags = Flags(64);
-    /// A child with the task-locals of the task that polls it: the body of a group.
+    /// No scope catches a cancellation of this task any more: the shutdown's deadline has passed.
+    pub(in crate::task) const KILLED: Flags = Flags(32);
+    /// No scope catches the pending cancellation.
+    pub(in crate::task) const UNSCOPED: Flags = Flags(64);
+    /// The body of a group: a child with the task-locals of the task that polls it.
     pub(in crate::task) const BODY: Flags = Flags(128);
 
     pub(in crate::task) const fn with(self, other: Flags) -> Flags {
@@ -76,7 +80,7 @@ impl Flags {
         Flags(self.0 & !other.0)
     }
 
-    /// Whether one of them is set.
+    /// Whether at least one of these flags is set.
     pub(in crate::task) const fn is(self, other: Flags) -> bool {
         self.0 & other.0 != 0
     }

@@ -177,7 +177,7 @@ impl<T: 'static> TaskSet<T> {
         if task.is_complete() {
             shared.keep(handle); // it was started eagerly
         } else if shared.refusing.get() > 0 {
-            task.request_whole_cancel();
+            task.request_unscoped_cancel();
         } else {
             let entry = if shared.keeps_results {
                 Running::Kept(handle)
@@ -188,7 +188,7 @@ impl<T: 'static> TaskSet<T> {
             let at_end = shared.clone();
             task.at_end(shared.address(), move || at_end.task_ended(key));
             if shared.closing.get() > 0 {
-                task.ask_to_end();
+                task.request_graceful_cancel();
             }
         }
         Task::new(task)
@@ -286,14 +286,14 @@ impl<T> TaskSet<T> {
     pub(crate) fn force(&self) -> (usize, Refusing<'_, T>) {
         self.shared.refusing.set(self.shared.refusing.get() + 1);
         let running = self.shared.running();
-        let forced = running.into_iter().filter(TaskRef::request_whole_cancel).count();
+        let forced = running.into_iter().filter(TaskRef::request_unscoped_cancel).count();
         (forced, Refusing(&self.shared))
     }
 
     /// Cancels all tasks, and every new one while the guard lives.
     pub(crate) fn close(&self) -> Closing<'_, T> {
         self.shared.closing.set(self.shared.closing.get() + 1);
-        self.shared.running().iter().for_each(TaskRef::ask_to_end);
+        self.shared.running().iter().for_each(TaskRef::request_graceful_cancel);
         Closing(&self.shared)
     }
 
@@ -455,7 +455,7 @@ impl<T> Drop for TaskSet<T> {
     fn drop(&mut self) {
         let shared = &self.shared;
         let tasks = shared.running();
-        tasks.iter().for_each(TaskRef::ask_to_end);
+        tasks.iter().for_each(TaskRef::request_graceful_cancel);
         tasks.iter().for_each(wait_for_end);
         // Dropping a handle runs user code: not while a list is borrowed.
         let running = shared.running.take();

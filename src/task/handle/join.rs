@@ -238,8 +238,8 @@ impl<T> Future for JoinHandle<T> {
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
         if self.task.header().joining.replace(Joining::Gone) == Joining::Cancel && !self.is_finished() {
-            if !self.task.is_asked_by_the_end() {
-                self.task.ask_to_end();
+            if !self.task.is_cancelled_by_shutdown() {
+                self.task.request_graceful_cancel();
             }
             wait_for_end(&self.task);
         }

@@ -129,7 +129,7 @@ impl Handle {
 /// Whether a closure of user code may be called: not while the runtime is being shut down. Spawns a task that is never
 /// cancelled: a runtime that ends waits for it.
 fn spawn_watcher(watcher: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
-    start::<_, Opaque>(watcher, Start { flags: Flags::SHIELDED, ..Start::here() })
+    start::<_, Opaque>(watcher, Start { flags: Flags::UNCANCELLABLE, ..Start::here() })
 }
 
 fn runs(delivery: Delivery) -> bool {
