@@ -17,12 +17,12 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::cell::error::TaskId;
-use super::cell::layout::{Birth, Extra, Header, Identity, TaskRef};
+use super::cell::layout::{Extra, Header, Identity, TaskInit, TaskRef};
 use super::cell::loop_core::{self, LoopCore};
-use super::cell::state::{Flags, Phase, Ran};
+use super::cell::state::{Flags, Phase, RunOutcome};
 use super::report::hooks::{Hooks, OnSpawn, Stopwatch};
 use super::report::task_info::Task;
-use super::report::unhandled::{Fallible, Opaque, Verdict};
+use super::report::unhandled::{Fallible, Opaque, ReportPolicy};
 use super::threads::inbox::Shared;
 use super::threads::pool::Pool;
 use crate::sys::context::{self, Context, Entered, EnteredPart};
@@ -71,21 +71,21 @@ pub(crate) enum WatchKey {
     Write(RawFd),
 }
 
-/// How a task is started.
+/// Options of a spawn: name, flags, and whether the task is put into the ready queue.
 #[derive(Debug)]
-pub(super) struct Start {
+pub(super) struct SpawnOptions {
     pub(super) place: &'static Location<'static>,
     pub(super) name: Option<Rc<str>>,
     pub(super) flags: Flags,
-    /// It is not put into the ready queue.
+    /// The task is not put into the ready queue: the caller polls it at once.
     pub(super) held_back: bool,
 }
 
-impl Start {
-    /// An ordinary task, spawned where this is called.
+impl SpawnOptions {
+    /// Options of an ordinary task that is spawned at the caller's location.
     #[track_caller]
     pub(super) fn here() -> Self {
-        Start { place: Location::caller(), name: None, flags: Flags::NONE, held_back: false }
+        SpawnOptions { place: Location::caller(), name: None, flags: Flags::NONE, held_back: false }
     }
 }
 
@@ -102,14 +102,14 @@ impl Scheduler {
     #[track_caller]
     pub(crate) fn new(pool_threads: usize, pool_keep_alive: Duration, hooks: Hooks) -> io::Result<Rc<Self>> {
         let core = LoopCore::new(Shared::new()?, hooks.on_unhandled.clone());
-        let birth = Birth {
+        let init = TaskInit {
             identity: Identity { id: TaskId(0) },
             flags: Flags::NONE,
             scheduled: false,
             extra: None,
             place: Location::caller(),
         };
-        let root = TaskRef::new::<_, Opaque>(pending::<()>(), &core, birth);
+        let root = TaskRef::new::<_, Opaque>(pending::<()>(), &core, init);
         Ok(Rc::new(Scheduler {
             pool: Pool::new(pool_threads, pool_keep_alive),
             core,
@@ -135,37 +135,37 @@ impl Scheduler {
 
     /// Starts a task: it is polled in the next turn.
     #[inline]
-    pub(super) fn spawn<F, V>(&self, future: F, start: Start) -> TaskRef
+    pub(super) fn spawn<F, V>(&self, future: F, options: SpawnOptions) -> TaskRef
     where
         F: Future + 'static,
         F::Output: 'static,
-        V: Verdict<F::Output>,
+        V: ReportPolicy<F::Output>,
     {
-        let scheduled = !start.held_back;
-        let birth = Birth {
+        let scheduled = !options.held_back;
+        let init = TaskInit {
             identity: Identity { id: TaskId(self.next_number()) },
-            flags: start.flags,
+            flags: options.flags,
             scheduled,
-            extra: Extra::new(start.name, self.locals()),
-            place: start.place,
+            extra: Extra::new(options.name, self.locals()),
+            place: options.place,
         };
         let closed = self.closed.get();
         let task = if closed && self.endless.get() {
             std::mem::forget(future); // dropping it would spawn the next
-            TaskRef::new::<_, V>(pending::<F::Output>(), self, birth)
+            TaskRef::new::<_, V>(pending::<F::Output>(), self, init)
         } else {
-            TaskRef::new::<_, V>(future, self, birth)
+            TaskRef::new::<_, V>(future, self, init)
         };
-        if start.flags.is(Flags::CALLBACK) {
+        if options.flags.is(Flags::CALLBACK) {
             self.callbacks.set(self.callbacks.get() + 1);
         }
         let index = self.tasks.borrow_mut().insert(task.clone());
         task.header().index.set(u32::try_from(index).expect("fewer than 2^32 tasks"));
         if closed {
-            self.spawned_late(&task, start.flags);
+            self.spawned_late(&task, options.flags);
         }
         if let Some(hook) = &self.hooks.on_spawn {
-            tell(hook, &task, start.flags);
+            call_on_spawn(hook, &task, options.flags);
         }
         if scheduled {
             self.push(task.clone());
@@ -195,13 +195,18 @@ impl Scheduler {
         name: &str,
         place: &'static Location<'static>,
     ) -> TaskRef {
-        let start = Start { place, name: Some(name.into()), flags: Flags::UNCANCELLABLE, held_back: false };
-        self.spawn::<_, Fallible>(future, start).detached()
+        let options =
+            SpawnOptions { place, name: Some(name.into()), flags: Flags::UNCANCELLABLE, held_back: false };
+        self.spawn::<_, Fallible>(future, options).detached()
     }
 
     /// Spawns a task that does nothing until it is cancelled.
     pub(super) fn spawn_empty(&self) -> TaskRef {
-        self.spawn::<_, Opaque>(pending::<()>(), Start { flags: Flags::KILLED, ..Start::here() }).detached()
+        self.spawn::<_, Opaque>(
+            pending::<()>(),
+            SpawnOptions { flags: Flags::KILLED, ..SpawnOptions::here() },
+        )
+        .detached()
     }
 
     /// Polls a task that was held back; it goes on like any other. One that was cancelled since stands in the queue
@@ -267,9 +272,9 @@ impl Scheduler {
     fn run(&self, task: &TaskRef) {
         self.inline_left.set(INLINE_OPERATIONS);
         let current = self.make_current(task);
-        let ran = task.run();
+        let outcome = task.run();
         drop(current);
-        if ran == Ran::Pending {
+        if outcome == RunOutcome::Pending {
             return;
         }
         let place = task.header().index.get() as usize;
@@ -467,9 +472,9 @@ impl std::fmt::Debug for Scheduler {
     }
 }
 
-/// Tells of a new task, if it is one to the user.
+/// Calls the hook for new tasks, unless the task is a callback or one of the runtime's own.
 #[cold]
-fn tell(hook: &OnSpawn, task: &TaskRef, flags: Flags) {
+fn call_on_spawn(hook: &OnSpawn, task: &TaskRef, flags: Flags) {
     if flags == Flags::NONE {
         contain(|| hook(&Task::new(task.clone())));
     }

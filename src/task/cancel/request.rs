@@ -39,8 +39,8 @@ impl TaskRef {
         self.request_cancel()
     }
 
-    /// Delivers a cancellation that no scope catches and that is not counted. It comes out of an await that is inside none of
-    /// the task's scopes.
+    /// Delivers a cancellation that no scope catches and that is not counted. It comes out of an await that is inside no scope
+    /// that catches.
     pub(in crate::task) fn cancel_unscoped(&self) {
         self.header().set(Flags::UNSCOPED);
         self.deliver_cancel();

@@ -38,7 +38,7 @@ use std::task::{Context, Waker};
 use slab::Slab;
 
 use super::error::{Ended, JoinError, TaskId};
-use super::state::{Flags, Joining, Phase, Polled};
+use super::state::{Flags, JoinState, Phase, Polled};
 use crate::sys::sync::atomic::{AtomicBool, AtomicU32};
 use crate::task::ready::ReadyQueue;
 use crate::task::report::unhandled::Unhandled;
@@ -51,11 +51,11 @@ pub(in crate::task) union Identity {
     pub(in crate::task) child_set: NonNull<ChildSetCore>,
 }
 
-/// The initial values of a cell.
-pub(in crate::task) struct Birth {
+/// Initial values of a task cell.
+pub(in crate::task) struct TaskInit {
     pub(in crate::task) identity: Identity,
     pub(in crate::task) flags: Flags,
-    /// It goes into the ready queue at once.
+    /// The caller puts the task into the ready queue.
     pub(in crate::task) scheduled: bool,
     pub(in crate::task) extra: Option<Box<Extra>>,
     pub(in crate::task) place: &'static Location<'static>,
@@ -73,7 +73,7 @@ pub(crate) struct Header {
     // From here on: for the home thread only.
     pub(in crate::task) scheduled: Cell<bool>,
     pub(in crate::task) phase: Cell<Phase>,
-    pub(in crate::task) joining: Cell<Joining>,
+    pub(in crate::task) join_state: Cell<JoinState>,
     pub(in crate::task) home_refs: Cell<u32>,
     pub(in crate::task) flags: Cell<Flags>,
     /// The way the task ended, once it has: it stays when the outcome is taken or dropped. This byte would be padding. A task

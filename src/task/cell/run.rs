@@ -4,29 +4,29 @@ use std::task::Context;
 
 use super::error::Ended;
 use super::layout::{Extra, TaskRef};
-use super::state::{Flags, Joining, Phase, Polled, Ran};
+use super::state::{Flags, JoinState, Phase, Polled, RunOutcome};
 
 impl TaskRef {
     /// Runs the task once, by way of its phase.
     #[inline]
-    pub(in crate::task) fn run(&self) -> Ran {
+    pub(in crate::task) fn run(&self) -> RunOutcome {
         let header = self.header();
         header.scheduled.set(false);
         if (header.phase.get() != Phase::Idle || header.has(Flags::CANCEL_PENDING))
-            && let Some(ran) = self.run_otherwise()
+            && let Some(outcome) = self.run_otherwise()
         {
-            return ran;
+            return outcome;
         }
         match self.poll() {
             Polled::Pending if header.has(Flags::CANCEL_PENDING) => {
                 self.schedule(); // it asked for its own cancellation while it ran
-                Ran::Pending
+                RunOutcome::Pending
             }
-            Polled::Pending => Ran::Pending,
-            Polled::Ready => Ran::Ended,
+            Polled::Pending => RunOutcome::Pending,
+            Polled::Ready => RunOutcome::Ended,
             Polled::Failed => {
                 header.ended.set(Ended::Failed);
-                Ran::Ended
+                RunOutcome::Ended
             }
             Polled::Panicked => {
                 header.ended.set(Ended::Panicked);
@@ -50,7 +50,7 @@ impl TaskRef {
 
     /// A step that is no poll; none when the task is to be polled all the same.
     #[cold]
-    fn run_otherwise(&self) -> Option<Ran> {
+    fn run_otherwise(&self) -> Option<RunOutcome> {
         let header = self.header();
         match header.phase.get() {
             Phase::Idle => {
@@ -60,12 +60,12 @@ impl TaskRef {
                 self.drop_future();
                 Some(self.begin_reaping())
             }
-            Phase::Reaping if header.ops.get() == 0 => Some(Ran::Ended),
+            Phase::Reaping if header.ops.get() == 0 => Some(RunOutcome::Ended),
             Phase::Reaping => {
                 header.extra().into_iter().for_each(Extra::resume_cleanup);
-                Some(Ran::Pending)
+                Some(RunOutcome::Pending)
             }
-            Phase::Running | Phase::Complete | Phase::Empty => Some(Ran::Pending),
+            Phase::Running | Phase::Complete | Phase::Empty => Some(RunOutcome::Pending),
         }
     }
 
@@ -78,9 +78,9 @@ impl TaskRef {
     }
 
     /// The future is gone, and has left its outcome.
-    fn begin_reaping(&self) -> Ran {
+    fn begin_reaping(&self) -> RunOutcome {
         self.header().phase.set(Phase::Reaping);
-        if self.header().ops.get() == 0 { Ran::Ended } else { Ran::Pending }
+        if self.header().ops.get() == 0 { RunOutcome::Ended } else { RunOutcome::Pending }
     }
 
     /// The task has ended: wakes its waiters.
@@ -91,7 +91,7 @@ impl TaskRef {
         if header.extra.get().is_some() {
             self.tell_of_end();
         }
-        if header.joining.get() == Joining::Gone {
+        if header.join_state.get() == JoinState::Gone {
             self.clear();
         }
         if let Some(joiner) = header.joiner.take() {

@@ -15,11 +15,11 @@ use super::layout::{Header, Stage, TaskCell, Vtable};
 use super::state::Polled;
 use super::waker;
 use crate::sys::guarded::contain;
-use crate::task::report::unhandled::{Unhandled, Verdict};
+use crate::task::report::unhandled::{ReportPolicy, Unhandled};
 use crate::task::threads::inbox::NodeKind;
 
 impl<F: Future> TaskCell<F> {
-    const fn vtable<V: Verdict<F::Output>>() -> Vtable {
+    const fn vtable<V: ReportPolicy<F::Output>>() -> Vtable {
         Vtable {
             node: NodeKind { deliver: waker::deliver },
             poll: poll::<F, V>,
@@ -34,10 +34,10 @@ impl<F: Future> TaskCell<F> {
     }
 }
 
-/// The table of a cell whose outcome is judged by `V`.
-pub(in crate::task) struct Judged<F, V>(F, V);
+/// The vtable of cells with a future of type `F`; the policy `V` decides which outputs count as errors.
+pub(in crate::task) struct VtableOf<F, V>(F, V);
 
-impl<F: Future, V: Verdict<F::Output>> Judged<F, V> {
+impl<F: Future, V: ReportPolicy<F::Output>> VtableOf<F, V> {
     pub(in crate::task) const VTABLE: &'static Vtable = &TaskCell::<F>::vtable::<V>();
 }
 
@@ -46,7 +46,7 @@ unsafe fn stage<F: Future>(task: NonNull<Header>) -> *mut Stage<F> {
     unsafe { task.cast::<TaskCell<F>>().as_ref() }.stage.get()
 }
 
-unsafe fn poll<F: Future, V: Verdict<F::Output>>(task: NonNull<Header>, cx: &mut Context<'_>) -> Polled {
+unsafe fn poll<F: Future, V: ReportPolicy<F::Output>>(task: NonNull<Header>, cx: &mut Context<'_>) -> Polled {
     // SAFETY: the caller is the only one at the stage (phase Running). The future is never moved out of
     // the cell, which is what pins it.
     let stage = unsafe { stage::<F>(task) };
@@ -125,7 +125,7 @@ unsafe fn take<F: Future>(task: NonNull<Header>, target: *mut ()) {
 }
 
 /// The unhandled error in the outcome, if it is not taken.
-unsafe fn unhandled<F: Future, V: Verdict<F::Output>>(task: NonNull<Header>) -> Option<Unhandled> {
+unsafe fn unhandled<F: Future, V: ReportPolicy<F::Output>>(task: NonNull<Header>) -> Option<Unhandled> {
     // SAFETY: the task has ended, and nobody else is at the stage.
     let Stage::Outcome(outcome) = (unsafe { &*stage::<F>(task) }) else { return None };
     // SAFETY: the caller has a reference to the task.
@@ -137,7 +137,7 @@ unsafe fn unhandled<F: Future, V: Verdict<F::Output>>(task: NonNull<Header>) -> 
     }
 }
 
-unsafe fn failed<F: Future, V: Verdict<F::Output>>(task: NonNull<Header>) -> bool {
+unsafe fn failed<F: Future, V: ReportPolicy<F::Output>>(task: NonNull<Header>) -> bool {
     // SAFETY: the task has ended, and nobody else is at the stage.
     match unsafe { &*stage::<F>(task) } {
         Stage::Outcome(Ok(output)) => V::is_error(output),

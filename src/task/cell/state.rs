@@ -18,7 +18,7 @@ pub(crate) enum Phase {
 
 /// The state of the join handle: what its drop does, or that there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::task) enum Joining {
+pub(in crate::task) enum JoinState {
     /// The drop of the handle detaches the task.
     Detach,
     /// The drop of the handle cancels the task.
@@ -42,7 +42,7 @@ pub(in crate::task) enum Polled {
 
 /// The result of one run of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::task) enum Ran {
+pub(in crate::task) enum RunOutcome {
     /// The task waits, or its cleanup is pending.
     Pending,
     /// The task has ended, and is to be completed.

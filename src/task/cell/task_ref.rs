@@ -9,16 +9,16 @@ use std::task::{Context, Poll, RawWaker, Waker};
 
 use super::error::{Ended, JoinError};
 use super::header::free;
-use super::layout::{Birth, Extra, Header, Stage, TaskCell, TaskRef, Vtable, Waiter};
+use super::layout::{Extra, Header, Stage, TaskCell, TaskInit, TaskRef, Vtable, Waiter};
 use super::loop_core::{self, LoopCore};
-use super::stage::Judged;
-use super::state::{Flags, Joining, Phase};
+use super::stage::VtableOf;
+use super::state::{Flags, JoinState, Phase};
 use super::waker::{self, WAKER, wake_ref};
 use crate::sys::guarded::contain;
 use crate::sys::sync::Arc;
 use crate::sys::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::task::ready::Link;
-use crate::task::report::unhandled::Verdict;
+use crate::task::report::unhandled::ReportPolicy;
 use crate::task::threads::inbox::{Node, Shared};
 
 /// The share of the atomic count that all home references hold together.
@@ -27,17 +27,17 @@ const HOME: u32 = 1;
 impl TaskRef {
     /// On the home thread of this loop.
     #[inline]
-    pub(in crate::task) fn new<F: Future, V: Verdict<F::Output>>(
+    pub(in crate::task) fn new<F: Future, V: ReportPolicy<F::Output>>(
         future: F,
         core: &LoopCore,
-        birth: Birth,
+        init: TaskInit,
     ) -> TaskRef {
         // SAFETY: the caller is on the home thread, and the last home reference releases it.
         unsafe { Shared::retain(core.shared()) };
-        let vtable: *const Vtable = Judged::<F, V>::VTABLE;
+        let vtable: *const Vtable = VtableOf::<F, V>::VTABLE;
         // SAFETY: the kind is the first field of the table, which is a constant.
         let node = unsafe { Node::of_table(vtable.cast()) };
-        let memory = core.spares.allocate(Judged::<F, V>::VTABLE.layout).cast();
+        let memory = core.spares.allocate(VtableOf::<F, V>::VTABLE.layout).cast();
         // Written where it will lie: made elsewhere and moved, it would be copied in pieces other than those in
         // which it was made, for which the processor waits.
         let cell = TaskCell {
@@ -46,18 +46,18 @@ impl TaskRef {
                 shared: Arc::as_ptr(core.shared()),
                 refs: AtomicU32::new(HOME),
                 posted: AtomicBool::new(false),
-                scheduled: Cell::new(birth.scheduled),
+                scheduled: Cell::new(init.scheduled),
                 phase: Cell::new(Phase::Idle),
-                joining: Cell::new(Joining::Detach),
+                join_state: Cell::new(JoinState::Detach),
                 home_refs: Cell::new(1),
-                flags: Cell::new(birth.flags),
+                flags: Cell::new(init.flags),
                 ended: Cell::new(Ended::Finished),
                 cancels: Cell::new(0),
                 ops: Cell::new(0),
                 index: Cell::new(u32::MAX),
-                identity: birth.identity,
-                place: birth.place,
-                extra: match birth.extra {
+                identity: init.identity,
+                place: init.place,
+                extra: match init.extra {
                     Some(extra) => OnceCell::from(extra),
                     None => OnceCell::new(),
                 },
@@ -207,7 +207,7 @@ impl TaskRef {
 
     /// The same task, of which nobody asks for the outcome.
     pub(in crate::task) fn detached(self) -> Self {
-        self.header().joining.set(Joining::Gone);
+        self.header().join_state.set(JoinState::Gone);
         self
     }
 

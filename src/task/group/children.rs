@@ -25,7 +25,7 @@ use crate::sys::guarded::Guarded;
 use crate::task::cancel::cleanup::{PendingCleanup, drop_and_track};
 use crate::task::cancel::scopes;
 use crate::task::cell::error::JoinError;
-use crate::task::cell::layout::{Birth, ChildSetCore, Extra, Identity, TaskRef, Waiter};
+use crate::task::cell::layout::{ChildSetCore, Extra, Identity, TaskInit, TaskRef, Waiter};
 use crate::task::cell::loop_core;
 use crate::task::cell::state::{Flags, Phase, Polled};
 use crate::task::handle::join::JoinHandle;
@@ -56,14 +56,14 @@ impl ChildSetCore {
         let child = loop_core::expect("a set of futures", |core| {
             self.home.get_or_init(|| Home::new(core.shared()));
             let locals = if flags.is(Flags::BODY) { None } else { core.locals() };
-            let birth = Birth {
+            let init = TaskInit {
                 identity: Identity { child_set: NonNull::from(self) },
                 flags: Flags::CHILD.with(flags),
                 scheduled: true,
                 extra: Extra::new(name, locals),
                 place,
             };
-            TaskRef::new::<F, Opaque>(future, core, birth)
+            TaskRef::new::<F, Opaque>(future, core, init)
         });
         let key = self.children.borrow_mut().insert(child.clone());
         child.header().index.set(u32::try_from(key).expect("fewer than 2^32 futures"));
@@ -252,11 +252,11 @@ impl<'a> ScopedChildren<'a> {
     pub(in crate::task) fn push<F: Future + 'a>(
         &self,
         future: F,
-        start: ChildStart,
+        options: ChildOptions,
     ) -> JoinHandle<F::Output> {
         // SAFETY: the drop of the scoped children ends the child, and it counts as the owner of what lives for `'a`.
-        let child = unsafe { self.core.add(future, start.name, start.flags) };
-        if start.eager {
+        let child = unsafe { self.core.add(future, options.name, options.flags) };
+        if options.eager {
             child.mark_polled();
             self.run(&child);
         } else {
@@ -307,23 +307,23 @@ impl<'a> ScopedChildren<'a> {
     }
 }
 
-/// How a scoped child is started.
+/// Options of a scoped child.
 #[derive(Debug)]
-pub(in crate::task) struct ChildStart {
+pub(in crate::task) struct ChildOptions {
     pub(in crate::task) name: Option<Rc<str>>,
     pub(in crate::task) flags: Flags,
-    /// It is polled at once.
+    /// The child is polled inside the call that adds it.
     pub(in crate::task) eager: bool,
 }
 
-impl ChildStart {
+impl ChildOptions {
     pub(in crate::task) fn new(name: Option<Rc<str>>, eager: bool) -> Self {
-        ChildStart { name, flags: Flags::NONE, eager }
+        ChildOptions { name, flags: Flags::NONE, eager }
     }
 
-    /// The body of a group: a part of its task's own code, with that task's locals.
+    /// Options of a group's body. It is part of the task's own code and has that task's task-locals.
     pub(in crate::task) fn body() -> Self {
-        ChildStart { name: None, flags: Flags::BODY, eager: false }
+        ChildOptions { name: None, flags: Flags::BODY, eager: false }
     }
 }
 

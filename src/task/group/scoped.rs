@@ -21,7 +21,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::child::{Child, ChildFuture};
-use super::children::{ChildStart, ScopedChildren};
+use super::children::{ChildOptions, ScopedChildren};
 use super::error::GroupError;
 use super::run_group::{GroupChildren, run_group};
 use super::state::{GroupHooks, GroupState};
@@ -140,7 +140,7 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
         F: Future<Output = Result<C, E>> + 'scope,
         C: 'scope,
     {
-        self.start(future, ChildStart::new(None, false)).map_or_else(Child::refused, Child::new)
+        self.start(future, ChildOptions::new(None, false)).map_or_else(Child::refused, Child::new)
     }
 
     /// Starts a child with a name, for debugging; otherwise as [`spawn`](Self::spawn).
@@ -150,7 +150,8 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
         F: Future<Output = Result<C, E>> + 'scope,
         C: 'scope,
     {
-        self.start(future, ChildStart::new(Some(name.into()), false)).map_or_else(Child::refused, Child::new)
+        self.start(future, ChildOptions::new(Some(name.into()), false))
+            .map_or_else(Child::refused, Child::new)
     }
 
     /// Starts a child and polls it at once, inside this call, as [`spawn_eager`](crate::task::spawn_eager) does with a task;
@@ -175,17 +176,17 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
         F: Future<Output = Result<C, E>> + 'scope,
         C: 'scope,
     {
-        self.start(future, ChildStart::new(None, true)).map_or_else(Child::refused, Child::new)
+        self.start(future, ChildOptions::new(None, true)).map_or_else(Child::refused, Child::new)
     }
 
     #[track_caller]
-    fn start<C, F>(&'scope self, future: F, start: ChildStart) -> Option<JoinHandle<Option<C>>>
+    fn start<C, F>(&'scope self, future: F, options: ChildOptions) -> Option<JoinHandle<Option<C>>>
     where
         F: Future<Output = Result<C, E>> + 'scope,
         C: 'scope,
     {
         let children = self.children().filter(|_| !self.state.is_closed())?;
-        Some(children.push(ChildFuture::new(future, self), start))
+        Some(children.push(ChildFuture::new(future, self), options))
     }
 
     /// Ends the group without an error: children and body are cancelled, and `value` is the group's result, unless the
@@ -226,7 +227,7 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
     {
         let children = self.children().filter(|_| !self.state.is_closed());
         let children = children.expect("the group has just begun");
-        let body = children.push(ChildFuture::new(body, Body(self)), ChildStart::body());
+        let body = children.push(ChildFuture::new(body, BodyHooks(self)), ChildOptions::body());
         drop(children);
         let ended = run_group(self, &self.state, body, || self.value.take()).await;
         drop(close);
@@ -283,9 +284,9 @@ impl<'scope, 'env, T: 'env, E: 'env> GroupHooks<E> for &'scope Group<'scope, 'en
 }
 
 /// The group, as its body sees it.
-struct Body<'scope, 'env, T, E>(&'scope Group<'scope, 'env, T, E>);
+struct BodyHooks<'scope, 'env, T, E>(&'scope Group<'scope, 'env, T, E>);
 
-impl<'env, T: 'env, E: 'env> GroupHooks<E> for Body<'_, 'env, T, E> {
+impl<'env, T: 'env, E: 'env> GroupHooks<E> for BodyHooks<'_, 'env, T, E> {
     fn state(&self) -> &GroupState<E> {
         &self.0.state
     }

@@ -6,7 +6,7 @@ use std::future::{Future, poll_fn};
 use std::rc::Rc;
 
 use super::child::{Child, ChildFuture};
-use super::children::{ChildStart, ScopedChildren};
+use super::children::{ChildOptions, ScopedChildren};
 use super::error::GroupError;
 use super::group_tasks::{BodyHooks, Shared, TaskHooks};
 use super::run_group::{GroupChildren, run_group};
@@ -153,7 +153,8 @@ impl<E: 'static> TaskGroup<E> {
     {
         let shared = &self.handle.0;
         let scoped = ScopedChildren::new();
-        let body = scoped.push(ChildFuture::new(body(&self), BodyHooks(shared.clone())), ChildStart::body());
+        let body =
+            scoped.push(ChildFuture::new(body(&self), BodyHooks(shared.clone())), ChildOptions::body());
         shared.body.replace(Some(body.task_ref().clone()));
         if shared.state.is_closed() {
             body.task_ref().request_cancel(); // a task has failed before

@@ -14,7 +14,7 @@ use super::task_local::Inherited;
 use crate::task::cell::layout::TaskRef;
 use crate::task::cell::state::Flags;
 use crate::task::report::unhandled::{Fallible, Opaque};
-use crate::task::scheduler::{self, Start};
+use crate::task::scheduler::{self, SpawnOptions};
 
 /// Schedules a callback for the loop's next turn, after the tasks that are ready already; asyncio's `call_soon`.
 ///
@@ -37,15 +37,16 @@ use crate::task::scheduler::{self, Start};
 /// ```
 #[track_caller]
 pub fn call_soon(callback: impl FnOnce() + 'static) -> CallHandle {
-    start_soon(Start::here(), callback)
+    start_soon(SpawnOptions::here(), callback)
 }
 
 #[track_caller]
-fn start_soon(start: Start, callback: impl FnOnce() + 'static) -> CallHandle {
+fn start_soon(options: SpawnOptions, callback: impl FnOnce() + 'static) -> CallHandle {
     let future = async move { callback() };
-    let start = Start { flags: Flags::CALLBACK, ..start };
-    let task =
-        scheduler::expect("a callback of the loop", |scheduler| scheduler.spawn::<_, Opaque>(future, start));
+    let options = SpawnOptions { flags: Flags::CALLBACK, ..options };
+    let task = scheduler::expect("a callback of the loop", |scheduler| {
+        scheduler.spawn::<_, Opaque>(future, options)
+    });
     CallHandle { task: task.detached(), when: None }
 }
 
@@ -55,7 +56,7 @@ pub(in crate::task) fn call_soon_with(
     place: &'static Location<'static>,
     callback: impl FnOnce() + 'static,
 ) -> CallHandle {
-    let call = start_soon(Start { place, ..Start::here() }, callback);
+    let call = start_soon(SpawnOptions { place, ..SpawnOptions::here() }, callback);
     values.give_to(&call.task);
     call
 }
@@ -73,9 +74,9 @@ pub(crate) fn call_at(
         first.await;
         callback();
     };
-    let start = Start { flags: Flags::CALLBACK, held_back: at_once, ..Start::here() };
+    let options = SpawnOptions { flags: Flags::CALLBACK, held_back: at_once, ..SpawnOptions::here() };
     let task = scheduler::expect("a callback of the loop", |scheduler| {
-        let task = scheduler.spawn::<_, Opaque>(future, start).detached();
+        let task = scheduler.spawn::<_, Opaque>(future, options).detached();
         if at_once {
             scheduler.run_eagerly(&task);
         }
@@ -87,9 +88,10 @@ pub(crate) fn call_at(
 /// Something that calls back again and again, until it fails.
 #[track_caller]
 pub(crate) fn watch(watcher: impl Future<Output = io::Result<()>> + 'static) -> CallHandle {
-    let start = Start { flags: Flags::CALLBACK, ..Start::here() };
-    let task =
-        scheduler::expect("a watched descriptor", |scheduler| scheduler.spawn::<_, Fallible>(watcher, start));
+    let options = SpawnOptions { flags: Flags::CALLBACK, ..SpawnOptions::here() };
+    let task = scheduler::expect("a watched descriptor", |scheduler| {
+        scheduler.spawn::<_, Fallible>(watcher, options)
+    });
     CallHandle { task: task.detached(), when: None }
 }
 

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use crate::task::cancel::cleanup::wait_for_end;
 use crate::task::cell::error::{JoinError, TaskId};
 use crate::task::cell::layout::{TaskRef, Watchers};
-use crate::task::cell::state::{Joining, Phase};
+use crate::task::cell::state::{JoinState, Phase};
 use crate::task::cell::watchers::CallbackId;
 use crate::task::report::task_info::Task;
 
@@ -68,7 +68,7 @@ impl<T> JoinHandle<T> {
     /// Makes the drop of this handle cancel the task instead of detaching it. If the task is handling a request at that
     /// moment, it is cancelled when it has handled that.
     pub fn cancel_on_drop(self) -> Self {
-        self.task.header().joining.set(Joining::Cancel);
+        self.task.header().join_state.set(JoinState::Cancel);
         self
     }
 
@@ -237,7 +237,8 @@ impl<T> Future for JoinHandle<T> {
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        if self.task.header().joining.replace(Joining::Gone) == Joining::Cancel && !self.is_finished() {
+        if self.task.header().join_state.replace(JoinState::Gone) == JoinState::Cancel && !self.is_finished()
+        {
             if !self.task.is_cancelled_by_shutdown() {
                 self.task.request_graceful_cancel();
             }

@@ -6,8 +6,8 @@ use std::future::Future;
 use std::rc::Rc;
 
 use super::join::JoinHandle;
-use crate::task::report::unhandled::{Fallible, Opaque, Verdict};
-use crate::task::scheduler::{self, Start};
+use crate::task::report::unhandled::{Fallible, Opaque, ReportPolicy};
+use crate::task::scheduler::{self, SpawnOptions};
 
 /// Starts a task on the runtime of this thread.
 ///
@@ -30,7 +30,7 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    start::<_, Opaque>(future, Start::here())
+    spawn_task::<_, Opaque>(future, SpawnOptions::here())
 }
 
 /// Starts a task whose error is reported if it is not retrieved: it goes to
@@ -54,7 +54,7 @@ where
     T: 'static,
     E: fmt::Display + 'static,
 {
-    start::<_, Fallible>(future, Start::here())
+    spawn_task::<_, Fallible>(future, SpawnOptions::here())
 }
 
 /// Starts a task and polls it at once, inside this call; asyncio's eager tasks. A task that completes in this poll
@@ -80,33 +80,34 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    start_eagerly::<_, Opaque>(future, Start::here(), |_| ())
+    spawn_task_eagerly::<_, Opaque>(future, SpawnOptions::here(), |_| ())
 }
 
 #[inline]
 #[track_caller]
-pub(in crate::task) fn start<F, V>(future: F, start: Start) -> JoinHandle<F::Output>
+pub(in crate::task) fn spawn_task<F, V>(future: F, options: SpawnOptions) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,
-    V: Verdict<F::Output>,
+    V: ReportPolicy<F::Output>,
 {
-    JoinHandle::new(scheduler::expect("spawn", |scheduler| scheduler.spawn::<F, V>(future, start)))
+    JoinHandle::new(scheduler::expect("spawn", |scheduler| scheduler.spawn::<F, V>(future, options)))
 }
 
 #[track_caller]
-fn start_eagerly<F, V>(
+fn spawn_task_eagerly<F, V>(
     future: F,
-    start: Start,
+    options: SpawnOptions,
     made: impl FnOnce(&JoinHandle<F::Output>),
 ) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,
-    V: Verdict<F::Output>,
+    V: ReportPolicy<F::Output>,
 {
     scheduler::expect("spawn", |scheduler| {
-        let task = JoinHandle::new(scheduler.spawn::<F, V>(future, Start { held_back: true, ..start }));
+        let task =
+            JoinHandle::new(scheduler.spawn::<F, V>(future, SpawnOptions { held_back: true, ..options }));
         made(&task);
         scheduler.run_eagerly(task.task_ref());
         task
@@ -180,10 +181,14 @@ impl Builder {
     where
         F: Future + 'static,
         F::Output: 'static,
-        V: Verdict<F::Output>,
+        V: ReportPolicy<F::Output>,
     {
-        let begin = Start { name: self.name, ..Start::here() };
-        if self.eager { start_eagerly::<_, V>(future, begin, |_| ()) } else { start::<_, V>(future, begin) }
+        let options = SpawnOptions { name: self.name, ..SpawnOptions::here() };
+        if self.eager {
+            spawn_task_eagerly::<_, V>(future, options, |_| ())
+        } else {
+            spawn_task::<_, V>(future, options)
+        }
     }
 
     /// Starts the task, and calls `made` before it can run.
@@ -197,11 +202,11 @@ impl Builder {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let begin = Start { name: self.name, ..Start::here() };
+        let options = SpawnOptions { name: self.name, ..SpawnOptions::here() };
         if self.eager {
-            return start_eagerly::<_, Opaque>(future, begin, made);
+            return spawn_task_eagerly::<_, Opaque>(future, options, made);
         }
-        let task = start::<_, Opaque>(future, begin);
+        let task = spawn_task::<_, Opaque>(future, options);
         made(&task);
         task
     }

@@ -10,20 +10,21 @@ use std::sync::Arc;
 
 use crate::task::cell::error::TaskId;
 
-/// What a program does with unhandled errors.
+/// A hook for unhandled errors.
 pub(crate) type OnUnhandled = Arc<dyn Fn(&Unhandled) + Send + Sync>;
 
-/// Decides whether an output counts as an error.
-pub(in crate::task) trait Verdict<T> {
+/// Decides which outputs of a task count as errors, and gives their messages.
+pub(in crate::task) trait ReportPolicy<T> {
+    /// Whether this output counts as an error.
     fn is_error(output: &T) -> bool;
-    /// The message of the error, if it is one.
+    /// The message of the error, if this output counts as one.
     fn error(output: &T) -> Option<String>;
 }
 
-/// No output counts as an error.
+/// The policy of [`spawn`](fn@crate::spawn): no output counts as an error.
 pub(in crate::task) enum Opaque {}
 
-impl<T> Verdict<T> for Opaque {
+impl<T> ReportPolicy<T> for Opaque {
     fn is_error(_: &T) -> bool {
         false
     }
@@ -33,10 +34,10 @@ impl<T> Verdict<T> for Opaque {
     }
 }
 
-/// The output is a `Result`.
+/// The policy of [`try_spawn`](fn@crate::task::try_spawn): the output is a `Result`, and `Err` counts as an error.
 pub(in crate::task) enum Fallible {}
 
-impl<T, E: fmt::Display> Verdict<Result<T, E>> for Fallible {
+impl<T, E: fmt::Display> ReportPolicy<Result<T, E>> for Fallible {
     fn is_error(output: &Result<T, E>) -> bool {
         output.is_err()
     }

@@ -13,9 +13,9 @@ use super::remote_result::{Giver, Outcome};
 use crate::sys::sync::Arc;
 use crate::task::cell::error::{JoinError, Panic};
 use crate::task::handle::join::JoinHandle;
-use crate::task::handle::spawn::start;
+use crate::task::handle::spawn::spawn_task;
 use crate::task::report::unhandled::Opaque;
-use crate::task::scheduler::{self, Start};
+use crate::task::scheduler::{self, SpawnOptions};
 
 /// Runs a closure on the blocking pool, as a task; asyncio's `to_thread`.
 ///
@@ -45,12 +45,12 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let here = Start::here();
+    let options = SpawnOptions::here();
     let pool = scheduler::expect("spawn_blocking", |scheduler| match &scheduler.hooks.blocking_pool {
         Some(pool) => pool.pool.clone(),
         None => scheduler.pool.clone(),
     });
-    run_on(pool, work, here)
+    run_on(pool, work, options)
 }
 
 /// Runs a closure on the given pool, as a task; asyncio's `run_in_executor`. Otherwise as [`spawn_blocking`].
@@ -73,11 +73,11 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    run_on(pool.pool.clone(), work, Start::here())
+    run_on(pool.pool.clone(), work, SpawnOptions::here())
 }
 
 #[track_caller]
-fn run_on<F, T>(pool: Pool, work: F, here: Start) -> JoinHandle<T>
+fn run_on<F, T>(pool: Pool, work: F, options: SpawnOptions) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
@@ -96,7 +96,7 @@ where
             Err(_) => panic!("spawn_blocking: the pool was closed before the closure began"),
         }
     };
-    start::<_, Opaque>(waits, here)
+    spawn_task::<_, Opaque>(waits, options)
 }
 
 /// Runs a job on its thread; gives the `errno` for which there is none.

@@ -17,9 +17,9 @@ use crate::sys::sync::{Arc, Mutex};
 use crate::task::cell::error::{JoinError, RuntimeGone};
 use crate::task::cell::state::Flags;
 use crate::task::handle::join::JoinHandle;
-use crate::task::handle::spawn::{spawn, start};
+use crate::task::handle::spawn::{spawn, spawn_task};
 use crate::task::report::unhandled::Opaque;
-use crate::task::scheduler::{self, Start};
+use crate::task::scheduler::{self, SpawnOptions};
 
 /// A handle of a runtime for any thread: it spawns tasks, runs closures in the loop, and stops it.
 ///
@@ -129,7 +129,7 @@ impl Handle {
 /// Whether a closure of user code may be called: not while the runtime is being shut down. Spawns a task that is never
 /// cancelled: a runtime that ends waits for it.
 fn spawn_watcher(watcher: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
-    start::<_, Opaque>(watcher, Start { flags: Flags::UNCANCELLABLE, ..Start::here() })
+    spawn_task::<_, Opaque>(watcher, SpawnOptions { flags: Flags::UNCANCELLABLE, ..SpawnOptions::here() })
 }
 
 fn runs(delivery: Delivery) -> bool {
