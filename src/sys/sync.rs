@@ -13,7 +13,7 @@ pub(crate) use std::thread_local;
 
 /// Whether the memory of tasks that have ended is kept for others. Not under the address sanitizer and Miri, which would
 /// take a late use of the one for a use of the other, nor in the models.
-pub(crate) const KEEPS_SPARES: bool = cfg!(not(any(proactor_asan, miri)));
+pub(crate) const KEEPS_FREE_LISTS: bool = cfg!(not(any(proactor_asan, miri)));
 
 /// The `Arc` by which a method is called, which has to be the standard library's, as one of these.
 pub(crate) fn share<T>(arc: std::sync::Arc<T>) -> Arc<T> {

@@ -10,7 +10,7 @@
 //! | folder or file | what it holds |
 //! |---|---|
 //! | `threads/` | ways between a loop and other threads: the inbox, `Handle`, results, the blocking pool |
-//! | `ready.rs`, `alloc.rs` | the ready queue; memory of tasks that have ended, for those to come |
+//! | `ready.rs`, `free_lists.rs` | the ready queue; free lists for the memory of task cells |
 //! | `cell/` | the task cell: its data, references to it, wakers, running it |
 //! | `report/` | `Task`: information about a task; errors that were not retrieved; hooks |
 //! | `scheduler.rs` | the table of tasks, running one, shutting all down |
@@ -21,9 +21,9 @@
 //! Each file imports from those above it in this table, or from its own folder. In `threads/` the inbox, the pool and the
 //! results lie at the bottom; `handle.rs` and `blocking.rs` start tasks, and lie at the top.
 
-mod alloc;
 pub(crate) mod cancel;
 pub(crate) mod cell;
+mod free_lists;
 pub(crate) mod group;
 pub(crate) mod handle;
 mod ready;

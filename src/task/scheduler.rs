@@ -17,7 +17,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::cell::error::TaskId;
-use super::cell::layout::{Extra, Header, Identity, TaskInit, TaskRef};
+use super::cell::layout::{ColdFields, Header, Identity, TaskInit, TaskRef};
 use super::cell::loop_core::{self, LoopCore};
 use super::cell::state::{Flags, Phase, RunOutcome};
 use super::report::hooks::{Hooks, OnSpawn, Stopwatch};
@@ -106,7 +106,7 @@ impl Scheduler {
             identity: Identity { id: TaskId(0) },
             flags: Flags::NONE,
             scheduled: false,
-            extra: None,
+            cold: None,
             place: Location::caller(),
         };
         let root = TaskRef::new::<_, Opaque>(pending::<()>(), &core, init);
@@ -146,7 +146,7 @@ impl Scheduler {
             identity: Identity { id: TaskId(self.next_number()) },
             flags: options.flags,
             scheduled,
-            extra: Extra::new(options.name, self.locals()),
+            cold: ColdFields::new(options.name, self.locals()),
             place: options.place,
         };
         let closed = self.closed.get();

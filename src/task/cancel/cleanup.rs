@@ -46,7 +46,7 @@ pub(crate) fn defer(
 fn queue_of(scheduler: &Scheduler, place: &'static Location<'static>) -> Rc<RefCell<VecDeque<Cleanup>>> {
     let parent = scheduler.cleanup_owner();
     let waiting = parent.as_ref().and_then(|parent| {
-        let cleanups = parent.header().extra_or_new().cleanups.borrow();
+        let cleanups = parent.header().cold_or_new().cleanups.borrow();
         cleanups.as_ref().map(|cleanups| cleanups.queue.clone())
     });
     waiting.unwrap_or_else(|| {
@@ -56,7 +56,7 @@ fn queue_of(scheduler: &Scheduler, place: &'static Location<'static>) -> Rc<RefC
         if let Some(parent) = parent {
             parent.wait_for(&task);
             let cleanups = CleanupQueue { task, queue: queue.clone() };
-            parent.header().extra_or_new().cleanups.replace(Some(cleanups));
+            parent.header().cold_or_new().cleanups.replace(Some(cleanups));
         }
         queue
     })
@@ -80,7 +80,7 @@ impl Future for CleanupTask {
                 self.parent = Some(parent);
                 return Poll::Pending;
             }
-            let begun = parent.header().extra_or_new().cleanups.take(); // cleanups that are registered later get another task
+            let begun = parent.header().cold_or_new().cleanups.take(); // cleanups that are registered later get another task
             drop(begun);
         }
         loop {

@@ -21,8 +21,8 @@ impl TaskRef {
     /// Requests cancellation when no other request is being handled: at once, or when the last one has been handled. For
     /// code that ends all of its tasks and waits for them: it interrupts no task that is handling a request already.
     pub(in crate::task) fn request_graceful_cancel(&self) {
-        let extra = self.header().extra();
-        if !extra.is_some_and(|extra| extra.scopes.postpone()) {
+        let cold = self.header().cold();
+        if !cold.is_some_and(|cold| cold.scopes.postpone()) {
             self.request_cancel();
         }
     }
@@ -66,7 +66,7 @@ impl TaskRef {
         let mut task = Some(self.clone());
         while let Some(current) = task {
             f(&current);
-            task = current.header().extra().and_then(|extra| extra.runner.borrow().clone());
+            task = current.header().cold().and_then(|cold| cold.runner.borrow().clone());
         }
     }
 
@@ -99,7 +99,7 @@ impl TaskRef {
         }
         let unscoped = header.has(Flags::KILLED.with(Flags::UNSCOPED));
         header.unset(Flags::CANCEL_PENDING.with(Flags::UNSCOPED));
-        unscoped || !header.extra().is_some_and(|extra| extra.scopes.deliver(self))
+        unscoped || !header.cold().is_some_and(|cold| cold.scopes.deliver(self))
     }
 
     /// Whether the shutdown of the runtime has cancelled the task, and the request was not taken back.

@@ -24,7 +24,7 @@ use crate::task::cell::loop_core;
 /// The receiver of a request that is for what is being polled now: the task, or a child of a group in it.
 pub(in crate::task) fn target() -> Option<TaskRef> {
     let task = loop_core::current_task()?;
-    let child = task.header().extra().and_then(|extra| extra.scopes.child.borrow().clone());
+    let child = task.header().cold().and_then(|cold| cold.scopes.child.borrow().clone());
     Some(child.unwrap_or(task))
 }
 
@@ -33,7 +33,7 @@ pub(in crate::task) fn target() -> Option<TaskRef> {
 /// ended: the future given to `block_on` can't be cancelled.
 pub(crate) fn cancel_with<T>(cx: &Context<'_>) -> Poll<T> {
     if let Some(target) = target() {
-        let mut around = target.header().extra().and_then(|extra| extra.scopes.current.borrow().clone());
+        let mut around = target.header().cold().and_then(|cold| cold.scopes.current.borrow().clone());
         while let Some(limit) = around.take_if(|scope| scope.limit.is_some()) {
             around = limit.parent.clone();
         }
@@ -54,7 +54,7 @@ pub(crate) fn cancel_with<T>(cx: &Context<'_>) -> Poll<T> {
 /// Calls `poll`, which polls this child of a group in the current task.
 pub(in crate::task) fn inside<T>(child: &TaskRef, poll: impl FnOnce() -> T) -> T {
     let Some(task) = loop_core::current_task() else { return poll() };
-    during(&task.header().extra_or_new().scopes.child, Some(child.clone()), poll)
+    during(&task.header().cold_or_new().scopes.child, Some(child.clone()), poll)
 }
 
 /// Calls `f` while `value` is in this place.
@@ -80,7 +80,7 @@ impl Origin {
             }
             Origin::Limit(limit) if limit.triggered.get() || !limit.is_counted() => {} // over, or swallowed
             Origin::Limit(limit) => {
-                if !task.header().extra_or_new().scopes.hand_over(task, self) {
+                if !task.header().cold_or_new().scopes.hand_over(task, self) {
                     limit.leave();
                     limit.wake();
                 }
@@ -93,7 +93,7 @@ impl Handling {
     fn new(task: &TaskRef) -> Self {
         let mut tasks = Vec::new();
         task.each_runner(|task| {
-            let handled = &task.header().extra_or_new().scopes.handled;
+            let handled = &task.header().cold_or_new().scopes.handled;
             handled.set(handled.get() + 1);
             tasks.push(task.clone());
         });
@@ -104,7 +104,7 @@ impl Handling {
 impl Drop for Handling {
     fn drop(&mut self) {
         for task in &self.0 {
-            let scopes = &task.header().extra_or_new().scopes;
+            let scopes = &task.header().cold_or_new().scopes;
             scopes.handled.set(scopes.handled.get() - 1);
             if scopes.handled.get() == 0 && scopes.is_postponed.take() {
                 task.request_cancel();
@@ -146,7 +146,7 @@ impl fmt::Debug for Request {
 impl Drop for Request {
     fn drop(&mut self) {
         if self.goes_on.get() {
-            let ends = self.task.header().extra().and_then(|extra| extra.scopes.ends.borrow().clone());
+            let ends = self.task.header().cold().and_then(|cold| cold.scopes.ends.borrow().clone());
             let origins = std::iter::once(self.origin.clone()).chain(self.merged.take());
             match ends {
                 Some(request) => request.merged.borrow_mut().extend(origins),
@@ -303,7 +303,7 @@ impl Entered {
     }
 
     fn with(task: TaskRef, limit: Option<Limit>) -> Self {
-        let scopes = &task.header().extra_or_new().scopes;
+        let scopes = &task.header().cold_or_new().scopes;
         let scope = Rc::new(Scope {
             parent: scopes.current.borrow().clone(),
             limit,
@@ -330,16 +330,16 @@ impl Entered {
                 limit.has_joined.set(true);
                 return true;
             }
-            let Some(runner) = task.header().extra().and_then(|extra| extra.runner.borrow().clone()) else {
+            let Some(runner) = task.header().cold().and_then(|cold| cold.runner.borrow().clone()) else {
                 return false;
             };
-            innermost = runner.header().extra().and_then(|extra| extra.scopes.current.borrow().clone());
+            innermost = runner.header().cold().and_then(|cold| cold.scopes.current.borrow().clone());
             task = runner;
         }
     }
 
     fn scopes(&self) -> &Scopes {
-        &self.task.header().extra_or_new().scopes
+        &self.task.header().cold_or_new().scopes
     }
 
     pub(in crate::task) fn is_of(&self, task: &TaskRef) -> bool {
@@ -357,7 +357,7 @@ impl Entered {
         let task = self.task.clone();
         drop(self); // what follows is for those around
         let ends = caught.as_ref().map(|share| share.request.clone());
-        let dropped = during(&task.header().extra_or_new().scopes.ends, ends, drop_it);
+        let dropped = during(&task.header().cold_or_new().scopes.ends, ends, drop_it);
         (caught, dropped)
     }
 

@@ -6,11 +6,11 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 
 use super::error::TaskId;
-use super::layout::{ChildSetCore, Extra, Header, TaskRef, Values, Vtable, Waiter};
+use super::layout::{ChildSetCore, ColdFields, Header, TaskRef, Values, Vtable, Waiter};
 use super::state::Flags;
 use crate::sys::guarded::contain;
 use crate::sys::sync::dealloc;
-use crate::task::alloc;
+use crate::task::free_lists;
 use crate::task::report::unhandled::Unhandled;
 
 impl Header {
@@ -52,7 +52,7 @@ impl Header {
 
     /// The failure of this task, for the hook.
     pub(in crate::task) fn unhandled(&self, message: String, panicked: bool) -> Unhandled {
-        let name = self.extra().and_then(|extra| extra.name().cloned());
+        let name = self.cold().and_then(|cold| cold.name().cloned());
         Unhandled::new(self.id(), name, self.place, message, panicked, self.is_callback())
     }
 
@@ -60,26 +60,26 @@ impl Header {
         self.has(Flags::CALLBACK)
     }
 
-    /// The rarely used fields, if this task has any.
+    /// The rarely used fields, if they were allocated.
     #[inline]
-    pub(in crate::task) fn extra(&self) -> Option<&Extra> {
-        self.extra.get().map(|extra| &**extra)
+    pub(in crate::task) fn cold(&self) -> Option<&ColdFields> {
+        self.cold.get().map(|cold| &**cold)
     }
 
-    /// The same, made if there is none yet.
-    pub(in crate::task) fn extra_or_new(&self) -> &Extra {
-        self.extra.get_or_init(Box::default)
+    /// The rarely used fields; allocates them if there are none yet.
+    pub(in crate::task) fn cold_or_new(&self) -> &ColdFields {
+        self.cold.get_or_init(Box::default)
     }
 }
 
-impl Extra {
-    /// That of a new task; none if it has nothing.
+impl ColdFields {
+    /// The rarely used fields of a new task. `None` if it has neither a name nor task-locals.
     #[inline]
     pub(in crate::task) fn new(name: Option<Rc<str>>, locals: Option<Rc<Values>>) -> Option<Box<Self>> {
         if name.is_none() && locals.is_none() {
             return None;
         }
-        Some(Box::new(Extra { name, locals: RefCell::new(locals), ..Extra::default() }))
+        Some(Box::new(ColdFields { name, locals: RefCell::new(locals), ..ColdFields::default() }))
     }
 
     pub(in crate::task) fn name(&self) -> Option<&Rc<str>> {
@@ -107,9 +107,9 @@ impl Extra {
     }
 }
 
-impl fmt::Debug for Extra {
+impl fmt::Debug for ColdFields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Extra").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("ColdFields").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -120,5 +120,5 @@ impl fmt::Debug for Extra {
 pub(in crate::task) unsafe fn free(task: NonNull<Header>) {
     // SAFETY: the cell was allocated with this layout. What is left of the header has no destructor: the
     // last home reference dropped the joiner and the name.
-    unsafe { dealloc(task.as_ptr().cast(), alloc::whole(task.as_ref().vtable().layout)) };
+    unsafe { dealloc(task.as_ptr().cast(), free_lists::whole(task.as_ref().vtable().layout)) };
 }

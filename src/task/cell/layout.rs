@@ -16,7 +16,7 @@
 //! A cell is a [`Header`], the same for every type of future, and a [`Stage`], which a table of functions ([`Vtable`]) hides.
 //! The header is small on purpose: a task of a small future fits into the 120 bytes up to which the C library's allocator is
 //! quickest, and of a million tasks every line of the cache counts. Rarely used fields are in a box of their own
-//! ([`Extra`]).
+//! ([`ColdFields`]).
 //!
 //! The same cell holds a *child*: a future that is one of many in the future of a task (`group/children.rs`). It is woken like a
 //! task, but its child set polls it, not the scheduler.
@@ -55,9 +55,9 @@ pub(in crate::task) union Identity {
 pub(in crate::task) struct TaskInit {
     pub(in crate::task) identity: Identity,
     pub(in crate::task) flags: Flags,
-    /// The caller puts the task into the ready queue.
+    /// The caller puts the task into a ready queue.
     pub(in crate::task) scheduled: bool,
-    pub(in crate::task) extra: Option<Box<Extra>>,
+    pub(in crate::task) cold: Option<Box<ColdFields>>,
     pub(in crate::task) place: &'static Location<'static>,
 }
 
@@ -89,7 +89,7 @@ pub(crate) struct Header {
     pub(in crate::task) identity: Identity,
     /// Where it was spawned.
     pub(in crate::task) place: &'static Location<'static>,
-    pub(in crate::task) extra: OnceCell<Box<Extra>>,
+    pub(in crate::task) cold: OnceCell<Box<ColdFields>>,
     pub(in crate::task) joiner: Cell<Option<Waiter>>,
     /// The next in the ready queue.
     pub(in crate::task) next_ready: Cell<Option<NonNull<Header>>>,
@@ -144,8 +144,9 @@ pub(crate) struct Waiter {
     pub(in crate::task) thread: PhantomData<*const ()>,
 }
 
+/// Rarely used task fields, allocated on first use.
 #[derive(Default)]
-pub(in crate::task) struct Extra {
+pub(in crate::task) struct ColdFields {
     pub(in crate::task) name: Option<Rc<str>>,
     /// Its task-locals, shared with tasks that it spawned until one of them sets another value.
     pub(in crate::task) locals: RefCell<Option<Rc<Values>>>,

@@ -1,5 +1,5 @@
-//! The loop that runs on this thread, as far as task cells need it: the ready queue, spare memory, the task that is being
-//! polled, and the hook for unhandled errors. The rest is the scheduler's.
+//! The part of the running loop that task cells need: the ready queue, the free lists, the current task, and the hook for
+//! unhandled errors. The rest is in the scheduler.
 
 use std::cell::Cell;
 use std::ptr;
@@ -9,7 +9,7 @@ use super::layout::{Header, TaskRef, Values};
 use crate::sys::context::{self, Context, EnteredPart};
 use crate::sys::guarded::contain;
 use crate::sys::sync::{Arc, thread_local};
-use crate::task::alloc::Spares;
+use crate::task::free_lists::FreeLists;
 use crate::task::ready::ReadyQueue;
 use crate::task::report::unhandled::{OnUnhandled, Unhandled};
 use crate::task::threads::inbox::Shared;
@@ -21,7 +21,7 @@ thread_local! {
 pub(crate) struct LoopCore {
     shared: Arc<Shared>,
     pub(in crate::task) ready: ReadyQueue<TaskRef>,
-    pub(in crate::task) spares: Spares,
+    pub(in crate::task) free_lists: FreeLists,
     current: Cell<*const Header>,
     /// The child of the current task whose task-locals count now. Null: those of the task count.
     child: Cell<*const Header>,
@@ -33,7 +33,7 @@ impl LoopCore {
         LoopCore {
             shared,
             ready: ReadyQueue::new(),
-            spares: Spares::new(),
+            free_lists: FreeLists::new(),
             current: Cell::new(ptr::null()),
             child: Cell::new(ptr::null()),
             on_unhandled,
@@ -49,7 +49,7 @@ impl LoopCore {
     pub(in crate::task) fn locals(&self) -> Option<Rc<Values>> {
         // SAFETY: the guard that set the pointer borrows a reference to the task or child.
         let owner = unsafe { self.owner_of_values().as_ref() }?;
-        owner.extra()?.locals.borrow().clone()
+        owner.cold()?.locals.borrow().clone()
     }
 
     /// The cell with the task-locals of the code that runs now: a child of the current task, or that task.

@@ -3,7 +3,7 @@
 use std::task::Context;
 
 use super::error::Ended;
-use super::layout::{Extra, TaskRef};
+use super::layout::{ColdFields, TaskRef};
 use super::state::{Flags, JoinState, Phase, Polled, RunOutcome};
 
 impl TaskRef {
@@ -62,7 +62,7 @@ impl TaskRef {
             }
             Phase::Reaping if header.ops.get() == 0 => Some(RunOutcome::Ended),
             Phase::Reaping => {
-                header.extra().into_iter().for_each(Extra::resume_cleanup);
+                header.cold().into_iter().for_each(ColdFields::resume_cleanup);
                 Some(RunOutcome::Pending)
             }
             Phase::Running | Phase::Complete | Phase::Empty => Some(RunOutcome::Pending),
@@ -88,7 +88,7 @@ impl TaskRef {
     pub(in crate::task) fn complete(&self) {
         let header = self.header();
         header.phase.set(Phase::Complete);
-        if header.extra.get().is_some() {
+        if header.cold.get().is_some() {
             self.tell_of_end();
         }
         if header.join_state.get() == JoinState::Gone {
@@ -101,6 +101,6 @@ impl TaskRef {
 
     #[cold]
     fn tell_of_end(&self) {
-        self.header().extra().into_iter().for_each(|extra| extra.task_ended(self));
+        self.header().cold().into_iter().for_each(|cold| cold.task_ended(self));
     }
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, RawWaker, Waker};
 
 use super::error::{Ended, JoinError};
 use super::header::free;
-use super::layout::{Extra, Header, Stage, TaskCell, TaskInit, TaskRef, Vtable, Waiter};
+use super::layout::{ColdFields, Header, Stage, TaskCell, TaskInit, TaskRef, Vtable, Waiter};
 use super::loop_core::{self, LoopCore};
 use super::stage::VtableOf;
 use super::state::{Flags, JoinState, Phase};
@@ -37,7 +37,7 @@ impl TaskRef {
         let vtable: *const Vtable = VtableOf::<F, V>::VTABLE;
         // SAFETY: the kind is the first field of the table, which is a constant.
         let node = unsafe { Node::of_table(vtable.cast()) };
-        let memory = core.spares.allocate(VtableOf::<F, V>::VTABLE.layout).cast();
+        let memory = core.free_lists.allocate(VtableOf::<F, V>::VTABLE.layout).cast();
         // Written where it will lie: made elsewhere and moved, it would be copied in pieces other than those in
         // which it was made, for which the processor waits.
         let cell = TaskCell {
@@ -57,8 +57,8 @@ impl TaskRef {
                 index: Cell::new(u32::MAX),
                 identity: init.identity,
                 place: init.place,
-                extra: match init.extra {
-                    Some(extra) => OnceCell::from(extra),
+                cold: match init.cold {
+                    Some(cold) => OnceCell::from(cold),
                     None => OnceCell::new(),
                 },
                 joiner: Cell::new(None),
@@ -233,7 +233,8 @@ impl TaskRef {
     #[cold]
     fn refuse_joiner(&self, is_foreign: bool) -> ! {
         let header = self.header();
-        let name = header.extra().and_then(Extra::name).map(|name| format!(" {name:?}")).unwrap_or_default();
+        let name =
+            header.cold().and_then(ColdFields::name).map(|name| format!(" {name:?}")).unwrap_or_default();
         let place = header.place;
         if is_foreign {
             panic!(
@@ -253,21 +254,21 @@ impl TaskRef {
         if self.is_complete() {
             return Poll::Ready(());
         }
-        set_waiter(&self.header().extra_or_new().group, cx);
+        set_waiter(&self.header().cold_or_new().group, cx);
         Poll::Pending
     }
 
     /// Has the end, which is still to come, call `hook` at once: for the task's set, which lives at `set` until then. It runs
     /// no user code. One only can.
     pub(in crate::task) fn at_end(&self, set: usize, hook: impl FnOnce() + 'static) {
-        let extra = self.header().extra_or_new();
-        extra.set.set(set);
-        extra.at_end.set(Some(Box::new(hook)));
+        let cold = self.header().cold_or_new();
+        cold.set.set(set);
+        cold.at_end.set(Some(Box::new(hook)));
     }
 
     /// Whether the task, which has not ended, is in this set.
     pub(in crate::task) fn is_of_set(&self, set: usize) -> bool {
-        self.header().extra().is_some_and(|extra| extra.set.get() == set)
+        self.header().cold().is_some_and(|cold| cold.set.get() == set)
     }
 
     /// The task that waits for this one's handle, if one of this loop does.
@@ -306,7 +307,7 @@ impl TaskRef {
     pub(in crate::task) fn wait_for(&self, other: &TaskRef) {
         if !other.is_complete() && !other.waits_for(self) {
             self.op_began();
-            other.header().extra_or_new().end_waiters.borrow_mut().push(self.clone());
+            other.header().cold_or_new().end_waiters.borrow_mut().push(self.clone());
         }
     }
 
@@ -319,7 +320,7 @@ impl TaskRef {
         let mut waiting = vec![other.clone()];
         let mut place = 0;
         while let Some(task) = waiting.get(place).cloned() {
-            for waiter in task.header().extra().iter().flat_map(|extra| extra.end_waiters.borrow().clone()) {
+            for waiter in task.header().cold().iter().flat_map(|cold| cold.end_waiters.borrow().clone()) {
                 if waiter.same(self) {
                     return true;
                 }
@@ -375,9 +376,9 @@ impl TaskRef {
         let shared = header.shared;
         // What is in there may be the user's, and refer to anything; it can't refer to this task any more.
         // SAFETY: nobody but home references reads it, and this was the last.
-        let extra = unsafe { (*self.0.as_ptr()).extra.take() };
-        if extra.is_some() {
-            contain(|| drop(extra));
+        let cold = unsafe { (*self.0.as_ptr()).cold.take() };
+        if cold.is_some() {
+            contain(|| drop(cold));
         }
         // A plain load suffices when there is no waker: nobody is left to make one.
         if header.refs.load(Ordering::Acquire) == HOME
@@ -386,8 +387,8 @@ impl TaskRef {
             // No reference to the header goes along: it would have to be valid until the call has returned.
             let (memory, layout) = (self.0.cast(), header.vtable().layout);
             let kept = loop_core::at_home(shared, |core| {
-                // SAFETY: as below; the memory came from the spares of this loop, or could have.
-                unsafe { core.spares.free(memory, layout) };
+                // SAFETY: as below; the memory came from the free lists of this loop, or could have.
+                unsafe { core.free_lists.free(memory, layout) };
             });
             if kept.is_none() {
                 // SAFETY: no reference of either kind is left, and the stage has been cleared.
@@ -404,7 +405,7 @@ impl fmt::Debug for TaskRef {
         let header = self.header();
         f.debug_struct("Task")
             .field("id", &(!header.has(Flags::CHILD)).then(|| header.id()))
-            .field("name", &header.extra().and_then(Extra::name))
+            .field("name", &header.cold().and_then(ColdFields::name))
             .field("phase", &header.phase.get())
             .field("ops", &header.ops.get())
             .finish_non_exhaustive()

@@ -25,7 +25,7 @@ use crate::sys::guarded::Guarded;
 use crate::task::cancel::cleanup::{PendingCleanup, drop_and_track};
 use crate::task::cancel::scopes;
 use crate::task::cell::error::JoinError;
-use crate::task::cell::layout::{ChildSetCore, Extra, Identity, TaskInit, TaskRef, Waiter};
+use crate::task::cell::layout::{ChildSetCore, ColdFields, Identity, TaskInit, TaskRef, Waiter};
 use crate::task::cell::loop_core;
 use crate::task::cell::state::{Flags, Phase, Polled};
 use crate::task::handle::join::JoinHandle;
@@ -60,7 +60,7 @@ impl ChildSetCore {
                 identity: Identity { child_set: NonNull::from(self) },
                 flags: Flags::CHILD.with(flags),
                 scheduled: true,
-                extra: Extra::new(name, locals),
+                cold: ColdFields::new(name, locals),
                 place,
             };
             TaskRef::new::<F, Opaque>(future, core, init)

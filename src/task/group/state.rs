@@ -92,7 +92,7 @@ impl<E> GroupState<E> {
     pub(in crate::task) fn mark_owner<T>(&self, body: &JoinHandle<T>) -> OwnerGuard<'_, E> {
         self.owner.replace(target());
         // The body's cell refers to the task whose future holds the body: a cycle until the body is dropped.
-        body.task_ref().header().extra_or_new().runner.replace(target());
+        body.task_ref().header().cold_or_new().runner.replace(target());
         OwnerGuard(self)
     }
 

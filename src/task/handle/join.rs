@@ -84,7 +84,7 @@ impl<T> JoinHandle<T> {
 
     /// The task's name, if it has one.
     pub fn name(&self) -> Option<&str> {
-        self.task.header().extra()?.name().map(|name| &**name)
+        self.task.header().cold()?.name().map(|name| &**name)
     }
 
     /// The result, if the task has ended and it was not taken; asyncio's `result()` and `exception()`.
@@ -156,7 +156,7 @@ impl<T> JoinHandle<T> {
 
     /// Removes a callback of [`on_done`](Self::on_done). Returns false if it was called or is about to be.
     pub fn remove_on_done(&self, id: CallbackId) -> bool {
-        self.task.header().extra().is_some_and(|extra| extra.callbacks.remove(id))
+        self.task.header().cold().is_some_and(|cold| cold.callbacks.remove(id))
     }
 
     /// Cancels the task and waits for its end: its future dropped, its operations completed.

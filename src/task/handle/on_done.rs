@@ -35,7 +35,7 @@ impl Watchers<TaskRef> {
     /// Adds a callback for the end of a task. If it has ended, the callback is called in the next turn.
     #[track_caller]
     pub(in crate::task) fn add_to(task: &TaskRef, call: impl FnOnce(Task) + 'static) -> CallbackId {
-        let callbacks = &task.header().extra_or_new().callbacks;
+        let callbacks = &task.header().cold_or_new().callbacks;
         let call = |task| call(Task::new(task));
         if task.is_complete() { callbacks.add_late(task.clone(), call) } else { callbacks.add(call) }
     }

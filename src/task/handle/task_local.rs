@@ -46,10 +46,10 @@ impl Inherited {
     /// Makes them those of a task that has not begun.
     pub(in crate::task) fn give_to(self, task: &TaskRef) {
         let header = task.header();
-        if self.0.is_none() && header.extra().is_none() {
+        if self.0.is_none() && header.cold().is_none() {
             return;
         }
-        let replaced = header.extra_or_new().locals.replace(self.0);
+        let replaced = header.cold_or_new().locals.replace(self.0);
         in_drop(|| drop(replaced)); // user code
     }
 }
@@ -101,7 +101,7 @@ impl<T: 'static> TaskLocal<T> {
     pub fn with<U>(&'static self, f: impl FnOnce(Option<&T>) -> U) -> U {
         let value = scheduler::with(|current| {
             let owner = current?.values_owner()?;
-            let locals = owner.header().extra()?.locals.borrow();
+            let locals = owner.header().cold()?.locals.borrow();
             locals.as_ref()?.get(self.key()).cloned()
         });
         match (value, self.default) {
@@ -169,7 +169,7 @@ impl<T: 'static> TaskLocal<T> {
     fn replace(&'static self, value: Option<Rc<dyn Any>>) -> Option<Rc<dyn Any>> {
         let owner = scheduler::with(|current| current?.values_owner());
         let owner = expect_runtime(owner, "a task-local");
-        let locals = &owner.header().extra_or_new().locals;
+        let locals = &owner.header().cold_or_new().locals;
         // Dropping a value is user code, as is dropping the list: not while it is borrowed.
         let mut values = locals.borrow_mut().take().unwrap_or_default();
         let before = Rc::make_mut(&mut values).put(self.key(), value);

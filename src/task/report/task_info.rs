@@ -61,7 +61,7 @@ impl Task {
 
     /// The task's name, if it has one.
     pub fn name(&self) -> Option<String> {
-        self.0.header().extra()?.name().map(|name| (**name).to_owned())
+        self.0.header().cold()?.name().map(|name| (**name).to_owned())
     }
 
     /// The place where the task was spawned.

@@ -17,7 +17,7 @@ macro_rules! local {
 pub(crate) use local as thread_local;
 
 /// Every release is to be seen.
-pub(crate) const KEEPS_SPARES: bool = false;
+pub(crate) const KEEPS_FREE_LISTS: bool = false;
 
 pub(crate) fn share<T>(arc: std::sync::Arc<T>) -> Arc<T> {
     Arc::from_std(arc)
