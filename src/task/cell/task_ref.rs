@@ -278,60 +278,6 @@ impl TaskRef {
         self.header().joiner.set(joiner);
         task
     }
-
-    /// One more operation of this task is with the driver.
-    #[inline]
-    pub(crate) fn op_began(&self) {
-        let ops = &self.header().ops;
-        ops.set(ops.get() + 1);
-    }
-
-    /// The driver has let go of one. The last one of a task that is only waiting for that lets it end; the last but one
-    /// may start its cleanup.
-    #[inline]
-    pub(crate) fn op_ended(&self) {
-        let header = self.header();
-        header.ops.set(header.ops.get() - 1);
-        if header.ops.get() <= 1 && header.phase.get() == Phase::Reaping {
-            self.schedule();
-        }
-    }
-
-    /// How much of what the task has begun is not over.
-    pub(in crate::task) fn ops(&self) -> u32 {
-        self.header().ops.get()
-    }
-
-    /// Makes this task complete only after the other, if it is cancelled or panics. Does nothing if the other waits for this
-    /// one.
-    pub(in crate::task) fn wait_for(&self, other: &TaskRef) {
-        if !other.is_complete() && !other.waits_for(self) {
-            self.op_began();
-            other.header().cold_or_new().end_waiters.borrow_mut().push(self.clone());
-        }
-    }
-
-    /// Whether this task waits for the other before it completes, directly or through other tasks, or is the same task.
-    pub(in crate::task) fn waits_for(&self, other: &TaskRef) -> bool {
-        // Most tasks wait for nothing. They need not search what may be a long chain of waiters of the other.
-        if self.same(other) || self.ops() == 0 {
-            return self.same(other);
-        }
-        let mut waiting = vec![other.clone()];
-        let mut place = 0;
-        while let Some(task) = waiting.get(place).cloned() {
-            for waiter in task.header().cold().iter().flat_map(|cold| cold.end_waiters.borrow().clone()) {
-                if waiter.same(self) {
-                    return true;
-                }
-                if !waiting.iter().any(|task| task.same(&waiter)) {
-                    waiting.push(waiter);
-                }
-            }
-            place += 1;
-        }
-        false
-    }
 }
 
 fn set_waiter(place: &Cell<Option<Waiter>>, cx: &Context<'_>) {

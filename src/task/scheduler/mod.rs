@@ -19,15 +19,17 @@ use slab::Slab;
 use super::cell::error::TaskId;
 use super::cell::layout::{ColdFields, Header, Identity, TaskInit, TaskRef};
 use super::cell::loop_core::{self, LoopCore};
-use super::cell::state::{Flags, Phase, RunOutcome};
+use super::cell::state::{Flags, RunOutcome};
 use super::report::hooks::{Hooks, OnSpawn, Stopwatch};
 use super::report::task_info::Task;
 use super::report::unhandled::{Fallible, Opaque, ReportPolicy};
 use super::threads::inbox::Shared;
 use super::threads::pool::Pool;
 use crate::sys::context::{self, Context, Entered, EnteredPart};
-use crate::sys::guarded::{Guarded, contain};
+use crate::sys::guarded::contain;
 use crate::sys::sync::thread_local;
+
+mod shutdown;
 
 thread_local! {
     static CURRENT: Context<Scheduler> = const { Context::new() };
@@ -36,9 +38,6 @@ thread_local! {
 /// Operations that one poll may complete on the spot before it has to let others run: calls of the selector
 /// on descriptors that are ready, and what had arrived earlier.
 const INLINE_OPERATIONS: u32 = 64;
-/// Generations of tasks that destructors may spawn, each in the destructor of the one before, while all are
-/// being cancelled.
-const LAST_GENERATIONS: u32 = 100_000;
 
 pub(crate) struct Scheduler {
     core: LoopCore,
@@ -173,21 +172,6 @@ impl Scheduler {
         task
     }
 
-    /// Handles a task that is spawned while the runtime shuts down. A task that a destructor spawns is cancelled before its
-    /// first poll, in its own run: dropping its future here would recurse if its destructor spawns again. A task that is being
-    /// polled, to clean up, may spawn.
-    #[cold]
-    fn spawned_late(&self, task: &TaskRef, flags: Flags) {
-        let killing = self.abandoned.get();
-        if !killing && flags.is(Flags::UNCANCELLABLE) {
-            task.header().set(Flags::SHUTTING_DOWN); // the shutdown waits for it
-        } else if killing || !(flags.is(Flags::CALLBACK) || self.is_polling()) {
-            task.header().set(Flags::SHUTTING_DOWN.with(Flags::KILLED));
-            task.request_cancel();
-            self.spawned_in_drop.set(true);
-        }
-    }
-
     /// Spawns a task that is never cancelled. The end of the runtime waits for it.
     pub(super) fn spawn_uncancellable(
         &self,
@@ -233,11 +217,6 @@ impl Scheduler {
     /// A number for a task: never the same twice.
     pub(super) fn next_number(&self) -> u64 {
         self.next_id.replace(self.next_id.get() + 1)
-    }
-
-    /// Whether a task's future, and no destructor alone, is running now.
-    fn is_polling(&self) -> bool {
-        self.current_task().is_some_and(|task| task.phase() == Phase::Running)
     }
 
     /// How many entries of the ready queue belong to the generation that begins now.
@@ -331,99 +310,6 @@ impl Scheduler {
         let tasks = self.tasks.borrow();
         let visible = tasks.iter().filter(|(_, task)| !task.header().is_callback());
         visible.map(|(_, task)| Task::new(task.clone())).collect()
-    }
-
-    /// Cancels every task that has not been cancelled by this, and from now on every new one, but for those that tasks
-    /// start while they clean up. They end in [`run_once`](Self::run_once) and the turns after it. True when there was
-    /// one.
-    pub(crate) fn cancel_all(&self) -> bool {
-        self.closed.set(true);
-        let new = |task: &&TaskRef| !task.header().has(Flags::SHUTTING_DOWN.with(Flags::CALLBACK));
-        let tasks: Vec<TaskRef> =
-            self.tasks.borrow().iter().map(|(_, task)| task).filter(new).cloned().collect();
-        for task in &tasks {
-            task.header().set(Flags::SHUTTING_DOWN);
-            task.request_graceful_cancel();
-        }
-        !tasks.is_empty()
-    }
-
-    /// Whether a task that [`cancel_all`](Self::cancel_all) has cancelled still has a future: it cleans up.
-    pub(crate) fn has_tasks_shutting_down(&self) -> bool {
-        let shutting_down =
-            |task: &TaskRef| task.header().has(Flags::SHUTTING_DOWN) && !task.is_being_reaped();
-        self.tasks.borrow().iter().any(|(_, task)| shutting_down(task))
-    }
-
-    /// Cancels all remaining tasks, cleanups included, by requests that no scope catches. Returns the number of tasks that
-    /// still had a future.
-    pub(crate) fn kill_all(&self) -> usize {
-        self.closed.set(true);
-        self.abandoned.set(true);
-        let tasks: Vec<TaskRef> = self.tasks.borrow().iter().map(|(_, task)| task.clone()).collect();
-        let mut killed = 0;
-        for task in tasks.iter().filter(|task| !task.is_being_reaped()) {
-            killed += usize::from(!task.header().is_callback());
-            task.header().unset(Flags::UNCANCELLABLE);
-            task.header().set(Flags::KILLED);
-            task.request_cancel();
-        }
-        killed
-    }
-
-    /// Whether cleanups are dropped instead of awaited.
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.abandoned.get()
-    }
-
-    /// Runs what is ready now, and tasks that destructors spawn meanwhile. Not what is ready again: that may go on for ever.
-    pub(crate) fn run_once(&self) {
-        for generation in 1.. {
-            self.spawned_in_drop.set(false);
-            for _ in 0..self.ready_len() {
-                self.step();
-            }
-            if !self.spawned_in_drop.get() {
-                return;
-            }
-            self.endless.set(self.endless.get() || generation == LAST_GENERATIONS);
-        }
-    }
-
-    /// Runs tasks that have been cancelled, and those that they spawn: destructors of futures run in here. Call
-    /// it again after visits to the kernel: tasks end when their operations are reaped.
-    pub(crate) fn run_cancelled(&self) {
-        let mut generations = 0;
-        while self.is_ready() {
-            for _ in 0..self.ready_len() {
-                self.step();
-            }
-            generations += 1;
-            self.endless.set(self.endless.get() || generations == LAST_GENERATIONS);
-        }
-    }
-
-    /// After the last visit to the kernel: tasks whose operations were never reaped end all the same.
-    pub(crate) fn abandon_all(&self) {
-        let mut guarded = Guarded::default(); // who waits for them may be woken by user code
-        loop {
-            while self.is_ready() {
-                guarded.run(|| self.run_cancelled()); // what has been spawned since
-            }
-            let tasks: Vec<TaskRef> = self.tasks.borrow_mut().drain().collect();
-            self.callbacks.set(0);
-            if tasks.is_empty() {
-                break;
-            }
-            tasks.iter().for_each(|task| guarded.run(|| task.complete()));
-        }
-        self.root.complete();
-        guarded.finish();
-    }
-
-    /// Whether the runtime is being shut down, or has been.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.get()
     }
 
     /// Whether [`drop_and_track`](super::cancel::cleanup::drop_and_track) is dropping a part of a task.
