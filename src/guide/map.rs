@@ -90,7 +90,7 @@
 //!   their endpoint, and the task is made ready. The code is in `driver/proactor/ring.rs`,
 //!   `driver/slots/arena.rs`, `driver/memory/buffers.rs` and `op/catalogue/multishot.rs`.
 //! - **130: the task**, with the server's own code. It leaves the ready queue and is polled through its table; references
-//!   are counted. The code is in `task/scheduler.rs` and `task/cell/`.
+//!   are counted. The code is in `task/scheduler/` and `task/cell/`.
 //! - **15: its share of the turn** and of the visit to the kernel, in `runtime/core/turn.rs`.
 //! - **940: the sum.**
 //!

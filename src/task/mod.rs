@@ -13,7 +13,7 @@
 //! | `ready.rs`, `free_lists.rs` | the ready queue; free lists for the memory of task cells |
 //! | `cell/` | the task cell: its data, references to it, wakers, running it |
 //! | `report/` | `Task`: information about a task; errors that were not retrieved; hooks |
-//! | `scheduler.rs` | the table of tasks, running one, shutting all down |
+//! | `scheduler/` | the table of tasks, running a task, shutting down all |
 //! | `cancel/` | requests for a task's end, the scopes that catch them, cleanups |
 //! | `handle/` | `spawn`, `JoinHandle`, callbacks, promises, task-locals, `LocalHandle` |
 //! | `group/` | many futures or tasks in one: `task_group`, `TaskGroup`, `TaskSet` |
