@@ -131,7 +131,7 @@ impl Interval {
     }
 }
 
-/// The tick after the one that was due at `due` and is given at `now`.
+/// Returns the time of the tick after the one that was due at `due` and came at `now`.
 fn following(due: Instant, period: Duration, missed: MissedTick, now: Instant) -> Instant {
     let late = now.saturating_duration_since(due);
     if late < period {
@@ -149,7 +149,7 @@ fn following(due: Instant, period: Duration, missed: MissedTick, now: Instant) -
     }
 }
 
-/// A point that lies beyond the clock is moved to the farthest that a timer needs: 30 years.
+/// Adds a period to an instant. A sum beyond the clock's range becomes 30 years, longer than any timer needs.
 fn after(instant: Instant, period: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
     instant.checked_add(period).unwrap_or_else(|| instant + FAR)

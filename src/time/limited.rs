@@ -1,4 +1,4 @@
-//! A future with a time limit that cancels it, as asyncio's `timeout` does: shared by `wait_for` and `timeout_scope`.
+//! The cancellation of a future at its deadline, as by asyncio's `timeout`: shared by `wait_for` and `timeout_scope`.
 //!
 //! At the deadline the future is polled once more; if it is ready, its output is the result. Then the limit sends a
 //! request to the scopes in it ([`catch_cancel`](crate::task::catch_cancel()), groups, limits), which may await before
@@ -17,13 +17,13 @@ use crate::task::cancel::scopes::Region;
 
 /// The deadline of a limit.
 pub(super) trait Deadline {
-    /// Whether it has passed. A deadline that was not set, or was moved since, has not.
+    /// Whether the deadline has passed. Returns false if no deadline was set, or if it was moved since.
     fn has_passed(&mut self, cx: &mut Context<'_>) -> bool;
 
-    /// Sets the timer, after a poll that was not ready. True when that poll has moved the deadline.
+    /// Sets the timer after a poll that was not ready. Returns true if that poll has moved the deadline.
     fn set(&mut self, cx: &mut Context<'_>) -> bool;
 
-    /// The limit has expired: the deadline can't be moved any more.
+    /// Notes that the limit has expired: the deadline can't be moved any more.
     fn expire(&mut self);
 }
 
@@ -34,12 +34,12 @@ pub(super) struct Limited {
     region: Region,
     /// The operations and cleanups that the dropped future left pending.
     pending: Option<PendingCleanup>,
-    /// Another request was given a turn to end this await.
+    /// Whether another request was given a turn to end this await.
     has_waited: bool,
 }
 
 impl Limited {
-    /// Polls `future`, which is none when this is ready.
+    /// Polls `future` within its limit. `future` is `None` when this is ready.
     pub(super) fn poll<F: Future>(
         &mut self,
         mut future: Pin<&mut Option<F>>,
@@ -48,7 +48,7 @@ impl Limited {
     ) -> Poll<Result<F::Output, Elapsed>> {
         if self.pending.is_none() {
             if let Poll::Ready(output) = self.poll_inside(future.as_mut(), deadline, cx) {
-                self.region = Region::default(); // first: no request of this limit goes on any more
+                self.region = Region::default(); // first: it withdraws the requests of this limit
                 future.set(None);
                 return Poll::Ready(Ok(output));
             }
@@ -59,7 +59,7 @@ impl Limited {
         }
         let pending = self.pending.as_mut().expect("the future has been dropped");
         ready!(Pin::new(pending).poll(cx));
-        // The other request ends this await, unless it can't: the future given to `block_on` goes on.
+        // The other request drops this await, unless that is in the future of `block_on`, which continues.
         if self.region.is_overtaken() && !std::mem::replace(&mut self.has_waited, true) {
             cx.waker().wake_by_ref();
             return Poll::Pending;

@@ -14,9 +14,9 @@
 //! This module is the only place that reads the clock. The clock is that of [`Instant`]: monotonic, and stopped while
 //! the machine is suspended.
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
-//! | `wheel.rs` | the timing wheel, without a clock |
+//! | `wheel/` | the timing wheel, without a clock |
 //! | `sleep.rs` | `sleep`, `sleep_until` |
 //! | `timeout.rs` | `timeout`, `timeout_at`, `wait_for`, `Elapsed` |
 //! | `scope.rs` | `timeout_scope`: a limit that can be moved |
@@ -51,8 +51,8 @@ thread_local! {
     static CURRENT: context::Context<Timers> = const { context::Context::new() };
 }
 
-/// Ticks of the wheel within which timers are taken together: 48 µs, as much as the kernel's own slack for those
-/// waits that have it. io_uring's have none.
+/// Ticks of the wheel within which one wake-up serves all timers: 48 µs, as much as the kernel's own timer slack, which
+/// waits on io_uring do not have.
 const GATHER_TICKS: u64 = 3;
 
 /// The time now.
@@ -60,10 +60,10 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// The same instant on the machine's monotonic clock, as the kernel wants it; some nanoseconds late, never early.
+/// Converts an instant to a time of CLOCK_MONOTONIC, for the kernel; some nanoseconds late, never early.
 pub(crate) fn since_boot(instant: Instant) -> Duration {
     static BASE: OnceLock<(Instant, Duration)> = OnceLock::new();
-    // The thread may be put aside between the two readings: what that takes would be every timer's.
+    // The thread may be preempted between the reads, and then every timer would be late by that time.
     let read = || (crate::sys::monotonic(), now(), crate::sys::monotonic());
     let nearest = || (0..8).map(|_| read()).min_by_key(|(before, _, after)| after.saturating_sub(*before));
     let (base, since_boot) = *BASE.get_or_init(|| nearest().map(|(_, base, after)| (base, after)).unwrap());
@@ -78,8 +78,8 @@ pub(crate) struct Timers {
     epoch: Instant,
     wheel: RefCell<Wheel<Waiter>>,
     fired: RefCell<Vec<Waiter>>,
-    /// Whether there may be durations that count from the next [`anchor`](Self::anchor).
-    fresh: Cell<bool>,
+    /// Whether there may be relative timers: their durations count from the end of the current poll.
+    has_relative_timers: Cell<bool>,
     closed: Cell<bool>,
 }
 
@@ -89,7 +89,7 @@ impl Timers {
             epoch: now(),
             wheel: RefCell::new(Wheel::new()),
             fired: RefCell::default(),
-            fresh: Cell::new(false),
+            has_relative_timers: Cell::new(false),
             closed: Cell::new(false),
         })
     }
@@ -98,12 +98,12 @@ impl Timers {
         context::enter(&CURRENT, self)
     }
 
-    /// Nanoseconds since the epoch; the wheel's unit. 584 years hold.
+    /// Converts an instant to the wheel's unit: nanoseconds since the epoch, for 584 years.
     fn nanoseconds(&self, instant: Instant) -> u64 {
         u64::try_from(instant.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Fires what is due at `now`. Wakes, so nothing may be borrowed.
+    /// Fires the timers that are due at `now`. Runs wakers, so nothing may be borrowed.
     pub(crate) fn fire(&self, now: Instant) {
         if self.wheel.borrow().is_empty() {
             return;
@@ -116,35 +116,34 @@ impl Timers {
         guarded.finish();
     }
 
-    /// When the loop has to look again; `None` while no timer is set.
-    /// Timers that have been given a duration since the last anchor have no time yet.
-    pub(crate) fn next_visit(&self) -> Option<Instant> {
-        self.instant(self.wheel.borrow().next_visit(0)?)
+    /// Returns the time at which the first timer may be due; `None` while no timer is set. Relative timers do not count.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.instant(self.wheel.borrow().next_expiry(0)?)
     }
 
-    /// The same for a loop that is about to sleep: timers that follow soon are taken together.
+    /// Returns the time at which a sleeping loop must wake: late enough to fire timers that follow soon together.
     pub(crate) fn next_wake(&self) -> Option<Instant> {
-        self.instant(self.wheel.borrow().next_visit(GATHER_TICKS)?)
+        self.instant(self.wheel.borrow().next_expiry(GATHER_TICKS)?)
     }
 
     fn instant(&self, nanoseconds: u64) -> Option<Instant> {
         self.epoch.checked_add(Duration::from_nanos(nanoseconds))
     }
 
-    /// A poll has ended: the durations that it has given to limits which are still there count from now.
+    /// Resolves relative timers at the end of a poll: the durations of limits that were not dropped count from now.
     #[inline]
     pub(crate) fn poll_ended(&self) {
-        if self.fresh.get() {
-            self.anchor();
+        if self.has_relative_timers.get() {
+            self.resolve_relative();
         }
     }
 
     #[inline(never)]
-    fn anchor(&self) {
-        self.fresh.set(false);
+    fn resolve_relative(&self) {
+        self.has_relative_timers.set(false);
         let mut wheel = self.wheel.borrow_mut();
-        if wheel.has_fresh() {
-            wheel.anchor(self.nanoseconds(now()));
+        if wheel.has_relative() {
+            wheel.resolve_relative(self.nanoseconds(now()));
         }
     }
 
@@ -152,7 +151,7 @@ impl Timers {
         self.wheel.borrow().len()
     }
 
-    /// The runtime ends: drops all timers.
+    /// Drops all timers, at the end of the runtime.
     pub(crate) fn close(&self) {
         self.closed.set(true);
         let waiters = self.wheel.borrow_mut().clear();
@@ -166,10 +165,10 @@ impl std::fmt::Debug for Timers {
     }
 }
 
-/// When a timer is due.
+/// The deadline of a timer.
 #[derive(Clone, Copy, Debug)]
 enum Due {
-    /// So many nanoseconds after the end of the poll; more than the clock's range is never reached.
+    /// Nanoseconds after the end of the poll; `u64::MAX` is never reached.
     After(u64),
     At(Instant),
 }
@@ -179,7 +178,7 @@ impl Due {
         Due::After(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
     }
 
-    /// The same with a duration that counts from now.
+    /// Makes a duration count from now.
     fn starting_now(self) -> Self {
         match self {
             Due::After(nanoseconds) => Due::At(now() + Duration::from_nanos(nanoseconds)), // 584 years at most
@@ -188,7 +187,7 @@ impl Due {
     }
 }
 
-/// A timer that is set; dropping it takes it out of the wheel.
+/// A timer in the wheel; its drop removes it.
 #[derive(Debug)]
 struct Timer {
     timers: Rc<Timers>,
@@ -203,7 +202,7 @@ impl Timer {
         let waiter = Waiter::new(cx); // may be user code: not while the wheel is borrowed
         let key = match due {
             Due::After(duration) => {
-                timers.fresh.set(true);
+                timers.has_relative_timers.set(true);
                 timers.wheel.borrow_mut().insert_after(duration, waiter)
             }
             Due::At(deadline) => timers.wheel.borrow_mut().insert(timers.nanoseconds(deadline), waiter),
@@ -211,7 +210,7 @@ impl Timer {
         Timer { timers, key }
     }
 
-    /// Whether it has not fired; changes who is woken.
+    /// Whether the timer has not fired. If so, it wakes the task of `cx`.
     fn is_pending(&self, cx: &Context<'_>) -> bool {
         let Timer { timers, key } = self;
         assert!(

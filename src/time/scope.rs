@@ -105,7 +105,7 @@ where
     };
     let mut body = pin!(Some(body(&limit)));
     let mut timer = Moving { limit: &limit, sleep: None };
-    let mut limited = Limited::default(); // dropped before the body: no request of this limit goes on then
+    let mut limited = Limited::default(); // dropped before the body, which withdraws the requests of this limit
     poll_fn(|cx| limited.poll(body.as_mut(), &mut timer, cx)).await
 }
 
@@ -133,7 +133,7 @@ impl Deadline for Moving<'_> {
         }
         self.sleep = self.limit.deadline.get().map(sleep_until);
         if let Some(sleep) = &mut self.sleep {
-            let _ = Pin::new(sleep).poll(cx); // it takes a turn, also when the deadline has passed
+            let _ = Pin::new(sleep).poll(cx); // pending for one turn even if the deadline has passed
         }
         true
     }
@@ -157,15 +157,15 @@ impl Deadline for Moving<'_> {
 #[derive(Debug)]
 pub struct TimeLimit {
     deadline: Cell<Option<Instant>>,
-    /// Since the timer was set.
+    /// Whether the deadline was moved since the timer was set.
     moved: Cell<bool>,
-    /// The body has been asked to end.
+    /// Whether the limit has expired and the body was asked to end.
     expired: Cell<bool>,
     /// The state that handles in other tasks share, made with the first handle.
     remote: OnceCell<Rc<Remote>>,
 }
 
-/// The limit, for other tasks.
+/// The part of a limit that its handles in other tasks share.
 #[derive(Default)]
 struct Remote {
     /// The last move that the limit has not seen.

@@ -87,7 +87,7 @@ impl Future for Sleep {
                 cx.waker().wake_by_ref();
                 State::Yielded
             }
-            // A deadline that has passed goes to the wheel as well: what is due fires in the order of the deadlines.
+            // A deadline that has passed goes to the wheel as well: timers that are due fire in the order of their deadlines.
             State::New(due) => State::Armed(Timer::new(due.starting_now(), cx, "sleep")),
             State::Armed(timer) if timer.is_pending(cx) => return Poll::Pending,
             State::Armed(_) | State::Yielded | State::Over => State::Over,

@@ -210,7 +210,7 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless awaited"]
     pub struct WaitFor<F> {
-        // Dropped before the future: no request of this limit goes on then.
+        // Dropped before the future, which withdraws the requests of this limit.
         limited: Limited,
         limit: Limit,
         #[pin]

@@ -46,7 +46,6 @@ pub(crate) const LARGE_FOLDERS: &[Exception] = &[("src/driver", 11), ("src/net",
 pub(crate) const LINES_IN_A_FILE: usize = 400;
 
 pub(crate) const LONG_FILES: &[Exception] = &[
-    ("src/time/wheel.rs", 905),
     ("src/driver/tests/ring.rs", 796),
     ("src/driver/slots/arena.rs", 681),
     ("src/op/catalogue/socket.rs", 644),

@@ -217,7 +217,7 @@ impl Core {
             return Some(now());
         }
         self.timers.poll_ended();
-        self.timers.next_visit()
+        self.timers.next_expiry()
     }
 
     /// Whether another turn has work at once. Work that arrives after this call makes the descriptor readable.
