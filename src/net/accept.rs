@@ -53,7 +53,7 @@ impl Acceptor {
 
     /// Returns the set that the ring polls before an accept is tried. None if the operation waits by itself, or need not wait.
     fn polled(&self, driver: &Driver) -> Option<Rc<OwnedFd>> {
-        let polls = driver.check_origin().is_ok() && !self.endpoint.has_arrivals();
+        let polls = driver.check_origin().is_ok() && !self.endpoint.has_received();
         self.set.clone().filter(|_| polls)
     }
 
@@ -76,7 +76,7 @@ impl Acceptor {
 
     /// Returns the pause that the next accept has to wait for.
     fn pause(&self) -> Option<Pause> {
-        let (until, _) = self.exhausted.get().filter(|_| !self.endpoint.has_arrivals())?;
+        let (until, _) = self.exhausted.get().filter(|_| !self.endpoint.has_received())?;
         Some(Pause { relief: Relief::new(current()?), time: sleep_until(until) })
     }
 }

@@ -19,7 +19,7 @@ use crate::driver::{attach, let_go};
 use crate::io::Close;
 use crate::io::shared::quiesce::{ListenerIntoOwnedFd, Quiesce, Surrender};
 use crate::io::shared::unfinished::{Unfinished, adopt};
-use crate::op::object::endpoint::{Arrival, Share};
+use crate::op::object::endpoint::{Received, Share};
 use crate::op::object::fd::Opened;
 
 /// A TCP socket that accepts connections.
@@ -156,15 +156,15 @@ impl TcpListener {
     /// # Cancellation
     /// Dropping or cancelling the future closes the listener.
     pub fn into_owned_fd(self) -> ListenerIntoOwnedFd {
-        let connections = |arrivals: Vec<Arrival>| {
-            let connection = |arrival| match arrival {
-                Arrival::Connection(accepted) => match accepted.connection {
+        let connections = |received: Vec<Received>| {
+            let connection = |received| match received {
+                Received::Connection(accepted) => match accepted.connection {
                     Opened::Raw(fd) => Some(fd),
                     Opened::Direct(_) => None,
                 },
                 _ => None,
             };
-            arrivals.into_iter().filter_map(connection).collect()
+            received.into_iter().filter_map(connection).collect()
         };
         ListenerIntoOwnedFd(Surrender::new(self.acceptor.endpoint.clone(), connections))
     }

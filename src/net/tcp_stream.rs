@@ -109,7 +109,7 @@ impl TcpStream {
     #[track_caller]
     pub fn from_owned_fd(fd: OwnedFd, leftover: Leftover) -> io::Result<Self> {
         let endpoint = Share::new(attach_shared(fd, "TcpStream::from_owned_fd")?);
-        leftover.into_arrivals().for_each(|arrival| endpoint.arrived(arrival));
+        leftover.into_received().for_each(|received| endpoint.push_received(received));
         Ok(Self::from_endpoint(endpoint))
     }
 

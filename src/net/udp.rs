@@ -20,7 +20,7 @@ use crate::io::Close;
 use crate::io::shared::quiesce::{Quiesce, Surrender, UdpIntoOwnedFd};
 use crate::io::shared::unfinished::Unfinished;
 use crate::op::catalogue::message;
-use crate::op::object::endpoint::{Arrival, Share};
+use crate::op::object::endpoint::{Received, Share};
 
 /// A UDP socket.
 ///
@@ -178,14 +178,14 @@ impl UdpSocket {
     /// # Cancellation
     /// Dropping or cancelling the future closes the socket.
     pub fn into_owned_fd(self) -> UdpIntoOwnedFd {
-        let datagrams = |arrivals: Vec<Arrival>| {
-            let datagram = |arrival| match arrival {
-                Arrival::Datagram(datagram) => {
+        let datagrams = |received: Vec<Received>| {
+            let datagram = |received| match received {
+                Received::Datagram(datagram) => {
                     datagram.sender().map(|sender| (datagram.into_bytes(), sender))
                 }
                 _ => None,
             };
-            arrivals.into_iter().filter_map(datagram).collect()
+            received.into_iter().filter_map(datagram).collect()
         };
         UdpIntoOwnedFd(Surrender::new(self.endpoint.clone(), datagrams))
     }

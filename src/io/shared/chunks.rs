@@ -11,7 +11,7 @@ use futures_core::Stream;
 use crate::buf::Chunk;
 use crate::driver::current;
 use crate::driver::submission::Submission;
-use crate::op::catalogue::receive::{Receive, Received, RecvChunk};
+use crate::op::catalogue::receive::{Receive, ReceiveStep, RecvChunk};
 use crate::op::object::endpoint::Share;
 use crate::op::object::io_lock::Side;
 use crate::op::object::io_turn::IoTurn;
@@ -57,8 +57,8 @@ impl<O: Receive> Future for Receiving<O> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             let (result, turn) = match ready!(Pin::new(&mut self.step).poll(cx)) {
-                Received::Item(result, turn) => (result, turn),
-                Received::Ready(step) => match step.asking() {
+                ReceiveStep::Item(result, turn) => (result, turn),
+                ReceiveStep::Ready(step) => match step.asking() {
                     Ok(step) => {
                         self.step = Submission::new(step);
                         continue;
@@ -66,8 +66,8 @@ impl<O: Receive> Future for Receiving<O> {
                     Err(step) => {
                         let driver = expect_runtime(current(), O::NAME);
                         match driver.call_now(step) {
-                            Received::Item(result, turn) => (result, turn),
-                            Received::Ready(_) => {
+                            ReceiveStep::Item(result, turn) => (result, turn),
+                            ReceiveStep::Ready(_) => {
                                 unreachable!("a call returns received data or an error")
                             }
                         }

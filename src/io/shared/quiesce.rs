@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::buf::Chunk;
 use crate::io::busy;
-use crate::op::object::endpoint::{Arrival, Share};
+use crate::op::object::endpoint::{Received, Share};
 use crate::op::object::fd::Opened;
 use crate::op::object::io_lock::Side;
 use crate::op::object::io_turn::IoTurn;
@@ -49,24 +49,24 @@ pub struct Leftover {
 }
 
 impl Leftover {
-    pub(crate) fn of(arrivals: Vec<Arrival>) -> Self {
+    pub(crate) fn of(received: Vec<Received>) -> Self {
         let mut leftover = Leftover::default();
-        for arrival in arrivals {
-            match arrival {
-                Arrival::Bytes(chunk) => leftover.chunks.push(chunk),
-                Arrival::Error(errno) => leftover.error = Some(io::Error::from_raw_os_error(errno)),
+        for received in received {
+            match received {
+                Received::Bytes(chunk) => leftover.chunks.push(chunk),
+                Received::Error(errno) => leftover.error = Some(io::Error::from_raw_os_error(errno)),
                 // The kernel says so again.
-                Arrival::End => {}
+                Received::End => {}
                 other => unreachable!("a stream received {other:?}"),
             }
         }
         leftover
     }
 
-    pub(crate) fn into_arrivals(self) -> impl Iterator<Item = Arrival> {
+    pub(crate) fn into_received(self) -> impl Iterator<Item = Received> {
         let chunks = self.chunks.into_iter().filter(|chunk| !chunk.is_empty());
-        let error = self.error.map(|error| Arrival::Error(error.raw_os_error().unwrap_or(libc::EIO)));
-        chunks.map(Arrival::Bytes).chain(error)
+        let error = self.error.map(|error| Received::Error(error.raw_os_error().unwrap_or(libc::EIO)));
+        chunks.map(Received::Bytes).chain(error)
     }
 }
 
@@ -126,11 +126,11 @@ impl Future for Quieting {
 pub(crate) struct Surrender<T> {
     endpoint: Option<Share>,
     quieting: Option<Quieting>,
-    leftover: fn(Vec<Arrival>) -> T,
+    leftover: fn(Vec<Received>) -> T,
 }
 
 impl<T> Surrender<T> {
-    pub(crate) fn new(endpoint: Share, leftover: fn(Vec<Arrival>) -> T) -> Self {
+    pub(crate) fn new(endpoint: Share, leftover: fn(Vec<Received>) -> T) -> Self {
         let quieting = Some(Quieting::new(&endpoint));
         Surrender { endpoint: Some(endpoint), quieting, leftover }
     }
@@ -154,10 +154,10 @@ impl<T> Future for Surrender<T> {
         if endpoint.is_held() {
             return Poll::Ready(Err(busy()));
         }
-        let arrivals = std::iter::from_fn(|| endpoint.next_arrival()).collect();
+        let received = std::iter::from_fn(|| endpoint.next_received()).collect();
         let endpoint = endpoint.into_inner().expect("nobody else holds it");
         match endpoint.descriptor.into_opened() {
-            Opened::Raw(fd) => Poll::Ready(Ok((fd, (self.leftover)(arrivals)))),
+            Opened::Raw(fd) => Poll::Ready(Ok((fd, (self.leftover)(received)))),
             Opened::Direct(_) => unreachable!("a direct descriptor is installed instead"),
         }
     }

@@ -18,7 +18,7 @@ use crate::buf::{
 };
 use crate::op::completion::{Completion, Direction};
 use crate::op::object::datagram::Datagram;
-use crate::op::object::endpoint::{Arrival, Share, keep_error};
+use crate::op::object::endpoint::{Received, Share, keep_error};
 use crate::op::object::fd::on_fd;
 use crate::op::object::io_lock::Side;
 use crate::op::object::io_turn::IoTurn;
@@ -92,15 +92,15 @@ impl<B: IoBufMut> Op for RecvFrom<B> {
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         ready!(self.turn.poll_acquire(cx));
-        let arrival = ready!(self.turn.endpoint().poll_arrival(cx, false));
-        Poll::Ready(arrival.map(|arrival| match arrival {
-            Arrival::Datagram(datagram) => {
+        let received = ready!(self.turn.endpoint().poll_received(cx, false));
+        Poll::Ready(received.map(|received| match received {
+            Received::Datagram(datagram) => {
                 self.early = Some(datagram.sender());
                 let take = |datagram: &Datagram| fill(&mut self.buf, 0, datagram.bytes());
                 // A datagram has at most 64 KiB.
                 self.turn.endpoint().take_datagram(datagram, take) as i32
             }
-            Arrival::Error(errno) => -errno,
+            Received::Error(errno) => -errno,
             other => unreachable!("a datagram socket received {other:?}"),
         }))
     }
@@ -141,7 +141,7 @@ impl<B: IoBufMut> Op for RecvFrom<B> {
         match result {
             Ok((count, sender)) => {
                 let datagram = Datagram::copy(first(&buf, count), sender.as_ref());
-                endpoint.arrived(Arrival::Datagram(datagram));
+                endpoint.push_received(Received::Datagram(datagram));
             }
             Err(error) => keep_error(&endpoint, &error),
         }
@@ -257,15 +257,15 @@ impl<V: IoVecMut> Op for RecvVectored<V> {
         if room == 0 {
             return Poll::Ready(Some(0));
         }
-        let arrival = ready!(self.turn.endpoint().poll_arrival(cx, room >= LARGE));
-        Poll::Ready(arrival.map(|arrival| match arrival {
-            Arrival::Bytes(chunk) => {
+        let received = ready!(self.turn.endpoint().poll_received(cx, room >= LARGE));
+        Poll::Ready(received.map(|received| match received {
+            Received::Bytes(chunk) => {
                 let (bufs, start) = (&mut self.bufs, self.start);
                 let take = |bytes: &[u8]| scatter(bufs, start, &bytes[..bytes.len().min(room)]);
                 self.turn.endpoint().take_bytes(chunk, take) as i32 // what once came as one completion
             }
-            Arrival::End => 0,
-            Arrival::Error(errno) => -errno,
+            Received::End => 0,
+            Received::Error(errno) => -errno,
             other => unreachable!("a stream received {other:?}"),
         }))
     }
@@ -300,7 +300,9 @@ impl<V: IoVecMut> Op for RecvVectored<V> {
         let (result, bufs, _receiver) = self.complete(completion);
         match result {
             Ok(0) => {}
-            Ok(count) => endpoint.arrived(Arrival::Bytes(Chunk::from(&gather(&bufs, start, count)[..]))),
+            Ok(count) => {
+                endpoint.push_received(Received::Bytes(Chunk::from(&gather(&bufs, start, count)[..])))
+            }
             Err(error) => keep_error(&endpoint, &error),
         }
     }

@@ -23,7 +23,7 @@ use io_uring::{opcode, squeue};
 
 use crate::op::abi::{NO_POSITION, events};
 use crate::op::completion::{Completion, Direction};
-use crate::op::object::endpoint::{Arrival, Endpoint};
+use crate::op::object::endpoint::{Endpoint, Received};
 use crate::op::object::fd::{Fd, on_fd};
 use crate::op::object::medium::Medium;
 use crate::op::{Entry, Kind, MultishotStep, Op, Wait};
@@ -104,7 +104,7 @@ impl<B: MultishotItems> Op for Multishot<B> {
         let says_more = !matches!(-completion.result, libc::ECANCELED | libc::EINTR | libc::EAGAIN);
         let unable = self.items.unable(&self.endpoint, completion);
         if completion.result < 0 && !starved && says_more && !unable {
-            self.endpoint.arrived(Arrival::Error(-completion.result));
+            self.endpoint.push_received(Received::Error(-completion.result));
         }
         self.endpoint.disarmed(starved);
     }
@@ -149,14 +149,14 @@ impl MultishotItems for Bytes {
         }
         self.buffers.received(completion, &mut |chunk| {
             if !chunk.is_empty() {
-                endpoint.arrived(Arrival::Bytes(chunk));
+                endpoint.push_received(Received::Bytes(chunk));
             }
         });
     }
 
     fn ended(&self, endpoint: &Endpoint, completion: Completion) -> bool {
         if completion.result == 0 {
-            endpoint.arrived(Arrival::End);
+            endpoint.push_received(Received::End);
         }
         is_starved(&*self.buffers, completion)
     }
@@ -198,7 +198,7 @@ impl MultishotItems for Datagrams {
     fn take(&mut self, endpoint: &Endpoint, completion: Completion) {
         self.buffers.received(completion, &mut |chunk| {
             if chunk.len() >= HEADER {
-                endpoint.arrived(Arrival::Datagram(Datagram::of_chunk(chunk)));
+                endpoint.push_received(Received::Datagram(Datagram::of_chunk(chunk)));
             }
         });
     }
@@ -227,7 +227,7 @@ impl MultishotItems for PollEvents {
 
     fn take(&mut self, endpoint: &Endpoint, completion: Completion) {
         if completion.result > 0 {
-            endpoint.arrived(Arrival::Ready);
+            endpoint.push_received(Received::Ready);
         }
     }
 }

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use io_uring::{opcode, types};
 
 use crate::op::completion::{Completion, Direction};
-use crate::op::object::endpoint::{Arrival, Share};
+use crate::op::object::endpoint::{Received, Share};
 use crate::op::object::fd::{Descriptor, on_fd};
 use crate::op::object::io_lock::Side;
 use crate::op::object::io_turn::IoTurn;
@@ -64,16 +64,16 @@ impl Op for PollReady {
         if self.turn.is_none() {
             return Poll::Ready(None);
         }
-        let Some(mut arrival) = ready!(self.endpoint.poll_arrival(cx, false)) else {
+        let Some(mut received) = ready!(self.endpoint.poll_received(cx, false)) else {
             return Poll::Ready(None);
         };
         loop {
-            if let Arrival::Error(errno) = arrival {
+            if let Received::Error(errno) = received {
                 return Poll::Ready(Some(-errno));
             }
             // Several reports say no more than one.
-            match self.endpoint.next_arrival() {
-                Some(next) => arrival = next,
+            match self.endpoint.next_received() {
+                Some(next) => received = next,
                 None => return Poll::Ready(Some(1)),
             }
         }

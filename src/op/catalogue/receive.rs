@@ -16,7 +16,7 @@ use crate::buf::pool::Lease;
 use crate::op::abi::{NO_POSITION, empty_header};
 use crate::op::completion::{Completion, Direction};
 use crate::op::object::datagram::Datagram;
-use crate::op::object::endpoint::{Arrival, Share, keep_error};
+use crate::op::object::endpoint::{Received, Share, keep_error};
 use crate::op::object::fd::on_fd;
 use crate::op::object::io_turn::IoTurn;
 use crate::op::object::medium::Medium;
@@ -28,14 +28,14 @@ use crate::sys::call::Call;
 const WORTH_KEEPING: usize = 4 << 10;
 
 /// The outcome of an operation that receives.
-pub(crate) enum Received<T, O> {
+pub(crate) enum ReceiveStep<T, O> {
     Item(io::Result<T>, IoTurn),
     /// There may be something now: make the call.
     Ready(O),
 }
 
 /// An operation that receives into the loop's memory.
-pub(crate) trait Receive: Op<Output = Received<Self::Item, Self>> {
+pub(crate) trait Receive: Op<Output = ReceiveStep<Self::Item, Self>> {
     type Item;
 
     fn new(turn: IoTurn) -> Self;
@@ -55,9 +55,9 @@ enum State {
     /// This had arrived before.
     Early(Chunk),
     /// Where the call was to receive, and how many bytes at most: the completion is its answer.
-    Called(Rc<dyn Buffers>, u32),
+    ByCall(Rc<dyn Buffers>, u32),
     /// Where the ring is to receive.
-    Asked(Lease),
+    ByRing(Lease),
 }
 
 impl Receive for RecvChunk {
@@ -74,12 +74,12 @@ impl Receive for RecvChunk {
             return Err(self);
         }
         let lease = descriptor.buffers(MultishotKind::Bytes).lease();
-        Ok(RecvChunk { turn: self.turn, state: State::Asked(lease) })
+        Ok(RecvChunk { turn: self.turn, state: State::ByRing(lease) })
     }
 }
 
 impl Op for RecvChunk {
-    type Output = Received<Option<Chunk>, Self>;
+    type Output = ReceiveStep<Option<Chunk>, Self>;
     const NAME: &'static str = "recv";
     const OPCODE: u8 = opcode::PollAdd::CODE;
 
@@ -89,15 +89,15 @@ impl Op for RecvChunk {
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         ready!(self.turn.poll_acquire(cx));
-        let arrival = ready!(self.turn.endpoint().poll_arrival(cx, false));
-        Poll::Ready(arrival.map(|arrival| match arrival {
-            Arrival::Bytes(chunk) => {
+        let received = ready!(self.turn.endpoint().poll_received(cx, false));
+        Poll::Ready(received.map(|received| match received {
+            Received::Bytes(chunk) => {
                 let count = chunk.len() as i32; // a buffer's length at most
                 self.state = State::Early(chunk);
                 count
             }
-            Arrival::End => 0,
-            Arrival::Error(errno) => -errno,
+            Received::End => 0,
+            Received::Error(errno) => -errno,
             other => unreachable!("a stream received {other:?}"),
         }))
     }
@@ -113,7 +113,7 @@ impl Op for RecvChunk {
     }
 
     fn entry(&mut self) -> Entry {
-        let State::Asked(lease) = &self.state else { return poll(&self.turn) };
+        let State::ByRing(lease) = &self.state else { return poll(&self.turn) };
         let (memory, len) = (lease.memory().as_ptr(), lease.len() as u32); // smaller than 4 GiB: see Config
         let endpoint = self.turn.endpoint();
         on_fd!(endpoint.descriptor.fd(), |fd| match endpoint.medium() {
@@ -130,7 +130,7 @@ impl Op for RecvChunk {
         let descriptor = &self.turn.endpoint().descriptor;
         let buffers = descriptor.buffers(MultishotKind::Bytes);
         let (memory, len) = buffers.room();
-        self.state = State::Called(buffers, len as u32); // buffers are smaller than 4 GiB: see Config
+        self.state = State::ByCall(buffers, len as u32); // buffers are smaller than 4 GiB: see Config
         // SAFETY: the room is the loop's memory, and nobody else's before the next call of `room`: the answer is
         // dealt with before that.
         unsafe { self.turn.endpoint().receive_call(memory.as_ptr(), len) }
@@ -141,19 +141,19 @@ impl Op for RecvChunk {
     }
 
     fn drained(&self, result: i32) -> bool {
-        let short = matches!(self.state, State::Called(_, room) if result > 0 && (result as u32) < room);
+        let short = matches!(self.state, State::ByCall(_, room) if result > 0 && (result as u32) < room);
         short && self.turn.endpoint().is_drained_by_short_receives()
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
         let received = match self.state {
             State::Early(chunk) => Ok(Some(chunk)),
-            State::Called(buffers, _) => completion.count().map(|count| {
+            State::ByCall(buffers, _) => completion.count().map(|count| {
                 self.turn.endpoint().note_size(count);
                 // SAFETY: the call has just written so many bytes into the room that it was given.
                 (count > 0).then(|| unsafe { buffers.filled(count) })
             }),
-            State::Asked(lease) => completion.count().map(|count| {
+            State::ByRing(lease) => completion.count().map(|count| {
                 self.turn.endpoint().note_size(count);
                 // SAFETY: the kernel has written so many bytes from the start, and nobody else knows of the memory.
                 let chunk = (count > 0).then(|| unsafe { Chunk::of(lease, 0, count) });
@@ -162,20 +162,20 @@ impl Op for RecvChunk {
                 chunk.map(|chunk| buffers.kept(chunk.copied_below(WORTH_KEEPING)))
             }),
             // The events of a poll; without a call zero is the end that had arrived before.
-            State::New if completion.result > 0 => return Received::Ready(RecvChunk::new(self.turn)),
+            State::New if completion.result > 0 => return ReceiveStep::Ready(RecvChunk::new(self.turn)),
             State::New => completion.count().map(|_| None),
         };
-        Received::Item(received, self.turn)
+        ReceiveStep::Item(received, self.turn)
     }
 
     fn abandoned(self, completion: Completion) {
         let endpoint = self.turn.endpoint().clone();
         // The turn comes back with the result, and is given up after the bytes are stored.
         match self.complete(completion) {
-            Received::Item(Ok(Some(chunk)), _pass) => endpoint.put_back(Arrival::Bytes(chunk)),
-            Received::Item(Err(error), _pass) => keep_error(&endpoint, &error),
+            ReceiveStep::Item(Ok(Some(chunk)), _pass) => endpoint.put_back(Received::Bytes(chunk)),
+            ReceiveStep::Item(Err(error), _pass) => keep_error(&endpoint, &error),
             // The end is reported again.
-            Received::Item(Ok(None), _) | Received::Ready(_) => {}
+            ReceiveStep::Item(Ok(None), _) | ReceiveStep::Ready(_) => {}
         }
     }
 }
@@ -203,7 +203,7 @@ impl Receive for RecvDatagram {
 }
 
 impl Op for RecvDatagram {
-    type Output = Received<Datagram, Self>;
+    type Output = ReceiveStep<Datagram, Self>;
     const NAME: &'static str = "recvmsg";
     const OPCODE: u8 = opcode::PollAdd::CODE;
 
@@ -213,13 +213,13 @@ impl Op for RecvDatagram {
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         ready!(self.turn.poll_acquire(cx));
-        let arrival = ready!(self.turn.endpoint().poll_arrival(cx, false));
-        Poll::Ready(arrival.map(|arrival| match arrival {
-            Arrival::Datagram(datagram) => {
+        let received = ready!(self.turn.endpoint().poll_received(cx, false));
+        Poll::Ready(received.map(|received| match received {
+            Received::Datagram(datagram) => {
                 self.early = Some(datagram);
                 0
             }
-            Arrival::Error(errno) => -errno,
+            Received::Error(errno) => -errno,
             other => unreachable!("a datagram socket received {other:?}"),
         }))
     }
@@ -256,18 +256,18 @@ impl Op for RecvDatagram {
                 // SAFETY: the call has just written so many bytes, and this header, as `describe` said.
                 unsafe { Datagram::of(&*buffers, count, self.header.msg_namelen) }
             }),
-            (None, None) if completion.result > 0 => return Received::Ready(RecvDatagram::new(self.turn)),
+            (None, None) if completion.result > 0 => return ReceiveStep::Ready(RecvDatagram::new(self.turn)),
             (None, None) => {
                 Err(completion.count().err().unwrap_or_else(|| io::Error::from_raw_os_error(libc::EIO)))
             }
         };
-        Received::Item(received, self.turn)
+        ReceiveStep::Item(received, self.turn)
     }
 
     fn abandoned(self, completion: Completion) {
         let endpoint = self.turn.endpoint().clone();
-        if let Received::Item(Ok(datagram), _pass) = self.complete(completion) {
-            endpoint.put_back(Arrival::Datagram(datagram));
+        if let ReceiveStep::Item(Ok(datagram), _pass) = self.complete(completion) {
+            endpoint.put_back(Received::Datagram(datagram));
         }
     }
 }

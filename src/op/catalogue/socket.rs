@@ -21,7 +21,7 @@ use socket2::{SockAddr, SockAddrStorage};
 
 use crate::buf::{Chunk, IoBuf, IoBufMut, fill, first, note_init};
 use crate::op::completion::{Completion, Direction};
-use crate::op::object::endpoint::{Arrival, Share};
+use crate::op::object::endpoint::{Received, Share};
 use crate::op::object::fd::{Descriptor, Opened, Vacancy, on_fd};
 use crate::op::object::io_lock::Side;
 use crate::op::object::io_turn::IoTurn;
@@ -56,16 +56,16 @@ impl<B: IoBufMut> Op for Recv<B> {
         if self.window.len == 0 {
             return Poll::Ready(Some(0));
         }
-        let arrival = ready!(self.turn.endpoint().poll_arrival(cx, self.window.len >= LARGE));
-        Poll::Ready(arrival.map(|arrival| match arrival {
-            Arrival::Bytes(chunk) => {
+        let received = ready!(self.turn.endpoint().poll_received(cx, self.window.len >= LARGE));
+        Poll::Ready(received.map(|received| match received {
+            Received::Bytes(chunk) => {
                 let (buf, window) = (&mut self.buf, self.window);
                 let take = |bytes: &[u8]| fill(buf, window.start, &bytes[..bytes.len().min(window.len)]);
                 // At most the window, which a 32-bit count holds.
                 self.turn.endpoint().take_bytes(chunk, take) as i32
             }
-            Arrival::End => 0,
-            Arrival::Error(errno) => -errno,
+            Received::End => 0,
+            Received::Error(errno) => -errno,
             other => unreachable!("a stream received {other:?}"),
         }))
     }
@@ -124,7 +124,7 @@ impl<B: IoBufMut> Op for Recv<B> {
         }
         let received = start + result.unwrap_or(0);
         if received > 0 {
-            endpoint.put_back(Arrival::Bytes(Chunk::from(first(&buf, received))));
+            endpoint.put_back(Received::Bytes(Chunk::from(first(&buf, received))));
         }
     }
 }
@@ -397,9 +397,9 @@ impl Op for Accept {
 
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         ready!(self.turn.poll_acquire(cx));
-        if let Some(arrival) = ready!(self.turn.endpoint().poll_arrival(cx, false)) {
-            let Arrival::Connection(accepted) = arrival else {
-                unreachable!("a listener received {arrival:?}")
+        if let Some(received) = ready!(self.turn.endpoint().poll_received(cx, false)) {
+            let Received::Connection(accepted) = received else {
+                unreachable!("a listener received {received:?}")
             };
             self.source = Source::Early(accepted);
             return Poll::Ready(Some(0));
@@ -459,7 +459,7 @@ impl Op for Accept {
         // after it has been stored.
         let (accepted, turn) = self.complete(completion);
         if let Ok(accepted) = accepted {
-            turn.endpoint().arrived(Arrival::Connection(Box::new(accepted)));
+            turn.endpoint().push_received(Received::Connection(Box::new(accepted)));
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Two [I/O locks](IoLock) admit one receive and one send at a time.
 //!
-//! *Arrivals* are what the kernel delivered and nobody has taken yet: what a *multishot operation* (a multishot receive,
+//! *ReceiveQueue* are what the kernel delivered and nobody has taken yet: what a *multishot operation* (a multishot receive,
 //! which belongs to the endpoint and not to a future) has brought, and what came for futures that had gone.
 //! The next receive or accept is answered from here first, so that dropping a future loses nothing.
 //!
@@ -36,7 +36,7 @@ pub(crate) struct Endpoint {
     send_header: OnceCell<Box<SendHeader>>,
     pub(in crate::op) receiving: IoLock,
     pub(in crate::op) sending: IoLock,
-    arrivals: RefCell<Arrivals>,
+    received: RefCell<ReceiveQueue>,
     /// The operation that fills `arrivals`, while there is one.
     multishot: Cell<Option<NonZeroU64>>,
     /// The last one found no buffer.
@@ -51,7 +51,7 @@ pub(crate) struct Endpoint {
 
 /// Something that came and was not taken yet.
 #[derive(Debug)]
-pub(crate) enum Arrival {
+pub(crate) enum Received {
     Bytes(Chunk),
     /// The end of a stream.
     End,
@@ -64,15 +64,15 @@ pub(crate) enum Arrival {
     Error(i32),
 }
 
-impl Arrival {
+impl Received {
     /// Returns the size that it adds to [`Endpoint::holds`].
     fn weight(&self) -> usize {
         match self {
             // A small chunk keeps memory as well.
-            Arrival::Bytes(chunk) => chunk.len() + SMALL,
-            Arrival::Datagram(datagram) => datagram.len() + SMALL,
-            Arrival::Connection(_) | Arrival::Ready => 1,
-            Arrival::End | Arrival::Error(_) => 0,
+            Received::Bytes(chunk) => chunk.len() + SMALL,
+            Received::Datagram(datagram) => datagram.len() + SMALL,
+            Received::Connection(_) | Received::Ready => 1,
+            Received::End | Received::Error(_) => 0,
         }
     }
 
@@ -80,8 +80,8 @@ impl Arrival {
     #[cold]
     fn compacted(self) -> Self {
         match self {
-            Arrival::Bytes(chunk) => Arrival::Bytes(chunk.compacted()),
-            Arrival::Datagram(datagram) => Arrival::Datagram(datagram.compacted()),
+            Received::Bytes(chunk) => Received::Bytes(chunk.compacted()),
+            Received::Datagram(datagram) => Received::Datagram(datagram.compacted()),
             other => other,
         }
     }
@@ -104,38 +104,38 @@ const SMALL: usize = 256;
 
 /// A queue whose first place needs no memory of its own: most have no second.
 #[derive(Debug, Default)]
-struct Arrivals {
-    first: Option<Arrival>,
+struct ReceiveQueue {
+    first: Option<Received>,
     #[expect(clippy::box_collection, reason = "a pointer's size where most have nothing")]
-    rest: Option<Box<VecDeque<Arrival>>>,
+    rest: Option<Box<VecDeque<Received>>>,
     weight: usize,
 }
 
-impl Arrivals {
-    fn push(&mut self, arrival: Arrival) {
-        self.weight += arrival.weight();
+impl ReceiveQueue {
+    fn push(&mut self, received: Received) {
+        self.weight += received.weight();
         match &mut self.first {
-            None => self.first = Some(arrival),
+            None => self.first = Some(received),
             Some(_) => {
                 let rest = self.rest.get_or_insert_default();
-                rest.push_back(if rest.len() < PIECES_IN_PLACE { arrival } else { arrival.compacted() });
+                rest.push_back(if rest.len() < PIECES_IN_PLACE { received } else { received.compacted() });
             }
         }
     }
 
-    fn pop(&mut self) -> Option<Arrival> {
+    fn pop(&mut self) -> Option<Received> {
         let next = self.rest.as_mut().and_then(|rest| rest.pop_front());
         if next.is_none() && self.rest.as_ref().is_some_and(|rest| rest.capacity() > KEPT_PLACES) {
             self.rest = None; // a burst is over
         }
-        let arrival = std::mem::replace(&mut self.first, next)?;
-        self.weight -= arrival.weight();
-        Some(arrival)
+        let received = std::mem::replace(&mut self.first, next)?;
+        self.weight -= received.weight();
+        Some(received)
     }
 
-    fn put_back(&mut self, arrival: Arrival) {
-        self.weight += arrival.weight();
-        if let Some(second) = self.first.replace(arrival) {
+    fn put_back(&mut self, received: Received) {
+        self.weight += received.weight();
+        if let Some(second) = self.first.replace(received) {
             self.rest.get_or_insert_default().push_front(second);
         }
     }
@@ -175,21 +175,21 @@ impl Endpoint {
         self.sent.set(self.sent.get() + count as u64);
     }
 
-    pub(crate) fn arrived(&self, arrival: Arrival) {
-        self.arrivals.borrow_mut().push(arrival);
+    pub(crate) fn push_received(&self, received: Received) {
+        self.received.borrow_mut().push(received);
     }
 
-    pub(crate) fn has_arrivals(&self) -> bool {
-        self.arrivals.borrow().first.is_some()
+    pub(crate) fn has_received(&self) -> bool {
+        self.received.borrow().first.is_some()
     }
 
-    pub(crate) fn next_arrival(&self) -> Option<Arrival> {
-        self.arrivals.borrow_mut().pop()
+    pub(crate) fn next_received(&self) -> Option<Received> {
+        self.received.borrow_mut().pop()
     }
 
     /// Puts back what the receiver had no room for.
-    pub(crate) fn put_back(&self, arrival: Arrival) {
-        self.arrivals.borrow_mut().put_back(arrival);
+    pub(crate) fn put_back(&self, received: Received) {
+        self.received.borrow_mut().put_back(received);
     }
 
     /// Has bytes taken out of a chunk that has arrived, and gives how many. The rest is put back: all of it when `take`
@@ -200,7 +200,7 @@ impl Endpoint {
             fn drop(&mut self) {
                 let rest = std::mem::take(&mut self.1);
                 if !rest.is_empty() {
-                    self.0.put_back(Arrival::Bytes(rest));
+                    self.0.put_back(Received::Bytes(rest));
                 }
             }
         }
@@ -220,7 +220,7 @@ impl Endpoint {
         impl Drop for Whole<'_> {
             fn drop(&mut self) {
                 let whole = self.1.take();
-                whole.into_iter().for_each(|datagram| self.0.put_back(Arrival::Datagram(datagram)));
+                whole.into_iter().for_each(|datagram| self.0.put_back(Received::Datagram(datagram)));
             }
         }
         let mut whole = Whole(self, Some(datagram));
@@ -231,15 +231,15 @@ impl Endpoint {
 
     /// How much has arrived and was not taken: bytes, with a surcharge for each chunk.
     pub(crate) fn holds(&self) -> usize {
-        self.arrivals.borrow().weight
+        self.received.borrow().weight
     }
 
     /// Polls for the first arrival. `Pending` while nothing has arrived and a multishot operation is in flight; `None` if
     /// there is no such operation. With `ends` the receiver asks the kernel itself, and waits for that operation's end.
     #[inline]
-    pub(crate) fn poll_arrival(&self, cx: &Context<'_>, ends: bool) -> Poll<Option<Arrival>> {
-        if let Some(arrival) = self.next_arrival() {
-            return Poll::Ready(Some(arrival));
+    pub(crate) fn poll_received(&self, cx: &Context<'_>, ends: bool) -> Poll<Option<Received>> {
+        if let Some(received) = self.next_received() {
+            return Poll::Ready(Some(received));
         }
         if self.multishot.get().is_none() {
             return Poll::Ready(None);
@@ -247,7 +247,7 @@ impl Endpoint {
         if ends {
             self.disarm();
             if self.multishot.get().is_none() {
-                return Poll::Ready(self.next_arrival());
+                return Poll::Ready(self.next_received());
             }
         }
         self.wait(cx);
@@ -376,7 +376,7 @@ impl Share {
             send_header: OnceCell::new(),
             receiving: IoLock::default(),
             sending: IoLock::default(),
-            arrivals: RefCell::default(),
+            received: RefCell::default(),
             multishot: Cell::new(None),
             starved: Cell::new(false),
             large: Cell::new(0),
@@ -403,7 +403,7 @@ impl Share {
     /// The first share of an endpoint that goes on where this one has ended, with another descriptor of the same file.
     pub(crate) fn continued(&self, descriptor: Descriptor) -> Self {
         let share = Self::of(descriptor, self.medium());
-        std::iter::from_fn(|| self.next_arrival()).for_each(|arrival| share.arrived(arrival));
+        std::iter::from_fn(|| self.next_received()).for_each(|received| share.push_received(received));
         share.sent.set(self.sent.get());
         share
     }
@@ -458,6 +458,6 @@ impl Drop for Share {
 pub(in crate::op) fn keep_error(endpoint: &Endpoint, error: &io::Error) {
     match error.raw_os_error() {
         None | Some(libc::ECANCELED | libc::EINTR | libc::EAGAIN) => {}
-        Some(errno) => endpoint.arrived(Arrival::Error(errno)),
+        Some(errno) => endpoint.push_received(Received::Error(errno)),
     }
 }
