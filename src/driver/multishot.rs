@@ -16,7 +16,7 @@ use super::slots::lifecycle::Lifecycle;
 use crate::op::Op;
 use crate::op::catalogue::multishot::{Bytes, Datagrams, Multishot, PollEvents};
 use crate::op::object::datagram::Datagram;
-use crate::op::object::endpoint::Share;
+use crate::op::object::endpoint::EndpointRef;
 use crate::op::object::source::MultishotKind;
 
 /// Bytes of a buffer for datagrams. Each datagram has a buffer of its own; pages that are not written to cost nothing.
@@ -25,7 +25,7 @@ const DATAGRAM_BUFFER: usize = Datagram::LARGEST.next_multiple_of(4_096);
 impl Driver {
     /// Starts a multishot operation that fills the endpoint's receive queue. Each item and the end of the operation wake the
     /// endpoint's waiter. Returns false if the backend cannot do that, or not now.
-    pub(super) fn arm(&self, endpoint: &Share, what: MultishotKind) -> bool {
+    pub(super) fn arm(&self, endpoint: &EndpointRef, what: MultishotKind) -> bool {
         self.check_home(endpoint.descriptor.home(), "a receive");
         let feature = match what {
             MultishotKind::Bytes | MultishotKind::Datagrams => Feature::MultishotRecv,

@@ -12,7 +12,7 @@ use super::Driver;
 use super::slots::arena::{Holder, SlotRef};
 use super::slots::key::Key;
 use super::visit::{Deferred, Park};
-use crate::op::object::endpoint::Share;
+use crate::op::object::endpoint::EndpointRef;
 use crate::op::object::fd::Descriptor;
 use crate::sys::guarded::Guarded;
 
@@ -118,13 +118,13 @@ impl Driver {
 
 /// An object that holds a port or is being closed goes: ends its own operation, and has the kernel end those of dropped
 /// futures.
-pub(crate) fn let_go(endpoint: &Share) {
+pub(crate) fn let_go(endpoint: &EndpointRef) {
     // A second time when the operations of dropped futures have let go of it.
     for _ in 0..2 {
         if endpoint.is_only() {
             endpoint.disarm();
         }
-        if endpoint.is_held() {
+        if endpoint.is_referenced_elsewhere() {
             flush_for(&endpoint.descriptor);
         }
     }

@@ -13,7 +13,7 @@ use crate::driver::submission::{Cancel, Cancellable, Submission, sealed};
 use crate::driver::{attach, current, let_go};
 use crate::op::catalogue::poll::PollReady;
 use crate::op::completion::Direction;
-use crate::op::object::endpoint::Share;
+use crate::op::object::endpoint::EndpointRef;
 use crate::op::object::io_turn::IoTurn;
 
 /// Waits until an object with a descriptor, such as one of another library, is ready for reading or writing.
@@ -50,8 +50,8 @@ pub struct AsyncFd<T> {
 /// The endpoint of each direction, made by the first wait in it.
 #[derive(Default)]
 struct Sides {
-    read: OnceCell<Share>,
-    write: OnceCell<Share>,
+    read: OnceCell<EndpointRef>,
+    write: OnceCell<EndpointRef>,
 }
 
 impl Drop for Sides {
@@ -84,17 +84,17 @@ impl<T: AsFd> AsyncFd<T> {
 
     /// Returns the endpoint that waits in this direction, and makes it on first use.
     #[track_caller]
-    fn side(&self, direction: Direction) -> io::Result<&Share> {
+    fn side(&self, direction: Direction) -> io::Result<&EndpointRef> {
         let side = match direction {
             Direction::Read => &self.sides.read,
             Direction::Write => &self.sides.write,
         };
-        if let Some(share) = side.get() {
-            return Ok(share);
+        if let Some(endpoint) = side.get() {
+            return Ok(endpoint);
         }
         let twin: OwnedFd = self.inner.as_fd().try_clone_to_owned()?;
-        let share = Share::new(attach(twin, "AsyncFd"));
-        Ok(side.get_or_init(|| share))
+        let endpoint = EndpointRef::new(attach(twin, "AsyncFd"));
+        Ok(side.get_or_init(|| endpoint))
     }
 
     /// Waits until a read would not block: because of data, the end or an error.
@@ -160,9 +160,9 @@ io_future! {
 pub(crate) struct Waiting(Result<Submission<PollReady>, Option<io::Error>>);
 
 impl Ready {
-    fn new(side: io::Result<&Share>, direction: Direction) -> Self {
+    fn new(side: io::Result<&EndpointRef>, direction: Direction) -> Self {
         Ready(Waiting(match side {
-            Ok(share) => Ok(Submission::new(PollReady::level(share, direction))),
+            Ok(endpoint) => Ok(Submission::new(PollReady::level(endpoint, direction))),
             Err(error) => Err(Some(error)),
         }))
     }
@@ -229,7 +229,7 @@ impl<T: AsFd, R, F: FnMut(&T) -> io::Result<R>> Future for With<'_, T, F> {
                 }
                 State::New => {
                     this.state = match this.fd.side(this.direction) {
-                        Ok(share) => State::Trying(PollReady::turn(share)),
+                        Ok(endpoint) => State::Trying(PollReady::turn(endpoint)),
                         Err(error) => return over(this, Err(error)),
                     };
                 }

@@ -13,7 +13,7 @@ use super::shared::quiesce::Quiesce;
 use super::shared::transfers::{Read, ReadExact, Write, WriteAll};
 use crate::buf::{Chunk, IoBuf, IoBufMut};
 use crate::driver::current;
-use crate::op::object::endpoint::Share;
+use crate::op::object::endpoint::EndpointRef;
 use crate::op::object::medium::Medium;
 use crate::sys::context::expect_runtime;
 
@@ -41,11 +41,11 @@ use crate::sys::context::expect_runtime;
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     let driver = expect_runtime(current(), "io::direct::pipe");
     let (reader, writer) = std::io::pipe()?;
-    let share = |fd: OwnedFd| -> io::Result<Share> {
+    let pipe_end = |fd: OwnedFd| -> io::Result<EndpointRef> {
         let opened = driver.make_direct(super::shared::unfinished::adopt(fd)?)?;
-        Ok(Share::of_pipe(driver.attach(opened), Medium::Pipe))
+        Ok(EndpointRef::of_pipe(driver.attach(opened), Medium::Pipe))
     };
-    let (reader, writer) = (share(reader.into())?, share(writer.into())?);
+    let (reader, writer) = (pipe_end(reader.into())?, pipe_end(writer.into())?);
     Ok((PipeReader(super::PipeReader::of(reader)), PipeWriter(super::PipeWriter::of(writer))))
 }
 

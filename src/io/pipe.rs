@@ -15,7 +15,7 @@ use crate::buf::{Chunk, IoBuf, IoBufMut};
 use crate::driver::attach;
 use crate::driver::transfer::{Goal, Repeat};
 use crate::op::catalogue::socket::{Receiver, Sender};
-use crate::op::object::endpoint::Share;
+use crate::op::object::endpoint::EndpointRef;
 use crate::op::object::medium::Medium;
 
 /// Makes a pipe: bytes that are written to one end are read from the other.
@@ -41,8 +41,8 @@ use crate::op::object::medium::Medium;
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = std::io::pipe()?;
     let (reader, writer) = (adopt(reader.into())?, adopt(writer.into())?);
-    let reader = Share::of_pipe(attach(reader, "io::pipe"), Medium::Pipe);
-    let writer = Share::of_pipe(attach(writer, "io::pipe"), Medium::Pipe);
+    let reader = EndpointRef::of_pipe(attach(reader, "io::pipe"), Medium::Pipe);
+    let writer = EndpointRef::of_pipe(attach(writer, "io::pipe"), Medium::Pipe);
     Ok((PipeReader::of(reader), PipeWriter::of(writer)))
 }
 
@@ -55,7 +55,7 @@ pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
 /// See [`pipe`].
 #[derive(Debug)]
 pub struct PipeReader {
-    endpoint: Share,
+    endpoint: EndpointRef,
     /// The unfinished receive of `poll_recv`.
     polled: Unfinished<Recv>,
 }
@@ -71,14 +71,14 @@ pub struct PipeReader {
 /// See [`pipe`].
 #[derive(Debug)]
 pub struct PipeWriter {
-    endpoint: Share,
+    endpoint: EndpointRef,
     writer: Writer,
 }
 
 #[track_caller]
-fn share(fd: OwnedFd, what: &str) -> io::Result<Share> {
+fn pipe_end(fd: OwnedFd, what: &str) -> io::Result<EndpointRef> {
     let (fd, medium) = Medium::of(fd)?;
-    Ok(Share::of_pipe(attach(fd, what), medium))
+    Ok(EndpointRef::of_pipe(attach(fd, what), medium))
 }
 
 impl PipeReader {
@@ -97,14 +97,14 @@ impl PipeReader {
     /// Outside a runtime.
     #[track_caller]
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
-        share(fd, "PipeReader::from_fd").map(Self::of)
+        pipe_end(fd, "PipeReader::from_fd").map(Self::of)
     }
 
-    pub(super) fn of(endpoint: Share) -> Self {
+    pub(super) fn of(endpoint: EndpointRef) -> Self {
         PipeReader { endpoint, polled: Unfinished::default() }
     }
 
-    pub(super) fn endpoint(&self) -> &Share {
+    pub(super) fn endpoint(&self) -> &EndpointRef {
         &self.endpoint
     }
 
@@ -197,14 +197,14 @@ impl PipeWriter {
     /// Outside a runtime.
     #[track_caller]
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
-        share(fd, "PipeWriter::from_fd").map(Self::of)
+        pipe_end(fd, "PipeWriter::from_fd").map(Self::of)
     }
 
-    pub(super) fn of(endpoint: Share) -> Self {
+    pub(super) fn of(endpoint: EndpointRef) -> Self {
         PipeWriter { endpoint, writer: Writer::default() }
     }
 
-    pub(super) fn endpoint(&self) -> &Share {
+    pub(super) fn endpoint(&self) -> &EndpointRef {
         &self.endpoint
     }
 

@@ -22,7 +22,7 @@ use crate::op::Op;
 use crate::op::catalogue::poll::PollListener;
 use crate::op::catalogue::socket::Accept;
 use crate::op::object::accepted::Accepted;
-use crate::op::object::endpoint::Share;
+use crate::op::object::endpoint::EndpointRef;
 use crate::op::object::io_lock::Side;
 use crate::op::object::io_turn::IoTurn;
 use crate::sys::cancelled;
@@ -36,7 +36,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The state that the accepts of one listener share.
 #[derive(Debug)]
 pub(super) struct Acceptor {
-    pub(super) endpoint: Share,
+    pub(super) endpoint: EndpointRef,
     /// Until when the kernel need not be asked, and the pause that led to this; after a failure.
     exhausted: Cell<Option<(Instant, Duration)>>,
     /// The epoll set that the ring polls in the listener's place; none on the selector.
@@ -46,7 +46,7 @@ pub(super) struct Acceptor {
 impl Acceptor {
     /// The acceptor of a listener that belongs to the runtime of this thread. On the ring it has an epoll set, made now
     /// so that a later lack of descriptors does not concern it.
-    pub(super) fn new(endpoint: Share) -> io::Result<Rc<Self>> {
+    pub(super) fn new(endpoint: EndpointRef) -> io::Result<Rc<Self>> {
         let set = current().map_or(Ok(None), |driver| driver.set_of_listener(&endpoint.descriptor))?;
         Ok(Rc::new(Acceptor { endpoint, exhausted: Cell::new(None), set: set.map(Rc::new) }))
     }
@@ -152,7 +152,7 @@ impl Accepting {
     }
 
     /// The listener whose connections it takes.
-    pub(super) fn listener(&self) -> &Share {
+    pub(super) fn listener(&self) -> &EndpointRef {
         &self.acceptor.endpoint
     }
 

@@ -15,7 +15,7 @@ use super::tcp_stream::TcpStream;
 use crate::driver::submission::Submission;
 use crate::driver::{attach, current};
 use crate::op::catalogue::socket::{Connect as ConnectSocket, OpenSocket};
-use crate::op::object::endpoint::Share;
+use crate::op::object::endpoint::EndpointRef;
 use crate::sys::context::expect_runtime;
 
 impl TcpStream {
@@ -68,18 +68,18 @@ impl Attempt {
         &mut self,
         address: &SocketAddr,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<Result<Share, Attempt>>> {
+    ) -> Poll<io::Result<Result<EndpointRef, Attempt>>> {
         match self {
             Attempt::Opening(step) => {
                 let opened = ready!(Pin::new(step).poll(cx))?;
-                let endpoint = Share::new(attach(opened, "direct::TcpStream::connect"));
+                let endpoint = EndpointRef::new(attach(opened, "direct::TcpStream::connect"));
                 Poll::Ready(Ok(Err(Attempt::connecting(endpoint, address))))
             }
             Attempt::Connecting(step) => Pin::new(step).poll(cx).map_ok(Ok),
         }
     }
 
-    fn connecting(endpoint: Share, address: &SocketAddr) -> Self {
+    fn connecting(endpoint: EndpointRef, address: &SocketAddr) -> Self {
         Attempt::Connecting(Submission::new(ConnectSocket::new(endpoint, SockAddr::from(*address))))
     }
 }
@@ -117,7 +117,7 @@ impl ConnectTo {
             Some(driver) => driver.make_direct(fd)?,
             None => fd.into(),
         };
-        let endpoint = Share::new(attach(opened, "TcpStream::connect"));
+        let endpoint = EndpointRef::new(attach(opened, "TcpStream::connect"));
         Ok(Attempt::connecting(endpoint, address))
     }
 }

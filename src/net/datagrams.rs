@@ -12,7 +12,7 @@ use futures_core::Stream;
 use crate::buf::Chunk;
 use crate::io::shared::chunks::Receiving;
 use crate::op::catalogue::receive::RecvDatagram;
-use crate::op::object::endpoint::Share;
+use crate::op::object::endpoint::EndpointRef;
 
 io_future! {
     /// The future of [`UdpSocket::recv_chunk`](crate::net::UdpSocket::recv_chunk).
@@ -22,7 +22,7 @@ io_future! {
 pub(crate) struct ReceivingDatagram(Receiving<RecvDatagram>);
 
 impl ReceivingDatagram {
-    pub(crate) fn new(endpoint: &Share) -> Self {
+    pub(crate) fn new(endpoint: &EndpointRef) -> Self {
         ReceivingDatagram(Receiving::new(endpoint))
     }
 
@@ -64,12 +64,12 @@ impl Future for ReceivingDatagram {
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct Datagrams {
-    endpoint: Share,
+    endpoint: EndpointRef,
     next: Option<RecvChunkFrom>,
 }
 
 impl Datagrams {
-    pub(crate) fn new(endpoint: &Share) -> Self {
+    pub(crate) fn new(endpoint: &EndpointRef) -> Self {
         Datagrams { endpoint: endpoint.clone(), next: None }
     }
 

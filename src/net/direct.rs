@@ -39,7 +39,7 @@ use crate::io::shared::chunks::{Chunks, Recv};
 use crate::io::shared::quiesce::Quiesce;
 use crate::io::shared::unfinished::Unfinished;
 use crate::op::catalogue::direct::{Install, SetOption};
-use crate::op::object::endpoint::Share;
+use crate::op::object::endpoint::EndpointRef;
 
 /// A TCP connection whose descriptor belongs to the ring: see the module.
 ///
@@ -418,7 +418,7 @@ impl Future for AcceptFrom {
 
 /// Asks an ordinary descriptor of the same socket.
 pub(crate) struct Asking {
-    step: Submission<Install<Share>>,
+    step: Submission<Install<EndpointRef>>,
     ask: fn(SockRef<'_>) -> io::Result<SocketAddr>,
 }
 

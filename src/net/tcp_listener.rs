@@ -19,7 +19,7 @@ use crate::driver::{attach, let_go};
 use crate::io::Close;
 use crate::io::shared::quiesce::{ListenerIntoOwnedFd, Quiesce, Surrender};
 use crate::io::shared::unfinished::{Unfinished, adopt};
-use crate::op::object::endpoint::{Received, Share};
+use crate::op::object::endpoint::{EndpointRef, Received};
 use crate::op::object::fd::Opened;
 
 /// A TCP socket that accepts connections.
@@ -105,7 +105,7 @@ impl TcpListener {
 
     #[track_caller]
     fn from_fd(fd: OwnedFd, what: &str) -> io::Result<Self> {
-        let acceptor = Acceptor::new(Share::new(attach(fd, what)))?;
+        let acceptor = Acceptor::new(EndpointRef::new(attach(fd, what)))?;
         Ok(TcpListener { acceptor, polled: Unfinished::default() })
     }
 

@@ -26,7 +26,7 @@ use crate::io::shared::writer::Writer;
 use crate::op;
 use crate::op::catalogue::message::{VectoredReceiver, VectoredSender};
 use crate::op::catalogue::socket::{Receiver, Sender};
-use crate::op::object::endpoint::Share;
+use crate::op::object::endpoint::EndpointRef;
 use crate::op::object::fd::Opened;
 
 /// A TCP connection.
@@ -49,7 +49,7 @@ use crate::op::object::fd::Opened;
 /// ```
 #[derive(Debug)]
 pub struct TcpStream {
-    endpoint: Share,
+    endpoint: EndpointRef,
     /// The unfinished receive of `poll_recv`.
     polled: Unfinished<Recv>,
     writer: Writer,
@@ -70,7 +70,7 @@ impl TcpStream {
     #[track_caller]
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
         let descriptor = attach_shared(stream.into(), "TcpStream::from_std")?;
-        Ok(Self::from_endpoint(Share::new(descriptor)))
+        Ok(Self::from_endpoint(EndpointRef::new(descriptor)))
     }
 
     /// Takes over a connection and the data that was received ahead of its readers, as returned by
@@ -108,29 +108,29 @@ impl TcpStream {
     /// ```
     #[track_caller]
     pub fn from_owned_fd(fd: OwnedFd, leftover: Leftover) -> io::Result<Self> {
-        let endpoint = Share::new(attach_shared(fd, "TcpStream::from_owned_fd")?);
+        let endpoint = EndpointRef::new(attach_shared(fd, "TcpStream::from_owned_fd")?);
         leftover.into_received().for_each(|received| endpoint.push_received(received));
         Ok(Self::from_endpoint(endpoint))
     }
 
     #[track_caller]
     pub(super) fn from_opened(opened: Opened, what: &str) -> Self {
-        Self::from_endpoint(Share::new(attach(opened, what)))
+        Self::from_endpoint(EndpointRef::new(attach(opened, what)))
     }
 
-    pub(super) fn from_endpoint(endpoint: Share) -> Self {
+    pub(super) fn from_endpoint(endpoint: EndpointRef) -> Self {
         TcpStream { endpoint, polled: Unfinished::default(), writer: Writer::default() }
     }
 
     /// It was accepted by this listener, whose options it has.
-    pub(super) fn inherit(self, listener: &Share) -> Self {
+    pub(super) fn inherit(self, listener: &EndpointRef) -> Self {
         if listener.descriptor.is_lent() {
             self.endpoint.descriptor.note_lent();
         }
         self
     }
 
-    pub(super) fn endpoint(&self) -> &Share {
+    pub(super) fn endpoint(&self) -> &EndpointRef {
         &self.endpoint
     }
 

@@ -20,7 +20,7 @@ use crate::io::Close;
 use crate::io::shared::quiesce::{Quiesce, Surrender, UdpIntoOwnedFd};
 use crate::io::shared::unfinished::Unfinished;
 use crate::op::catalogue::message;
-use crate::op::object::endpoint::{Received, Share};
+use crate::op::object::endpoint::{EndpointRef, Received};
 
 /// A UDP socket.
 ///
@@ -40,7 +40,7 @@ use crate::op::object::endpoint::{Received, Share};
 /// ```
 #[derive(Debug)]
 pub struct UdpSocket {
-    endpoint: Share,
+    endpoint: EndpointRef,
     /// The unfinished receive of `poll_recv_chunk`.
     polled: Unfinished<RecvChunkFrom>,
 }
@@ -75,12 +75,12 @@ impl UdpSocket {
     #[track_caller]
     pub fn from_std(socket: std::net::UdpSocket) -> io::Result<Self> {
         let descriptor = attach_shared(socket.into(), "UdpSocket::from_std")?;
-        Ok(UdpSocket { endpoint: Share::new(descriptor), polled: Unfinished::default() })
+        Ok(UdpSocket { endpoint: EndpointRef::new(descriptor), polled: Unfinished::default() })
     }
 
     #[track_caller]
     fn from_fd(fd: OwnedFd, what: &str) -> Self {
-        UdpSocket { endpoint: Share::new(attach(fd, what)), polled: Unfinished::default() }
+        UdpSocket { endpoint: EndpointRef::new(attach(fd, what)), polled: Unfinished::default() }
     }
 
     /// Sets the peer of [`send`](Self::send) and [`recv`](Self::recv) to the first address that works.
@@ -277,7 +277,7 @@ io_future! {
 }
 
 pub(crate) struct ConnectTo {
-    endpoint: Share,
+    endpoint: EndpointRef,
     lookup: LookupHost,
 }
 

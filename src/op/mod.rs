@@ -50,7 +50,7 @@ pub(crate) use io_uring::squeue::Entry;
 use super::sys::call::Call;
 use super::task::cell::layout::Waiter;
 use super::task::threads::pool::Lane;
-use object::endpoint::Share;
+use object::endpoint::EndpointRef;
 use object::fd::Descriptor;
 use object::io_turn::IoTurn;
 use object::source::MultishotKind;
@@ -82,7 +82,7 @@ pub(crate) trait Op: Sized + 'static {
 
     /// Returns the multishot operation that can provide the result, and its endpoint. The driver starts that operation
     /// instead of this one if the backend can.
-    fn multishot(&self) -> Option<(&Share, MultishotKind)> {
+    fn multishot(&self) -> Option<(&EndpointRef, MultishotKind)> {
         None
     }
 

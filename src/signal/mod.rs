@@ -106,7 +106,7 @@ use super::driver::submission::Submission;
 use super::driver::{attach, current, let_go};
 use super::op::catalogue::poll::PollReady;
 use super::op::completion::Direction;
-use super::op::object::endpoint::Share;
+use super::op::object::endpoint::EndpointRef;
 use super::sys::signal::Listener;
 
 pub use handler::{Handler, on};
@@ -167,7 +167,7 @@ pub struct Signal {
     /// The wait for the counter. It stays when a future is dropped: the next one continues it.
     waiting: Option<Submission<PollReady>>,
     /// A duplicate of the counter's descriptor, to wait with.
-    share: Share,
+    endpoint: EndpointRef,
     listener: Listener,
 }
 
@@ -188,8 +188,8 @@ impl Signal {
     #[track_caller]
     fn of(listener: Listener, kind: Kind, what: &str) -> io::Result<Self> {
         let twin = listener.as_fd().try_clone_to_owned()?;
-        let share = Share::new(attach(twin, what));
-        Ok(Signal { kind, counted: 0, waiting: None, share, listener })
+        let endpoint = EndpointRef::new(attach(twin, what));
+        Ok(Signal { kind, counted: 0, waiting: None, endpoint, listener })
     }
 
     /// Waits for the next delivery; returns once for each.
@@ -225,7 +225,7 @@ impl Signal {
             }
             self.counted = self.listener.take();
             if self.counted == 0 {
-                self.waiting = Some(Submission::new(PollReady::level(&self.share, Direction::Read)));
+                self.waiting = Some(Submission::new(PollReady::level(&self.endpoint, Direction::Read)));
             }
         }
     }
@@ -246,7 +246,7 @@ impl Signal {
 impl Drop for Signal {
     fn drop(&mut self) {
         self.waiting = None;
-        let_go(&self.share);
+        let_go(&self.endpoint);
     }
 }
 

@@ -179,7 +179,7 @@ mod tests {
     use super::*;
     use crate::op::catalogue::file::{ReadFrom, WriteTo};
     use crate::op::catalogue::socket::Sender;
-    use crate::op::object::endpoint::Share;
+    use crate::op::object::endpoint::EndpointRef;
     use crate::op::object::fd::{Descriptor, ZeroCopy};
     use crate::op::object::open_file::{OpenFile, Traits, Use};
     use crate::op::transfer::Transfer;
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(opcodes(plain, |buf| buf.slice(..)), [Read::CODE, Write::CODE]);
         // A send says so in its flags.
         let flags = |buf: RegisteredBuf| {
-            let entry = Sender::without_copy(&Share::new(descriptor())).step(buf, 0).entry();
+            let entry = Sender::without_copy(&EndpointRef::new(descriptor())).step(buf, 0).entry();
             // SAFETY: the opcode's own flags are the third and fourth byte.
             unsafe { (&raw const entry).cast::<u16>().add(1).read() }
         };

@@ -12,7 +12,7 @@ use crate::buf::Chunk;
 use crate::driver::current;
 use crate::driver::submission::Submission;
 use crate::op::catalogue::receive::{Receive, ReceiveStep, RecvChunk};
-use crate::op::object::endpoint::Share;
+use crate::op::object::endpoint::EndpointRef;
 use crate::op::object::io_lock::Side;
 use crate::op::object::io_turn::IoTurn;
 use crate::sys::context::expect_runtime;
@@ -23,7 +23,7 @@ io_future! {
 }
 
 impl Recv {
-    pub(crate) fn of(endpoint: &Share) -> Self {
+    pub(crate) fn of(endpoint: &EndpointRef) -> Self {
         Recv(Receiving::new(endpoint))
     }
 }
@@ -35,7 +35,7 @@ pub(crate) struct Receiving<O: Receive> {
 }
 
 impl<O: Receive> Receiving<O> {
-    pub(crate) fn new(endpoint: &Share) -> Self {
+    pub(crate) fn new(endpoint: &EndpointRef) -> Self {
         Self::through(IoTurn::new(endpoint, Side::Receive))
     }
 
@@ -119,13 +119,13 @@ impl<O: Receive> Future for Receiving<O> {
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct Chunks {
-    endpoint: Share,
+    endpoint: EndpointRef,
     next: Option<Recv>,
     over: bool,
 }
 
 impl Chunks {
-    pub(crate) fn new(endpoint: &Share) -> Self {
+    pub(crate) fn new(endpoint: &EndpointRef) -> Self {
         Chunks { endpoint: endpoint.clone(), next: None, over: false }
     }
 

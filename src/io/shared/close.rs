@@ -11,7 +11,7 @@ use super::writer::Writer;
 use crate::driver::submission::Submission;
 use crate::driver::{descriptor_closed, flush_for, let_go};
 use crate::op;
-use crate::op::object::endpoint::Share;
+use crate::op::object::endpoint::EndpointRef;
 use crate::op::object::fd::Opened;
 use crate::op::object::open_file::OpenFile;
 
@@ -47,11 +47,11 @@ pub(crate) trait Closable: 'static {
         false
     }
 
-    /// The descriptor, if nobody shares the object any more.
+    /// Returns the descriptor if this is the last reference to the object.
     fn take(self: Box<Self>) -> Option<Opened>;
 }
 
-impl Closable for Share {
+impl Closable for EndpointRef {
     fn flush(&self) {
         let_go(self);
     }
@@ -76,13 +76,13 @@ impl Closable for Share {
     }
 }
 
-/// The descriptor, if this is the last share.
-fn opened(share: Share) -> Option<Opened> {
-    share.into_inner().map(|endpoint| endpoint.descriptor.into_opened())
+/// Returns the descriptor if this is the last reference.
+fn opened(endpoint: EndpointRef) -> Option<Opened> {
+    endpoint.into_inner().map(|endpoint| endpoint.descriptor.into_opened())
 }
 
 /// An object that polled writes write to as well.
-impl Closable for (Share, Writer) {
+impl Closable for (EndpointRef, Writer) {
     fn poll_written(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.1.poll_flush(cx)
     }

@@ -11,24 +11,24 @@ use crate::driver::attach;
 use crate::driver::submission::Submission;
 use crate::io::busy;
 use crate::op::catalogue::direct::Install;
-use crate::op::object::endpoint::Share;
+use crate::op::object::endpoint::EndpointRef;
 
 /// Waits until the kernel holds nothing of an endpoint, and makes an ordinary one of it.
 pub(crate) struct Installing<T> {
     /// None once the result has been given.
-    endpoint: Option<Share>,
+    endpoint: Option<EndpointRef>,
     stage: Stage,
-    make: fn(Share) -> T,
+    make: fn(EndpointRef) -> T,
 }
 
 enum Stage {
     Quieting(Quieting),
-    Installing(Submission<Install<Share>>),
+    Installing(Submission<Install<EndpointRef>>),
     Over,
 }
 
 impl<T> Installing<T> {
-    pub(crate) fn new(endpoint: &Share, make: fn(Share) -> T) -> Self {
+    pub(crate) fn new(endpoint: &EndpointRef, make: fn(EndpointRef) -> T) -> Self {
         let stage = Stage::Quieting(Quieting::new(endpoint));
         Installing { endpoint: Some(endpoint.clone()), stage, make }
     }
@@ -54,7 +54,7 @@ impl<T> Future for Installing<T> {
                     Ok(()) => {
                         this.stage = Stage::Installing(Submission::new(Install(endpoint.clone())));
                         // It is shared with the step, and with nobody else.
-                        if !endpoint.is_shared_by(2) {
+                        if !endpoint.has_references(2) {
                             break Err(busy());
                         }
                     }
@@ -65,7 +65,7 @@ impl<T> Future for Installing<T> {
             }
         };
         let installed = fd.map(|fd| (this.make)(endpoint.continued(attach(fd, "install"))));
-        this.stage = Stage::Over; // with its share
+        this.stage = Stage::Over; // with its reference to the endpoint
         this.endpoint = None;
         Poll::Ready(installed)
     }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::buf::Chunk;
 use crate::io::busy;
-use crate::op::object::endpoint::{Received, Share};
+use crate::op::object::endpoint::{EndpointRef, Received};
 use crate::op::object::fd::Opened;
 use crate::op::object::io_lock::Side;
 use crate::op::object::io_turn::IoTurn;
@@ -33,7 +33,7 @@ io_future! {
 }
 
 impl Quiesce {
-    pub(crate) fn of(endpoint: &Share) -> Self {
+    pub(crate) fn of(endpoint: &EndpointRef) -> Self {
         Quiesce(Quieting::new(endpoint))
     }
 }
@@ -78,7 +78,7 @@ pub(crate) struct Quieting {
 }
 
 impl Quieting {
-    pub(crate) fn new(endpoint: &Share) -> Self {
+    pub(crate) fn new(endpoint: &EndpointRef) -> Self {
         Quieting {
             receiving: IoTurn::new(endpoint, Side::Receive),
             sending: IoTurn::new(endpoint, Side::Send),
@@ -124,13 +124,13 @@ impl Future for Quieting {
 
 /// Takes a quiet endpoint apart: its descriptor, and what had arrived and was not taken.
 pub(crate) struct Surrender<T> {
-    endpoint: Option<Share>,
+    endpoint: Option<EndpointRef>,
     quieting: Option<Quieting>,
     leftover: fn(Vec<Received>) -> T,
 }
 
 impl<T> Surrender<T> {
-    pub(crate) fn new(endpoint: Share, leftover: fn(Vec<Received>) -> T) -> Self {
+    pub(crate) fn new(endpoint: EndpointRef, leftover: fn(Vec<Received>) -> T) -> Self {
         let quieting = Some(Quieting::new(&endpoint));
         Surrender { endpoint: Some(endpoint), quieting, leftover }
     }
@@ -151,7 +151,7 @@ impl<T> Future for Surrender<T> {
         self.quieting = None; // its turns refer to the endpoint
         let endpoint = self.endpoint.take().expect("an `into_owned_fd` was polled after its result");
         quiet?;
-        if endpoint.is_held() {
+        if endpoint.is_referenced_elsewhere() {
             return Poll::Ready(Err(busy()));
         }
         let received = std::iter::from_fn(|| endpoint.next_received()).collect();

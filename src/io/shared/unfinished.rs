@@ -18,7 +18,7 @@ impl<T: Future + Unpin> Unfinished<T> {
         let mut place = self.0.take().unwrap_or_default();
         let output = Pin::new(place.get_or_insert_with(begin)).poll(cx);
         if output.is_ready() {
-            *place = None; // with its share of the object
+            *place = None; // with its reference to the object
         }
         self.0.set(Some(place));
         output

@@ -19,7 +19,7 @@ use crate::driver::submission::Submission;
 use crate::driver::transfer::{Goal, Repeat};
 use crate::op;
 use crate::op::catalogue::socket::Sender;
-use crate::op::object::endpoint::Share;
+use crate::op::object::endpoint::EndpointRef;
 use crate::sys::cancelled;
 use crate::sys::context::expect_runtime;
 use crate::task::Builder;
@@ -74,7 +74,7 @@ impl Writer {
     /// Gives bytes to the kernel, or a piece of them to a task.
     pub(crate) fn poll_write(
         &self,
-        endpoint: &Share,
+        endpoint: &EndpointRef,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
@@ -106,7 +106,7 @@ impl Writer {
     }
 
     /// Gives bytes to the kernel, if it takes some now.
-    pub(crate) fn try_write(&self, endpoint: &Share, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn try_write(&self, endpoint: &EndpointRef, bytes: &[u8]) -> io::Result<usize> {
         if let Some(mut work) = self.0.take() {
             let ended = match &mut *work {
                 Work::Sending(task) => task.try_take(),
@@ -128,7 +128,7 @@ impl Writer {
     }
 
     /// Waits for what was begun, and then ends the direction.
-    pub(crate) fn poll_shutdown(&self, endpoint: &Share, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_shutdown(&self, endpoint: &EndpointRef, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let work = self.0.take();
         let is_last = matches!(work.as_deref(), Some(Work::ShuttingDown(_)));
         self.0.set(work);

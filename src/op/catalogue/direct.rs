@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use io_uring::{opcode, types};
 
 use crate::op::completion::Completion;
-use crate::op::object::endpoint::Share;
+use crate::op::object::endpoint::EndpointRef;
 use crate::op::object::fd::{Descriptor, Fd, Opened, on_fd};
 use crate::op::object::open_file::Use;
 use crate::op::{Entry, Op, Wait};
@@ -22,7 +22,7 @@ pub(crate) trait Keeps: 'static {
     fn begin(&mut self) {}
 }
 
-impl Keeps for Share {
+impl Keeps for EndpointRef {
     fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
@@ -85,14 +85,14 @@ impl<T: Keeps> Op for Install<T> {
 
 /// Sets an option of a socket whose value is a number.
 pub(crate) struct SetOption {
-    endpoint: Share,
+    endpoint: EndpointRef,
     level: i32,
     name: i32,
     value: libc::c_int,
 }
 
 impl SetOption {
-    pub(crate) fn new(endpoint: &Share, level: i32, name: i32, value: libc::c_int) -> Self {
+    pub(crate) fn new(endpoint: &EndpointRef, level: i32, name: i32, value: libc::c_int) -> Self {
         SetOption { endpoint: endpoint.clone(), level, name, value }
     }
 }

@@ -18,7 +18,7 @@ use crate::buf::{
 };
 use crate::op::completion::{Completion, Direction};
 use crate::op::object::datagram::Datagram;
-use crate::op::object::endpoint::{Received, Share, keep_error};
+use crate::op::object::endpoint::{EndpointRef, Received, keep_error};
 use crate::op::object::fd::on_fd;
 use crate::op::object::io_lock::Side;
 use crate::op::object::io_turn::IoTurn;
@@ -43,7 +43,7 @@ pub(crate) struct RecvFrom<B> {
 }
 
 impl<B: IoBufMut> RecvFrom<B> {
-    pub(crate) fn new(endpoint: &Share, buf: B) -> Self {
+    pub(crate) fn new(endpoint: &EndpointRef, buf: B) -> Self {
         RecvFrom {
             turn: IoTurn::new(endpoint, Side::Receive),
             buf,
@@ -159,7 +159,7 @@ pub(crate) struct SendTo<B> {
 
 impl<B: IoBuf> SendTo<B> {
     /// Without a target the socket must be connected.
-    pub(crate) fn new(endpoint: &Share, buf: B, target: Option<SockAddr>) -> Self {
+    pub(crate) fn new(endpoint: &EndpointRef, buf: B, target: Option<SockAddr>) -> Self {
         SendTo {
             turn: IoTurn::new(endpoint, Side::Send),
             buf,
@@ -342,7 +342,7 @@ pub(crate) struct VectoredReceiver {
 }
 
 impl VectoredReceiver {
-    pub(crate) fn new(endpoint: &Share) -> Self {
+    pub(crate) fn new(endpoint: &EndpointRef) -> Self {
         VectoredReceiver { turn: IoTurn::new(endpoint, Side::Receive) }
     }
 }

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use io_uring::{opcode, types};
 
 use crate::op::completion::{Completion, Direction};
-use crate::op::object::endpoint::{Received, Share};
+use crate::op::object::endpoint::{EndpointRef, Received};
 use crate::op::object::fd::{Descriptor, on_fd};
 use crate::op::object::io_lock::Side;
 use crate::op::object::io_turn::IoTurn;
@@ -24,7 +24,7 @@ use crate::op::{Entry, Kind, MultishotStep, Op, Wait};
 use crate::sys::call::Call;
 
 pub(crate) struct PollReady {
-    endpoint: Share,
+    endpoint: EndpointRef,
     /// Its turn, if it waits for an edge.
     turn: Option<IoTurn>,
     direction: Direction,
@@ -33,7 +33,7 @@ pub(crate) struct PollReady {
 
 impl PollReady {
     /// Until it is ready.
-    pub(crate) fn level(endpoint: &Share, direction: Direction) -> Self {
+    pub(crate) fn level(endpoint: &EndpointRef, direction: Direction) -> Self {
         let pollfd = libc::pollfd { fd: -1, events: events(direction), revents: 0 };
         PollReady { endpoint: endpoint.clone(), turn: None, direction, pollfd }
     }
@@ -45,7 +45,7 @@ impl PollReady {
     }
 
     /// Creates the turn of an operation that waits for an edge.
-    pub(crate) fn turn(endpoint: &Share) -> IoTurn {
+    pub(crate) fn turn(endpoint: &EndpointRef) -> IoTurn {
         IoTurn::new(endpoint, Side::Receive)
     }
 }
@@ -79,7 +79,7 @@ impl Op for PollReady {
         }
     }
 
-    fn multishot(&self) -> Option<(&Share, MultishotKind)> {
+    fn multishot(&self) -> Option<(&EndpointRef, MultishotKind)> {
         self.turn.is_some().then_some((&self.endpoint, MultishotKind::Poll(self.direction)))
     }
 

@@ -16,7 +16,7 @@ use crate::buf::pool::Lease;
 use crate::op::abi::{NO_POSITION, empty_header};
 use crate::op::completion::{Completion, Direction};
 use crate::op::object::datagram::Datagram;
-use crate::op::object::endpoint::{Received, Share, keep_error};
+use crate::op::object::endpoint::{EndpointRef, Received, keep_error};
 use crate::op::object::fd::on_fd;
 use crate::op::object::io_turn::IoTurn;
 use crate::op::object::medium::Medium;
@@ -102,7 +102,7 @@ impl Op for RecvChunk {
         }))
     }
 
-    fn multishot(&self) -> Option<(&Share, MultishotKind)> {
+    fn multishot(&self) -> Option<(&EndpointRef, MultishotKind)> {
         let endpoint = self.turn.endpoint();
         let what = match endpoint.medium() {
             Medium::Socket => MultishotKind::Bytes,
@@ -224,7 +224,7 @@ impl Op for RecvDatagram {
         }))
     }
 
-    fn multishot(&self) -> Option<(&Share, MultishotKind)> {
+    fn multishot(&self) -> Option<(&EndpointRef, MultishotKind)> {
         Some((self.turn.endpoint(), MultishotKind::Datagrams))
     }
 

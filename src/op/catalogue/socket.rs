@@ -21,7 +21,7 @@ use socket2::{SockAddr, SockAddrStorage};
 
 use crate::buf::{Chunk, IoBuf, IoBufMut, fill, first, note_init};
 use crate::op::completion::{Completion, Direction};
-use crate::op::object::endpoint::{Received, Share};
+use crate::op::object::endpoint::{EndpointRef, Received};
 use crate::op::object::fd::{Descriptor, Opened, Vacancy, on_fd};
 use crate::op::object::io_lock::Side;
 use crate::op::object::io_turn::IoTurn;
@@ -136,7 +136,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    pub(crate) fn new(endpoint: &Share) -> Self {
+    pub(crate) fn new(endpoint: &EndpointRef) -> Self {
         Receiver { turn: IoTurn::new(endpoint, Side::Receive) }
     }
 }
@@ -266,11 +266,11 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
-    pub(crate) fn new(endpoint: &Share) -> Self {
+    pub(crate) fn new(endpoint: &EndpointRef) -> Self {
         Sender { turn: IoTurn::new(endpoint, Side::Send) }
     }
 
-    pub(crate) fn without_copy(endpoint: &Share) -> Self {
+    pub(crate) fn without_copy(endpoint: &EndpointRef) -> Self {
         Sender { turn: IoTurn::new(endpoint, Side::SendWithoutCopy) }
     }
 
@@ -519,18 +519,18 @@ impl Op for OpenSocket {
 
 /// Connects a socket.
 pub(crate) struct Connect {
-    endpoint: Share,
+    endpoint: EndpointRef,
     address: SockAddr,
 }
 
 impl Connect {
-    pub(crate) fn new(endpoint: Share, address: SockAddr) -> Self {
+    pub(crate) fn new(endpoint: EndpointRef, address: SockAddr) -> Self {
         Connect { endpoint, address }
     }
 }
 
 impl Op for Connect {
-    type Output = io::Result<Share>;
+    type Output = io::Result<EndpointRef>;
     const NAME: &'static str = "connect";
     const OPCODE: u8 = opcode::Connect::CODE;
 
@@ -564,7 +564,7 @@ pub(crate) struct Shutdown {
 }
 
 impl Shutdown {
-    pub(crate) fn new(endpoint: &Share, how: std::net::Shutdown) -> Self {
+    pub(crate) fn new(endpoint: &EndpointRef, how: std::net::Shutdown) -> Self {
         let how = match how {
             std::net::Shutdown::Read => libc::SHUT_RD,
             std::net::Shutdown::Write => libc::SHUT_WR,

@@ -1,13 +1,13 @@
-//! An endpoint: a socket with what its operations share.
+//! Endpoints: a socket or pipe with the state that its operations share.
 //!
 //! Two [I/O locks](IoLock) admit one receive and one send at a time.
 //!
-//! *ReceiveQueue* are what the kernel delivered and nobody has taken yet: what a *multishot operation* (a multishot receive,
-//! which belongs to the endpoint and not to a future) has brought, and what came for futures that had gone.
-//! The next receive or accept is answered from here first, so that dropping a future loses nothing.
+//! The *receive queue* holds items that the kernel delivered and no future has taken yet. They come from a *multishot
+//! operation*, which belongs to the endpoint and not to a future, and from operations whose futures were dropped. The next
+//! receive or accept takes its result from the queue first, so dropping a future loses nothing.
 //!
-//! Who uses the endpoint holds a [`Share`] of it. When the last one goes, the multishot operation is ended; it keeps the
-//! endpoint itself, and so the descriptor, until the kernel has let go of it.
+//! Users of the endpoint hold an [`EndpointRef`]. When the last one is dropped, the multishot operation is stopped. That
+//! operation keeps the endpoint, and so the descriptor, until its last completion.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -30,42 +30,42 @@ use crate::task::cell::layout::Waiter;
 pub(crate) struct Endpoint {
     pub(crate) descriptor: Descriptor,
     medium: Cell<Medium>,
-    /// The kernel has no RWF_NOWAIT for it: see `medium.rs`.
+    /// Whether the kernel lacks RWF_NOWAIT for the descriptor: see `medium.rs`.
     lacks_nowait: Cell<bool>,
-    /// For sends as messages, once there was one.
+    /// The message header for sends, made by the first send that needs one.
     send_header: OnceCell<Box<SendHeader>>,
     pub(in crate::op) receiving: IoLock,
     pub(in crate::op) sending: IoLock,
     received: RefCell<ReceiveQueue>,
-    /// The operation that fills `arrivals`, while there is one.
+    /// The token of the multishot operation in flight.
     multishot: Cell<Option<NonZeroU64>>,
-    /// The last one found no buffer.
+    /// Whether the last multishot operation ended for lack of a buffer.
     starved: Cell<bool>,
-    /// Small pieces in a row after which what comes is no longer large: see [`Endpoint::note_size`].
+    /// The number of small pieces in a row after which pieces no longer count as large: see [`Endpoint::note_size`].
     large: Cell<u8>,
-    /// The waiter for an arrival: an operation that is through the gate.
+    /// The waiter for a received item: an operation that holds the receive lock.
     waiter: Cell<Option<Waiter>>,
     sent: Cell<u64>,
-    shares: Cell<u32>,
+    references: Cell<u32>,
 }
 
-/// Something that came and was not taken yet.
+/// An item in an endpoint's receive queue.
 #[derive(Debug)]
 pub(crate) enum Received {
     Bytes(Chunk),
     /// The end of a stream.
     End,
     Datagram(Datagram),
-    /// An accept was dropped while it was in flight.
+    /// A connection of an accept that was dropped in flight.
     Connection(Box<Accepted>),
-    /// Something happened: see `op/catalogue/poll.rs`.
+    /// A report of readiness: see `op/catalogue/poll.rs`.
     Ready,
     /// An error that the kernel reports only once, such as ECONNRESET.
     Error(i32),
 }
 
 impl Received {
-    /// Returns the size that it adds to [`Endpoint::holds`].
+    /// Returns the weight of the item in [`Endpoint::holds`].
     fn weight(&self) -> usize {
         match self {
             // A small chunk keeps memory as well.
@@ -76,7 +76,7 @@ impl Received {
         }
     }
 
-    /// The same, in memory of its own size when it keeps more than twice as much.
+    /// Copies the item into memory of its own size if it keeps more than twice as much.
     #[cold]
     fn compacted(self) -> Self {
         match self {
@@ -87,26 +87,26 @@ impl Received {
     }
 }
 
-/// Bytes from which on a piece is large, and up to which the next is small again.
+/// The size from which on a piece counts as large, and the size below which the next piece counts as small.
 const LARGE_PIECE: usize = 16 << 10;
 const SMALL_PIECE: usize = 4 << 10;
 const SMALL_IN_A_ROW: u8 = 2;
 
-/// Pieces that keep the buffers that they were received into, whatever their size; those that come behind them are
-/// copied when they keep more than twice their size. A receiver who does not come so holds little beside the bytes.
+/// The number of queued pieces that keep their buffers, whatever their size. Later pieces are copied if they keep more than
+/// twice their size. So an endpoint without a receiver holds little memory beside the bytes.
 const PIECES_IN_PLACE: usize = 16;
 
-/// Places that an empty queue keeps.
+/// The capacity that an empty queue keeps.
 const KEPT_PLACES: usize = 32;
 
-/// The overhead that a chunk counts for, in addition to its bytes.
+/// The weight of a chunk in addition to its bytes.
 const SMALL: usize = 256;
 
-/// A queue whose first place needs no memory of its own: most have no second.
+/// A queue that stores its first item inline. Most queues have no second item.
 #[derive(Debug, Default)]
 struct ReceiveQueue {
     first: Option<Received>,
-    #[expect(clippy::box_collection, reason = "a pointer's size where most have nothing")]
+    #[expect(clippy::box_collection, reason = "most queues have no rest, and a pointer is smaller")]
     rest: Option<Box<VecDeque<Received>>>,
     weight: usize,
 }
@@ -126,7 +126,7 @@ impl ReceiveQueue {
     fn pop(&mut self) -> Option<Received> {
         let next = self.rest.as_mut().and_then(|rest| rest.pop_front());
         if next.is_none() && self.rest.as_ref().is_some_and(|rest| rest.capacity() > KEPT_PLACES) {
-            self.rest = None; // a burst is over
+            self.rest = None; // gives the memory of a burst back
         }
         let received = std::mem::replace(&mut self.first, next)?;
         self.weight -= received.weight();
@@ -142,7 +142,7 @@ impl ReceiveQueue {
 }
 
 impl Endpoint {
-    /// Bytes that the kernel took for sending so far.
+    /// Returns the number of bytes that the kernel has accepted for sending.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.get()
     }
@@ -152,12 +152,12 @@ impl Endpoint {
         self.medium.get()
     }
 
-    /// The header for the one send that is in flight.
+    /// Returns the message header for the one send in flight.
     pub(in crate::op) fn send_header(&self) -> &SendHeader {
         self.send_header.get_or_init(Box::default)
     }
 
-    /// The kernel has no readiness for it.
+    /// Notes that the kernel has no readiness for the descriptor.
     pub(in crate::op) fn never_waits(&self) {
         self.medium.set(Medium::File);
     }
@@ -166,7 +166,7 @@ impl Endpoint {
         self.lacks_nowait.get()
     }
 
-    /// A call was answered with EOPNOTSUPP. True if calls are made in another way from now on.
+    /// Handles EOPNOTSUPP of a call. Returns true if calls are made in another way from now on.
     pub(in crate::op) fn go_without_nowait(&self) -> bool {
         matches!(self.medium(), Medium::Pipe | Medium::Terminal) && !self.lacks_nowait.replace(true)
     }
@@ -187,13 +187,13 @@ impl Endpoint {
         self.received.borrow_mut().pop()
     }
 
-    /// Puts back what the receiver had no room for.
+    /// Puts an item back at the front of the receive queue.
     pub(crate) fn put_back(&self, received: Received) {
         self.received.borrow_mut().put_back(received);
     }
 
-    /// Has bytes taken out of a chunk that has arrived, and gives how many. The rest is put back: all of it when `take`
-    /// panics, as a buffer of the user may.
+    /// Takes bytes out of a received chunk and returns their number. The rest goes back to the queue; if `take` panics, as
+    /// a user's buffer may, the whole chunk does.
     pub(in crate::op) fn take_bytes(&self, chunk: Chunk, take: impl FnOnce(&[u8]) -> usize) -> usize {
         struct Rest<'a>(&'a Endpoint, Chunk);
         impl Drop for Rest<'_> {
@@ -210,7 +210,8 @@ impl Endpoint {
         taken
     }
 
-    /// The same of a datagram, of which nothing is put back unless `take` panics.
+    /// Takes bytes out of a received datagram and returns their number. The datagram goes back to the queue only if `take`
+    /// panics.
     pub(in crate::op) fn take_datagram(
         &self,
         datagram: Datagram,
@@ -229,13 +230,14 @@ impl Endpoint {
         taken
     }
 
-    /// How much has arrived and was not taken: bytes, with a surcharge for each chunk.
+    /// Returns the weight of the receive queue: its bytes, and a surcharge for each chunk.
     pub(crate) fn holds(&self) -> usize {
         self.received.borrow().weight
     }
 
-    /// Polls for the first arrival. `Pending` while nothing has arrived and a multishot operation is in flight; `None` if
-    /// there is no such operation. With `ends` the receiver asks the kernel itself, and waits for that operation's end.
+    /// Polls for the first item of the receive queue. Returns `Pending` while the queue is empty and a multishot operation is
+    /// in flight, and `None` if there is no such operation. With `ends` the caller will receive by itself: the multishot
+    /// operation is stopped first.
     #[inline]
     pub(crate) fn poll_received(&self, cx: &Context<'_>, ends: bool) -> Poll<Option<Received>> {
         if let Some(received) = self.next_received() {
@@ -254,7 +256,7 @@ impl Endpoint {
         Poll::Pending
     }
 
-    /// Keeps the waker of who waits for an arrival, or for the multishot operation's end.
+    /// Stores the waiter for the next item or the end of the multishot operation.
     #[inline]
     pub(crate) fn wait(&self, cx: &Context<'_>) {
         let waiter = self.waiter.take();
@@ -266,7 +268,7 @@ impl Endpoint {
         }
     }
 
-    /// Takes the waiter for an arrival, to be woken.
+    /// Takes the waiter for a received item, to be woken.
     #[inline]
     pub(in crate::op) fn awaited(&self) -> Option<Waiter> {
         self.waiter.take()
@@ -277,24 +279,24 @@ impl Endpoint {
         if side == Side::Receive { self.awaited() } else { None }
     }
 
-    /// Whether a multishot operation is with the kernel.
+    /// Returns true while a multishot operation is in flight.
     pub(crate) fn is_armed(&self) -> bool {
         self.multishot.get().is_some()
     }
 
-    /// An operation has begun that fills the arrivals.
+    /// Notes that a multishot operation has been started.
     pub(crate) fn armed(&self, token: NonZeroU64) {
         self.multishot.set(Some(token));
     }
 
-    /// Asks for the multishot operation's end; who waits is woken when it has come.
+    /// Stops the multishot operation. Its end wakes the endpoint's waiter.
     pub(crate) fn disarm(&self) {
         if let Some(token) = self.multishot.get() {
             self.descriptor.stop_multishot(token);
         }
     }
 
-    /// The multishot operation is over. Wakes, so nothing may be borrowed.
+    /// Notes that the multishot operation has ended, and wakes the waiter. Nothing may be borrowed meanwhile.
     pub(in crate::op) fn disarmed(&self, starved: bool) {
         self.multishot.set(None);
         self.starved.set(starved);
@@ -303,9 +305,9 @@ impl Endpoint {
         }
     }
 
-    /// Notes how much came at once. Large pieces are better received when somebody is there to take them, into a buffer
-    /// that is still in the caches, than by a multishot operation, into as many buffers as there are streams. One small piece
-    /// may be the rest of a large message.
+    /// Notes the size of a received piece. Large pieces are better received when a task waits for them, into a buffer that is
+    /// still in the caches, than by a multishot operation, into as many buffers as there are streams. One small piece may be
+    /// the rest of a large message.
     pub(in crate::op) fn note_size(&self, count: usize) {
         if count >= LARGE_PIECE {
             self.large.set(SMALL_IN_A_ROW);
@@ -314,12 +316,12 @@ impl Endpoint {
         }
     }
 
-    /// Whether the pieces that come are large.
+    /// Returns true if the received pieces are large.
     pub(crate) fn is_large(&self) -> bool {
         self.large.get() > 0
     }
 
-    /// Whether the last multishot operation found no buffer, and nothing was received since; asked once.
+    /// Returns true once after a multishot operation has ended for lack of a buffer.
     pub(crate) fn was_starved(&self) -> bool {
         self.starved.take()
     }
@@ -333,7 +335,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether no send is in flight, and none waits for its turn.
+    /// Returns true if no send is in flight and none waits.
     pub(crate) fn is_free_to_send(&self) -> bool {
         !self.sending.locked.get() && self.sending.has_no_waiters()
     }
@@ -349,17 +351,18 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// A share of an endpoint. Operations of futures hold one, as do streams and listeners; multishot operations don't.
+/// A counted reference to an endpoint. Streams, listeners and the operations of futures hold one; multishot operations hold
+/// the endpoint itself.
 #[derive(Debug)]
-pub(crate) struct Share(Rc<Endpoint>);
+pub(crate) struct EndpointRef(Rc<Endpoint>);
 
-impl Share {
-    /// The first share of a new endpoint.
+impl EndpointRef {
+    /// Creates an endpoint on a socket.
     pub(crate) fn new(descriptor: Descriptor) -> Self {
         Self::of(descriptor, Medium::Socket)
     }
 
-    /// The first share of a new endpoint on one end of a pipe, or on what was given as one.
+    /// Creates an endpoint on one end of a pipe, or on a descriptor that was passed as one.
     pub(crate) fn of_pipe(descriptor: Descriptor, medium: Medium) -> Self {
         descriptor.note_lent();
         Self::of(descriptor, medium)
@@ -367,9 +370,9 @@ impl Share {
 
     fn of(descriptor: Descriptor, medium: Medium) -> Self {
         if medium != Medium::Socket {
-            descriptor.always_copy(); // only sockets can do without
+            descriptor.always_copy(); // only sockets send without a copy
         }
-        Share(Rc::new(Endpoint {
+        EndpointRef(Rc::new(Endpoint {
             descriptor,
             medium: Cell::new(medium),
             lacks_nowait: Cell::new(false),
@@ -382,45 +385,45 @@ impl Share {
             large: Cell::new(0),
             waiter: Cell::new(None),
             sent: Cell::new(0),
-            shares: Cell::new(1),
+            references: Cell::new(1),
         }))
     }
 
-    /// The endpoint for its multishot operation, which does not keep it in use.
+    /// Returns the endpoint for its multishot operation, which does not count as a user.
     pub(crate) fn endpoint(&self) -> &Rc<Endpoint> {
         &self.0
     }
 
-    pub(crate) fn is_same(&self, other: &Share) -> bool {
+    pub(crate) fn is_same(&self, other: &EndpointRef) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Whether nobody else uses the endpoint.
+    /// Returns true if this is the only counted reference.
     pub(crate) fn is_only(&self) -> bool {
-        self.shares.get() == 1
+        self.references.get() == 1
     }
 
-    /// The first share of an endpoint that goes on where this one has ended, with another descriptor of the same file.
+    /// Creates an endpoint that continues this one with another descriptor of the same file.
     pub(crate) fn continued(&self, descriptor: Descriptor) -> Self {
-        let share = Self::of(descriptor, self.medium());
-        std::iter::from_fn(|| self.next_received()).for_each(|received| share.push_received(received));
-        share.sent.set(self.sent.get());
-        share
+        let endpoint = Self::of(descriptor, self.medium());
+        std::iter::from_fn(|| self.next_received()).for_each(|received| endpoint.push_received(received));
+        endpoint.sent.set(self.sent.get());
+        endpoint
     }
 
-    /// Whether so many shares are all that is left of it.
-    pub(crate) fn is_shared_by(&self, shares: usize) -> bool {
-        Rc::strong_count(&self.0) == shares
+    /// Returns true if exactly this number of references is left, those of multishot operations included.
+    pub(crate) fn has_references(&self, references: usize) -> bool {
+        Rc::strong_count(&self.0) == references
     }
 
-    /// Whether an operation of nobody, or others' shares, are still there.
-    pub(crate) fn is_held(&self) -> bool {
-        !self.is_shared_by(1)
+    /// Returns true if there are other references, those of multishot operations included.
+    pub(crate) fn is_referenced_elsewhere(&self) -> bool {
+        !self.has_references(1)
     }
 
-    /// The endpoint, if this is all that is left of it.
+    /// Returns the endpoint if this is the last reference.
     pub(crate) fn into_inner(self) -> Option<Endpoint> {
-        if self.is_held() {
+        if self.is_referenced_elsewhere() {
             return None;
         }
         let mut endpoint = Some(self.0.clone());
@@ -429,14 +432,14 @@ impl Share {
     }
 }
 
-impl Clone for Share {
+impl Clone for EndpointRef {
     fn clone(&self) -> Self {
-        self.shares.set(self.shares.get() + 1);
-        Share(self.0.clone())
+        self.references.set(self.references.get() + 1);
+        EndpointRef(self.0.clone())
     }
 }
 
-impl Deref for Share {
+impl Deref for EndpointRef {
     type Target = Endpoint;
 
     fn deref(&self) -> &Endpoint {
@@ -444,17 +447,17 @@ impl Deref for Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for EndpointRef {
     fn drop(&mut self) {
-        self.shares.set(self.shares.get() - 1);
-        if self.shares.get() == 0 && self.is_armed() {
+        self.references.set(self.references.get() - 1);
+        if self.references.get() == 0 && self.is_armed() {
             drop(self.waiter.take());
             self.disarm();
         }
     }
 }
 
-/// Keeps an error that the kernel won't report a second time.
+/// Queues an error that the kernel will not report a second time.
 pub(in crate::op) fn keep_error(endpoint: &Endpoint, error: &io::Error) {
     match error.raw_os_error() {
         None | Some(libc::ECANCELED | libc::EINTR | libc::EAGAIN) => {}

@@ -4,14 +4,14 @@
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
-use super::endpoint::Share;
+use super::endpoint::EndpointRef;
 use super::io_lock::Side;
 use crate::task::cell::layout::Waiter;
 
 /// The turn of one operation at an [`IoLock`]: not requested, queued, or held. A drop gives the lock to the next operation.
 #[derive(Debug)]
 pub(crate) struct IoTurn {
-    endpoint: Share,
+    endpoint: EndpointRef,
     side: Side,
     state: State,
 }
@@ -24,11 +24,11 @@ enum State {
 }
 
 impl IoTurn {
-    pub(crate) fn new(endpoint: &Share, side: Side) -> Self {
+    pub(crate) fn new(endpoint: &EndpointRef, side: Side) -> Self {
         IoTurn { endpoint: endpoint.clone(), side, state: State::Idle }
     }
 
-    pub(crate) fn endpoint(&self) -> &Share {
+    pub(crate) fn endpoint(&self) -> &EndpointRef {
         &self.endpoint
     }
 
@@ -163,10 +163,10 @@ mod tests {
         }
     }
 
-    fn endpoint() -> Share {
+    fn endpoint() -> EndpointRef {
         let (one, _) = std::os::unix::net::UnixStream::pair().unwrap();
         let home: Weak<dyn Registry> = Weak::<Gone>::new();
-        Share::new(Descriptor::new(OwnedFd::from(one).into(), home, ZeroCopy::NEVER))
+        EndpointRef::new(Descriptor::new(OwnedFd::from(one).into(), home, ZeroCopy::NEVER))
     }
 
     #[test]
