@@ -1,4 +1,4 @@
-//! Every error of the crate: what `Debug` shows of it, and what `?` makes of it. (These tests need no [`Home`](super::Home).)
+//! Every error of the crate: what `Debug` shows of it, and what `?` makes of it. (These tests need no [`TestLoop`](super::TestLoop).)
 
 use std::error::Error;
 use std::io::{self, ErrorKind};

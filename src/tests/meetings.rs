@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::thread;
 
-use super::{Home, run};
+use super::{TestLoop, run};
 use crate::sync::base::{Barrier, Condition, Event, Mutex, RwLock, Semaphore};
 use crate::sync::{Flavor, Local, broadcast, mpsc, oneshot, queue, shared, watch};
 use crate::{gather, spawn, yield_now};
@@ -159,7 +159,7 @@ fn channels_and_locks_between_loops_on_two_threads() {
     let thread = thread::spawn({
         let mutex = mutex.clone();
         move || {
-            Home::new().run(async move {
+            TestLoop::new().run(async move {
                 for number in 0..8 {
                     sender.send(vec![number]).await.unwrap();
                     *mutex.lock().await += 1;

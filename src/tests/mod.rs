@@ -27,16 +27,16 @@ use super::task::scheduler::{EnteredScheduler, Scheduler, Step};
 use super::task::threads::inbox::Shared;
 
 /// A loop on this thread. Its drop ends it as the end of a runtime does.
-struct Home {
+struct TestLoop {
     scheduler: Rc<Scheduler>,
     entered: Option<EnteredScheduler>,
 }
 
-impl Home {
+impl TestLoop {
     fn new() -> Self {
         let scheduler = Scheduler::new(1, Duration::from_millis(1), Hooks::default()).unwrap();
         let entered = Some(scheduler.clone().enter());
-        Home { scheduler, entered }
+        TestLoop { scheduler, entered }
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -91,7 +91,7 @@ impl Home {
     }
 }
 
-impl Drop for Home {
+impl Drop for TestLoop {
     fn drop(&mut self) {
         if self.entered.is_some() {
             self.shut_down();
@@ -100,7 +100,7 @@ impl Drop for Home {
 }
 
 fn run<F: Future>(future: F) -> F::Output {
-    Home::new().run(future)
+    TestLoop::new().run(future)
 }
 
 /// A waker that counts.

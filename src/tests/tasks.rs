@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use super::{Count, Dropped, Home, run};
+use super::{Count, Dropped, TestLoop, run};
 use crate::task::promise;
 use crate::task::{Builder, JoinError, PromiseError, catch_cancel, spawn_blocking, spawn_eager};
 use crate::{spawn, task_local, yield_now};
@@ -156,22 +156,22 @@ fn a_task_may_cancel_and_wake_itself_and_take_its_own_handle_along() {
 #[test]
 fn wakers_outlive_everything() {
     let kept: Rc<RefCell<Vec<Waker>>> = Rc::default();
-    let mut home = Home::new();
+    let mut test_loop = TestLoop::new();
     let keep = kept.clone();
     let task = spawn(poll_fn(move |cx| {
         keep.borrow_mut().push(cx.waker().clone());
         Poll::<()>::Pending
     }));
-    home.turn();
+    test_loop.turn();
     let waker = kept.borrow()[0].clone();
     thread::spawn(move || waker.wake()).join().unwrap();
-    home.turn();
+    test_loop.turn();
     assert_eq!(kept.borrow().len(), 2, "woken from another thread");
     kept.borrow()[0].wake_by_ref();
     drop(task);
-    home.turn();
-    home.shut_down();
-    drop(home);
+    test_loop.turn();
+    test_loop.shut_down();
+    drop(test_loop);
     let wakers = kept.take();
     assert_eq!(wakers.len(), 3);
     wakers[0].wake_by_ref();
@@ -182,7 +182,7 @@ fn wakers_outlive_everything() {
 
 #[test]
 fn a_task_is_woken_from_threads_while_it_runs_and_ends() {
-    let home = Home::new();
+    let test_loop = TestLoop::new();
     for _ in 0..3 {
         let mut threads = Vec::new();
         let mut polls = 0;
@@ -197,14 +197,14 @@ fn a_task_is_woken_from_threads_while_it_runs_and_ends() {
             }));
             if polls == 3 { Poll::Ready(std::mem::take(&mut threads)) } else { Poll::Pending }
         }));
-        home.run(task).unwrap().into_iter().for_each(|thread| thread.join().unwrap());
+        test_loop.run(task).unwrap().into_iter().for_each(|thread| thread.join().unwrap());
     }
 }
 
 #[test]
 fn handles_cross_threads() {
-    let home = Home::new();
-    let handle = home.handle();
+    let test_loop = TestLoop::new();
+    let handle = test_loop.handle();
     let thread = thread::spawn(move || {
         let task = handle.spawn(|| async {
             yield_now().await;
@@ -218,18 +218,18 @@ fn handles_cross_threads() {
         assert!(endless.join().unwrap_err().is_cancelled());
         handle.spawn(|| async { "last" })
     });
-    let last = home.run(spawn_blocking(move || thread.join().unwrap())).unwrap();
-    assert_eq!(home.run(last).unwrap(), "last");
-    let left = home.handle().spawn(pending::<()>);
-    drop(home);
+    let last = test_loop.run(spawn_blocking(move || thread.join().unwrap())).unwrap();
+    assert_eq!(test_loop.run(last).unwrap(), "last");
+    let left = test_loop.handle().spawn(pending::<()>);
+    drop(test_loop);
     assert!(matches!(left.join(), Err(JoinError::RuntimeGone | JoinError::Cancelled)));
 }
 
 /// Miri sees a read of what the loop's thread changes at the same time.
 #[test]
 fn t72_handles_are_printed_on_another_thread_while_the_loop_runs() {
-    let home = Home::new();
-    let (handle, remote) = (home.handle(), home.handle().spawn(|| async { 7 }));
+    let test_loop = TestLoop::new();
+    let (handle, remote) = (test_loop.handle(), test_loop.handle().spawn(|| async { 7 }));
     let thread = thread::spawn(move || {
         for _ in 0..10 {
             assert!(format!("{handle:?} {remote:?}").contains("Handle"));
@@ -239,22 +239,22 @@ fn t72_handles_are_printed_on_another_thread_while_the_loop_runs() {
     });
     for _ in 0..10 {
         spawn(ready(()));
-        home.turn();
+        test_loop.turn();
         thread::yield_now();
     }
-    assert_eq!(home.run(thread.join().unwrap()).unwrap(), 7);
+    assert_eq!(test_loop.run(thread.join().unwrap()).unwrap(), 7);
 }
 
 #[test]
 fn a_foreign_waker_and_a_foreign_task_join() {
-    let home = Home::new();
+    let test_loop = TestLoop::new();
     let count = Arc::new(Count::default());
     let waker = Waker::from(count.clone());
     let mut task = spawn(async { String::from("done") });
     assert!(Pin::new(&mut task).poll(&mut Context::from_waker(&waker)).is_pending());
     assert!(Pin::new(&mut task).poll(&mut Context::from_waker(Waker::noop())).is_pending());
     assert!(Pin::new(&mut task).poll(&mut Context::from_waker(&waker)).is_pending());
-    home.turn();
+    test_loop.turn();
     assert_eq!(count.get(), 1);
     assert!(
         matches!(Pin::new(&mut task).poll(&mut Context::from_waker(&waker)), Poll::Ready(Ok(done)) if done == "done")
@@ -301,14 +301,14 @@ fn the_end_of_a_loop_drops_what_waits_and_what_is_spawned_meanwhile() {
         }
     }
     let drops = Rc::new(Cell::new(0));
-    let home = Home::new();
+    let test_loop = TestLoop::new();
     let first = Spawns(drops.clone());
     let task = spawn(async move {
         let _first = first;
         pending::<()>().await;
     });
-    home.turn();
-    drop(home);
+    test_loop.turn();
+    drop(test_loop);
     assert!(task.is_finished());
     assert_eq!(drops.get(), 4);
 }

@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use loom::thread;
 
-use crate::kit::{Home, Model, block_on, join};
+use crate::kit::{Model, TestLoop, block_on, join};
 use crate::sys::sync::Arc;
 use crate::task::threads::remote_result::{Giver, Outcome};
 use crate::task::{JoinError, RemoteHandle};
@@ -57,20 +57,20 @@ fn giver_dropped() {
 
 /// From a thread onto a loop that sleeps, and back to the thread, which sleeps in turn.
 fn join_across_threads() {
-    let home = Home::new();
-    let handle = home.handle();
+    let test_loop = TestLoop::new();
+    let handle = test_loop.handle();
     let thread = thread::spawn(move || {
         let task = handle.spawn(|| async { Box::new(7) });
         assert_eq!(*task.join().unwrap(), 7);
         handle.stop();
     });
-    home.run_forever();
+    test_loop.run_forever();
     join([thread]);
 }
 
 fn cancel_request_against_the_task() {
-    let home = Home::new();
-    let handle = home.handle();
+    let test_loop = TestLoop::new();
+    let handle = test_loop.handle();
     let thread = thread::spawn(move || {
         let task = handle.spawn(pending::<()>);
         task.request_cancel();
@@ -78,56 +78,56 @@ fn cancel_request_against_the_task() {
         assert!(matches!(result, Err(JoinError::Cancelled)), "{result:?}");
         handle.stop();
     });
-    home.run_forever();
+    test_loop.run_forever();
     join([thread]);
 }
 
 fn cancel_requests_from_two_threads() {
-    let home = Home::new();
-    let task = Arc::new(home.handle().spawn(pending::<()>));
+    let test_loop = TestLoop::new();
+    let task = Arc::new(test_loop.handle().spawn(pending::<()>));
     let threads = [(); 2].map(|()| {
         let task = task.clone();
         thread::spawn(move || task.request_cancel())
     });
-    home.run_until(false, || task.is_finished());
+    test_loop.run_until(false, || task.is_finished());
     join(threads);
-    drop(home);
+    drop(test_loop);
     let result = Arc::try_unwrap(task).unwrap().join();
     assert!(matches!(result, Err(JoinError::Cancelled)), "{result:?}");
 }
 
 /// Asked, polled once and dropped, on a thread of its own, while the runtime ends.
 fn remote_handle_while_the_runtime_goes() {
-    let home = Home::new();
-    let handle = home.handle();
+    let test_loop = TestLoop::new();
+    let handle = test_loop.handle();
     let task = handle.spawn(pending::<()>);
     let thread = thread::spawn(move || {
         task.request_cancel();
         let result = block_on(task);
         assert!(matches!(result, Err(JoinError::Cancelled | JoinError::RuntimeGone)), "{result:?}");
     });
-    home.turn();
-    drop(home);
+    test_loop.turn();
+    drop(test_loop);
     join([thread]);
 }
 
 /// Nobody asks for the result.
 fn remote_handle_dropped_while_the_runtime_goes() {
-    let home = Home::new();
-    let task = home.handle().spawn(pending::<()>);
+    let test_loop = TestLoop::new();
+    let task = test_loop.handle().spawn(pending::<()>);
     let thread = thread::spawn(move || {
         task.request_cancel();
         drop(task);
     });
-    home.turn();
-    drop(home);
+    test_loop.turn();
+    drop(test_loop);
     join([thread]);
 }
 
 /// Too early, or too late.
 fn spawn_while_the_runtime_goes() {
-    let home = Home::new();
-    let handle = home.handle();
+    let test_loop = TestLoop::new();
+    let handle = test_loop.handle();
     let thread = thread::spawn(move || {
         let task = handle.spawn(|| async { 7 });
         let _ = handle.call_soon(|| ());
@@ -137,7 +137,7 @@ fn spawn_while_the_runtime_goes() {
             other => panic!("{other:?}"),
         }
     });
-    home.turn();
-    drop(home);
+    test_loop.turn();
+    drop(test_loop);
     join([thread]);
 }

@@ -1,4 +1,4 @@
-//! What the models share: checking one, a loop for the home thread, and a thread that blocks on a future.
+//! What the models share: checking one, a loop for the owner thread, and a thread that blocks on a future.
 
 use std::future::Future;
 use std::pin::pin;
@@ -44,16 +44,16 @@ pub(crate) fn check((name, model): Model) {
 }
 
 /// The loop's thread: turns as in `runtime/core/turn.rs`, with nothing but tasks and the inbox.
-pub(crate) struct Home {
+pub(crate) struct TestLoop {
     scheduler: Rc<Scheduler>,
     entered: Option<EnteredScheduler>,
 }
 
-impl Home {
+impl TestLoop {
     pub(crate) fn new() -> Self {
         let scheduler = Scheduler::new(1, Duration::MAX, Hooks::default()).unwrap();
         let entered = Some(scheduler.clone().enter());
-        Home { scheduler, entered }
+        TestLoop { scheduler, entered }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -116,7 +116,7 @@ impl Home {
     }
 }
 
-impl Drop for Home {
+impl Drop for TestLoop {
     fn drop(&mut self) {
         // A model that fails keeps its failure.
         if self.entered.is_some() && !std::thread::panicking() {

@@ -8,7 +8,7 @@ use std::task::{Poll, Waker};
 
 use loom::thread;
 
-use crate::kit::{Home, Model, join};
+use crate::kit::{Model, TestLoop, join};
 use crate::sys::memory::Watched;
 use crate::sys::sync::Arc;
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
@@ -42,25 +42,25 @@ impl Flag {
 }
 
 /// A task that ends when all flags are set, and as many wakers of it.
-fn task_of<const N: usize>(home: &Home, flags: &[Flag; N]) -> (JoinHandle<()>, [Waker; N], Watched) {
+fn task_of<const N: usize>(test_loop: &TestLoop, flags: &[Flag; N]) -> (JoinHandle<()>, [Waker; N], Watched) {
     let wakers = Rc::new(RefCell::new(None));
-    let task = home.spawn({
+    let task = test_loop.spawn({
         let (flags, wakers) = (flags.clone(), wakers.clone());
         poll_fn(move |cx| {
             wakers.borrow_mut().get_or_insert_with(|| [(); N].map(|()| Some(cx.waker().clone())));
             if flags.iter().all(Flag::is_set) { Poll::Ready(()) } else { Poll::Pending }
         })
     });
-    home.turn();
+    test_loop.turn();
     let wakers = wakers.take().expect("it was polled").map(|waker| waker.expect("there is one"));
     let watched = Watched::behind(&wakers[0]);
     (task, wakers, watched)
 }
 
 fn two_wakes_from_two_threads() {
-    let home = Home::new();
+    let test_loop = TestLoop::new();
     let flags: [Flag; 2] = Default::default();
-    let (task, wakers, watched) = task_of(&home, &flags);
+    let (task, wakers, watched) = task_of(&test_loop, &flags);
     let [a, b] = wakers;
     let [x, y] = flags;
     let threads = [(a, x), (b, y)].map(|(waker, flag)| {
@@ -71,14 +71,14 @@ fn two_wakes_from_two_threads() {
             waker.wake();
         })
     });
-    home.run(task);
+    test_loop.run(task);
     join(threads);
 }
 
 fn two_wakes_in_a_row() {
-    let home = Home::new();
+    let test_loop = TestLoop::new();
     let flags: [Flag; 2] = Default::default();
-    let (task, wakers, watched) = task_of(&home, &flags);
+    let (task, wakers, watched) = task_of(&test_loop, &flags);
     let [a, b] = wakers;
     let [x, y] = flags;
     let thread = thread::spawn(move || {
@@ -89,29 +89,29 @@ fn two_wakes_in_a_row() {
         watched.touch();
         b.wake();
     });
-    home.run(task);
+    test_loop.run(task);
     join([thread]);
 }
 
 fn park_against_wake() {
-    let home = Home::new();
+    let test_loop = TestLoop::new();
     let flags: [Flag; 1] = Default::default();
-    let (task, [waker], watched) = task_of(&home, &flags);
+    let (task, [waker], watched) = task_of(&test_loop, &flags);
     let [flag] = flags;
     let thread = thread::spawn(move || {
         flag.set();
         watched.touch();
         waker.wake();
     });
-    home.run(task);
+    test_loop.run(task);
     join([thread]);
 }
 
 /// Wakers fire before, while and after the runtime closes its inbox.
 fn waker_during_shutdown() {
-    let home = Home::new();
+    let test_loop = TestLoop::new();
     let flags: [Flag; 2] = Default::default();
-    let (task, wakers, watched) = task_of(&home, &flags);
+    let (task, wakers, watched) = task_of(&test_loop, &flags);
     drop(task);
     let threads = wakers.map(|waker| {
         let watched = watched.clone();
@@ -121,31 +121,31 @@ fn waker_during_shutdown() {
             waker.wake();
         })
     });
-    drop(home);
+    drop(test_loop);
     join(threads);
 }
 
-/// The handle, too, goes away on the home thread, last of all there.
+/// The handle, too, goes away on the owner thread, last of all there.
 fn waker_outlives_the_runtime() {
-    let home = Home::new();
+    let test_loop = TestLoop::new();
     let flags: [Flag; 1] = Default::default();
-    let (task, [waker], watched) = task_of(&home, &flags);
+    let (task, [waker], watched) = task_of(&test_loop, &flags);
     let thread = thread::spawn(move || {
         let other = waker.clone();
         waker.wake();
         watched.touch();
         drop(other);
     });
-    drop(home);
+    drop(test_loop);
     assert!(task.is_finished());
     drop(task);
     join([thread]);
 }
 
 fn dropped_while_its_task_ends() {
-    let home = Home::new();
+    let test_loop = TestLoop::new();
     let flags: [Flag; 1] = Default::default();
-    let (task, [waker], watched) = task_of(&home, &flags);
+    let (task, [waker], watched) = task_of(&test_loop, &flags);
     let [flag] = flags;
     let thread = thread::spawn(move || {
         watched.touch();
@@ -153,18 +153,18 @@ fn dropped_while_its_task_ends() {
     });
     flag.set();
     task.request_cancel();
-    home.turn();
+    test_loop.turn();
     assert!(task.is_finished());
     drop(task);
-    drop(home);
+    drop(test_loop);
     join([thread]);
 }
 
-/// The count of wakers falls to none and rises again, on the home thread and elsewhere.
+/// The count of wakers falls to none and rises again, on the owner thread and elsewhere.
 fn cloned_and_dropped_on_two_threads() {
-    let home = Home::new();
+    let test_loop = TestLoop::new();
     let flags: [Flag; 2] = Default::default();
-    let (task, wakers, watched) = task_of(&home, &flags);
+    let (task, wakers, watched) = task_of(&test_loop, &flags);
     let threads = wakers.map(|waker| {
         let watched = watched.clone();
         thread::spawn(move || {
@@ -175,6 +175,6 @@ fn cloned_and_dropped_on_two_threads() {
         })
     });
     drop(task);
-    drop(home);
+    drop(test_loop);
     join(threads);
 }

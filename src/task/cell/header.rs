@@ -119,6 +119,6 @@ impl fmt::Debug for ColdFields {
 /// Nobody refers to the cell, and its stage and joiner have been cleared.
 pub(in crate::task) unsafe fn free(task: NonNull<Header>) {
     // SAFETY: the cell was allocated with this layout. What is left of the header has no destructor: the
-    // last home reference dropped the joiner and the name.
+    // last local reference dropped the joiner and the name.
     unsafe { dealloc(task.as_ptr().cast(), free_lists::whole(task.as_ref().vtable().layout)) };
 }

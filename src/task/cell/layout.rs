@@ -1,16 +1,16 @@
 //! The data of a task cell, without behaviour: one allocation that holds a future, then its result, and everything else about
 //! a task.
 //!
-//! Three kinds of reference keep a cell. *Home references* ([`TaskRef`]: the task table, the ready queue,
+//! Three kinds of reference keep a cell. *Local references* ([`TaskRef`]: the task table, the ready queue,
 //! slots, timers, the join handle) stay on the loop's thread and count without atomics. *Wakers* may go
-//! anywhere and count with them. All home references together hold one share of the atomic count, so that a
+//! anywhere and count with them. All local references together hold one share of the atomic count, so that a
 //! task whose waker is never cloned costs no atomic read-modify-write at all; and nothing of ours clones
-//! it: our own operations recognise our own waker and take a home reference (see [`Waiter`]).
+//! it: our own operations recognise our own waker and take a local reference (see [`Waiter`]).
 //!
-//! The future and its output are made, polled and dropped on the home thread only. A waker that outlives
+//! The future and its output are made, polled and dropped on the owner thread only. A waker that outlives
 //! everything else frees bare memory.
 //!
-//! The remote side (`shared`) is kept alive by the home references, with a count that is not atomic, and by the
+//! The remote side (`shared`) is kept alive by the local references, with a count that is not atomic, and by the
 //! wakers of a task together: the first clone takes a count of it, the last one gives it back.
 //!
 //! A cell is a [`Header`], the same for every type of future, and a [`Stage`], which a table of functions ([`Vtable`]) hides.
@@ -42,7 +42,7 @@ use super::state::{Flags, JoinState, Phase, Polled};
 use crate::sys::sync::atomic::{AtomicBool, AtomicU32};
 use crate::task::ready::ReadyQueue;
 use crate::task::report::unhandled::Unhandled;
-use crate::task::threads::inbox::{Home, Node, NodeKind, Shared};
+use crate::task::threads::inbox::{LocalShared, Node, NodeKind, Shared};
 
 /// Of a task its number; of a child its child set.
 #[derive(Clone, Copy)]
@@ -70,11 +70,11 @@ pub(crate) struct Header {
     pub(in crate::task) refs: AtomicU32,
     /// In the inbox already.
     pub(in crate::task) posted: AtomicBool,
-    // From here on: for the home thread only.
+    // From here on: for the owner thread only.
     pub(in crate::task) scheduled: Cell<bool>,
     pub(in crate::task) phase: Cell<Phase>,
     pub(in crate::task) join_state: Cell<JoinState>,
-    pub(in crate::task) home_refs: Cell<u32>,
+    pub(in crate::task) local_refs: Cell<u32>,
     pub(in crate::task) flags: Cell<Flags>,
     /// The way the task ended, once it has: it stays when the outcome is taken or dropped. This byte would be padding. A task
     /// that finishes does not write it.
@@ -127,13 +127,13 @@ pub(in crate::task) enum Stage<F: Future> {
     Outcome(Result<F::Output, JoinError>),
 }
 
-/// A reference to a task from its home thread; `!Send`.
+/// A reference to a task from its owner thread; `!Send`.
 pub(crate) struct TaskRef(pub(in crate::task) NonNull<Header>);
 
-/// A waiter for something of this thread's loop: a task of the loop, by a home reference, or any waker.
+/// A waiter for something of this thread's loop: a task of the loop, by a local reference, or any waker.
 ///
-/// It is a waker by its looks, and no larger. Where it stands for a task, its functions are those of `HOME` (`waker.rs`), which
-/// count home references and not wakers; so it never leaves its thread, and user code never sees it.
+/// It is a waker by its looks, and no larger. Where it stands for a task, its functions are those of `LOCAL_WAKER` (`waker.rs`), which
+/// count local references and not wakers; so it never leaves its thread, and user code never sees it.
 ///
 /// Dropping a foreign waker runs user code. A panic in it ends here: it does not concern the holder of the waiter,
 /// which may be half done or unwinding.
@@ -280,5 +280,5 @@ pub(in crate::task) struct ChildSetCore {
     /// Those that have not ended.
     pub(in crate::task) children: RefCell<Slab<TaskRef>>,
     /// The loop in which the first of them was made.
-    pub(in crate::task) home: OnceCell<Home>,
+    pub(in crate::task) shared: OnceCell<LocalShared>,
 }

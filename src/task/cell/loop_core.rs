@@ -98,7 +98,7 @@ impl LoopCore {
 
     /// Whether this is the loop of a task with such a part for other threads.
     #[inline]
-    pub(in crate::task) fn is_home(&self, shared: *const Shared) -> bool {
+    pub(in crate::task) fn is_loop_of(&self, shared: *const Shared) -> bool {
         ptr::eq(Arc::as_ptr(&self.shared), shared)
     }
 
@@ -135,9 +135,9 @@ pub(in crate::task) fn enter<S>(scheduler: Rc<S>, core: fn(&S) -> &LoopCore) -> 
 
 /// Calls `f` with the loop of this remote side, if it runs on this thread now.
 #[inline]
-pub(in crate::task) fn at_home<T>(shared: *const Shared, f: impl FnOnce(&LoopCore) -> T) -> Option<T> {
+pub(in crate::task) fn with_loop_of<T>(shared: *const Shared, f: impl FnOnce(&LoopCore) -> T) -> Option<T> {
     context::with(&CURRENT, |current| {
-        let core = current.filter(|core| core.is_home(shared))?;
+        let core = current.filter(|core| core.is_loop_of(shared))?;
         Some(f(core))
     })
 }
@@ -173,7 +173,7 @@ pub(crate) fn current_task() -> Option<TaskRef> {
 
 /// Tells the hook of the loop with this remote side, which is this thread's or has ended.
 pub(in crate::task) fn report(unhandled: &Unhandled, shared: *const Shared) {
-    let hook = at_home(shared, |core| core.on_unhandled.clone()).flatten();
+    let hook = with_loop_of(shared, |core| core.on_unhandled.clone()).flatten();
     contain(|| match hook {
         Some(hook) => hook(unhandled),
         None => eprintln!("proactor: {unhandled}"),

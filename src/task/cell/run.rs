@@ -41,7 +41,7 @@ impl TaskRef {
         let header = self.header();
         header.phase.set(Phase::Running);
         let waker = self.borrowed_waker();
-        // SAFETY: on the home thread, not being polled, and the stage holds the future; the borrowed waker does
+        // SAFETY: on the owner thread, not being polled, and the stage holds the future; the borrowed waker does
         // not outlive `self`.
         let polled = unsafe { (header.vtable().poll)(self.0, &mut Context::from_waker(&waker)) };
         header.phase.set(Phase::Idle);
@@ -72,7 +72,7 @@ impl TaskRef {
     /// Drops the future of a task or of a child that is idle, where it lies.
     pub(in crate::task) fn drop_future(&self) {
         self.header().phase.set(Phase::Reaping);
-        // SAFETY: on the home thread, not being polled, and the stage holds the future.
+        // SAFETY: on the owner thread, not being polled, and the stage holds the future.
         let ended = unsafe { (self.header().vtable().cancel)(self.0) };
         self.header().ended.set(ended);
     }

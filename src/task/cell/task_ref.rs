@@ -21,18 +21,18 @@ use crate::task::ready::Link;
 use crate::task::report::unhandled::ReportPolicy;
 use crate::task::threads::inbox::{Node, Shared};
 
-/// The share of the atomic count that all home references hold together.
-const HOME: u32 = 1;
+/// The part of the atomic count that all local references hold together.
+const LOCAL_REFS: u32 = 1;
 
 impl TaskRef {
-    /// On the home thread of this loop.
+    /// Allocates a cell. The caller is on the owner thread, the thread of this loop.
     #[inline]
     pub(in crate::task) fn new<F: Future, V: ReportPolicy<F::Output>>(
         future: F,
         core: &LoopCore,
         init: TaskInit,
     ) -> TaskRef {
-        // SAFETY: the caller is on the home thread, and the last home reference releases it.
+        // SAFETY: the caller is on the owner thread, and the last local reference releases it.
         unsafe { Shared::retain(core.shared()) };
         let vtable: *const Vtable = VtableOf::<F, V>::VTABLE;
         // SAFETY: the kind is the first field of the table, which is a constant.
@@ -44,12 +44,12 @@ impl TaskRef {
             header: Header {
                 node,
                 shared: Arc::as_ptr(core.shared()),
-                refs: AtomicU32::new(HOME),
+                refs: AtomicU32::new(LOCAL_REFS),
                 posted: AtomicBool::new(false),
                 scheduled: Cell::new(init.scheduled),
                 phase: Cell::new(Phase::Idle),
                 join_state: Cell::new(JoinState::Detach),
-                home_refs: Cell::new(1),
+                local_refs: Cell::new(1),
                 flags: Cell::new(init.flags),
                 ended: Cell::new(Ended::Finished),
                 cancels: Cell::new(0),
@@ -73,11 +73,11 @@ impl TaskRef {
 
     #[inline]
     pub(in crate::task) fn header(&self) -> &Header {
-        // SAFETY: a home reference keeps the cell.
+        // SAFETY: a local reference keeps the cell.
         unsafe { self.0.as_ref() }
     }
 
-    /// Whether it is one of many in the future of a task, to which all that it begins belongs.
+    /// Whether it is a child: one of many futures in the future of a task, to which the child's operations belong.
     #[inline]
     pub(crate) fn is_child(&self) -> bool {
         self.header().has(Flags::CHILD)
@@ -103,14 +103,16 @@ impl TaskRef {
         self.0.as_ptr()
     }
 
+    /// The task at this address; `None` if it is null.
+    ///
     /// # Safety
-    /// Null, or the address of a live task of this thread.
+    /// The address is null, or that of a live task of this thread.
     pub(in crate::task) unsafe fn from_address(address: *const Header) -> Option<TaskRef> {
         let task = ManuallyDrop::new(TaskRef(NonNull::new(address.cast_mut())?));
         Some(TaskRef::clone(&task))
     }
 
-    /// It has left the ready queue and is about to be polled by its owner (the root).
+    /// Notes that the root, or a child, has left its ready queue and is about to be polled.
     pub(in crate::task) fn mark_polled(&self) {
         self.header().scheduled.set(false);
     }
@@ -125,27 +127,27 @@ impl TaskRef {
         matches!(self.phase(), Phase::Complete | Phase::Empty)
     }
 
-    /// Puts the task in the ready queue, unless it is there or has ended.
+    /// Puts the task into the ready queue, unless it is there or has ended.
     pub(crate) fn schedule(&self) {
-        // SAFETY: the cell is alive, and this is its home thread.
+        // SAFETY: the cell is alive, and this is its owner thread.
         unsafe { wake_ref(self.0) }
     }
 
-    /// A waker that counts: for code that is not ours, and for other threads.
+    /// A counted waker, for user code and for other threads.
     pub(crate) fn waker(&self) -> Waker {
         // SAFETY: `clone` makes a counted waker of a live cell; the pair is what the vtable expects.
         unsafe { Waker::from_raw(waker::clone(self.0.as_ptr().cast())) }
     }
 
-    /// A waker for one poll, not counted.
+    /// An uncounted waker, for one poll.
     pub(in crate::task) fn borrowed_waker(&self) -> ManuallyDrop<Waker> {
         // SAFETY: the data and the vtable belong together; `ManuallyDrop` gives back no count that was not
         // taken, and callers hold a reference for as long as they use the waker.
         ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(self.0.as_ptr().cast(), &WAKER)) })
     }
 
-    /// Drops the future or outcome that the cell holds; a panic in its destructor ends here, since nobody
-    /// is left to ask for it (the panic hook has reported it).
+    /// Drops the future or outcome that the cell holds. A panic in its destructor is caught and dropped: the panic hook has
+    /// reported it.
     #[inline]
     pub(in crate::task) fn clear(&self) {
         if self.phase() != Phase::Empty {
@@ -153,7 +155,7 @@ impl TaskRef {
         }
     }
 
-    #[inline(never)] // most are taken
+    #[inline(never)] // most outcomes are taken
     fn empty(&self) {
         let header = self.header();
         let phase = header.phase.replace(Phase::Empty);
@@ -168,7 +170,7 @@ impl TaskRef {
                 unhandled.into_iter().for_each(|unhandled| loop_core::report(&unhandled, header.shared));
             });
         }
-        // SAFETY: on the home thread; not being polled, since only the scheduler and the handle of an
+        // SAFETY: on the owner thread; not being polled, since only the scheduler and the handle of an
         // ended task call this.
         contain(|| unsafe { (header.vtable().clear)(self.0) });
     }
@@ -191,39 +193,40 @@ impl TaskRef {
     /// The outcome, if the task has ended and it was not taken.
     ///
     /// # Safety
-    /// `T` is the output of the future that the cell was made with, and nobody takes or drops the outcome while it is
-    /// looked at: only the task's handle does.
+    /// `T` is the output of the future that the cell was made with, and the outcome is not taken or dropped while it is
+    /// borrowed: only the task's handle does that.
     pub(in crate::task) unsafe fn outcome<T>(&self) -> Option<&Result<T, JoinError>> {
         // SAFETY: the outcome is in the cell: its phase says so. The caller vouches for the type.
         (self.phase() == Phase::Complete)
             .then(|| unsafe { &*(self.header().vtable().outcome)(self.0).cast::<Result<T, JoinError>>() })
     }
 
-    /// Whether the task has ended, and its outcome, which nobody has taken, is no value or an error to be seen.
+    /// Whether the outcome is in the cell, and is a panic, a cancellation, or a value that counts as an error.
     pub(in crate::task) fn has_failed(&self) -> bool {
         // SAFETY: the outcome is in the cell: its phase says so.
         self.phase() == Phase::Complete && unsafe { (self.header().vtable().failed)(self.0) }
     }
 
-    /// The same task, of which nobody asks for the outcome.
+    /// Detaches the task: its outcome is dropped when it ends.
     pub(in crate::task) fn detached(self) -> Self {
         self.header().join_state.set(JoinState::Gone);
         self
     }
 
-    /// Makes the end wake the poller of the task's handle.
+    /// Makes the end of the task wake the poller of its handle.
     pub(in crate::task) fn set_joiner(&self, cx: &Context<'_>) {
         set_waiter(&self.header().joiner, cx);
     }
 
-    /// Panics where the wait for this task's end would never end: in the task itself, unless its cancellation was
-    /// requested, and in another loop of the thread, during which this task's loop does not run.
+    /// Panics if a wait for this task's end would never end: in the task itself, unless its cancellation was requested, and
+    /// in another loop of the thread, because this task's loop does not run meanwhile.
     #[inline]
     pub(in crate::task) fn check_joiner(&self) {
         let header = self.header();
         let (is_own, is_foreign) = loop_core::with(|current| {
-            current
-                .map_or((false, false), |current| (current.is_current(self), !current.is_home(header.shared)))
+            current.map_or((false, false), |current| {
+                (current.is_current(self), !current.is_loop_of(header.shared))
+            })
         });
         if is_foreign || is_own && header.cancels.get() == 0 {
             self.refuse_joiner(is_foreign);
@@ -249,7 +252,7 @@ impl TaskRef {
         );
     }
 
-    /// Waits for the end beside the handle: for the task's group. One only can.
+    /// Polls the end of the task for its group, independently of the handle. There is one such waiter at most.
     pub(in crate::task) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
         if self.is_complete() {
             return Poll::Ready(());
@@ -258,20 +261,20 @@ impl TaskRef {
         Poll::Pending
     }
 
-    /// Has the end, which is still to come, call `hook` at once: for the task's set, which lives at `set` until then. It runs
-    /// no user code. One only can.
+    /// Sets the hook that the end of the task calls at once, for the task set at the address `set`. The task has not ended. The
+    /// hook runs no user code. There is one such hook at most.
     pub(in crate::task) fn at_end(&self, set: usize, hook: impl FnOnce() + 'static) {
         let cold = self.header().cold_or_new();
         cold.set.set(set);
         cold.at_end.set(Some(Box::new(hook)));
     }
 
-    /// Whether the task, which has not ended, is in this set.
+    /// Whether a task that has not ended belongs to the task set at this address.
     pub(in crate::task) fn is_of_set(&self, set: usize) -> bool {
         self.header().cold().is_some_and(|cold| cold.set.get() == set)
     }
 
-    /// The task that waits for this one's handle, if one of this loop does.
+    /// The task of this loop that awaits the handle of this one, if there is one.
     pub(in crate::task) fn joined_by(&self) -> Option<TaskRef> {
         let joiner = self.header().joiner.take();
         let task = joiner.as_ref().and_then(Waiter::task);
@@ -291,7 +294,7 @@ fn set_waiter(place: &Cell<Option<Waiter>>, cx: &Context<'_>) {
 impl Clone for TaskRef {
     #[inline]
     fn clone(&self) -> Self {
-        let refs = &self.header().home_refs;
+        let refs = &self.header().local_refs;
         refs.set(refs.get().checked_add(1).expect("fewer than 2^32 references to a task"));
         TaskRef(self.0)
     }
@@ -300,7 +303,7 @@ impl Clone for TaskRef {
 impl Drop for TaskRef {
     #[inline]
     fn drop(&mut self) {
-        let left = &self.header().home_refs;
+        let left = &self.header().local_refs;
         left.set(left.get() - 1);
         if left.get() == 0 {
             self.release();
@@ -309,30 +312,30 @@ impl Drop for TaskRef {
 }
 
 impl TaskRef {
-    /// The last home reference goes, and with it everything that belongs to the home thread.
-    #[inline(never)] // most references that go are not the last
+    /// Releases what belongs to the owner thread, when the last local reference was dropped. Frees the cell if no waker is left.
+    #[inline(never)] // most dropped references are not the last
     fn release(&self) {
         let header = self.header();
         if !self.is_child() {
             self.clear();
-        } // A child's output may borrow what is gone: its child set has dropped the future, and only a handle drops the output.
+        } // A child's output may borrow what was dropped: its child set has dropped the future, and only a handle drops the output.
         if let Some(joiner) = header.joiner.take() {
             contain(|| drop(joiner)); // its waker may be foreign, and the cell is half released
         }
         let shared = header.shared;
-        // What is in there may be the user's, and refer to anything; it can't refer to this task any more.
-        // SAFETY: nobody but home references reads it, and this was the last.
+        // The fields may hold values of user code, which refer to anything; they can't refer to this task any more.
+        // SAFETY: only local references read it, and this was the last.
         let cold = unsafe { (*self.0.as_ptr()).cold.take() };
         if cold.is_some() {
             contain(|| drop(cold));
         }
-        // A plain load suffices when there is no waker: nobody is left to make one.
-        if header.refs.load(Ordering::Acquire) == HOME
-            || header.refs.fetch_sub(HOME, Ordering::AcqRel) == HOME
+        // A plain load suffices when there is no waker: no reference is left to make one.
+        if header.refs.load(Ordering::Acquire) == LOCAL_REFS
+            || header.refs.fetch_sub(LOCAL_REFS, Ordering::AcqRel) == LOCAL_REFS
         {
             // No reference to the header goes along: it would have to be valid until the call has returned.
             let (memory, layout) = (self.0.cast(), header.vtable().layout);
-            let kept = loop_core::at_home(shared, |core| {
+            let kept = loop_core::with_loop_of(shared, |core| {
                 // SAFETY: as below; the memory came from the free lists of this loop, or could have.
                 unsafe { core.free_lists.free(memory, layout) };
             });
@@ -341,7 +344,7 @@ impl TaskRef {
                 unsafe { free(self.0) };
             }
         }
-        // SAFETY: on the home thread; `new` retained it for this task.
+        // SAFETY: on the owner thread; `new` retained it for this task.
         unsafe { Shared::release(shared) };
     }
 }

@@ -1,6 +1,6 @@
 //! Wakers: how a task is made ready, from its own thread and from others.
 //!
-//! A [`Waker`] of ours is a pointer to a task's header and the one static [`WAKER`]. On its home thread,
+//! A [`Waker`] of ours is a pointer to a task's header and the one static [`WAKER`]. On its owner thread,
 //! while its loop runs there, waking puts the task into the ready queue; from anywhere else it goes through
 //! the inbox, at most once until the loop looks there.
 //!
@@ -30,8 +30,8 @@ impl Waiter {
         match local_task(cx.waker()) {
             Some(task) => {
                 let data = task.into_pointer().as_ptr().cast_const().cast();
-                // SAFETY: the data is a home reference, which the functions of `HOME` expect.
-                Waiter::from(unsafe { Waker::from_raw(RawWaker::new(data, &HOME)) })
+                // SAFETY: the data is a local reference, which the functions of `LOCAL_WAKER` expect.
+                Waiter::from(unsafe { Waker::from_raw(RawWaker::new(data, &LOCAL_WAKER)) })
             }
             None => Waiter::from(cx.waker().clone()),
         }
@@ -42,13 +42,13 @@ impl Waiter {
         if !self.is_task() {
             return None;
         }
-        // SAFETY: the data of such a waker is a home reference.
-        let task = unsafe { ManuallyDrop::new(home_reference(self.waker.data())) };
+        // SAFETY: the data of such a waker is a local reference.
+        let task = unsafe { ManuallyDrop::new(local_reference(self.waker.data())) };
         if task.is_child() { task.owner() } else { Some(TaskRef::clone(&task)) }
     }
 
     fn is_task(&self) -> bool {
-        ptr::eq(self.waker.vtable(), &HOME) // a static with a name: one address in every codegen unit
+        ptr::eq(self.waker.vtable(), &LOCAL_WAKER) // a static with a name: one address in every codegen unit
     }
 
     pub(crate) fn will_wake(&self, cx: &Context<'_>) -> bool {
@@ -112,25 +112,25 @@ impl From<Waker> for Waiter {
     }
 }
 
-/// The functions of a home reference that looks like a waker.
-static HOME: RawWakerVTable = RawWakerVTable::new(
+/// The functions of a local reference that looks like a waker.
+static LOCAL_WAKER: RawWakerVTable = RawWakerVTable::new(
     |data| {
-        // SAFETY: the data of such a waker is a home reference.
-        let task = unsafe { ManuallyDrop::new(home_reference(data)) };
+        // SAFETY: the data of such a waker is a local reference.
+        let task = unsafe { ManuallyDrop::new(local_reference(data)) };
         let _ = TaskRef::clone(&task).into_pointer();
-        RawWaker::new(data, &HOME)
+        RawWaker::new(data, &LOCAL_WAKER)
     },
     // SAFETY: as above, and it is handed over.
-    |data| unsafe { home_reference(data) }.schedule(),
+    |data| unsafe { local_reference(data) }.schedule(),
     // SAFETY: as above.
-    |data| unsafe { ManuallyDrop::new(home_reference(data)) }.schedule(),
+    |data| unsafe { ManuallyDrop::new(local_reference(data)) }.schedule(),
     // SAFETY: as above, and it is handed over.
-    |data| drop(unsafe { home_reference(data) }),
+    |data| drop(unsafe { local_reference(data) }),
 );
 
 /// # Safety
-/// The data is that of a waker with [`HOME`]'s functions; what comes back stands for the same reference.
-unsafe fn home_reference(data: *const ()) -> TaskRef {
+/// The data is that of a waker with [`LOCAL_WAKER`]'s functions; what comes back stands for the same reference.
+unsafe fn local_reference(data: *const ()) -> TaskRef {
     // SAFETY: by the caller's word; it came from a `NonNull`.
     unsafe { TaskRef::from_pointer(NonNull::new_unchecked(data.cast_mut().cast())) }
 }
@@ -143,23 +143,23 @@ pub(crate) fn local_task(waker: &Waker) -> Option<TaskRef> {
     }
     let header = NonNull::new(waker.data().cast_mut().cast::<Header>())?;
     // SAFETY: a waker of ours points to a live header.
-    loop_core::at_home(unsafe { header.as_ref() }.shared, |_| ())?;
+    loop_core::with_loop_of(unsafe { header.as_ref() }.shared, |_| ())?;
     let task = ManuallyDrop::new(TaskRef(header));
-    // A waker can outlive the home references, and then there is none to add to.
-    (task.header().home_refs.get() > 0).then(|| TaskRef::clone(&task))
+    // A waker can outlive the local references, and then there is none to add to.
+    (task.header().local_refs.get() > 0).then(|| TaskRef::clone(&task))
 }
 
 pub(in crate::task) static WAKER: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
 
 pub(in crate::task) unsafe fn clone(data: *const ()) -> RawWaker {
-    // SAFETY: the caller holds a waker, counted or borrowed from a home reference.
+    // SAFETY: the caller holds a waker, counted or borrowed from a local reference.
     let header = unsafe { &*data.cast::<Header>() };
     let before = header.refs.fetch_add(CLONE, Ordering::Relaxed);
     if before > i32::MAX as u32 {
         std::process::abort(); // a leak in a loop: the count would overflow, as in `Arc`
     }
     if before < CLONE {
-        // SAFETY: nobody holds a counted waker, so the caller has a home reference, which keeps `shared`.
+        // SAFETY: nobody holds a counted waker, so the caller has a local reference, which keeps `shared`.
         unsafe { Arc::increment_strong_count(header.shared) };
     }
     RawWaker::new(data, &WAKER)
@@ -194,16 +194,16 @@ unsafe fn drop_waker(data: *const ()) {
     }
 }
 
-/// Schedules the task: at once on its home thread while its loop runs there, else by way of the inbox.
+/// Schedules the task: at once on its owner thread while its loop runs there, else by way of the inbox.
 ///
 /// # Safety
-/// The caller holds a counted waker, or a home reference on the home thread.
+/// The caller holds a counted waker, or a local reference on the owner thread.
 pub(in crate::task) unsafe fn wake_ref(task: NonNull<Header>) {
     // SAFETY: by the caller's word.
     let header = unsafe { task.as_ref() };
     let ended = |phase| matches!(phase, Phase::Complete | Phase::Empty);
-    let at_home = loop_core::at_home(header.shared, |core| {
-        if header.scheduled.get() || ended(header.phase.get()) || header.home_refs.get() == 0 {
+    let with_loop_of = loop_core::with_loop_of(header.shared, |core| {
+        if header.scheduled.get() || ended(header.phase.get()) || header.local_refs.get() == 0 {
             return;
         }
         header.scheduled.set(true);
@@ -212,7 +212,7 @@ pub(in crate::task) unsafe fn wake_ref(task: NonNull<Header>) {
             core.push(TaskRef::clone(&task));
         }
     });
-    if at_home.is_none() {
+    if with_loop_of.is_none() {
         // SAFETY: the caller's promise is the same.
         unsafe { wake_from_elsewhere(task) };
     }
@@ -221,7 +221,7 @@ pub(in crate::task) unsafe fn wake_ref(task: NonNull<Header>) {
 /// Puts the task into the inbox: once, however often it is woken until the loop looks there.
 ///
 /// # Safety
-/// The caller holds a counted waker, or a home reference on the home thread, where no loop or another one may run now.
+/// The caller holds a counted waker, or a local reference on the owner thread, where no loop or another one may run now.
 #[cold]
 unsafe fn wake_from_elsewhere(task: NonNull<Header>) {
     // SAFETY: by the caller's word.
@@ -230,7 +230,7 @@ unsafe fn wake_from_elsewhere(task: NonNull<Header>) {
         return;
     }
     // SAFETY: the cell is alive, and the count taken here, the first one perhaps, is given back by `deliver`, or below.
-    // What the caller holds keeps `shared` meanwhile: a home reference counts for it as a waker does.
+    // What the caller holds keeps `shared` meanwhile: a local reference counts for it as a waker does.
     unsafe {
         let data = task.as_ptr().cast_const().cast::<()>();
         let _ = clone(data); // counted for the time in the inbox

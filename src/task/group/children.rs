@@ -2,7 +2,7 @@
 //!
 //! Polling all of a thousand futures whenever one of them can go on costs a thousand polls each time. Here each has a
 //! cell like a task's, with a waker of its own: waking it puts it into the child set's own ready queue and wakes the owner.
-//! Wakers on the home thread cost no atomics, as a task's do. The futures are polled and dropped by their owner alone, so
+//! Wakers on the owner thread cost no atomics, as a task's do. The futures are polled and dropped by their owner alone, so
 //! that they may borrow whatever it may.
 //!
 //! Their operations and cancellations belong to the owner's task. Each has its own task-locals, which start with those
@@ -31,7 +31,7 @@ use crate::task::cell::state::{Flags, Phase, Polled};
 use crate::task::handle::join::JoinHandle;
 use crate::task::ready::ReadyQueue;
 use crate::task::report::unhandled::Opaque;
-use crate::task::threads::inbox::Home;
+use crate::task::threads::inbox::LocalShared;
 
 const GONE: &str = "futures of a gather or a group belong to a runtime that has ended; gather them in the runtime that awaits them";
 
@@ -42,7 +42,7 @@ impl ChildSetCore {
             ready: ReadyQueue::new(),
             owner: Cell::new(None),
             children,
-            home: OnceCell::new(),
+            shared: OnceCell::new(),
         })
     }
 
@@ -54,7 +54,7 @@ impl ChildSetCore {
     unsafe fn add<F: Future>(&self, future: F, name: Option<Rc<str>>, flags: Flags) -> TaskRef {
         let place = Location::caller();
         let child = loop_core::expect("a set of futures", |core| {
-            self.home.get_or_init(|| Home::new(core.shared()));
+            self.shared.get_or_init(|| LocalShared::new(core.shared()));
             let locals = if flags.is(Flags::BODY) { None } else { core.locals() };
             let init = TaskInit {
                 identity: Identity { child_set: NonNull::from(self) },
@@ -99,7 +99,7 @@ impl ChildSetCore {
         if self.children.borrow().is_empty() {
             return Poll::Ready(());
         }
-        assert!(!self.home.get().is_some_and(|home| home.is_closed()), "{GONE}");
+        assert!(!self.shared.get().is_some_and(|shared| shared.is_closed()), "{GONE}");
         if self.ready.is_empty() {
             let owner = match self.owner.take() {
                 Some(owner) if owner.will_wake(cx) => owner,

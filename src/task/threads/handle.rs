@@ -190,7 +190,7 @@ impl<T> RemoteHandle<T> {
     /// has taken the result.
     #[track_caller]
     pub fn join(self) -> Result<T, JoinError> {
-        self.not_at_home("join");
+        self.assert_other_thread("join");
         self.outcome.wait()
     }
 
@@ -220,12 +220,12 @@ impl<T> RemoteHandle<T> {
     /// ```
     #[track_caller]
     pub fn join_timeout(&mut self, limit: Duration) -> Option<Result<T, JoinError>> {
-        self.not_at_home("join_timeout");
+        self.assert_other_thread("join_timeout");
         self.outcome.wait_for(limit)
     }
 
     #[track_caller]
-    fn not_at_home(&self, what: &str) {
+    fn assert_other_thread(&self, what: &str) {
         let own = scheduler::with(|current| {
             current.is_some_and(|scheduler| Arc::ptr_eq(scheduler.shared(), &self.shared))
         });

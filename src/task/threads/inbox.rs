@@ -35,21 +35,21 @@ pub(crate) struct Shared {
     pub(crate) eventfd: EventFd,
     /// The process whose loop this is.
     pub(crate) origin: Origin,
-    cells: HomeCount,
+    cells: LocalCount,
 }
 
-/// Tasks whose cells the home thread still refers to. Together they hold one count of the [`Shared`], so that
-/// a task costs no atomic count of its own.
+/// The number of references from the owner thread: of task cells with local references, and of child sets. Together they hold
+/// one count of the [`Shared`], so that a task costs no atomic count of its own.
 #[derive(Default)]
-struct HomeCount(Cell<usize>);
+struct LocalCount(Cell<usize>);
 
-// SAFETY: only `retain` and `release` touch the number, whose callers are on the home thread.
-unsafe impl Sync for HomeCount {}
+// SAFETY: only `retain` and `release` touch the number, whose callers are on the owner thread.
+unsafe impl Sync for LocalCount {}
 
-impl fmt::Debug for HomeCount {
+impl fmt::Debug for LocalCount {
     /// Without the number: any thread may print a handle.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HomeCount").finish_non_exhaustive()
+        f.debug_struct("LocalCount").finish_non_exhaustive()
     }
 }
 
@@ -121,14 +121,14 @@ impl Shared {
             stop: AtomicBool::new(false),
             eventfd: EventFd::new()?,
             origin: Origin::here(),
-            cells: HomeCount::default(),
+            cells: LocalCount::default(),
         }))
     }
 
-    /// One more task of this loop.
+    /// Counts a reference from the owner thread.
     ///
     /// # Safety
-    /// On the home thread.
+    /// On the owner thread.
     #[inline]
     pub(in crate::task) unsafe fn retain(this: &Arc<Self>) {
         let cells = &this.cells.0;
@@ -137,10 +137,10 @@ impl Shared {
         }
     }
 
-    /// The home thread has let go of a task.
+    /// Uncounts a reference from the owner thread.
     ///
     /// # Safety
-    /// On the home thread, once for each `retain`.
+    /// On the owner thread, once for each `retain`.
     #[inline]
     pub(in crate::task) unsafe fn release(this: *const Self) {
         // SAFETY: the cells' count is held until the last of them goes, which may be this one.
@@ -258,20 +258,20 @@ impl Shared {
     }
 }
 
-/// Keeps the remote side of a loop from its home thread, without an atomic count; `!Send`.
+/// A reference to the remote side of a loop from its owner thread, without an atomic count; `!Send`.
 #[derive(Debug)]
-pub(in crate::task) struct Home(*const Shared);
+pub(in crate::task) struct LocalShared(*const Shared);
 
-impl Home {
-    /// On the home thread.
+impl LocalShared {
+    /// Retains the remote side. The caller is on the owner thread.
     pub(in crate::task) fn new(shared: &Arc<Shared>) -> Self {
-        // SAFETY: the caller is on the home thread, which a pointer keeps this from leaving; `drop` releases.
+        // SAFETY: the caller is on the owner thread, which a pointer keeps this from leaving; `drop` releases.
         unsafe { Shared::retain(shared) };
-        Home(Arc::as_ptr(shared))
+        LocalShared(Arc::as_ptr(shared))
     }
 }
 
-impl Deref for Home {
+impl Deref for LocalShared {
     type Target = Shared;
 
     fn deref(&self) -> &Shared {
@@ -280,7 +280,7 @@ impl Deref for Home {
     }
 }
 
-impl Drop for Home {
+impl Drop for LocalShared {
     fn drop(&mut self) {
         // SAFETY: `new` retained it, on this thread.
         unsafe { Shared::release(self.0) };

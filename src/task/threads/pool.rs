@@ -1,7 +1,7 @@
 //! The blocking pool: bounded sets of threads for calls that would hold up the loop.
 //!
 //! No thread is started before the first job, and one that has had nothing to do for a while ends. A job is a boxed
-//! closure; its report goes home through the inbox. The queues themselves have no limit: a task that submits operations
+//! closure; its report goes back to the loop through the inbox. The queues themselves have no limit: a task that submits operations
 //! waits for their results, and so limits itself.
 //!
 //! Each [`Lane`] has a limit of its own, so that jobs of one lane never wait for jobs of another: closures that wait
