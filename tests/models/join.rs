@@ -1,4 +1,4 @@
-//! Results and requests that cross threads: each arrives, whoever is first.
+//! Results and requests that cross threads: each arrives, in whichever order the threads run.
 
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
@@ -8,14 +8,14 @@ use loom::thread;
 
 use crate::kit::{Model, TestLoop, block_on, join};
 use crate::sys::sync::Arc;
-use crate::task::threads::remote_result::{Giver, Outcome};
+use crate::task::threads::remote_result::{RemoteResult, ResultSender};
 use crate::task::{JoinError, RemoteHandle};
 
 pub(crate) fn models() -> Vec<Model> {
     vec![
-        ("outcome_given_against_poll", given_against_poll),
-        ("outcome_given_against_wait", given_against_wait),
-        ("outcome_giver_dropped", giver_dropped),
+        ("remote_result_sent_against_poll", given_against_poll),
+        ("remote_result_sent_against_wait", given_against_wait),
+        ("remote_result_sender_dropped", sender_dropped),
         ("join_across_threads", join_across_threads),
         ("cancel_request_against_the_task", cancel_request_against_the_task),
         ("cancel_requests_from_two_threads", cancel_requests_from_two_threads),
@@ -26,31 +26,31 @@ pub(crate) fn models() -> Vec<Model> {
 }
 
 fn given_against_poll() {
-    let outcome = Outcome::new();
-    let giver = Giver::new(outcome.clone(), JoinError::Cancelled);
-    let thread = thread::spawn(move || giver.give(Ok(Box::new(7))));
-    let result = block_on(poll_fn(|cx| outcome.poll(cx)));
+    let result = RemoteResult::new();
+    let sender = ResultSender::new(result.clone(), JoinError::Cancelled);
+    let thread = thread::spawn(move || sender.send(Ok(Box::new(7))));
+    let result = block_on(poll_fn(|cx| result.poll(cx)));
     assert_eq!(*result.unwrap(), 7);
     join([thread]);
 }
 
 fn given_against_wait() {
-    let outcome = Outcome::new();
-    let giver = Giver::new(outcome.clone(), JoinError::Cancelled);
-    let thread = thread::spawn(move || giver.give(Ok(Box::new(7))));
-    let _ = outcome.is_here();
-    assert_eq!(*outcome.wait().unwrap(), 7);
+    let result = RemoteResult::new();
+    let sender = ResultSender::new(result.clone(), JoinError::Cancelled);
+    let thread = thread::spawn(move || sender.send(Ok(Box::new(7))));
+    let _ = result.is_ready();
+    assert_eq!(*result.wait().unwrap(), 7);
     join([thread]);
 }
 
-fn giver_dropped() {
-    let outcome = Outcome::<()>::new();
-    let mut giver = Giver::new(outcome.clone(), JoinError::RuntimeGone);
+fn sender_dropped() {
+    let result = RemoteResult::<()>::new();
+    let mut sender = ResultSender::new(result.clone(), JoinError::RuntimeGone);
     let thread = thread::spawn(move || {
-        giver.otherwise(JoinError::Cancelled);
-        drop(giver);
+        sender.set_error_on_drop(JoinError::Cancelled);
+        drop(sender);
     });
-    let result = block_on(poll_fn(|cx| outcome.poll(cx)));
+    let result = block_on(poll_fn(|cx| result.poll(cx)));
     assert!(matches!(result, Err(JoinError::Cancelled)), "{result:?}");
     join([thread]);
 }
@@ -96,7 +96,7 @@ fn cancel_requests_from_two_threads() {
     assert!(matches!(result, Err(JoinError::Cancelled)), "{result:?}");
 }
 
-/// Asked, polled once and dropped, on a thread of its own, while the runtime ends.
+/// A remote handle requests cancellation, is polled once and dropped, on its own thread, while the runtime ends.
 fn remote_handle_while_the_runtime_goes() {
     let test_loop = TestLoop::new();
     let handle = test_loop.handle();
@@ -111,7 +111,7 @@ fn remote_handle_while_the_runtime_goes() {
     join([thread]);
 }
 
-/// Nobody asks for the result.
+/// A remote handle requests cancellation and is dropped while the runtime ends; its result is not taken.
 fn remote_handle_dropped_while_the_runtime_goes() {
     let test_loop = TestLoop::new();
     let task = test_loop.handle().spawn(pending::<()>);
@@ -124,7 +124,7 @@ fn remote_handle_dropped_while_the_runtime_goes() {
     join([thread]);
 }
 
-/// Too early, or too late.
+/// A task is sent to a runtime that ends at the same time.
 fn spawn_while_the_runtime_goes() {
     let test_loop = TestLoop::new();
     let handle = test_loop.handle();

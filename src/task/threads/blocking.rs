@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::pool::{Lane, Launch, Pool, no_thread};
-use super::remote_result::{Giver, Outcome};
+use super::remote_result::{RemoteResult, ResultSender};
 use crate::sys::sync::Arc;
 use crate::task::cell::error::{JoinError, Panic};
 use crate::task::handle::join::JoinHandle;
@@ -83,13 +83,13 @@ where
     T: Send + 'static,
 {
     scheduler::expect("spawn_blocking", |_| ()); // before the pool has the work
-    let outcome = Outcome::new();
-    let giver = Giver::new(outcome.clone(), JoinError::Cancelled);
-    let tag = pool.submit_closure(Lane::Closure, |launch| run(work, launch, giver));
-    let withdraw = Withdraw { pool, tag }; // made here, so that a task that never runs takes the job back as well
+    let result = RemoteResult::new();
+    let sender = ResultSender::new(result.clone(), JoinError::Cancelled);
+    let tag = pool.submit_closure(Lane::Closure, |launch| run(work, launch, sender));
+    let withdraw = Withdraw { pool, tag }; // made here, so that a task that never runs withdraws the job as well
     let waits = async move {
         let _withdraw = withdraw;
-        match poll_fn(|cx| outcome.poll(cx)).await {
+        match poll_fn(|cx| result.poll(cx)).await {
             Ok(Ok(value)) => value,
             Ok(Err(errno)) => panic!("spawn_blocking: {}", no_thread(errno)),
             Err(JoinError::Panicked(panic)) => resume_unwind(panic.into_payload()),
@@ -99,9 +99,9 @@ where
     spawn_task::<_, Opaque>(waits, options)
 }
 
-/// Runs a job on its thread; gives the `errno` for which there is none.
-fn run<T>(work: impl FnOnce() -> T, launch: Launch, giver: Giver<Result<T, i32>>) {
-    giver.give(match launch {
+/// Runs a job and sends its result; without a thread, sends the `errno` of the failed start.
+fn run<T>(work: impl FnOnce() -> T, launch: Launch, sender: ResultSender<Result<T, i32>>) {
+    sender.send(match launch {
         Launch::Run => {
             catch_unwind(AssertUnwindSafe(|| Ok(work()))).map_err(|p| JoinError::Panicked(Panic::new(p)))
         }
@@ -109,27 +109,27 @@ fn run<T>(work: impl FnOnce() -> T, launch: Launch, giver: Giver<Result<T, i32>>
     });
 }
 
-/// A blocking call of the crate's own, on the pool of the runtime. Dropping it abandons the call: it ends by itself, and
-/// its result is dropped.
+/// A blocking call of this crate, on the pool of the runtime. Dropping it abandons the call, which runs to its end; the
+/// result is dropped.
 #[derive(Debug)]
 pub(crate) struct Blocking<T> {
-    outcome: Arc<Outcome<Result<T, i32>>>,
+    result: Arc<RemoteResult<Result<T, i32>>>,
     pool: Pool,
     tag: u64,
 }
 
 impl<T: Send + 'static> Blocking<T> {
-    /// Begins it.
+    /// Starts the call.
     ///
     /// # Panics
     /// Outside a runtime; `what` names the method in the message.
     #[track_caller]
     pub(crate) fn begin(what: &str, lane: Lane, work: impl FnOnce() -> T + Send + 'static) -> Self {
         let pool = scheduler::expect(what, |scheduler| scheduler.pool.clone());
-        let outcome = Outcome::new();
-        let giver = Giver::new(outcome.clone(), JoinError::Cancelled);
-        let tag = pool.submit_closure(lane, |launch| run(work, launch, giver));
-        Blocking { outcome, pool, tag }
+        let result = RemoteResult::new();
+        let sender = ResultSender::new(result.clone(), JoinError::Cancelled);
+        let tag = pool.submit_closure(lane, |launch| run(work, launch, sender));
+        Blocking { result, pool, tag }
     }
 }
 
@@ -138,7 +138,7 @@ impl<T> Future for Blocking<T> {
     type Output = io::Result<T>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        Poll::Ready(match ready!(self.outcome.poll(cx)) {
+        Poll::Ready(match ready!(self.result.poll(cx)) {
             Ok(done) => done.map_err(no_thread),
             Err(JoinError::Panicked(panic)) => resume_unwind(panic.into_payload()),
             Err(_) => Err(io::Error::from_raw_os_error(libc::ECANCELED)),
@@ -152,7 +152,7 @@ impl<T> Drop for Blocking<T> {
     }
 }
 
-/// Takes the job back, if it has not begun, when its task is dropped.
+/// Withdraws the job, if it has not begun, when its task is dropped.
 struct Withdraw {
     pool: Pool,
     tag: u64,

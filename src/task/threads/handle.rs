@@ -1,6 +1,6 @@
-//! `Handle`: a loop, seen from other threads.
+//! `Handle`: access to a loop from other threads.
 //!
-//! Everything goes through the inbox: a closure is posted and runs on the loop's thread in its next turn.
+//! All of it goes through the inbox: a closure is posted, and runs on the loop's thread in its next turn.
 #![forbid(unsafe_code)]
 
 use std::future::{Future, poll_fn};
@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::inbox::{Delivery, Shared};
-use super::remote_result::{Giver, Outcome};
+use super::remote_result::{RemoteResult, ResultSender};
 use crate::sys::context::expect_runtime;
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
 use crate::sys::sync::{Arc, Mutex};
@@ -71,13 +71,13 @@ impl Handle {
         F: Future + 'static,
         F::Output: Send + 'static,
     {
-        let outcome = Outcome::new();
+        let result = RemoteResult::new();
         let cancel = Arc::new(CancelRequest::default());
-        let mut giver = Giver::new(outcome.clone(), JoinError::RuntimeGone);
+        let mut sender = ResultSender::new(result.clone(), JoinError::RuntimeGone);
         let request = cancel.clone();
         let posted = self.shared.post(move |delivery| {
             if runs(delivery) {
-                giver.otherwise(JoinError::Cancelled);
+                sender.set_error_on_drop(JoinError::Cancelled);
                 // Inside a task, so that a panic of `make` is the task's, like one of its future.
                 let mut task = spawn(async move { make().await }).cancel_on_drop();
                 spawn_watcher(async move {
@@ -87,12 +87,12 @@ impl Handle {
                         }
                         Pin::new(&mut task).poll(cx)
                     });
-                    giver.give(result.await);
+                    sender.send(result.await);
                 });
             }
         });
         drop(posted); // a closure that was refused gives `RuntimeGone` when dropped
-        RemoteHandle { outcome, cancel, shared: self.shared.clone() }
+        RemoteHandle { result, cancel, shared: self.shared.clone() }
     }
 
     /// Runs `closure` on the runtime's thread in one of its next turns; asyncio's `call_soon_threadsafe`.
@@ -126,16 +126,17 @@ impl Handle {
     }
 }
 
-/// Whether a closure of user code may be called: not while the runtime is being shut down. Spawns a task that is never
-/// cancelled: a runtime that ends waits for it.
+/// Spawns a task that is never cancelled. The shutdown of the runtime waits for it.
 fn spawn_watcher(watcher: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
     spawn_task::<_, Opaque>(watcher, SpawnOptions { flags: Flags::UNCANCELLABLE, ..SpawnOptions::here() })
 }
 
+/// Whether a closure of user code may be called. It may not while the runtime shuts down.
 fn runs(delivery: Delivery) -> bool {
     delivery == Delivery::Run && scheduler::with(|current| current.is_some_and(|s| !s.is_closed()))
 }
 
+/// A cancellation request from another thread, and the task to wake for it.
 #[derive(Debug, Default)]
 struct CancelRequest {
     asked: AtomicBool,
@@ -143,6 +144,7 @@ struct CancelRequest {
 }
 
 impl CancelRequest {
+    /// Makes a request, and wakes the task.
     fn ask(&self) {
         // An exchange, as in `poll`: the two come one after the other.
         self.asked.swap(true, Ordering::AcqRel);
@@ -152,7 +154,7 @@ impl CancelRequest {
         }
     }
 
-    /// True once for each time that it was asked for.
+    /// Takes the request, if one was made, and keeps the waker for the next.
     fn poll(&self, cx: &Context<'_>) -> bool {
         // The waker first: a request after this wakes the task, one before is seen below.
         let waker = cx.waker().clone();
@@ -174,7 +176,7 @@ impl CancelRequest {
 /// ```
 #[derive(Debug)]
 pub struct RemoteHandle<T> {
-    outcome: Arc<Outcome<T>>,
+    result: Arc<RemoteResult<T>>,
     cancel: Arc<CancelRequest>,
     shared: Arc<Shared>,
 }
@@ -191,7 +193,7 @@ impl<T> RemoteHandle<T> {
     #[track_caller]
     pub fn join(self) -> Result<T, JoinError> {
         self.assert_other_thread("join");
-        self.outcome.wait()
+        self.result.wait()
     }
 
     /// Blocks this thread until the task has ended, for `limit` at most; asyncio's `future.result(timeout)`. Returns
@@ -221,7 +223,7 @@ impl<T> RemoteHandle<T> {
     #[track_caller]
     pub fn join_timeout(&mut self, limit: Duration) -> Option<Result<T, JoinError>> {
         self.assert_other_thread("join_timeout");
-        self.outcome.wait_for(limit)
+        self.result.wait_for(limit)
     }
 
     #[track_caller]
@@ -242,7 +244,7 @@ impl<T> RemoteHandle<T> {
 
     /// Whether the task has ended and its result can be taken.
     pub fn is_finished(&self) -> bool {
-        self.outcome.is_here()
+        self.result.is_ready()
     }
 }
 
@@ -252,6 +254,6 @@ impl<T> Future for RemoteHandle<T> {
     /// # Panics
     /// If it is polled after it has given the result.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.outcome.poll(cx)
+        self.result.poll(cx)
     }
 }

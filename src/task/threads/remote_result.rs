@@ -1,4 +1,4 @@
-//! A result that crosses threads once: from the pool to a task, from a task to another thread.
+//! `RemoteResult`: a result that crosses threads once, from the pool to a task or from a task to another thread.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -10,15 +10,15 @@ use crate::sys::guarded::in_drop;
 use crate::sys::sync::{Arc, Condvar, Mutex, MutexGuard};
 use crate::task::cell::error::JoinError;
 
-/// The place that both sides share.
-pub(crate) struct Outcome<T> {
+/// The state that the sender and the receiver of a result share.
+pub(crate) struct RemoteResult<T> {
     state: Mutex<State<T>>,
-    arrived: Condvar,
+    ready: Condvar,
 }
 
 struct State<T> {
     result: Option<Result<T, JoinError>>,
-    /// It was here.
+    /// The result was taken.
     taken: bool,
     waiter: Option<Waker>,
 }
@@ -32,11 +32,11 @@ impl<T> State<T> {
     }
 }
 
-impl<T> Outcome<T> {
+impl<T> RemoteResult<T> {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Outcome {
+        Arc::new(RemoteResult {
             state: Mutex::new(State { result: None, taken: false, waiter: None }),
-            arrived: Condvar::new(),
+            ready: Condvar::new(),
         })
     }
 
@@ -57,72 +57,73 @@ impl<T> Outcome<T> {
         Poll::Pending
     }
 
+    /// Blocks until the result is there.
     pub(crate) fn wait(&self) -> Result<T, JoinError> {
         let mut state = self.lock();
         loop {
             match state.take() {
                 Some(result) => return result,
-                None => state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
     }
 
-    /// None when the time is up.
+    /// Blocks until the result is there, or returns `None` when `limit` has passed.
     pub(crate) fn wait_for(&self, limit: Duration) -> Option<Result<T, JoinError>> {
         let waits = |state: &mut State<T>| state.result.is_none() && !state.taken;
-        let waited = self.arrived.wait_timeout_while(self.lock(), limit, waits);
+        let waited = self.ready.wait_timeout_while(self.lock(), limit, waits);
         waited.unwrap_or_else(PoisonError::into_inner).0.take()
     }
 
-    pub(crate) fn is_here(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.lock().result.is_some()
     }
 }
 
-impl<T> fmt::Debug for Outcome<T> {
-    /// Without the result, whose `Debug` is user code: not under the lock.
+impl<T> fmt::Debug for RemoteResult<T> {
+    /// Omits the result: its `Debug` is user code, which must not run under the lock.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outcome").field("is_here", &self.is_here()).finish_non_exhaustive()
+        f.debug_struct("RemoteResult").field("is_ready", &self.is_ready()).finish_non_exhaustive()
     }
 }
 
-/// The side that gives the result. Dropped before, it gives what it was made with.
+/// The sender of a [`RemoteResult`]. If it is dropped before it has sent a result, it sends an error.
 #[derive(Debug)]
-pub(crate) struct Giver<T> {
-    outcome: Arc<Outcome<T>>,
-    otherwise: Option<JoinError>,
+pub(crate) struct ResultSender<T> {
+    result: Arc<RemoteResult<T>>,
+    error_on_drop: Option<JoinError>,
 }
 
-impl<T> Giver<T> {
-    pub(crate) fn new(outcome: Arc<Outcome<T>>, otherwise: JoinError) -> Self {
-        Giver { outcome, otherwise: Some(otherwise) }
+impl<T> ResultSender<T> {
+    pub(crate) fn new(result: Arc<RemoteResult<T>>, error_on_drop: JoinError) -> Self {
+        ResultSender { result, error_on_drop: Some(error_on_drop) }
     }
 
-    pub(crate) fn give(mut self, result: Result<T, JoinError>) {
-        self.otherwise = None;
+    pub(crate) fn send(mut self, result: Result<T, JoinError>) {
+        self.error_on_drop = None;
         self.put(result);
     }
 
-    /// Changes what a drop gives.
-    pub(crate) fn otherwise(&mut self, error: JoinError) {
-        self.otherwise = Some(error);
+    /// Sets the error that a drop sends.
+    pub(crate) fn set_error_on_drop(&mut self, error: JoinError) {
+        self.error_on_drop = Some(error);
     }
 
     fn put(&self, result: Result<T, JoinError>) {
-        let mut state = self.outcome.lock();
+        let mut state = self.result.lock();
         state.result = Some(result);
         let waiter = state.waiter.take();
         drop(state);
-        self.outcome.arrived.notify_all();
+        self.result.ready.notify_all();
         if let Some(waiter) = waiter {
             in_drop(|| waiter.wake());
         }
     }
 }
 
-impl<T> Drop for Giver<T> {
+impl<T> Drop for ResultSender<T> {
     fn drop(&mut self) {
-        if let Some(error) = self.otherwise.take() {
+        if let Some(error) = self.error_on_drop.take() {
             self.put(Err(error));
         }
     }
