@@ -59,7 +59,7 @@ enum State {
     Pausing(CString, Sleep),
     /// A FIFO is open for reading, and has no writer.
     Meeting(OwnedFd, Sleep),
-    Over,
+    Done,
 }
 
 impl Opening {
@@ -77,7 +77,7 @@ impl Opening {
             State::Asking(step) => step.request_cancel(),
             State::AskingPool(step) => step.request_cancel(),
             State::Looking(_, step) => step.request_cancel(),
-            State::Failed(_) | State::Over => {}
+            State::Failed(_) | State::Done => {}
             State::New(_) | State::Pausing(..) | State::Meeting(..) => {
                 self.state = State::Failed(cancelled());
                 if let Some(waker) = self.waker.take() {
@@ -198,9 +198,9 @@ impl Future for Opening {
                         return Poll::Pending;
                     }
                 }
-                State::New(_) | State::Failed(_) | State::Over => {}
+                State::New(_) | State::Failed(_) | State::Done => {}
             }
-            let step = match std::mem::replace(&mut this.state, State::Over) {
+            let step = match std::mem::replace(&mut this.state, State::Done) {
                 State::New(path) | State::Pausing(path, _) => Step::Next(this.ask(path)?),
                 State::Failed(error) => return Poll::Ready(Err(error)),
                 State::Asking(_) | State::AskingPool(_) => {
@@ -216,7 +216,7 @@ impl Future for Opening {
                     Step::File(this.opened(fd, FileKind::Fifo, false)?)
                 }
                 State::Meeting(fd, _) => Step::Next(State::Meeting(fd, this.pause())),
-                State::Over => panic!("an Open was polled after its result"),
+                State::Done => panic!("an Open was polled after its result"),
             };
             match step {
                 Step::Next(_) if this.cancelled => return Poll::Ready(Err(cancelled())),

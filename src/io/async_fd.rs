@@ -202,7 +202,7 @@ enum State {
     /// Its turn has come, or is to come.
     Trying(IoTurn),
     Waiting(Submission<PollReady>),
-    Over,
+    Done,
 }
 
 impl<'a, T, F> With<'a, T, F> {
@@ -219,7 +219,7 @@ impl<T: AsFd, R, F: FnMut(&T) -> io::Result<R>> Future for With<'_, T, F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let over = |this: &mut Self, result| {
-            this.state = State::Over; // with its turn
+            this.state = State::Done; // with its turn
             Poll::Ready(result)
         };
         loop {
@@ -240,7 +240,7 @@ impl<T: AsFd, R, F: FnMut(&T) -> io::Result<R>> Future for With<'_, T, F> {
                     match (this.attempt)(&this.fd.inner) {
                         Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                            let State::Trying(turn) = std::mem::replace(&mut this.state, State::Over) else {
+                            let State::Trying(turn) = std::mem::replace(&mut this.state, State::Done) else {
                                 unreachable!("it was so a moment ago")
                             };
                             let step = PollReady::edge(turn, this.direction);
@@ -257,7 +257,7 @@ impl<T: AsFd, R, F: FnMut(&T) -> io::Result<R>> Future for With<'_, T, F> {
                         (Err(error), _) => return over(this, Err(error)),
                     }
                 }
-                State::Over => panic!("a With was polled after its result"),
+                State::Done => panic!("a With was polled after its result"),
             }
         }
     }
@@ -271,7 +271,7 @@ impl<T: AsFd, R, F: FnMut(&T) -> io::Result<R>> Cancellable for With<'_, T, F> {
         match &mut self.state {
             State::Trying(turn) => turn.withdraw(),
             State::Waiting(step) => step.request_cancel(),
-            State::New | State::Over => {}
+            State::New | State::Done => {}
         }
     }
 }

@@ -81,7 +81,7 @@ impl Acceptor {
     }
 }
 
-/// Over when a descriptor has been closed, or the time has come.
+/// Done when a descriptor has been closed, or the time has come.
 struct Pause {
     relief: Relief,
     time: Sleep,
@@ -122,7 +122,7 @@ enum State {
     Waiting(IoTurn, Submission<PollListener>),
     Asking(Submission<Accept>),
     /// It has given its result.
-    Over,
+    Done,
 }
 
 impl Accepting {
@@ -138,7 +138,7 @@ impl Accepting {
     pub(super) fn request_cancel(&mut self) {
         self.cancelled = true;
         match &mut self.state {
-            State::New | State::Over => {}
+            State::New | State::Done => {}
             State::Entering(turn) => turn.withdraw(),
             State::Waiting(_, step) => step.request_cancel(),
             State::Asking(step) => step.request_cancel(),
@@ -222,13 +222,13 @@ impl Future for Accepting {
                 State::Entering(_) if this.cancelled => Err(Err(cancelled())),
                 State::Entering(turn) => {
                     ready!(turn.poll_acquire(cx));
-                    let before = std::mem::replace(&mut this.state, State::Over);
+                    let before = std::mem::replace(&mut this.state, State::Done);
                     let State::Entering(turn) = before else { unreachable!("matched above") };
                     Ok(this.begin(turn, &driver))
                 }
                 State::Waiting(_, step) => {
                     let ended = ready!(Pin::new(step).poll(cx));
-                    let before = std::mem::replace(&mut this.state, State::Over);
+                    let before = std::mem::replace(&mut this.state, State::Done);
                     let State::Waiting(turn, _) = before else { unreachable!("matched above") };
                     ended.map_err(Err).and_then(|()| this.take(turn, &driver))
                 }
@@ -236,12 +236,12 @@ impl Future for Accepting {
                     let (answer, turn) = ready!(Pin::new(step).poll(cx));
                     this.answered(answer, turn)
                 }
-                State::Over => panic!("an accept was polled after its result"),
+                State::Done => panic!("an accept was polled after its result"),
             };
             match next {
                 Ok(state) => this.state = state,
                 Err(answer) => {
-                    this.state = State::Over;
+                    this.state = State::Done;
                     return Poll::Ready(answer);
                 }
             }

@@ -81,7 +81,7 @@
 //! A program whose cleanups are all it needs at the end can let the signal cancel its main future:
 //! [`Runner::cancel_on_signals`](crate::Runner::cancel_on_signals).
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
 //! | `mod.rs` | `stream` and `Signal`, `ctrl_c`, `is_interrupted`, `interrupted_by` |
 //! | `kind.rs` | `Kind` |

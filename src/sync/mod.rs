@@ -38,23 +38,23 @@
 //! must_be_send::<proactor::sync::shared::Mutex<()>>();
 //! ```
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
 //! | `oneshot.rs` | a channel for one value |
 //! | `mpsc/` | channels from many senders to one receiver |
-//! | `broadcast.rs` | a channel whose every receiver gets every value |
+//! | `broadcast.rs` | a channel in which each receiver gets every value |
 //! | `watch.rs` | a value that changes, and its watchers |
 //! | `queue/` | asyncio's queues |
 //! | `channel_error.rs` | the errors that channels share |
 //! | `shared/` | the names of the flavour that works across threads |
 //! | `core/blocking.rs` | waiting on a plain thread |
-//! | `core/waiting.rs` | how a future waits: look, and look again with a waiter |
+//! | `core/waiting.rs` | the wait of a future: check, and check again with a waiter |
 //! | `core/flavor.rs` | local and threaded: how a state is shared, and what wakes a waiter |
 //! | `core/waiters.rs` | the queue of waiters |
-//! | `core/waking.rs` | wakes waiters: outside of the lock, in order, by their current waker |
-//! | `core/permits.rs` | permits and the queue for them: mutex, read-write lock and semaphore in one |
-//! | `lock/`: `mutex.rs`, `rwlock.rs`, `semaphore.rs` | the three |
-//! | `lock/owned.rs` | their guards and permits that own an `Rc` or `Arc` |
+//! | `core/wake_list.rs` | wakes waiters: outside the lock, in order, by their current waker |
+//! | `core/permits.rs` | permits and the queue for them: the common part of mutex, read-write lock and semaphore |
+//! | `lock/`: `mutex.rs`, `rwlock.rs`, `semaphore.rs` | `Mutex`, `RwLock`, `Semaphore` |
+//! | `lock/owned.rs` | guards and permits that own a reference to their lock |
 //! | `lock/`: `event.rs`, `condition.rs`, `barrier.rs` | `Event`, `Condition`, `Barrier` |
 
 pub mod broadcast;

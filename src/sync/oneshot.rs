@@ -19,7 +19,7 @@ use std::task::{Context, Poll};
 pub use super::channel_error::{RecvError, TryRecvError};
 use super::core::blocking::{block_on, no_loop_here};
 use super::core::flavor::{Flavor, Local, Threaded};
-use super::core::waiting::{let_go, poll_slot, wake};
+use super::core::waiting::{drop_waiter, poll_slot, wake};
 use crate::sys::guarded::in_drop;
 
 /// Creates a channel for one value.
@@ -95,7 +95,7 @@ impl<T, F: Flavor> Sender<T, F> {
             Ok((state.receiver.take(), state.sender.take()))
         })?;
         wake::<F>(receiver);
-        let_go::<F>(sender);
+        drop_waiter::<F>(sender);
         Ok(())
     }
 
@@ -135,7 +135,7 @@ impl<T, F: Flavor> Drop for Sender<T, F> {
             (state.receiver.take(), state.sender.take())
         });
         wake::<F>(receiver);
-        let_go::<F>(sender);
+        drop_waiter::<F>(sender);
     }
 }
 
@@ -259,7 +259,7 @@ impl<T, F: Flavor> Drop for Receiver<T, F> {
             (state.value.take(), state.receiver.take(), state.sender.take())
         });
         wake::<F>(sender);
-        let_go::<F>(receiver);
+        drop_waiter::<F>(receiver);
         in_drop(|| drop(value));
     }
 }

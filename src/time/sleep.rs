@@ -68,13 +68,13 @@ enum State {
     Yielded,
     /// The timer is set, or has fired.
     Armed(Timer),
-    Over,
+    Done,
 }
 
 impl Sleep {
     /// Whether the deadline has passed.
     pub fn is_elapsed(&self) -> bool {
-        matches!(self.state, State::Over)
+        matches!(self.state, State::Done)
     }
 }
 
@@ -90,7 +90,7 @@ impl Future for Sleep {
             // A deadline that has passed goes to the wheel as well: timers that are due fire in the order of their deadlines.
             State::New(due) => State::Armed(Timer::new(due.starting_now(), cx, "sleep")),
             State::Armed(timer) if timer.is_pending(cx) => return Poll::Pending,
-            State::Armed(_) | State::Yielded | State::Over => State::Over,
+            State::Armed(_) | State::Yielded | State::Done => State::Done,
         };
         if self.is_elapsed() { Poll::Ready(()) } else { Poll::Pending }
     }

@@ -69,7 +69,7 @@ enum Limit {
     /// The timer is set, or has fired.
     Armed(Timer),
     /// The result has been returned.
-    Over,
+    Done,
 }
 
 pin_project! {
@@ -106,15 +106,15 @@ fn poll_limited<F: Future>(
 ) -> Poll<Result<F::Output, Elapsed>> {
     let future = future.as_pin_mut().expect("a future with a time limit was polled after its result");
     if let Poll::Ready(output) = future.poll(cx) {
-        *limit = Limit::Over;
+        *limit = Limit::Done;
         return Poll::Ready(Ok(output));
     }
     match limit {
         // A deadline that has passed fires in the next turn.
         Limit::New(due) => *limit = Limit::Armed(Timer::new(*due, cx, "timeout")),
         Limit::Armed(timer) if timer.is_pending(cx) => {}
-        Limit::Armed(_) | Limit::Over => {
-            *limit = Limit::Over;
+        Limit::Armed(_) | Limit::Done => {
+            *limit = Limit::Done;
             return Poll::Ready(Err(Elapsed));
         }
     }
@@ -227,7 +227,7 @@ impl<F: Future> Future for WaitFor<F> {
         let this = self.project();
         let polled = this.limited.poll(this.future, this.limit, cx);
         if polled.is_ready() {
-            *this.limit = Limit::Over;
+            *this.limit = Limit::Done;
         }
         polled
     }

@@ -24,7 +24,7 @@ pub(crate) struct Installing<T> {
 enum Stage {
     Quieting(Quieting),
     Installing(Submission<Install<EndpointRef>>),
-    Over,
+    Done,
 }
 
 impl<T> Installing<T> {
@@ -37,7 +37,7 @@ impl<T> Installing<T> {
         match &mut self.stage {
             Stage::Quieting(quieting) => quieting.request_cancel(),
             Stage::Installing(step) => step.request_cancel(),
-            Stage::Over => {}
+            Stage::Done => {}
         }
     }
 }
@@ -61,11 +61,11 @@ impl<T> Future for Installing<T> {
                     Err(error) => break Err(error),
                 },
                 Stage::Installing(step) => break ready!(Pin::new(step).poll(cx)),
-                Stage::Over => unreachable!("the endpoint goes with it"),
+                Stage::Done => unreachable!("the endpoint goes with it"),
             }
         };
         let installed = fd.map(|fd| (this.make)(endpoint.continued(attach(fd, "install"))));
-        this.stage = Stage::Over; // with its reference to the endpoint
+        this.stage = Stage::Done; // with its reference to the endpoint
         this.endpoint = None;
         Poll::Ready(installed)
     }

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use crate::sys::sync::{Condvar, Mutex};
 use crate::task::scheduler;
 
-/// Where the thread sleeps. Its count is the standard library's, which is what makes it a waker.
+/// A sleeping thread, as a waker. It is in the standard library's `Arc`, as `Wake` requires.
 #[derive(Debug)]
 struct Sleeper {
     woken: Mutex<bool>,

@@ -1,8 +1,8 @@
 //! The two flavours of each primitive: *local*, for the tasks of one loop, without an atomic; and *threaded*, for any.
 //!
-//! What a primitive does is written once, generically over this trait; what differs is how its state is shared and
-//! locked, and what wakes a waiter. No user code (a waker, a destructor) runs while a state is locked: waiters to be
-//! woken and values to be dropped are carried out of the lock first.
+//! The behaviour of a primitive is written once, generically over this trait. The flavours differ in how the state is
+//! shared and locked, and in the type of a waiter. No user code (a waker, a destructor) runs while a state is locked:
+//! waiters to be woken and values to be dropped are moved out of the lock first.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -20,23 +20,23 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// A number that is changed and looked at without the lock. Its changes come one after the other, and whoever makes
-/// one knows what was written before the earlier ones.
+/// A number that is read and changed without the lock. Its changes are totally ordered, and each synchronizes with the
+/// earlier ones.
 pub trait Count: fmt::Debug {
     fn new(value: usize) -> Self;
     fn get(&self) -> usize;
-    /// The value before.
+    /// Adds to the number. Returns the previous value.
     fn add(&self, more: usize) -> usize;
     /// Like `add`, if no other thread ever changes the number.
     fn add_alone(&self, more: usize);
-    /// Sets bits; the value before.
+    /// Sets bits. Returns the previous value.
     fn set(&self, bits: usize) -> usize;
     fn clear(&self, bits: usize);
 }
 
 /// The flavour of a primitive: [`Local`] or [`Threaded`]. The trait is sealed.
 pub trait Flavor: sealed::Sealed + Sized + 'static {
-    /// Whether others are at work while a future is polled.
+    /// Whether other threads may use the primitive while a future is polled.
     #[doc(hidden)]
     const CROSSES_THREADS: bool;
     #[doc(hidden)]
@@ -60,7 +60,7 @@ pub trait Flavor: sealed::Sealed + Sized + 'static {
     /// Returns the value, if this is the only reference to it.
     #[doc(hidden)]
     fn unique<T>(rc: &mut Self::Rc<T>) -> Option<&mut T>;
-    /// May be user code, as is the drop of a waiter: not under the lock.
+    /// Makes a waiter. May run user code, as may the drop of a waiter: do not call it under the lock.
     #[doc(hidden)]
     fn waiter(cx: &Context<'_>) -> Self::Waiter;
     #[doc(hidden)]
@@ -69,15 +69,15 @@ pub trait Flavor: sealed::Sealed + Sized + 'static {
     fn wake(waiter: Self::Waiter);
 }
 
-/// A number beside the lock, by which the case without a wait needs no lock.
+/// A number beside the lock: operations that need not wait use it alone.
 #[doc(hidden)]
 pub trait Word: fmt::Debug {
     fn new(value: usize) -> Self;
     fn load(&self, order: Ordering) -> usize;
-    /// Puts `new` where `current` was; else gives what is there. It may fail for no reason, so it is called in a loop.
+    /// Replaces `current` by `new`; returns the present number if it is another. May fail spuriously: call it in a loop.
     fn exchange(&self, current: usize, new: usize, order: Ordering) -> Result<(), usize>;
 
-    /// Puts what `f` makes of the present number in its place, unless that is nothing.
+    /// Replaces the present number by `f` of it. Returns the present number if `f` returns `None`.
     #[inline]
     fn update(&self, order: Ordering, f: impl Fn(usize) -> Option<usize>) -> Result<(), usize> {
         let mut current = self.load(Ordering::Relaxed);
@@ -103,7 +103,7 @@ impl Word for Cell<usize> {
 
     #[inline]
     fn exchange(&self, _: usize, new: usize, _: Ordering) -> Result<(), usize> {
-        self.set(new); // nobody comes between
+        self.set(new); // no other thread comes between
         Ok(())
     }
 }
@@ -197,7 +197,7 @@ impl Flavor for Threaded {
 
     #[inline]
     fn with<T, U>(cell: &Mutex<T>, f: impl FnOnce(&mut T) -> U) -> U {
-        // No user code runs under the lock, so nothing is half done when it is poisoned.
+        // No user code runs under the lock, so a poisoned lock has a consistent state.
         f(&mut cell.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -253,7 +253,7 @@ impl Count for Cell<usize> {
     }
 }
 
-/// On cache lines of its own, two because processors fetch them in pairs: the lock's line belongs to others.
+/// A count on cache lines of its own, apart from the lock's; two lines, because processors fetch them in pairs.
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct AlignedCount(AtomicUsize);

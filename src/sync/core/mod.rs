@@ -5,4 +5,4 @@ pub(in crate::sync) mod flavor;
 pub(in crate::sync) mod permits;
 pub(in crate::sync) mod waiters;
 pub(in crate::sync) mod waiting;
-pub(in crate::sync) mod waking;
+pub(in crate::sync) mod wake_list;

@@ -1,17 +1,17 @@
-//! A number of permits and the queue for them: what a mutex, a read-write lock and a semaphore have in common.
+//! A number of permits and the queue for them: the common part of the mutex, the read-write lock and the semaphore.
 //!
-//! It does not know what the permits are for. Without a wait, taking permits is one exchange of a word, and so is
+//! It does not know the purpose of the permits. Without a wait, taking permits is one exchange of a word, and so is
 //! giving them back. Only a task that waits or serves waiters touches the queue and the lock around it.
 //!
 //! The word holds the free permits and two flags. As long as a waiter is queued ([`QUEUED`]), free permits are meant
 //! for the front of the queue: the word is changed under the lock alone, no newcomer takes any, and a release serves
 //! the queue. A newcomer that finds none free sets that flag under the lock, by an exchange that fails if permits were
-//! given back meanwhile; so none is overlooked. A served waiter is taken out of the queue with the permits in hand,
-//! before it knows: if it is dropped then, it gives them back.
+//! given back meanwhile; so none is overlooked. A served waiter is taken out of the queue and owns the permits before
+//! its task runs: if it is dropped then, it gives them back.
 //!
-//! The flag stays until each served waiter has been polled: the line counts those that have not. A newcomer queues
-//! behind them even where enough permits are free. It is served and woken at once then, so it runs after them, and
-//! waits for no other thread.
+//! The flag stays until each served waiter has been polled: the queue's state counts those that have not. A newcomer
+//! queues behind them even where enough permits are free. It is served and woken at once then, so it runs after them,
+//! and waits for no other thread.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -19,18 +19,18 @@ use std::task::{Context, Poll};
 
 use super::flavor::{Flavor, Word};
 use super::waiters::Ticket;
-use super::waiting::let_go;
-use super::waking::{Line, Woken, still_waits, waking};
+use super::waiting::drop_waiter;
+use super::wake_list::{WaitQueue, WakeList, lock_and_wake, still_waits};
 use crate::sys::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-/// Closed: no permit can be acquired any more.
+/// Flag: closed, no permit can be acquired any more.
 const CLOSED: usize = 1;
-/// A waiter is in the queue, or was served and has not been polled since; and it is not closed.
+/// Flag: not closed, and a waiter is in the queue, or was served and has not been polled since.
 const QUEUED: usize = 2;
 /// One free permit.
 const ONE: usize = 4;
 
-/// So many permits can be free at once.
+/// The maximum number of permits.
 pub(crate) const MAX_PERMITS: usize = usize::MAX / ONE;
 
 /// Reason a permit was refused.
@@ -44,17 +44,17 @@ pub(crate) enum Refused {
 pub(crate) struct Permits<F: Flavor> {
     word: F::Word,
     /// Its state counts the waiters that were served and have not been polled since.
-    line: F::Cell<Line<F, Waiting<F>, usize>>,
+    queue: F::Cell<WaitQueue<F, Waiting<F>, usize>>,
 }
 
 struct Waiting<F: Flavor> {
     count: usize,
-    /// None once it has been told that there will be no permits.
+    /// `None` after it was woken because the permits were closed.
     waiter: Option<F::Waiter>,
 }
 
-/// A wait for permits, from its beginning to its end. Its owner calls [`Permits::cancel`] before it drops one that has
-/// not ended.
+/// The state of one request for permits. Its owner calls [`Permits::cancel`] before it drops a request that has not
+/// completed.
 #[derive(Debug)]
 pub(crate) struct Acquiring {
     count: usize,
@@ -65,7 +65,7 @@ pub(crate) struct Acquiring {
 enum State {
     New,
     Queued(Ticket),
-    Over,
+    Done,
 }
 
 impl Acquiring {
@@ -81,12 +81,12 @@ impl Acquiring {
 }
 
 impl<F: Flavor> Permits<F> {
-    /// The caller sees to it that there are never more than [`MAX_PERMITS`].
+    /// Makes free permits. The caller ensures that there are never more than [`MAX_PERMITS`].
     pub(crate) fn new(count: usize) -> Self {
-        Permits { word: F::Word::new(count * ONE), line: Line::<F, _, _>::new(0) }
+        Permits { word: F::Word::new(count * ONE), queue: WaitQueue::<F, _, _>::new(0) }
     }
 
-    /// How many are free.
+    /// Returns the number of free permits.
     pub(crate) fn available(&self) -> usize {
         self.word.load(Acquire) / ONE
     }
@@ -115,27 +115,27 @@ impl<F: Flavor> Permits<F> {
 
     #[cold]
     fn release_to_queue(&self, count: usize) {
-        waking::<F, _, _, _>(&self.line, |line, woken| {
+        lock_and_wake::<F, _, _, _>(&self.queue, |queue, wakes| {
             self.change(|word| word + count * ONE);
-            self.serve(line, woken);
+            self.serve(queue, wakes);
         });
     }
 
-    /// Under the lock.
+    /// Changes the word. The caller holds the lock.
     fn change(&self, f: impl Fn(usize) -> usize) {
         let changed = self.word.update(AcqRel, |word| Some(f(word)));
         debug_assert!(changed.is_ok());
     }
 
     /// Gives free permits to the queue, as far as they suffice for the waiter at its front.
-    fn serve(&self, line: &mut Line<F, Waiting<F>, usize>, woken: &mut Woken<F>) {
+    fn serve(&self, queue: &mut WaitQueue<F, Waiting<F>, usize>, wakes: &mut WakeList<F>) {
         loop {
             let word = self.word.load(Relaxed);
             if word & QUEUED == 0 {
-                return; // or closed: then those in the queue have been told so
+                return; // no waiter, or closed: then all waiters have been woken
             }
-            let Some(front) = line.queue.front() else {
-                self.end_queue(line);
+            let Some(front) = queue.waiters.front() else {
+                self.end_queue(queue);
                 return;
             };
             let count = front.count;
@@ -143,20 +143,20 @@ impl<F: Flavor> Permits<F> {
                 return;
             }
             self.change(|word| word - count * ONE);
-            line.state += 1;
-            let waiter = line.queue.pop_front().and_then(|served| served.waiter);
-            waiter.into_iter().for_each(|waiter| woken.push(&mut line.room, waiter));
+            queue.state += 1;
+            let waiter = queue.waiters.pop_front().and_then(|served| served.waiter);
+            waiter.into_iter().for_each(|waiter| wakes.push(&mut queue.wake_buffer, waiter));
         }
     }
 
-    /// Lets newcomers take permits again, if no waiter is queued and every served one knows.
-    fn end_queue(&self, line: &Line<F, Waiting<F>, usize>) {
-        if line.state == 0 && line.queue.is_empty() {
+    /// Lets newcomers take permits again if no waiter is queued and every served one has been polled.
+    fn end_queue(&self, queue: &WaitQueue<F, Waiting<F>, usize>) {
+        if queue.state == 0 && queue.waiters.is_empty() {
             self.change(|word| word & !QUEUED);
         }
     }
 
-    /// Takes the permits, or waits for its turn; `Err` once they are closed.
+    /// Takes the permits, or waits for them in the queue. Returns an error once they are closed.
     ///
     /// # Panics
     /// If it is polled after its result.
@@ -172,10 +172,10 @@ impl<F: Flavor> Permits<F> {
                 result => Poll::Ready(result),
             },
             State::Queued(ticket) => self.poll_queued(ticket, cx),
-            State::Over => panic!("a future of a lock was polled after its result"),
+            State::Done => panic!("a future of a lock was polled after its result"),
         };
         if result.is_ready() {
-            acquiring.state = State::Over;
+            acquiring.state = State::Done;
         }
         result
     }
@@ -184,34 +184,34 @@ impl<F: Flavor> Permits<F> {
     fn enqueue(&self, acquiring: &mut Acquiring, cx: &Context<'_>) -> Poll<Result<(), Refused>> {
         let count = acquiring.count;
         let mut waiter = Some(F::waiter(cx));
-        let poll = waking::<F, _, _, _>(&self.line, |line, woken| {
+        let poll = lock_and_wake::<F, _, _, _>(&self.queue, |queue, wakes| {
             loop {
                 match self.try_acquire(count) {
                     Err(Refused::Busy) => {}
                     result => return Poll::Ready(result),
                 }
-                // Not if permits have come: they would lie there unseen.
+                // Fails if enough permits were given back meanwhile: no release would serve this waiter.
                 let too_few = |word| (word & QUEUED != 0 || word / ONE < count).then_some(word | QUEUED);
                 if self.word.update(AcqRel, too_few).is_ok() {
-                    let ticket = line.queue.push_back(Waiting { count, waiter: waiter.take() });
+                    let ticket = queue.waiters.push_back(Waiting { count, waiter: waiter.take() });
                     acquiring.state = State::Queued(ticket);
-                    self.serve(line, woken); // where it only has to run after those that were served before
+                    self.serve(queue, wakes); // enough permits are free if it only has to run after served waiters
                     return Poll::Pending;
                 }
             }
         });
-        let_go::<F>(waiter);
+        drop_waiter::<F>(waiter);
         poll
     }
 
     #[cold]
     fn poll_queued(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<Result<(), Refused>> {
-        let waits = still_waits::<F, _>(&self.line, cx, |line| {
-            if line.queue.get_mut(ticket).is_none() {
-                line.state -= 1; // it was served, and knows now: this is the last look
-                self.end_queue(line);
+        let waits = still_waits::<F, _>(&self.queue, cx, |queue| {
+            if queue.waiters.get_mut(ticket).is_none() {
+                queue.state -= 1; // it was served, and this is its last poll
+                self.end_queue(queue);
             }
-            line.queue.get_mut(ticket)?.waiter.as_mut()
+            queue.waiters.get_mut(ticket)?.waiter.as_mut()
         });
         if waits {
             return Poll::Pending;
@@ -219,46 +219,46 @@ impl<F: Flavor> Permits<F> {
         if !self.is_closed() {
             return Poll::Ready(Ok(()));
         }
-        // Who was served is not in the queue any more; who was told of the close still is.
-        let told = F::with(&self.line, |line| line.queue.remove(ticket));
+        // A served waiter is not in the queue any more; one that the close has woken still is.
+        let told = F::with(&self.queue, |queue| queue.waiters.remove(ticket));
         Poll::Ready(if told.is_none() { Ok(()) } else { Err(Refused::Closed) })
     }
 
-    /// Leaves the queue. What it was served without knowing goes to the next.
+    /// Leaves the queue. Permits that it was served since its last poll go to the next waiter.
     #[inline]
     pub(crate) fn cancel(&self, acquiring: &mut Acquiring) {
-        if let State::Queued(ticket) = std::mem::replace(&mut acquiring.state, State::Over) {
+        if let State::Queued(ticket) = std::mem::replace(&mut acquiring.state, State::Done) {
             self.leave(ticket, acquiring.count);
         }
     }
 
     #[cold]
     fn leave(&self, ticket: Ticket, count: usize) {
-        let left = waking::<F, _, _, _>(&self.line, |line, woken| {
-            let left = line.queue.remove(ticket);
+        let left = lock_and_wake::<F, _, _, _>(&self.queue, |queue, wakes| {
+            let left = queue.waiters.remove(ticket);
             if left.is_none() {
-                line.state -= 1;
+                queue.state -= 1;
                 self.change(|word| word + count * ONE);
             }
-            self.serve(line, woken); // it may also have stood before others who want less
+            self.serve(queue, wakes); // it may have stood before waiters that need fewer permits
             left
         });
-        let_go::<F>(left.and_then(|left| left.waiter));
+        drop_waiter::<F>(left.and_then(|left| left.waiter));
     }
 
-    /// Ends the wait of all, and refuses all to come. Permits can be given back.
+    /// Ends all waits, and refuses later requests. Permits can still be given back.
     pub(crate) fn close(&self) {
-        waking::<F, _, _, _>(&self.line, |line, woken| {
+        lock_and_wake::<F, _, _, _>(&self.queue, |queue, wakes| {
             self.change(|word| (word | CLOSED) & !QUEUED);
-            line.queue.for_each(|waiting| {
+            queue.waiters.for_each(|waiting| {
                 let waiter = waiting.waiter.take();
-                waiter.into_iter().for_each(|waiter| woken.push(&mut line.room, waiter));
+                waiter.into_iter().for_each(|waiter| wakes.push(&mut queue.wake_buffer, waiter));
             });
         });
     }
 
     fn waiting(&self) -> usize {
-        F::with(&self.line, |line| line.queue.len())
+        F::with(&self.queue, |queue| queue.waiters.len())
     }
 }
 
@@ -285,7 +285,7 @@ impl<'a, F: Flavor> Held<'a, F> {
         Held { permits, count }
     }
 
-    /// Gives back all but so many.
+    /// Gives back all permits except `count`.
     pub(crate) fn keep(&mut self, count: usize) {
         let rest = self.count - count;
         self.count = count;
@@ -301,144 +301,5 @@ impl<F: Flavor> Drop for Held<'_, F> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::flavor::{Local, Threaded};
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::VecDeque;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::task::{Wake, Waker};
-
-    #[derive(Default)]
-    struct Noted(AtomicBool);
-
-    impl Wake for Noted {
-        fn wake(self: Arc<Self>) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// The state of a request, as the caller sees it.
-    #[derive(Debug, PartialEq)]
-    enum Fate {
-        Waits,
-        /// And does not know.
-        Served,
-        Has,
-        Gone,
-    }
-
-    /// The same with a plain queue.
-    struct Model {
-        free: usize,
-        queue: VecDeque<usize>,
-        asked: Vec<(usize, Fate)>,
-    }
-
-    impl Model {
-        fn serve(&mut self) {
-            while let Some(front) = self.queue.front().copied().filter(|id| self.asked[*id].0 <= self.free) {
-                self.queue.pop_front();
-                self.free -= self.asked[front].0;
-                self.asked[front].1 = Fate::Served;
-            }
-        }
-
-        /// Whether permits are free for a newcomer: nobody waits, and all who were served know.
-        fn free_for_all(&self, count: usize) -> bool {
-            count <= self.free
-                && !self.asked.iter().any(|(_, fate)| matches!(fate, Fate::Waits | Fate::Served))
-        }
-
-        fn ask(&mut self, count: usize) {
-            if self.free_for_all(count) {
-                self.free -= count;
-                self.asked.push((count, Fate::Has));
-            } else {
-                self.asked.push((count, Fate::Waits));
-                self.queue.push_back(self.asked.len() - 1);
-                self.serve();
-            }
-        }
-
-        fn go(&mut self, id: usize) {
-            match std::mem::replace(&mut self.asked[id].1, Fate::Gone) {
-                Fate::Waits => self.queue.retain(|other| *other != id),
-                Fate::Served | Fate::Has => self.free += self.asked[id].0,
-                Fate::Gone => {}
-            }
-            self.serve();
-        }
-    }
-
-    fn it_is_a_queue_for_permits<F: Flavor>(
-        steps: Vec<(u8, usize, prop::sample::Index)>,
-    ) -> Result<(), TestCaseError> {
-        let permits = Permits::<F>::new(4);
-        let mut model = Model { free: 4, queue: VecDeque::new(), asked: Vec::new() };
-        let mut real: Vec<(Acquiring, Arc<Noted>)> = Vec::new();
-        for (step, count, pick) in steps {
-            let id = (step > 1 && !real.is_empty()).then(|| pick.index(real.len()));
-            match (step, id) {
-                (2 | 3, Some(id)) if matches!(model.asked[id].1, Fate::Waits | Fate::Served) => {
-                    let (acquiring, noted) = &mut real[id];
-                    *noted = Arc::default(); // another waker
-                    let waker = Waker::from(noted.clone());
-                    let result = permits.poll_acquire(acquiring, &Context::from_waker(&waker));
-                    prop_assert_eq!(result.is_ready(), model.asked[id].1 == Fate::Served);
-                    if result.is_ready() {
-                        model.asked[id].1 = Fate::Has;
-                    }
-                }
-                (_, Some(id)) => {
-                    if model.asked[id].1 == Fate::Has {
-                        permits.release(model.asked[id].0);
-                    } else {
-                        permits.cancel(&mut real[id].0);
-                    }
-                    model.go(id);
-                }
-                (1, None) => {
-                    let free = model.free_for_all(count);
-                    prop_assert_eq!(permits.try_acquire(count).is_ok(), free);
-                    if free {
-                        permits.release(count);
-                    }
-                }
-                _ => {
-                    let noted = Arc::new(Noted::default());
-                    let mut acquiring = Acquiring::new(count);
-                    let waker = Waker::from(noted.clone());
-                    let result = permits.poll_acquire(&mut acquiring, &Context::from_waker(&waker));
-                    real.push((acquiring, noted));
-                    model.ask(count);
-                    prop_assert_eq!(result.is_ready(), model.asked.last().unwrap().1 == Fate::Has);
-                }
-            }
-            prop_assert_eq!(permits.available(), model.free);
-            prop_assert_eq!(permits.waiting(), model.queue.len());
-            for ((_, noted), (_, fate)) in real.iter().zip(&model.asked) {
-                let woken = noted.0.load(Ordering::Relaxed);
-                match fate {
-                    Fate::Waits => prop_assert!(!woken),
-                    Fate::Served => prop_assert!(woken),
-                    Fate::Has | Fate::Gone => {}
-                }
-            }
-        }
-        Ok(())
-    }
-
-    proptest! {
-        #[test]
-        fn local_ones(steps in prop::collection::vec((0..6_u8, 0..5_usize, any::<prop::sample::Index>()), 1..100)) {
-            it_is_a_queue_for_permits::<Local>(steps)?;
-        }
-
-        #[test]
-        fn threaded_ones(steps in prop::collection::vec((0..6_u8, 0..5_usize, any::<prop::sample::Index>()), 1..100)) {
-            it_is_a_queue_for_permits::<Threaded>(steps)?;
-        }
-    }
-}
+#[path = "permits_tests.rs"]
+mod tests;

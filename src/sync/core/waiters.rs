@@ -1,9 +1,9 @@
 //! A queue of waiters: first come, first served; any waiter may leave at any time, in constant time.
 //!
-//! It knows neither wakers nor locks; what a waiter is, its user says. The entries are a list threaded through an
+//! It knows neither wakers nor locks; the type of a waiter is a parameter. The entries are a list threaded through an
 //! arena that is used again, so that waiting allocates nothing once the arena has its size. A ticket is used once: it
 //! finds nothing after its waiter was taken out of the queue, which is how a waiter learns that it was served. The
-//! guards of locks rely on this, so a place is retired after 2^32 - 1 tickets.
+//! guards of locks rely on this, so an entry is retired after 2^32 - 1 tickets.
 #![forbid(unsafe_code)]
 
 use std::num::NonZeroU32;
@@ -11,10 +11,10 @@ use std::num::NonZeroU32;
 /// End of a list.
 const NIL: u32 = u32::MAX;
 
-/// The last generation of a place. Unit tests and models use it up.
+/// The last generation of an entry. Unit tests and models reach it.
 const LAST_GENERATION: NonZeroU32 = if cfg!(test) { NonZeroU32::new(7).unwrap() } else { NonZeroU32::MAX };
 
-/// A place in the queue; it outlives the waiter harmlessly.
+/// Identifies a waiter in the queue. It may outlive the waiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
     index: u32,
@@ -53,7 +53,7 @@ impl<T> Waiters<T> {
         self.len as usize
     }
 
-    /// Puts one at the end.
+    /// Adds a waiter at the end.
     pub(crate) fn push_back(&mut self, waiter: T) -> Ticket {
         let index = match self.free {
             NIL => {
@@ -81,34 +81,34 @@ impl<T> Waiters<T> {
         Ticket { index, generation }
     }
 
-    /// The waiter that has waited longest.
+    /// Returns the waiter that has waited longest.
     pub(crate) fn front(&self) -> Option<&T> {
         self.entries.get(self.head as usize)?.waiter.as_ref()
     }
 
-    /// Takes out the waiter that has waited longest.
+    /// Removes the waiter that has waited longest.
     pub(crate) fn pop_front(&mut self) -> Option<T> {
         (self.head != NIL).then(|| self.take(self.head))
     }
 
-    /// The waiter with this ticket, if it still waits.
+    /// Returns the waiter with this ticket, if it still waits.
     pub(crate) fn get_mut(&mut self, ticket: Ticket) -> Option<&mut T> {
         let entry = self.entries.get_mut(ticket.index as usize)?;
         entry.waiter.as_mut().filter(|_| entry.generation == ticket.generation)
     }
 
-    /// Takes the waiter with this ticket out, if it still waits.
+    /// Removes the waiter with this ticket, if it still waits.
     pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<T> {
         self.get_mut(ticket)?;
         Some(self.take(ticket.index))
     }
 
-    /// Takes all out, in order.
+    /// Removes all waiters, in order.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> {
         std::iter::from_fn(|| self.pop_front())
     }
 
-    /// Calls `f` with each, in order, and leaves it where it stands.
+    /// Calls `f` with each waiter, in order, and keeps it in the queue.
     pub(crate) fn for_each(&mut self, mut f: impl FnMut(&mut T)) {
         let mut index = self.head;
         while let Some(entry) = self.entries.get_mut(index as usize) {
@@ -121,7 +121,7 @@ impl<T> Waiters<T> {
         let entry = &mut self.entries[index as usize];
         let waiter = entry.waiter.take().expect("an entry of the queue has its waiter");
         let (prev, next) = (entry.prev, entry.next);
-        // A place whose generations are used up stays empty: a ticket of it would be one that somebody has already.
+        // An entry whose generations are used up stays empty: its next ticket would be equal to an old one.
         if entry.generation < LAST_GENERATION {
             entry.generation = entry.generation.saturating_add(1);
             entry.next = self.free;

@@ -1,8 +1,8 @@
-//! How a future waits at a primitive: it checks under the lock, and if it must wait, makes a waiter and checks again.
+//! The wait of a future at a primitive: it checks under the lock, and if it must wait, makes a waiter and checks again.
 //! Also wakes many waiters at once.
 //!
 //! There are two checks because making a waiter runs user code, which must not run under the lock, and because most
-//! first checks succeed. This file does not know what is waited for.
+//! first checks succeed. This file does not know the condition that a future waits for.
 #![forbid(unsafe_code)]
 
 use std::mem;
@@ -12,18 +12,18 @@ use super::flavor::Flavor;
 use super::waiters::{Ticket, Waiters};
 use crate::sys::guarded::contain;
 
-/// Where a future stands with the queue in which it may wait.
+/// The relation of a future to the queue in which it may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum QueueStatus {
     /// It is not in the queue.
     New,
     /// It is still in the queue: it was not served.
     Waiting,
-    /// It was in the queue and has been taken out. Told once.
+    /// It was in the queue and was taken out. Reported once.
     Served,
 }
 
-/// Waits where only one can wait, in `slot`.
+/// Waits at a primitive that has room for one waiter, in `slot`.
 pub(crate) fn poll_slot<F: Flavor, S, R>(
     cell: &F::Cell<S>,
     cx: &Context<'_>,
@@ -48,43 +48,43 @@ pub(crate) fn poll_slot<F: Flavor, S, R>(
         }
         poll
     });
-    let_go::<F>(waiter); // the one before, or the one that was not needed
+    drop_waiter::<F>(waiter); // the replaced one, or the new one if it was not needed
     poll
 }
 
 /// Waits in `queue`, at the place that `ticket` names. If a waiter is served by being given something, `look` must be
-/// ready when it gets [`Standing::Served`].
+/// ready when it gets [`QueueStatus::Served`].
 pub(crate) fn poll_queue<F: Flavor, S, R>(
     cell: &F::Cell<S>,
     cx: &Context<'_>,
     ticket: &mut Option<Ticket>,
     queue: impl Fn(&mut S) -> &mut Waiters<F::Waiter>,
-    look: impl FnMut(&mut S, Standing) -> Poll<R>,
+    look: impl FnMut(&mut S, QueueStatus) -> Poll<R>,
 ) -> Poll<R> {
     poll_queue_with::<F, _, _>(cell, cx, ticket, None, queue, look)
 }
 
-/// [`poll_queue`] after a check without the lock: the caller brings its waiter, and there is only one more check.
+/// [`poll_queue`] after a check without the lock: the caller passes its waiter, and there is only one more check.
 pub(crate) fn poll_queue_with<F: Flavor, S, R>(
     cell: &F::Cell<S>,
     cx: &Context<'_>,
     ticket: &mut Option<Ticket>,
     mut waiter: Option<F::Waiter>,
     queue: impl Fn(&mut S) -> &mut Waiters<F::Waiter>,
-    mut look: impl FnMut(&mut S, Standing) -> Poll<R>,
+    mut look: impl FnMut(&mut S, QueueStatus) -> Poll<R>,
 ) -> Poll<R> {
     loop {
-        // What is left over is dropped outside of the lock.
+        // A waiter that was replaced or removed is dropped outside the lock.
         let (poll, left) = F::with(cell, |state| {
-            let standing = match *ticket {
-                None => Standing::New,
-                Some(place) if queue(state).get_mut(place).is_some() => Standing::Waiting,
-                Some(_) => Standing::Served,
+            let status = match *ticket {
+                None => QueueStatus::New,
+                Some(place) if queue(state).get_mut(place).is_some() => QueueStatus::Waiting,
+                Some(_) => QueueStatus::Served,
             };
-            if standing == Standing::Served {
+            if status == QueueStatus::Served {
                 *ticket = None;
             }
-            let poll = look(state, standing);
+            let poll = look(state, status);
             let queue = queue(state);
             match (poll.is_ready(), *ticket) {
                 (true, None) => (Some(poll), None),
@@ -111,10 +111,10 @@ pub(crate) fn poll_queue_with<F: Flavor, S, R>(
                 }
             }
         });
-        let_go::<F>(left);
+        drop_waiter::<F>(left);
         match poll {
             Some(poll) => {
-                let_go::<F>(waiter);
+                drop_waiter::<F>(waiter);
                 return poll;
             }
             None => waiter = Some(F::waiter(cx)),
@@ -122,7 +122,7 @@ pub(crate) fn poll_queue_with<F: Flavor, S, R>(
     }
 }
 
-/// A future that waited is dropped: it leaves the queue. True if it had been served.
+/// Takes a dropped future out of the queue. Returns true if it had been served.
 pub(crate) fn leave<F: Flavor, S>(
     cell: &F::Cell<S>,
     ticket: &mut Option<Ticket>,
@@ -131,11 +131,11 @@ pub(crate) fn leave<F: Flavor, S>(
     let Some(place) = ticket.take() else { return false };
     let waiter = F::with(cell, |state| queue(state).remove(place));
     let served = waiter.is_none();
-    let_go::<F>(waiter);
+    drop_waiter::<F>(waiter);
     served
 }
 
-/// How many are taken out of a queue under one lock.
+/// Maximum number of waiters that are taken out of a queue under one lock.
 const BATCH: usize = 16;
 
 /// Wakes all current waiters, without allocating.
@@ -171,7 +171,7 @@ pub(crate) fn wake<F: Flavor>(waiter: Option<F::Waiter>) {
 /// Drops a waiter that is not needed any more. A panic of its destructor is contained, because the caller may have been
 /// given something.
 #[inline]
-pub(crate) fn let_go<F: Flavor>(waiter: Option<F::Waiter>) {
+pub(crate) fn drop_waiter<F: Flavor>(waiter: Option<F::Waiter>) {
     if let Some(waiter) = waiter {
         contain(|| drop(waiter));
     }

@@ -12,8 +12,8 @@ use slab::Slab;
 
 use crate::sync::core::flavor::Flavor;
 use crate::sync::core::waiters::Ticket;
-use crate::sync::core::waiting::let_go;
-use crate::sync::core::waking::{Line, Woken, still_waits, waking};
+use crate::sync::core::waiting::drop_waiter;
+use crate::sync::core::wake_list::{WaitQueue, WakeList, lock_and_wake, still_waits};
 
 /// A point at which tasks wait until a fixed number of them has arrived; asyncio's `Barrier`.
 ///
@@ -42,12 +42,12 @@ use crate::sync::core::waking::{Line, Woken, still_waits, waking};
 /// });
 /// ```
 pub struct Barrier<F: Flavor> {
-    line: F::Cell<Round<F>>,
+    queue: F::Cell<Round<F>>,
     parties: usize,
 }
 
-/// The line holds the seats of the waiters, in order of arrival.
-type Round<F> = Line<F, usize, State<F>>;
+/// The queue of a round: the seats of the waiters, in order of arrival.
+type Round<F> = WaitQueue<F, usize, State<F>>;
 
 struct State<F: Flavor> {
     broken: bool,
@@ -55,14 +55,14 @@ struct State<F: Flavor> {
     seats: Slab<Seat<F>>,
 }
 
-/// The place of a waiter: its seat, and where that is in the line.
+/// The place of a waiter: its seat, and its ticket in the queue.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     seat: usize,
     ticket: Ticket,
 }
 
-enum Came {
+enum Arrived {
     Last(usize),
     Waits(Place),
 }
@@ -81,7 +81,7 @@ impl<F: Flavor> Barrier<F> {
     #[track_caller]
     pub fn new(parties: usize) -> Self {
         assert!(parties > 0, "a barrier needs at least one party");
-        Barrier { line: Line::<F, _, _>::new(State { broken: false, seats: Slab::new() }), parties }
+        Barrier { queue: WaitQueue::<F, _, _>::new(State { broken: false, seats: Slab::new() }), parties }
     }
 
     /// Waits until all parties have arrived. Returns the position in which this one arrived, from zero.
@@ -108,15 +108,15 @@ impl<F: Flavor> Barrier<F> {
     }
 
     fn end_wait(&self, broken: bool) {
-        waking::<F, _, _, _>(&self.line, |line, woken| {
-            line.state.broken = broken;
-            settle(line, woken, |_| Seat::Broken);
+        lock_and_wake::<F, _, _, _>(&self.queue, |queue, wakes| {
+            queue.state.broken = broken;
+            end_waits(queue, wakes, |_| Seat::Broken);
         });
     }
 
     /// Whether the barrier is broken.
     pub fn is_broken(&self) -> bool {
-        F::with(&self.line, |line| line.state.broken)
+        F::with(&self.queue, |queue| queue.state.broken)
     }
 
     /// Number of tasks that pass the barrier together.
@@ -126,32 +126,32 @@ impl<F: Flavor> Barrier<F> {
 
     /// Number of tasks that wait at the barrier.
     pub fn n_waiting(&self) -> usize {
-        F::with(&self.line, |line| line.queue.len())
+        F::with(&self.queue, |queue| queue.waiters.len())
     }
 
     /// Arrives at the barrier. Returns the position if this was the last party, and otherwise its place, which takes
     /// the waiter.
-    fn come(&self, waiter: &mut Option<F::Waiter>) -> Result<Came, BrokenBarrier> {
-        waking::<F, _, _, _>(&self.line, |line, woken| {
-            if line.state.broken {
+    fn arrive(&self, waiter: &mut Option<F::Waiter>) -> Result<Arrived, BrokenBarrier> {
+        lock_and_wake::<F, _, _, _>(&self.queue, |queue, wakes| {
+            if queue.state.broken {
                 return Err(BrokenBarrier(()));
             }
-            if line.queue.len() + 1 == self.parties {
-                settle(line, woken, Seat::Passes);
-                return Ok(Came::Last(self.parties - 1));
+            if queue.waiters.len() + 1 == self.parties {
+                end_waits(queue, wakes, Seat::Passes);
+                return Ok(Arrived::Last(self.parties - 1));
             }
             let waiter = waiter.take().expect("it is taken once");
-            let seat = line.state.seats.insert(Seat::Waits(waiter));
-            Ok(Came::Waits(Place { seat, ticket: line.queue.push_back(seat) }))
+            let seat = queue.state.seats.insert(Seat::Waits(waiter));
+            Ok(Arrived::Waits(Place { seat, ticket: queue.waiters.push_back(seat) }))
         })
     }
 }
 
 /// Ends all waits; each waiter learns the result from its seat.
-fn settle<F: Flavor>(line: &mut Round<F>, woken: &mut Woken<F>, how: impl Fn(usize) -> Seat<F>) {
-    for (position, seat) in line.queue.drain().enumerate() {
-        if let Seat::Waits(waiter) = mem::replace(&mut line.state.seats[seat], how(position)) {
-            woken.push(&mut line.room, waiter);
+fn end_waits<F: Flavor>(queue: &mut Round<F>, wakes: &mut WakeList<F>, how: impl Fn(usize) -> Seat<F>) {
+    for (position, seat) in queue.waiters.drain().enumerate() {
+        if let Seat::Waits(waiter) = mem::replace(&mut queue.state.seats[seat], how(position)) {
+            wakes.push(&mut queue.wake_buffer, waiter);
         }
     }
 }
@@ -177,7 +177,7 @@ pub struct BarrierWait<'a, F: Flavor> {
 enum WaitState {
     New,
     Waits(Place),
-    Over,
+    Done,
 }
 
 impl<F: Flavor> Future for BarrierWait<'_, F> {
@@ -188,9 +188,9 @@ impl<F: Flavor> Future for BarrierWait<'_, F> {
         let result = match self.state {
             WaitState::New => {
                 let mut waiter = Some(F::waiter(cx));
-                match barrier.come(&mut waiter) {
-                    Ok(Came::Last(position)) => Ok(position),
-                    Ok(Came::Waits(place)) => {
+                match barrier.arrive(&mut waiter) {
+                    Ok(Arrived::Last(position)) => Ok(position),
+                    Ok(Arrived::Waits(place)) => {
                         self.state = WaitState::Waits(place);
                         return Poll::Pending;
                     }
@@ -199,21 +199,21 @@ impl<F: Flavor> Future for BarrierWait<'_, F> {
             }
             WaitState::Waits(Place { seat, .. }) => {
                 let waits =
-                    still_waits::<F, _>(&barrier.line, cx, |line| match &mut line.state.seats[seat] {
+                    still_waits::<F, _>(&barrier.queue, cx, |queue| match &mut queue.state.seats[seat] {
                         Seat::Waits(waiter) => Some(waiter),
                         Seat::Passes(_) | Seat::Broken => None,
                     });
                 if waits {
                     return Poll::Pending;
                 }
-                match F::with(&barrier.line, |line| line.state.seats.remove(seat)) {
+                match F::with(&barrier.queue, |queue| queue.state.seats.remove(seat)) {
                     Seat::Passes(position) => Ok(position),
                     Seat::Broken | Seat::Waits(_) => Err(BrokenBarrier(())),
                 }
             }
-            WaitState::Over => panic!("a wait at a barrier was polled after its result"),
+            WaitState::Done => panic!("a wait at a barrier was polled after its result"),
         };
-        self.state = WaitState::Over;
+        self.state = WaitState::Done;
         Poll::Ready(result)
     }
 }
@@ -221,12 +221,12 @@ impl<F: Flavor> Future for BarrierWait<'_, F> {
 impl<F: Flavor> Drop for BarrierWait<'_, F> {
     fn drop(&mut self) {
         if let WaitState::Waits(Place { seat, ticket }) = self.state {
-            let seat = F::with(&self.barrier.line, |line| {
-                line.queue.remove(ticket); // unless all have passed
-                line.state.seats.remove(seat)
+            let seat = F::with(&self.barrier.queue, |queue| {
+                queue.waiters.remove(ticket); // unless all have passed
+                queue.state.seats.remove(seat)
             });
             if let Seat::Waits(waiter) = seat {
-                let_go::<F>(Some(waiter));
+                drop_waiter::<F>(Some(waiter));
             }
         }
     }

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 use super::mutex::{Lock, Mutex, MutexGuard};
 use crate::sync::core::flavor::Flavor;
 use crate::sync::core::waiters::Ticket;
-use crate::sync::core::waiting::let_go;
-use crate::sync::core::waking::{Line, still_waits, waking};
+use crate::sync::core::waiting::drop_waiter;
+use crate::sync::core::wake_list::{WaitQueue, lock_and_wake, still_waits};
 
 /// A condition variable, used with a [`Mutex`]; asyncio's `Condition`.
 ///
@@ -45,13 +45,13 @@ use crate::sync::core::waking::{Line, still_waits, waking};
 /// });
 /// ```
 pub struct Condition<F: Flavor> {
-    line: F::Cell<Line<F, F::Waiter>>,
+    queue: F::Cell<WaitQueue<F, F::Waiter>>,
 }
 
 impl<F: Flavor> Condition<F> {
     /// Creates a condition without waiters.
     pub fn new() -> Self {
-        Condition { line: Line::<F, _, _>::new(()) }
+        Condition { queue: WaitQueue::<F, _, _>::new(()) }
     }
 
     /// Unlocks the mutex, waits for a notification, and locks the mutex again.
@@ -86,9 +86,9 @@ impl<F: Flavor> Condition<F> {
 
     /// Notifies `count` waiters, in order of arrival; or all, if there are fewer.
     pub fn notify(&self, count: usize) {
-        waking::<F, _, _, _>(&self.line, |line, woken| {
-            let first = std::iter::from_fn(|| line.queue.pop_front()).take(count);
-            first.for_each(|waiter| woken.push(&mut line.room, waiter));
+        lock_and_wake::<F, _, _, _>(&self.queue, |queue, wakes| {
+            let first = std::iter::from_fn(|| queue.waiters.pop_front()).take(count);
+            first.for_each(|waiter| wakes.push(&mut queue.wake_buffer, waiter));
         });
     }
 
@@ -106,7 +106,7 @@ impl<F: Flavor> Default for Condition<F> {
 
 impl<F: Flavor> fmt::Debug for Condition<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let waiting = F::with(&self.line, |line| line.queue.len());
+        let waiting = F::with(&self.queue, |queue| queue.waiters.len());
         f.debug_struct("Condition").field("waiting", &waiting).finish()
     }
 }
@@ -125,7 +125,7 @@ enum State<'a, F: Flavor, T: ?Sized> {
     Waits(Ticket),
     /// Notified.
     Locks(Lock<'a, F, T>),
-    Over,
+    Done,
 }
 
 impl<'a, F: Flavor, T: ?Sized> Future for ConditionWait<'a, F, T> {
@@ -137,25 +137,25 @@ impl<'a, F: Flavor, T: ?Sized> Future for ConditionWait<'a, F, T> {
             match &mut self.state {
                 State::Holds(_) => {
                     let waiter = F::waiter(cx);
-                    let ticket = F::with(&condition.line, |line| line.queue.push_back(waiter));
-                    // In the queue first: whoever gets the mutex now may notify.
+                    let ticket = F::with(&condition.queue, |queue| queue.waiters.push_back(waiter));
+                    // In the queue first: the task that gets the mutex now may notify.
                     let guard = mem::replace(&mut self.state, State::Waits(ticket));
                     drop(guard);
                     return Poll::Pending;
                 }
                 State::Waits(ticket) => {
                     let ticket = *ticket;
-                    if still_waits::<F, _>(&condition.line, cx, |line| line.queue.get_mut(ticket)) {
+                    if still_waits::<F, _>(&condition.queue, cx, |queue| queue.waiters.get_mut(ticket)) {
                         return Poll::Pending;
                     }
                     self.state = State::Locks(mutex.lock());
                 }
                 State::Locks(lock) => {
                     let guard = ready!(Pin::new(lock).poll(cx));
-                    self.state = State::Over;
+                    self.state = State::Done;
                     return Poll::Ready(guard);
                 }
-                State::Over => panic!("a wait for a condition was polled after its result"),
+                State::Done => panic!("a wait for a condition was polled after its result"),
             }
         }
     }
@@ -165,13 +165,13 @@ impl<F: Flavor, T: ?Sized> Drop for ConditionWait<'_, F, T> {
     fn drop(&mut self) {
         let notified = match self.state {
             State::Waits(ticket) => {
-                let waiter = F::with(&self.condition.line, |line| line.queue.remove(ticket));
+                let waiter = F::with(&self.condition.queue, |queue| queue.waiters.remove(ticket));
                 let notified = waiter.is_none();
-                let_go::<F>(waiter);
+                drop_waiter::<F>(waiter);
                 notified
             }
             State::Locks(_) => true,
-            State::Holds(_) | State::Over => false,
+            State::Holds(_) | State::Done => false,
         };
         if notified {
             self.condition.notify(1);
@@ -185,7 +185,7 @@ impl<F: Flavor, T: ?Sized> fmt::Debug for ConditionWait<'_, F, T> {
             State::Holds(_) => "new",
             State::Waits(_) => "waits for a notification",
             State::Locks(_) => "waits for the mutex",
-            State::Over => "finished",
+            State::Done => "finished",
         };
         f.debug_struct("ConditionWait").field("state", &state).finish_non_exhaustive()
     }
@@ -205,7 +205,7 @@ impl<'a, F: Flavor, T: ?Sized, P: FnMut(&mut T) -> bool> Future for WaitFor<'a, 
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let mut guard = match mem::replace(&mut this.wait.state, State::Over) {
+        let mut guard = match mem::replace(&mut this.wait.state, State::Done) {
             State::Holds(guard) => guard, // asked before it waits at all
             state => {
                 this.wait.state = state;

@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 
 use crate::sync::core::flavor::{Flavor, Word};
 use crate::sync::core::waiters::Ticket;
-use crate::sync::core::waiting::{Standing, leave, poll_queue_with};
-use crate::sync::core::waking::{Line, waking};
+use crate::sync::core::waiting::{QueueStatus, leave, poll_queue_with};
+use crate::sync::core::wake_list::{WaitQueue, lock_and_wake};
 use crate::sys::sync::atomic::Ordering::{AcqRel, Acquire};
 
 /// A flag that is set and cleared, and that any number of tasks can wait for; asyncio's `Event`.
@@ -35,37 +35,37 @@ use crate::sys::sync::atomic::Ordering::{AcqRel, Acquire};
 /// });
 /// ```
 pub struct Event<F: Flavor> {
-    /// 1 when it is set. Changed under the line's lock only; when it is set, the line has no waiter.
+    /// 1 when it is set. Changed under the queue's lock only; when it is set, the queue has no waiter.
     set: F::Word,
-    line: F::Cell<Line<F, F::Waiter>>,
+    queue: F::Cell<WaitQueue<F, F::Waiter>>,
 }
 
 impl<F: Flavor> Event<F> {
     /// Creates an event that is not set.
     pub fn new() -> Self {
-        Event { set: F::Word::new(0), line: Line::<F, _, _>::new(()) }
+        Event { set: F::Word::new(0), queue: WaitQueue::<F, _, _>::new(()) }
     }
 
     /// Sets the event and ends the wait of all waiting tasks.
     ///
     /// Writes before this call are visible to a thread that sees the event set.
     pub fn set(&self) {
-        // Written also where it is set already: who clears it next has to know what was done before this.
+        // Written also if it is set already: the next `clear` synchronizes with this call.
         if self.set.update(AcqRel, |set| (set == 1).then_some(1)).is_ok() {
             return;
         }
-        waking::<F, _, _, _>(&self.line, |line, woken| {
+        lock_and_wake::<F, _, _, _>(&self.queue, |queue, wakes| {
             self.put(1);
-            line.queue.drain().for_each(|waiter| woken.push(&mut line.room, waiter));
+            queue.waiters.drain().for_each(|waiter| wakes.push(&mut queue.wake_buffer, waiter));
         });
     }
 
     /// Clears the event: later calls of [`wait`](Self::wait) wait again.
     pub fn clear(&self) {
-        F::with(&self.line, |_| self.put(0));
+        F::with(&self.queue, |_| self.put(0));
     }
 
-    /// Under the lock.
+    /// Changes the flag. The caller holds the lock.
     fn put(&self, value: usize) {
         let _ = self.set.update(AcqRel, |_| Some(value));
     }
@@ -92,7 +92,7 @@ impl<F: Flavor> Default for Event<F> {
 
 impl<F: Flavor> fmt::Debug for Event<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let waiting = F::with(&self.line, |line| line.queue.len());
+        let waiting = F::with(&self.queue, |queue| queue.waiters.len());
         f.debug_struct("Event").field("set", &self.is_set()).field("waiting", &waiting).finish()
     }
 }
@@ -110,22 +110,23 @@ impl<F: Flavor> Future for EventWait<'_, F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let EventWait { event, ticket } = self.get_mut();
         if event.is_set() {
-            *ticket = None; // who has set it has taken all out of the queue, or is about to
+            *ticket = None; // `set` has emptied the queue, or is about to
             return Poll::Ready(());
         }
         let waiter = ticket.is_none().then(|| F::waiter(cx));
-        poll_queue_with::<F, _, _>(&event.line, cx, ticket, waiter, Line::queue, |_, standing| match standing
-        {
-            Standing::Served => Poll::Ready(()), // though it may be cleared again
-            Standing::New if event.is_set() => Poll::Ready(()),
-            Standing::New | Standing::Waiting => Poll::Pending,
+        poll_queue_with::<F, _, _>(&event.queue, cx, ticket, waiter, WaitQueue::waiters, |_, status| {
+            match status {
+                QueueStatus::Served => Poll::Ready(()), // though it may be cleared again
+                QueueStatus::New if event.is_set() => Poll::Ready(()),
+                QueueStatus::New | QueueStatus::Waiting => Poll::Pending,
+            }
         })
     }
 }
 
 impl<F: Flavor> Drop for EventWait<'_, F> {
     fn drop(&mut self) {
-        leave::<F, _>(&self.event.line, &mut self.ticket, Line::queue);
+        leave::<F, _>(&self.event.queue, &mut self.ticket, WaitQueue::waiters);
     }
 }
 

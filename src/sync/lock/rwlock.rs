@@ -13,7 +13,7 @@ use crate::sync::core::flavor::Flavor;
 use crate::sync::core::permits::{Acquiring, Held, MAX_PERMITS, Permits};
 use crate::sys::lock_cell::{Exclusive, LockCell, Shared};
 
-/// So many may read at once; all of the permits are needed to write.
+/// The number of permits: a writer needs them all, a reader one.
 pub(in crate::sync) const ALL: usize = MAX_PERMITS;
 
 /// A fair read-write lock: many readers or one writer at a time.
@@ -244,7 +244,7 @@ impl<'a, F: Flavor, T: ?Sized> WriteGuard<'a, F, T> {
     pub fn downgrade(self) -> ReadGuard<'a, F, T> {
         let (mut held, lock) = {
             let WriteGuard { value: _value, held, lock } = self;
-            (held, lock) // and the last use of the value as its only user ends
+            (held, lock) // the exclusive use of the value ends here
         };
         held.keep(1);
         lock.read_guard(held)
@@ -307,7 +307,7 @@ mod tests {
     use std::pin::pin;
     use std::task::Waker;
 
-    /// A ticket has three bits of generations here: see `waiters.rs`.
+    /// Reuses the generations of a queue's entry; a ticket has three bits of them in tests: see `waiters.rs`.
     fn a_writer_whose_place_was_used_often_waits_for_the_reader<F: Flavor>() {
         for others in 0..20 {
             let lock = RwLock::<F, _>::new(0);
@@ -315,7 +315,7 @@ mod tests {
             let guard = lock.try_write().unwrap();
             let mut served = Box::pin(lock.read());
             assert!(served.as_mut().poll(cx).is_pending());
-            drop(guard); // the reader has its permit and does not know
+            drop(guard); // the reader has its permit and has not been polled since
             for _ in 0..others {
                 assert!(pin!(lock.write()).poll(cx).is_pending());
             }

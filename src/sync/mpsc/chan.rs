@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 
 use crate::sync::core::flavor::{Count, Flavor};
 use crate::sync::core::waiters::{Ticket, Waiters};
-use crate::sync::core::waiting::{self, Standing};
+use crate::sync::core::waiting::{self, QueueStatus};
 
 /// In the count of items taken: senders wait.
 const SENDERS_WAIT: usize = 1;
@@ -224,14 +224,14 @@ impl<T, F: Flavor> Chan<T, F> {
         ticket: &mut Option<Ticket>,
         mut then: impl FnMut(&mut State<T, F>) -> R,
     ) -> Poll<Result<R, Refused>> {
-        waiting::poll_queue::<F, _, _>(&self.state, cx, ticket, State::waiting, |state, standing| {
+        waiting::poll_queue::<F, _, _>(&self.state, cx, ticket, State::waiting, |state, status| {
             if state.closed {
                 return Poll::Ready(Err(Refused::Closed)); // what was granted is void
             }
-            match standing {
-                Standing::Served => state.granted -= 1,
-                Standing::New if self.admits(state) => {}
-                Standing::New | Standing::Waiting => return Poll::Pending,
+            match status {
+                QueueStatus::Served => state.granted -= 1,
+                QueueStatus::New if self.admits(state) => {}
+                QueueStatus::New | QueueStatus::Waiting => return Poll::Pending,
             }
             Poll::Ready(Ok(then(state)))
         })
@@ -334,7 +334,7 @@ impl<T, F: Flavor> Chan<T, F> {
             state.granted = 0;
             (mem::take(&mut state.queue), state.receiver.take())
         });
-        waiting::let_go::<F>(receiver);
+        waiting::drop_waiter::<F>(receiver);
         self.wake_senders();
         left
     }

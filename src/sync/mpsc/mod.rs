@@ -28,7 +28,7 @@
 //! std::thread::spawn(move || drop(sender));
 //! ```
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
 //! | `chan.rs` | what the two sides share |
 //! | `sender.rs` | the senders, their futures, reserved places |

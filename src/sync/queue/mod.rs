@@ -37,7 +37,7 @@
 //! getter that was served is sure of an item but not of a particular one: until it runs, another getter may take the
 //! first item if there are enough for both. The same holds for putters and places.
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
 //! | `state.rs` | the items, the waiters, and their order of service |
 //! | `order.rs` | the order of the items |
@@ -59,7 +59,7 @@ use self::state::{Refused, State};
 use super::core::blocking::{block_on, no_loop_here};
 use super::core::flavor::{Flavor, Local, Threaded};
 use super::core::waiters::Ticket;
-use super::core::waiting::{self, Standing, poll_queue, wake_all};
+use super::core::waiting::{self, QueueStatus, poll_queue, wake_all};
 
 /// A [`Queue`] that returns the smallest item first.
 pub type PriorityQueue<T> = Queue<T, Priority>;
@@ -173,7 +173,7 @@ impl<T, O: Order<T>, F: Flavor> Queue<T, O, F> {
     /// [`TryPutError`] with the item.
     pub fn try_put(&self, item: T) -> Result<(), TryPutError<T>> {
         let mut item = Some(item);
-        match F::with(&self.state, |state| state.put(&mut item, Standing::New)) {
+        match F::with(&self.state, |state| state.put(&mut item, QueueStatus::New)) {
             Ok(done) => {
                 done.settle();
                 Ok(())
@@ -204,7 +204,7 @@ impl<T, O: Order<T>, F: Flavor> Queue<T, O, F> {
     /// # Errors
     /// [`TryGetError`].
     pub fn try_get(&self) -> Result<T, TryGetError> {
-        match F::with(&self.state, |state| state.get(Standing::New)) {
+        match F::with(&self.state, |state| state.get(QueueStatus::New)) {
             Ok(done) => Ok(done.settle()),
             Err(Refused::NotNow) => Err(TryGetError::Empty),
             Err(Refused::ShutDown) => Err(TryGetError::ShutDown),
@@ -328,8 +328,8 @@ impl<T, O: Order<T>, F: Flavor> Future for Put<'_, T, O, F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Put { state, item, ticket } = self.get_mut();
         assert!(item.is_some(), "a `put` was polled after its result");
-        let poll = poll_queue::<F, _, _>(state, cx, ticket, State::putters, |state, standing| {
-            match state.put(item, standing) {
+        let poll = poll_queue::<F, _, _>(state, cx, ticket, State::putters, |state, status| {
+            match state.put(item, status) {
                 Ok(done) => Poll::Ready(Some(done)),
                 Err(Refused::NotNow) => Poll::Pending,
                 Err(Refused::ShutDown) => Poll::Ready(None),
@@ -371,14 +371,13 @@ impl<T, O: Order<T>, F: Flavor> Future for Get<'_, T, O, F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let state = self.state;
-        let poll =
-            poll_queue::<F, _, _>(state, cx, &mut self.ticket, State::getters, |state, standing| match state
-                .get(standing)
-            {
+        let poll = poll_queue::<F, _, _>(state, cx, &mut self.ticket, State::getters, |state, status| {
+            match state.get(status) {
                 Ok(done) => Poll::Ready(Ok(done)),
                 Err(Refused::NotNow) => Poll::Pending,
                 Err(Refused::ShutDown) => Poll::Ready(Err(QueueShutDown(()))),
-            });
+            }
+        });
         poll.map_ok(state::Done::settle)
     }
 }

@@ -14,7 +14,7 @@ use std::thread;
 use super::order::{Items, Order};
 use crate::sync::core::flavor::Flavor;
 use crate::sync::core::waiters::Waiters;
-use crate::sync::core::waiting::{Standing, wake};
+use crate::sync::core::waiting::{QueueStatus, wake};
 
 pub(super) struct State<T, O: Order<T>, F: Flavor> {
     items: O::Items,
@@ -106,30 +106,30 @@ impl<T, O: Order<T>, F: Flavor> State<T, O, F> {
         self.items.len() > self.promised
     }
 
-    /// Puts the item, if a putter with this standing may.
+    /// Puts the item, if a putter with this status may.
     #[inline]
-    pub(super) fn put(&mut self, item: &mut Option<T>, standing: Standing) -> Result<Done<(), F>, Refused> {
+    pub(super) fn put(&mut self, item: &mut Option<T>, status: QueueStatus) -> Result<Done<(), F>, Refused> {
         if self.shut_down {
             return Err(Refused::ShutDown);
         }
-        match standing {
-            Standing::Served => self.granted -= 1,
-            Standing::New if self.putters.is_empty() && self.has_room() => {}
-            Standing::New | Standing::Waiting => return Err(Refused::NotNow),
+        match status {
+            QueueStatus::Served => self.granted -= 1,
+            QueueStatus::New if self.putters.is_empty() && self.has_room() => {}
+            QueueStatus::New | QueueStatus::Waiting => return Err(Refused::NotNow),
         }
         self.unfinished += 1;
         let result = self.items.push(item.take().expect("it was not put yet"));
         Ok(Done { result, wake: self.serve_getter() })
     }
 
-    /// Takes an item, if there is one for a getter with this standing.
+    /// Takes an item, if there is one for a getter with this status.
     #[inline]
-    pub(super) fn get(&mut self, standing: Standing) -> Result<Done<T, F>, Refused> {
-        match standing {
+    pub(super) fn get(&mut self, status: QueueStatus) -> Result<Done<T, F>, Refused> {
+        match status {
             _ if self.shut_down => {}
-            Standing::Served => self.promised -= 1,
-            Standing::New if self.has_item() => {}
-            Standing::New | Standing::Waiting => return Err(Refused::NotNow),
+            QueueStatus::Served => self.promised -= 1,
+            QueueStatus::New if self.has_item() => {}
+            QueueStatus::New | QueueStatus::Waiting => return Err(Refused::NotNow),
         }
         match self.items.pop() {
             Ok(Some(item)) => Ok(Done { result: Ok(item), wake: self.serve_putter() }),
