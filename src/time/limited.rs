@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 
 use super::Elapsed;
 use crate::task::cancel::cleanup::{PendingCleanup, drop_and_track};
-use crate::task::cancel::scopes::Region;
+use crate::task::cancel::limit_scope::LimitScope;
 
 /// The deadline of a limit.
 pub(super) trait Deadline {
@@ -28,10 +28,10 @@ pub(super) trait Deadline {
 }
 
 /// The state of a limit.
-// The region allocates: scopes inside refer to it by a count, for as long as they live.
+// The scope allocates: scopes inside refer to it by a count, for as long as they live.
 #[derive(Debug, Default)]
 pub(super) struct Limited {
-    region: Region,
+    scope: LimitScope,
     /// The operations and cleanups that the dropped future left pending.
     pending: Option<PendingCleanup>,
     /// Whether another request was given a turn to end this await.
@@ -48,11 +48,11 @@ impl Limited {
     ) -> Poll<Result<F::Output, Elapsed>> {
         if self.pending.is_none() {
             if let Poll::Ready(output) = self.poll_inside(future.as_mut(), deadline, cx) {
-                self.region = Region::default(); // first: it withdraws the requests of this limit
+                self.scope = LimitScope::default(); // first: it withdraws the requests of this limit
                 future.set(None);
                 return Poll::Ready(Ok(output));
             }
-            if !self.region.is_to_be_dropped() {
+            if !self.scope.is_to_be_dropped() {
                 return Poll::Pending;
             }
             self.pending = Some(drop_and_track(|| future.set(None)));
@@ -60,7 +60,7 @@ impl Limited {
         let pending = self.pending.as_mut().expect("the future has been dropped");
         ready!(Pin::new(pending).poll(cx));
         // The other request drops this await, unless that is in the future of `block_on`, which continues.
-        if self.region.is_overtaken() && !std::mem::replace(&mut self.has_waited, true) {
+        if self.scope.is_overtaken() && !std::mem::replace(&mut self.has_waited, true) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -74,18 +74,18 @@ impl Limited {
         deadline: &mut impl Deadline,
         cx: &mut Context<'_>,
     ) -> Poll<F::Output> {
-        if self.region.is_to_be_dropped() {
+        if self.scope.is_to_be_dropped() {
             return Poll::Pending;
         }
-        if !self.region.is_told() && deadline.has_passed(cx) {
-            self.region.expire();
+        if !self.scope.has_requested() && deadline.has_passed(cx) {
+            self.scope.expire();
         }
         let future = future.as_pin_mut().expect("a future with a time limit was polled after its result");
-        let output = self.region.around(cx, |cx| future.poll(cx));
-        if output.is_pending() && !self.region.is_told() && deadline.set(cx) {
-            self.region.retract();
+        let output = self.scope.around(cx, |cx| future.poll(cx));
+        if output.is_pending() && !self.scope.has_requested() && deadline.set(cx) {
+            self.scope.retract();
         }
-        if output.is_pending() && self.region.tell() {
+        if output.is_pending() && self.scope.request_if_due() {
             deadline.expire();
         }
         output

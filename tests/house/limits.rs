@@ -53,7 +53,6 @@ pub(crate) const LONG_FILES: &[Exception] = &[
     ("src/driver/mod.rs", 606),
     ("src/buf/pool.rs", 527),
     ("src/net/tcp_stream.rs", 526),
-    ("src/task/cancel/scopes.rs", 475),
     ("src/buf/vectored.rs", 474),
     ("src/task/group/task_set.rs", 474),
     ("src/op/object/fd.rs", 495),

@@ -15,7 +15,7 @@ use pin_project_lite::pin_project;
 use super::cleanup::{PendingCleanup, drop_and_track};
 use super::scopes::{Entered, target};
 use crate::sys::context::expect_runtime;
-use crate::task::cell::layout::{Request, Share};
+use crate::task::cell::layout::{CaughtRequest, Request};
 
 /// Catches a cancellation of the task: only `future` ends; asyncio's `try: … except CancelledError:`.
 ///
@@ -104,11 +104,11 @@ impl<F: Future> Future for CatchCancel<F> {
                     *this.state = State::Inside(Entered::new(task));
                 }
                 State::Inside(entered) if !target().is_some_and(|task| entered.is_of(&task)) => {
-                    *this.state = State::New; // it has moved to another task
+                    *this.state = State::New; // another task polls it
                 }
                 State::Inside(entered) if entered.is_triggered() => {
                     let State::Inside(entered) = std::mem::replace(this.state, State::Over) else {
-                        unreachable!("it has just been seen")
+                        unreachable!("the state was matched above")
                     };
                     let (caught, pending) = entered.end_by(|| drop_and_track(|| this.future.set(None)));
                     *this.state = State::Caught(Some(Cancelled(caught)), pending);
@@ -154,24 +154,24 @@ impl<F: Future> Future for CatchCancel<F> {
 /// });
 /// ```
 #[must_use = "dropping it lets the next await end the task: keep it, or call `uncancel`"]
-pub struct Cancelled(Option<Share>);
+pub struct Cancelled(Option<CaughtRequest>);
 
 impl Cancelled {
     /// Suppresses the request: the task continues as if there had been none. Returns the number of requests that
     /// remain.
     pub fn uncancel(mut self) -> usize {
-        self.0.take().map_or(0, |share| share.swallow().into())
+        self.0.take().map_or(0, |caught| caught.suppress().into())
     }
 }
 
-/// Passes requests on to the enclosing scopes, and waits until all scopes that have caught them have handled them. The
-/// next await ends the receiver of a request, if it can be cancelled.
+/// Passes requests on to the enclosing scopes, and waits until all scopes that have caught them have handled them. Then the
+/// next await ends the task or child that receives a request, if it can be cancelled.
 pub(in crate::task) async fn pass_on(requests: Vec<Cancelled>) {
     let shared: Vec<Weak<Request>> =
         requests.iter().filter_map(|request| Some(Rc::downgrade(request.0.as_ref()?.request()))).collect();
     drop(requests);
     for request in shared {
-        poll_fn(|cx| Request::poll_through(&request, cx)).await;
+        poll_fn(|cx| Request::poll_handled(&request, cx)).await;
     }
 }
 

@@ -1,14 +1,14 @@
-//! The scopes of a task: where a request for its end is caught, and the parts that a time limit ends by themselves.
+//! The scopes of a task: where cancellation requests are caught, and the insides of time limits.
 //!
 //! Each [`CatchCancel`](crate::task::CatchCancel) that has been polled is a scope of its task, and so is the inside of each
-//! limit. Scopes nest as their futures do. A request for the task is delivered to the innermost scopes that catch
-//! (several, where a task polls several futures at a time); only a task without any loses its whole future. The request
-//! of a limit is delivered in the same way to those inside the limit; without any, the limit drops its future.
+//! time limit. Scopes nest as their futures do. A request for the task is delivered to the innermost scopes that catch
+//! (several, if the task polls several futures at a time); a task without any loses its whole future. The request of a
+//! time limit is delivered in the same way to the scopes inside the limit; without any, the limit drops its future.
 //! A scope catches once.
 //!
 //! All scopes that have caught a request share it. When the last of them has handled it, the request continues to the
-//! enclosing scope, unless it was suppressed. A request that is being handled in a future that another request ends is
-//! merged into that one.
+//! enclosing scope, unless it was suppressed. A future that is dropped because of one request may contain scopes that
+//! handle another: that one is merged into the first.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -16,21 +16,20 @@ use std::fmt;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::sys::context::expect_runtime;
 use crate::sys::guarded::contain;
-use crate::task::cell::layout::{Handling, Limit, Origin, Request, Scope, Scopes, Share, TaskRef, Waiter};
+use crate::task::cell::layout::{CaughtRequest, Limit, Origin, Request, Scope, Scopes, TaskRef, Waiter};
 use crate::task::cell::loop_core;
 
-/// The receiver of a request that is for what is being polled now: the task, or a child of a group in it.
+/// The receiver of requests for the code that is being polled now: the current task, or the child of a group in it.
 pub(in crate::task) fn target() -> Option<TaskRef> {
     let task = loop_core::current_task()?;
     let child = task.header().cold().and_then(|cold| cold.scopes.child.borrow().clone());
     Some(child.unwrap_or(task))
 }
 
-/// Ends what is being polled now: it waits for something that was cancelled, and is cancelled with it. As asyncio's
-/// `CancelledError` that comes out of an await, this counts as no request. A second poll means that nothing could be
-/// ended: the future given to `block_on` can't be cancelled.
+/// Cancels the code that is being polled now, because it waits for something that was cancelled. Like asyncio's
+/// `CancelledError` that comes out of an await, this is not counted as a request. If the caller is polled again, the code
+/// could not be cancelled: it is the future given to `block_on`.
 pub(crate) fn cancel_with<T>(cx: &Context<'_>) -> Poll<T> {
     if let Some(target) = target() {
         let mut around = target.header().cold().and_then(|cold| cold.scopes.current.borrow().clone());
@@ -38,7 +37,7 @@ pub(crate) fn cancel_with<T>(cx: &Context<'_>) -> Poll<T> {
             around = limit.parent.clone();
         }
         match around {
-            // Not whatever is innermost in the task: that may be beside this.
+            // Not the innermost scopes of the task: they may be in a future beside this one.
             Some(scope) if scope.triggered.get() => {}
             Some(scope) => {
                 scope.mark(&Request::new(&target, Origin::Task { counted: false }));
@@ -51,13 +50,13 @@ pub(crate) fn cancel_with<T>(cx: &Context<'_>) -> Poll<T> {
     Poll::Pending
 }
 
-/// Calls `poll`, which polls this child of a group in the current task.
+/// Calls `poll`, which polls this child of a group, as a part of the current task.
 pub(in crate::task) fn inside<T>(child: &TaskRef, poll: impl FnOnce() -> T) -> T {
     let Some(task) = loop_core::current_task() else { return poll() };
     during(&task.header().cold_or_new().scopes.child, Some(child.clone()), poll)
 }
 
-/// Calls `f` while `value` is in this place.
+/// Calls `f` while `place` holds `value`, and then restores what it held before.
 fn during<V, T>(place: &RefCell<V>, value: V, f: impl FnOnce() -> T) -> T {
     struct Restore<'a, V>(&'a RefCell<V>, Option<V>);
     impl<V> Drop for Restore<'_, V> {
@@ -67,120 +66,6 @@ fn during<V, T>(place: &RefCell<V>, value: V, f: impl FnOnce() -> T) -> T {
     }
     let _restore = Restore(place, Some(place.replace(value)));
     f()
-}
-
-impl Origin {
-    /// Delivers the request, at first or because what has caught it is through with it.
-    fn deliver(&self, task: &TaskRef) {
-        match self {
-            Origin::Task { counted } => {
-                if !counted || task.header().cancels.get() > 0 {
-                    task.deliver_cancel();
-                }
-            }
-            Origin::Limit(limit) if limit.triggered.get() || !limit.is_counted() => {} // over, or swallowed
-            Origin::Limit(limit) => {
-                if !task.header().cold_or_new().scopes.hand_over(task, self) {
-                    limit.leave();
-                    limit.wake();
-                }
-            }
-        }
-    }
-}
-
-impl Handling {
-    fn new(task: &TaskRef) -> Self {
-        let mut tasks = Vec::new();
-        task.each_runner(|task| {
-            let handled = &task.header().cold_or_new().scopes.handled;
-            handled.set(handled.get() + 1);
-            tasks.push(task.clone());
-        });
-        Handling(tasks)
-    }
-}
-
-impl Drop for Handling {
-    fn drop(&mut self) {
-        for task in &self.0 {
-            let scopes = &task.header().cold_or_new().scopes;
-            scopes.handled.set(scopes.handled.get() - 1);
-            if scopes.handled.get() == 0 && scopes.is_postponed.take() {
-                task.request_cancel();
-            }
-        }
-    }
-}
-
-impl Request {
-    fn new(task: &TaskRef, origin: Origin) -> Rc<Self> {
-        Rc::new(Request {
-            task: task.clone(),
-            origin,
-            merged: RefCell::default(),
-            goes_on: Cell::new(false),
-            waiting: RefCell::default(),
-            _handling: Handling::new(task),
-        })
-    }
-
-    /// Ready when no scope has the request any more; see [`Weak`](std::rc::Weak).
-    pub(in crate::task) fn poll_through(request: &std::rc::Weak<Self>, cx: &Context<'_>) -> Poll<()> {
-        let waiter = Waiter::new(cx); // user code, perhaps: nothing is borrowed
-        let Some(request) = request.upgrade() else { return Poll::Ready(()) };
-        let mut waiting = request.waiting.borrow_mut();
-        if !waiting.iter().any(|known| known.will_wake(cx)) {
-            waiting.push(waiter);
-        }
-        Poll::Pending
-    }
-}
-
-impl fmt::Debug for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request").field("goes_on", &self.goes_on).finish_non_exhaustive()
-    }
-}
-
-impl Drop for Request {
-    fn drop(&mut self) {
-        if self.goes_on.get() {
-            let ends = self.task.header().cold().and_then(|cold| cold.scopes.ends.borrow().clone());
-            let origins = std::iter::once(self.origin.clone()).chain(self.merged.take());
-            match ends {
-                Some(request) => request.merged.borrow_mut().extend(origins),
-                None => origins.for_each(|origin| origin.deliver(&self.task)),
-            }
-        }
-        let waiting = self.waiting.take();
-        waiting.into_iter().for_each(|waiter| contain(|| waiter.wake()));
-    }
-}
-
-impl Share {
-    pub(in crate::task) fn request(&self) -> &Rc<Request> {
-        &self.request
-    }
-
-    /// Suppresses the request for this scope. Returns the number of requests that remain.
-    pub(in crate::task) fn swallow(mut self) -> u16 {
-        self.swallowed = true;
-        let task = &self.request.task;
-        match &self.request.origin {
-            Origin::Task { counted: true } => task.uncancel(),
-            Origin::Task { counted: false } => task.header().cancels.get(),
-            Origin::Limit(limit) => limit.uncount(task),
-        }
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        if !self.swallowed {
-            self.request.goes_on.set(true);
-        }
-    }
 }
 
 impl fmt::Debug for Scope {
@@ -193,21 +78,23 @@ impl fmt::Debug for Scope {
 }
 
 impl Scopes {
-    /// Hands a request for the task to the innermost scopes that have not got one. False when there is none.
+    /// Delivers a request for the task to the innermost scopes that have not caught one. Returns false if there are none.
     pub(in crate::task) fn deliver(&self, task: &TaskRef) -> bool {
-        // What is pending may have come out of an await, uncounted.
+        // The pending request may have come out of an await; then it is not counted.
         let counted = task.header().cancels.get() > 0;
         self.hand_over(task, &Origin::Task { counted })
     }
 
-    /// Puts a request for the task off until no request is being handled. False when none is.
+    /// Postpones a request for the task until no request is being handled. Returns false if none is being handled.
     pub(in crate::task) fn postpone(&self) -> bool {
         let is_handling = self.handled.get() > 0;
         self.is_postponed.set(is_handling);
         is_handling
     }
 
-    fn hand_over(&self, task: &TaskRef, origin: &Origin) -> bool {
+    /// Makes the innermost scopes that catch, inside the limit if it is one's request, catch a request. Returns false if there
+    /// are none.
+    pub(super) fn hand_over(&self, task: &TaskRef, origin: &Origin) -> bool {
         let limit = match origin {
             Origin::Task { .. } => None,
             Origin::Limit(limit) => Some(limit),
@@ -234,19 +121,19 @@ impl Scope {
         std::iter::successors(self.parent.as_ref(), |scope| scope.parent.as_ref())
     }
 
-    /// Whether it is inside this limit, or of a task's scopes any, and in nothing that is about to be dropped.
+    /// Whether it is inside `limit` (any scope is, without one), and in no scope whose future is about to be dropped.
     fn is_inside(&self, limit: Option<&Rc<Scope>>) -> bool {
         let is_limit = |scope: &&Rc<Scope>| limit.is_some_and(|limit| Rc::ptr_eq(limit, scope));
         let end = self.around().find(|scope| is_limit(scope) || scope.triggered.get());
         end.as_ref().map_or(limit.is_none(), is_limit)
     }
 
-    /// Whether its parent counts it.
+    /// Whether a request would reach it or a scope inside; then its parent counts it.
     fn is_reached(&self) -> bool {
         !self.triggered.get() && (self.limit.is_none() || self.inner.get() > 0)
     }
 
-    /// The number of scopes inside changes by one.
+    /// Changes the number of scopes inside `scope` by one, and where that matters the numbers of those around it.
     fn change_inner(mut scope: Option<&Rc<Scope>>, by: isize) {
         while let Some(changed) = scope {
             let before = changed.is_reached();
@@ -255,32 +142,33 @@ impl Scope {
         }
     }
 
-    /// A request is for this scope, whatever is inside.
+    /// Makes this scope catch a request.
     fn mark(&self, request: &Rc<Request>) {
-        self.leave(); // the next request is for what is around
-        self.caught.set(Some(Share { request: request.clone(), swallowed: false }));
+        self.leave(); // the next request goes to the scopes around
+        self.caught.set(Some(CaughtRequest { request: request.clone(), suppressed: false }));
     }
 
-    /// May call user code. A panic there does not stop the delivery to other scopes.
-    fn wake(&self) {
+    /// Wakes the poller of this scope. That may call user code; a panic there does not stop the delivery to other scopes.
+    pub(super) fn wake(&self) {
         let waiter = self.waiter.take();
         waiter.into_iter().for_each(|waiter| contain(|| waiter.wake()));
     }
 
-    /// No request reaches it any more.
-    fn leave(&self) {
+    /// Ends the scope for requests: none reaches it any more.
+    pub(super) fn leave(&self) {
         if self.is_reached() {
             Scope::change_inner(self.parent.as_ref(), -1);
         }
         self.triggered.set(true);
     }
 
-    fn is_counted(&self) -> bool {
+    /// Whether this is a time limit whose request the task counts.
+    pub(super) fn is_counted(&self) -> bool {
         self.limit.as_ref().is_some_and(|limit| limit.counted.get())
     }
 
-    /// The task counts the request of this limit no longer. Gives the number of requests that are left.
-    fn uncount(&self, task: &TaskRef) -> u16 {
+    /// Takes the request of this time limit back from the task's count. Returns the number of requests that remain.
+    pub(super) fn uncount(&self, task: &TaskRef) -> u16 {
         if self.limit.as_ref().is_some_and(|limit| limit.counted.take()) {
             task.uncount_own_request();
         }
@@ -288,21 +176,23 @@ impl Scope {
     }
 }
 
-/// A scope in the list of its task; dropped, it leaves.
+/// A scope in the list of its task. Its drop removes it from the list.
 #[derive(Debug)]
 pub(in crate::task) struct Entered {
-    task: TaskRef,
-    scope: Rc<Scope>,
-    place: usize,
+    pub(super) task: TaskRef,
+    pub(super) scope: Rc<Scope>,
+    /// The key in the list.
+    key: usize,
 }
 
 impl Entered {
-    /// A scope that catches, of this task, in what is being polled.
+    /// Enters a scope that catches, inside the scope of this task that is being polled.
     pub(in crate::task) fn new(task: TaskRef) -> Self {
         Self::with(task, None)
     }
 
-    fn with(task: TaskRef, limit: Option<Limit>) -> Self {
+    /// Enters a scope; with a `limit`, that of a time limit.
+    pub(super) fn with(task: TaskRef, limit: Option<Limit>) -> Self {
         let scopes = &task.header().cold_or_new().scopes;
         let scope = Rc::new(Scope {
             parent: scopes.current.borrow().clone(),
@@ -315,13 +205,13 @@ impl Entered {
         if scope.is_reached() {
             Scope::change_inner(scope.parent.as_ref(), 1);
         }
-        let place = scopes.all.borrow_mut().insert(scope.clone());
-        Entered { task, scope, place }
+        let key = scopes.all.borrow_mut().insert(scope.clone());
+        Entered { task, scope, key }
     }
 
-    /// Leaves the rest to a limit around that is up at the same moment, if there is one. The body of a group is code of the
-    /// task that runs it: limits around the group are around the body.
-    fn joins_limit_around(&self) -> bool {
+    /// Looks for a limit around this one that expires at the same moment, and leaves the request to it. Returns false if there
+    /// is none. Limits around a group are around its body, because the body is part of the code of the task that runs it.
+    pub(super) fn joins_limit_around(&self) -> bool {
         let (mut task, mut innermost) = (self.task.clone(), self.scope.parent.clone());
         loop {
             let around = innermost.iter().chain(innermost.iter().flat_map(|scope| scope.around()));
@@ -346,22 +236,22 @@ impl Entered {
         self.task.same(task)
     }
 
-    /// Whether it has a request.
+    /// Whether it has caught a request, or has ended.
     pub(in crate::task) fn is_triggered(&self) -> bool {
         self.scope.triggered.get()
     }
 
-    /// Leaves the list, and drops what is inside by `drop_it`: the request that it has caught ends that.
-    pub(in crate::task) fn end_by<T>(self, drop_it: impl FnOnce() -> T) -> (Option<Share>, T) {
+    /// Leaves the list, and drops the future inside by `drop_it`, because of the request that the scope has caught.
+    pub(in crate::task) fn end_by<T>(self, drop_it: impl FnOnce() -> T) -> (Option<CaughtRequest>, T) {
         let caught = self.scope.caught.take();
         let task = self.task.clone();
-        drop(self); // what follows is for those around
-        let ends = caught.as_ref().map(|share| share.request.clone());
-        let dropped = during(&task.header().cold_or_new().scopes.ends, ends, drop_it);
+        drop(self); // later requests are for the scopes around
+        let dropped_by = caught.as_ref().map(|caught| caught.request.clone());
+        let dropped = during(&task.header().cold_or_new().scopes.dropped_by, dropped_by, drop_it);
         (caught, dropped)
     }
 
-    /// Calls `poll` with this scope around whatever it polls, and has a request wake the poller.
+    /// Calls `poll` with this scope as the current one. A request for the scope then wakes the poller.
     pub(in crate::task) fn around<T>(
         &self,
         cx: &mut Context<'_>,
@@ -378,98 +268,11 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let left = self.scopes().all.borrow_mut().try_remove(self.place);
+        let left = self.scopes().all.borrow_mut().try_remove(self.key);
         self.scope.leave();
         self.scope.uncount(&self.task);
         let waiter = self.scope.waiter.take();
-        drop((left, waiter)); // a waker is user code
-        drop(self.scope.caught.take()); // nobody has come for it: it goes on
-    }
-}
-
-/// The inside of a time limit, as the limit sees it: what it can ask to end.
-#[derive(Debug, Default)]
-pub(crate) struct Region {
-    entered: Option<Entered>,
-    /// Requests that the task had when the limit began. Later ones are for what is around, too.
-    before: u16,
-    /// The time is up, and those inside have been told, or are by a limit around.
-    told: bool,
-}
-
-impl Region {
-    /// Calls `poll` for what is inside, in the task that polls now.
-    ///
-    /// # Panics
-    /// Outside a runtime.
-    pub(crate) fn around<T>(&mut self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
-        self.entered().around(cx, poll)
-    }
-
-    /// The scope, which is another one in another task.
-    fn entered(&mut self) -> &Entered {
-        let task = expect_runtime(target(), "a time limit");
-        if !self.entered.as_ref().is_some_and(|entered| entered.is_of(&task)) {
-            *self = Region { before: task.header().cancels.get(), ..Region::default() };
-        }
-        self.entered.get_or_insert_with(|| Entered::with(task, Some(Limit::default())))
-    }
-
-    /// Whether the limit has asked what is inside to end, in the task that polls now.
-    pub(crate) fn is_told(&mut self) -> bool {
-        self.entered();
-        self.told
-    }
-
-    /// The time is up: what is inside is polled once more, and told to end then by [`tell`](Self::tell).
-    pub(crate) fn expire(&mut self) {
-        let entered = self.entered();
-        let joins = entered.joins_limit_around();
-        if let Some(limit) = &entered.scope.limit
-            && !limit.counted.replace(true)
-        {
-            limit.last_poll.set(true);
-            entered.task.count_own_request();
-        }
-        self.told = joins;
-    }
-
-    /// The last poll has moved the deadline: all is as before, unless a limit inside relies on this one's request.
-    pub(crate) fn retract(&mut self) {
-        if let Some(entered) = &self.entered
-            && let Some(limit) = &entered.scope.limit
-            && limit.last_poll.get()
-            && !limit.has_joined.get()
-        {
-            limit.last_poll.set(false);
-            entered.scope.uncount(&entered.task);
-            self.told = false;
-        }
-    }
-
-    /// After a poll that was not ready: asks what is inside to end, if the time is up. True when it has just done so.
-    pub(crate) fn tell(&mut self) -> bool {
-        let Some(entered) = &self.entered else { return false };
-        if !entered.scope.limit.as_ref().is_some_and(|limit| limit.last_poll.take()) {
-            return false;
-        }
-        if !self.told {
-            Origin::Limit(entered.scope.clone()).deliver(&entered.task);
-        }
-        self.told = true;
-        true
-    }
-
-    /// Whether what is inside is to be dropped: nothing in there catches the request, or it was let go.
-    pub(crate) fn is_to_be_dropped(&self) -> bool {
-        self.entered.as_ref().is_some_and(Entered::is_triggered)
-    }
-
-    /// Whether a later request than the limit's beginning is for what is around, and so ends this await as well.
-    pub(crate) fn is_overtaken(&self) -> bool {
-        self.entered.as_ref().is_some_and(|entered| {
-            let own = u16::from(entered.scope.is_counted());
-            entered.task.header().cancels.get().saturating_sub(own) > self.before
-        })
+        drop((left, waiter)); // a waker may be user code
+        drop(self.scope.caught.take()); // not taken by the owner: the request continues
     }
 }

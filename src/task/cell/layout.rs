@@ -3,7 +3,7 @@
 //!
 //! Three kinds of reference keep a cell. *Local references* ([`TaskRef`]: the task table, the ready queue,
 //! slots, timers, the join handle) stay on the loop's thread and count without atomics. *Wakers* may go
-//! anywhere and count with them. All local references together hold one share of the atomic count, so that a
+//! anywhere and count with them. All local references together hold one caught of the atomic count, so that a
 //! task whose waker is never cloned costs no atomic read-modify-write at all; and nothing of ours clones
 //! it: our own operations recognise our own waker and take a local reference (see [`Waiter`]).
 //!
@@ -81,7 +81,7 @@ pub(crate) struct Header {
     pub(in crate::task) ended: Cell<Ended>,
     /// Cancellations asked for, counted as asyncio does.
     pub(in crate::task) cancels: Cell<u16>,
-    /// The number of things that a cancelled task waits for before it ends: operations that the driver still holds,
+    /// The number of things that a cancelled task waits for before it completes: operations that the driver still holds,
     /// abandoned ones included, tasks that it has cancelled, its cleanup.
     pub(in crate::task) ops: Cell<u32>,
     /// Place in the scheduler's table.
@@ -207,8 +207,8 @@ pub(in crate::task) struct Scopes {
     pub(in crate::task) current: RefCell<Option<Rc<Scope>>>,
     /// Of the children of groups in the task, the innermost that is being polled: it has scopes of its own.
     pub(in crate::task) child: RefCell<Option<TaskRef>>,
-    /// The request that ends what is being dropped now: requests that were handled in there are merged into it.
-    pub(in crate::task) ends: RefCell<Option<Rc<Request>>>,
+    /// The request because of which a future is being dropped now. Requests that were handled in that future are merged into it.
+    pub(in crate::task) dropped_by: RefCell<Option<Rc<Request>>>,
     /// Requests that were caught and are being handled, those of bodies of groups in the task included.
     pub(in crate::task) handled: Cell<usize>,
     /// The task is to be asked to end when none is being handled any more.
@@ -225,7 +225,7 @@ pub(in crate::task) struct Scope {
     /// It has a request: it has caught one, or is the limit that nothing inside could catch for. Or it has ended.
     pub(in crate::task) triggered: Cell<bool>,
     /// Until its owner takes it.
-    pub(in crate::task) caught: Cell<Option<Share>>,
+    pub(in crate::task) caught: Cell<Option<CaughtRequest>>,
     pub(in crate::task) waiter: Cell<Option<Waiter>>,
 }
 
@@ -240,10 +240,10 @@ pub(in crate::task) struct Limit {
     pub(in crate::task) has_joined: Cell<bool>,
 }
 
-/// The share of one scope in a request that it has caught; when it is dropped, the request continues.
-pub(in crate::task) struct Share {
+/// The caught of one scope in a request that it has caught; when it is dropped, the request continues.
+pub(in crate::task) struct CaughtRequest {
     pub(in crate::task) request: Rc<Request>,
-    pub(in crate::task) swallowed: bool,
+    pub(in crate::task) suppressed: bool,
 }
 
 /// A request that was caught, once or several times.
@@ -252,16 +252,16 @@ pub(in crate::task) struct Request {
     pub(in crate::task) origin: Origin,
     /// Those that were being handled in what this one has ended.
     pub(in crate::task) merged: RefCell<Vec<Origin>>,
-    /// A scope that has caught it has not swallowed it.
-    pub(in crate::task) goes_on: Cell<bool>,
+    /// A scope that has caught it has not suppressed it.
+    pub(in crate::task) continues: Cell<bool>,
     /// Woken when all scopes are through.
     pub(in crate::task) waiting: RefCell<Vec<Waiter>>,
     /// Last: what was put off follows when this has gone on.
-    pub(in crate::task) _handling: Handling,
+    pub(in crate::task) _handling: HandlingGuard,
 }
 
 /// The task, and those around a body of a group, handle a request as long as this is there.
-pub(in crate::task) struct Handling(pub(in crate::task) Vec<TaskRef>);
+pub(in crate::task) struct HandlingGuard(pub(in crate::task) Vec<TaskRef>);
 
 /// The sender of a request, and what it is to end.
 #[derive(Clone)]

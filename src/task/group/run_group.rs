@@ -87,9 +87,9 @@ impl<T> Body<T> {
             return false;
         }
         let standing = if was_cancelled { usize::MAX } else { self.handle.borrow().cancelling() };
-        let swallowed = requests.borrow().len().saturating_sub(standing);
-        let swallowed: Vec<_> = requests.borrow_mut().drain(..swallowed).collect();
-        swallowed.into_iter().for_each(|request| _ = request.uncancel());
+        let suppressed = requests.borrow().len().saturating_sub(standing);
+        let suppressed: Vec<_> = requests.borrow_mut().drain(..suppressed).collect();
+        suppressed.into_iter().for_each(|request| _ = request.uncancel());
         let is_asked = !requests.borrow().is_empty();
         if was_cancelled || is_asked {
             children.end();
@@ -115,9 +115,11 @@ async fn result_of_group<T, E: Debug>(
         pass_on(requests).await;
         yield_now().await; // the end, unless nothing can end this
     } else if was_cancelled {
-        let mut goes_on = false;
-        poll_fn(|cx| if std::mem::replace(&mut goes_on, true) { Poll::Ready(()) } else { cancel_with(cx) })
-            .await;
+        let mut polled_before = false;
+        poll_fn(
+            |cx| if std::mem::replace(&mut polled_before, true) { Poll::Ready(()) } else { cancel_with(cx) },
+        )
+        .await;
     } else {
         return Ok(value);
     }
