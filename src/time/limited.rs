@@ -28,7 +28,6 @@ pub(super) trait Deadline {
 }
 
 /// The state of a limit.
-// The scope allocates: scopes inside refer to it by a count, for as long as they live.
 #[derive(Debug, Default)]
 pub(super) struct Limited {
     scope: LimitScope,

@@ -18,7 +18,7 @@ impl Origin {
                     task.deliver_cancel();
                 }
             }
-            Origin::Limit(limit) if limit.triggered.get() || !limit.is_counted() => {} // over, or suppressed
+            Origin::Limit(limit) if limit.triggered.get() || !limit.is_counted() => {} // the limit has ended, or the request was suppressed
             Origin::Limit(limit) => {
                 if !task.header().cold_or_new().scopes.hand_over(task, self) {
                     limit.leave();

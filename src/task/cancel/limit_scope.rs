@@ -14,7 +14,7 @@ pub(crate) struct LimitScope {
     entered: Option<Entered>,
     /// The number of requests that the task counted when the limit began. Later ones also concern the code around the limit.
     before: u16,
-    /// The time is up, and those inside have been requested, or are by a limit around.
+    /// The time is up, and this limit has requested the end of the inside, or leaves that to a limit around it.
     requested: bool,
 }
 
@@ -42,7 +42,8 @@ impl LimitScope {
         self.requested
     }
 
-    /// The time is up: what is inside is polled once more, and requested to end then by [`request_if_due`](Self::request_if_due).
+    /// Notes that the time is up. The inside is polled once more; after that [`request_if_due`](Self::request_if_due) requests
+    /// its end.
     pub(crate) fn expire(&mut self) {
         let entered = self.entered();
         let joins = entered.joins_limit_around();

@@ -236,7 +236,7 @@ impl Entered {
         self.task.same(task)
     }
 
-    /// Whether it has caught a request, or has ended.
+    /// Whether a request ends the future inside, or the scope has ended. No further request reaches it.
     pub(in crate::task) fn is_triggered(&self) -> bool {
         self.scope.triggered.get()
     }
