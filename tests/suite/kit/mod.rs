@@ -1,8 +1,19 @@
-//! What the tests share.
+//! The behaviour of the crate, on every backend in one run: what the tests of the suite share.
+//!
+//! A test is a function that is generic over the runtime; it is registered once per backend, as
+//! `proactor::tcp::…` and `selector::tcp::…`. Tests use loopback and temporary folders only, wait for
+//! events and never for time to pass, and are ended by a watchdog if they hang. The suite has four programs, so that a
+//! change to a test builds a part of it: `tasks`, `cancellation`, `io` and `runtime`.
+//!
+//! Where the kernel refuses io_uring, the proactor's tests are reported as ignored, with the reason; with
+//! `PROACTOR_REQUIRE_URING=1` they run, and fail with it. A test that needs a feature which this kernel lacks is
+//! reported as ignored, with that feature's name (`needs.rs`).
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `mod.rs` | the registry: a test is a function, once per backend that it names |
+//! | `main.rs` | the main function of the programs |
+//! | `listed.rs` | the tests of all programs, by their sources |
 //! | `running.rs` | futures on runtimes, side by side, beside threads |
 //! | `queued.rs` | those who wait, polled by hand; each flavour of what they wait for |
 //! | `peers.rs` | sockets, bytes and files to talk to |
@@ -18,6 +29,8 @@
 mod buffers;
 mod census;
 mod closing;
+mod listed;
+mod main;
 mod needs;
 mod peers;
 mod process;
@@ -31,6 +44,8 @@ mod watchdog;
 pub(crate) use buffers::*;
 pub(crate) use census::*;
 pub(crate) use closing::*;
+pub(crate) use listed::{Listed, listed};
+pub(crate) use main::{Registered, main};
 pub(crate) use needs::{NEEDS, lacks};
 pub(crate) use peers::*;
 pub(crate) use process::*;
@@ -53,7 +68,7 @@ pub(crate) struct Test {
 /// backend can show stands behind that backend's name.
 macro_rules! tests {
     ($($both:ident),* $(,)? $(; proactor: $($proactor:ident),* $(,)?)? $(; selector: $($selector:ident),* $(,)?)?) => {
-        pub(crate) fn tests() -> Vec<$crate::kit::Test> {
+        fn tests() -> Vec<$crate::kit::Test> {
             let module = module_path!();
             vec![
                 $($crate::kit::Test {
@@ -76,6 +91,8 @@ macro_rules! tests {
                 },)*)?
             ]
         }
+
+        inventory::submit! { $crate::kit::Registered(tests) }
     };
 }
 
