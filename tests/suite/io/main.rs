@@ -9,22 +9,30 @@
 #![allow(clippy::map_identity, reason = "it names the type of a result that never comes")]
 
 #[macro_use]
-#[allow(dead_code, unused_imports, unused_macros, reason = "each program of the suite uses a part of the kit")]
+#[allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "each program of the suite uses a part of the kit"
+)]
 #[path = "../kit/mod.rs"]
 mod kit;
 
 mod buffers;
+mod cancel;
 mod credentials;
 mod data;
 mod descriptors;
 mod differential;
 mod direct;
+mod endurance;
 mod files;
 mod lingering;
 mod listeners;
 mod memory;
 mod pipes;
 mod polled_writes;
+mod received;
 mod registered;
 mod sending;
 mod shared_descriptors;

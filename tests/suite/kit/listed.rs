@@ -22,8 +22,11 @@ pub(crate) fn listed() -> Vec<Listed> {
     for file in entries(suite).filter(|path| path.is_dir()).flat_map(|folder| entries(&folder)) {
         let text = std::fs::read_to_string(&file).unwrap();
         let name = file.file_stem().unwrap().to_string_lossy();
-        let list = text.split_once("\ntests! {\n").and_then(|(_, rest)| rest.split_once("\n}\n"));
-        found.extend(list.into_iter().flat_map(|(list, _)| tests_of(&name, list)));
+        for macro_name in ["tests", "on_both_flavors"] {
+            let list = text.split_once(&format!("\n{macro_name}! {{\n"));
+            let list = list.and_then(|(_, rest)| rest.split_once("\n}\n"));
+            found.extend(list.into_iter().flat_map(|(list, _)| tests_of(&name, list)));
+        }
     }
     found
 }

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `mod.rs` | the registry: a test is a function, once per backend that it names |
 //! | `main.rs` | the main function of the programs |
+//! | `masked.rs` | a part of a program once more, without features |
 //! | `listed.rs` | the tests of all programs, by their sources |
 //! | `running.rs` | futures on runtimes, side by side, beside threads |
 //! | `queued.rs` | those who wait, polled by hand; each flavour of what they wait for |
@@ -31,6 +32,7 @@ mod census;
 mod closing;
 mod listed;
 mod main;
+mod masked;
 mod needs;
 mod peers;
 mod process;
@@ -46,6 +48,7 @@ pub(crate) use census::*;
 pub(crate) use closing::*;
 pub(crate) use listed::{Listed, listed};
 pub(crate) use main::{Registered, main};
+pub(crate) use masked::{features, suite_without};
 pub(crate) use needs::{NEEDS, lacks};
 pub(crate) use peers::*;
 pub(crate) use process::*;

@@ -11,13 +11,17 @@
 #![allow(clippy::await_holding_lock, reason = "jobs of the pool are held up by a lock on purpose")]
 
 #[macro_use]
-#[allow(dead_code, unused_imports, unused_macros, reason = "each program of the suite uses a part of the kit")]
+#[allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "each program of the suite uses a part of the kit"
+)]
 #[path = "../kit/mod.rs"]
 mod kit;
 
 mod counters;
 mod embed;
-mod endurance;
 mod harness;
 mod lifetimes;
 mod limits;

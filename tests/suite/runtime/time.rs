@@ -12,11 +12,12 @@ use proactor::task::{BlockingPool, TaskSet, catch_cancel, spawn_blocking_on};
 use proactor::time::{
     Elapsed, Interval, MissedTick, interval, interval_at, sleep, sleep_until, timeout, timeout_at, wait_for,
 };
-use proactor::{Config, Runtime, spawn, yield_now};
+use proactor::{Config, Feature, Runtime, spawn, yield_now};
 
 use crate::kit::*;
 
 tests! {
+    t56_timers_without_each_feature,
     t65_a_sleep_is_never_early,
     t240_a_duration_counts_from_the_first_poll,
     t65_a_sleep_until_the_past_takes_one_turn,
@@ -50,6 +51,18 @@ tests! {
     timers_run_between_two_calls_of_block_on,
     a_timer_may_be_dropped_after_its_runtime,
     t304_time_limits_without_end_wait_and_do_not_overflow,
+}
+
+fn t56_timers_without_each_feature<R: Runtime>() {
+    let is_about_waits = |feature: &Feature| {
+        matches!(
+            feature,
+            Feature::AbsoluteTimer | Feature::MinWait | Feature::EpollPwait2 | Feature::DeferTaskrun
+        )
+    };
+    for feature in features::<R>().into_iter().filter(is_about_waits) {
+        suite_without::<R>(&["time::t65", "time::an_"], &[feature]);
+    }
 }
 
 fn ms(millis: u64) -> Duration {

@@ -266,7 +266,7 @@ fn debug_mode_reports_what_was_left<R: Runtime>() {
     }
     let told = told.lock().unwrap();
     assert_eq!(told.len(), 1, "only where it is asked for: {told:?}");
-    assert!(told[0].contains("(\"forgotten\"), spawned at tests/suite/hooks.rs:"), "{told:?}");
+    assert!(told[0].contains(concat!("(\"forgotten\"), spawned at ", file!(), ":")), "{told:?}");
 }
 
 fn a_runner_runs_several_futures_on_one_loop<R: Runtime>() {

@@ -2,7 +2,6 @@
 //! turn, and given up again and again.
 
 use std::io::{Read, Write};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -117,37 +116,8 @@ fn t51_ten_thousand_connects_come_and_go_with_few_descriptors<R: Runtime>() {
 
 // ---------------------------------------------------------------- without features
 
-/// What is run without features: in its long form everything.
-const MODULES: [&str; 6] = ["received", "tcp", "udp", "cancel", "data", "time"];
-
-/// Runs modules of this suite on the backend without these features.
-fn suite_without<R: Runtime>(modules: &[&str], masked: &[Feature]) {
-    // Under the sanitizer it would take minutes, and another user sees nothing else: the tests that a feature is about
-    // mask it for themselves.
-    if is_sanitized() || std::env::var_os("SUITE_USER").is_some() {
-        return;
-    }
-    let names: Vec<&str> = masked.iter().map(|feature| feature.name()).collect();
-    for module in modules {
-        let mut suite = Command::new(std::env::current_exe().unwrap());
-        suite.arg(format!("{}::{module}", R::NAME)).args(["--test-threads", "2"]);
-        suite.env("PROACTOR_MASK", names.join(",")).stdin(Stdio::null());
-        let output = suite.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            output.status.success() && said.contains("test result: ok"),
-            "{module} without {names:?}: {said}\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        assert!(!said.contains(" 0 passed"), "{said}");
-    }
-}
-
-/// Those that this backend may use.
-fn features<R: Runtime>() -> Vec<Feature> {
-    let ours = |feature: &Feature| (*feature == Feature::EpollPwait2) != is_proactor::<R>();
-    Feature::ALL.iter().copied().filter(ours).collect()
-}
+/// What is run without features: in the long form the whole program.
+const MODULES: [&str; 6] = ["received", "tcp", "udp", "cancel", "data", "polled_writes"];
 
 /// Each feature in turn, and with the next: one module for each in the short form, everything in the long one.
 fn without_each<R: Runtime>(of: &[Feature]) {
