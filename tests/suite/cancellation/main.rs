@@ -19,24 +19,24 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 
+mod cancel_cleanup;
 mod cancellation;
 mod completions;
 mod destructors;
 mod drops;
-mod expiry;
+mod exit_stack;
 mod graceful;
+mod graceful_shutdown;
 mod group_cancellation;
 mod interrupts;
 mod outside;
 mod panics;
-mod programs;
-mod remains;
+mod random_programs;
 mod scopes;
-mod stacks;
 mod storm;
+mod timeout_expiry;
 mod timeouts;
 mod unwinding;
-mod winding;
 
 fn main() -> std::process::ExitCode {
     kit::main()

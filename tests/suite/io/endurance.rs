@@ -117,7 +117,7 @@ fn t51_ten_thousand_connects_come_and_go_with_few_descriptors<R: Runtime>() {
 // ---------------------------------------------------------------- without features
 
 /// What is run without features: in the long form the whole program.
-const MODULES: [&str; 6] = ["received", "tcp", "udp", "cancel", "data", "polled_writes"];
+const MODULES: [&str; 6] = ["recv_cancel", "tcp", "udp", "cancel", "data", "polled_writes"];
 
 /// Each feature in turn, and with the next: one module for each in the short form, everything in the long one.
 fn without_each<R: Runtime>(of: &[Feature]) {

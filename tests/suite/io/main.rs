@@ -32,7 +32,7 @@ mod listeners;
 mod memory;
 mod pipes;
 mod polled_writes;
-mod received;
+mod recv_cancel;
 mod registered;
 mod sending;
 mod shared_descriptors;
