@@ -78,9 +78,9 @@ impl Driver {
     #[inline(always)] // an operation is large, and begins again in a place of its own
     pub(super) fn start<O: Op>(&self, mut op: O, cx: &mut Context<'_>) -> Started<O> {
         if let Wait::Ready(descriptor, _) = op.wait() {
-            self.check_home(descriptor.home(), O::NAME);
-        } else if let Some(home) = op.bound_to() {
-            self.check_home(home, O::NAME);
+            self.check_host(descriptor.host(), O::NAME);
+        } else if let Some(host) = op.bound_to() {
+            self.check_host(host, O::NAME);
         }
         let machine = self.machine(O::OPCODE);
         let on_ring = matches!(machine, Machine::Ring);
@@ -117,9 +117,9 @@ impl Driver {
     /// # Panics
     /// When the object belongs to another runtime.
     #[inline]
-    pub(crate) fn check_home(&self, home: *const (), what: &str) {
+    pub(crate) fn check_host(&self, host: *const (), what: &str) {
         assert!(
-            std::ptr::addr_eq(home, self),
+            std::ptr::addr_eq(host, self),
             "{what}: this object belongs to another runtime; use it in the runtime in which it was made"
         );
     }
@@ -133,7 +133,7 @@ impl Driver {
             if descriptor.is_orphaned() {
                 return op.complete(Completion::CANCELED);
             }
-            self.check_home(descriptor.home(), O::NAME);
+            self.check_host(descriptor.host(), O::NAME);
         }
         let result = self.call(&mut op);
         op.complete(Completion::new(result))

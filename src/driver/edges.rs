@@ -121,8 +121,8 @@ impl Driver {
     }
 
     /// A descriptor in the set is about to be closed.
-    pub(super) fn forget_edges(&self, token: u64, fd: RawFd) {
-        self.edges.with(|poller| poller.forget(token, fd, &self.stats));
+    pub(super) fn deregister_edges(&self, token: u64, fd: RawFd) {
+        self.edges.with(|poller| poller.deregister(token, fd, &self.stats));
     }
 }
 

@@ -51,7 +51,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use super::op::completion::Direction;
-use super::op::object::fd::{Descriptor, Opened, Registry, Vacancy, ZeroCopy};
+use super::op::object::fd::{Descriptor, FixedFileSlot, Host, Opened, ZeroCopy};
 use super::op::object::source::{Buffers, MultishotKind};
 use super::op::{Op, Wait};
 use super::sys::context::{self, Entered};
@@ -495,16 +495,16 @@ impl Driver {
     }
 }
 
-impl Registry for Driver {
-    fn forget(&self, token: u64, fd: RawFd) {
+impl Host for Driver {
+    fn deregister(&self, token: u64, fd: RawFd) {
         match &mut *self.backend() {
-            Backend::Poller(poller) => poller.forget(token, fd, &self.stats),
-            Backend::Ring(..) => self.forget_edges(token, fd),
+            Backend::Poller(poller) => poller.deregister(token, fd, &self.stats),
+            Backend::Ring(..) => self.deregister_edges(token, fd),
             Backend::Closed => {}
         }
     }
 
-    fn closed(&self) {
+    fn descriptor_closed(&self) {
         self.shortage.relieve();
     }
 
@@ -512,12 +512,12 @@ impl Registry for Driver {
         self.origin.is_here()
     }
 
-    fn vacancy(&self) -> io::Result<Option<Vacancy>> {
-        Driver::vacancy(self)
+    fn reserve_file_slot(&self) -> io::Result<Option<FixedFileSlot>> {
+        Driver::reserve_file_slot(self)
     }
 
-    fn vacate(&self, index: u32, filled: bool) {
-        self.vacate_place(index, filled);
+    fn free_file_slot(&self, index: u32, filled: bool) {
+        self.give_back_file_slot(index, filled);
     }
 
     fn stop_multishot(&self, token: NonZeroU64) {
@@ -563,7 +563,7 @@ pub(crate) fn attach(fd: impl Into<Opened>, what: &str) -> Descriptor {
 
 /// A descriptor has been closed other than by its owner's drop.
 pub(crate) fn descriptor_closed() {
-    with(|driver| driver.map(Registry::closed));
+    with(|driver| driver.map(Host::descriptor_closed));
 }
 
 /// Whether a loop can wait for the descriptor: `EPERM` for a file that is always ready, on which a poll of the ring would

@@ -26,7 +26,7 @@ impl Driver {
     /// Starts a multishot operation that fills the endpoint's receive queue. Each item and the end of the operation wake the
     /// endpoint's waiter. Returns false if the backend cannot do that, or not now.
     pub(super) fn arm(&self, endpoint: &EndpointRef, what: MultishotKind) -> bool {
-        self.check_home(endpoint.descriptor.home(), "a receive");
+        self.check_host(endpoint.descriptor.host(), "a receive");
         let feature = match what {
             MultishotKind::Bytes | MultishotKind::Datagrams => Feature::MultishotRecv,
             MultishotKind::Read => Feature::MultishotRead,

@@ -160,7 +160,7 @@ impl Poller {
     }
 
     /// The descriptor is about to be closed or given away.
-    pub(crate) fn forget(&mut self, token: u64, fd: RawFd, stats: &Stats) {
+    pub(crate) fn deregister(&mut self, token: u64, fd: RawFd, stats: &Stats) {
         let index = token as u32 as usize;
         if self.registrations.get(index).is_some_and(|r| r.generation == (token >> 32) as u32) {
             self.registrations.remove(index);
@@ -301,12 +301,12 @@ mod tests {
 
     use super::*;
     use crate::driver::Driver;
-    use crate::op::object::fd::{Registry, ZeroCopy};
+    use crate::op::object::fd::{Host, ZeroCopy};
 
     /// A descriptor of no runtime: nobody takes it out of the set when it is closed.
     fn descriptor(stream: UnixStream) -> Descriptor {
-        let home: Weak<dyn Registry> = Weak::<Driver>::new();
-        Descriptor::new(OwnedFd::from(stream).into(), home, ZeroCopy::NEVER)
+        let host: Weak<dyn Host> = Weak::<Driver>::new();
+        Descriptor::new(OwnedFd::from(stream).into(), host, ZeroCopy::NEVER)
     }
 
     fn key(number: u64) -> Key {
@@ -326,7 +326,7 @@ mod tests {
             let token = closed.token().unwrap();
             // The kernel is not told, as if somebody had closed the number before: with a twin of the file
             // about, the set goes on reporting it, and nothing but the token tells that it is late.
-            poller.forget(token, -1, &stats);
+            poller.deregister(token, -1, &stats);
             drop(closed);
             let (ours, peer) = UnixStream::pair().unwrap();
             let opened = descriptor(ours);
@@ -347,7 +347,7 @@ mod tests {
             assert!(poller.may_be_ready(&opened, Direction::Read));
             assert_eq!(stats.completions.get() - before, 2);
             drop(twin);
-            poller.forget(next, opened.raw(), &stats);
+            poller.deregister(next, opened.raw(), &stats);
         }
         assert!(poller.registrations.is_empty());
     }

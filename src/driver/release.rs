@@ -134,7 +134,7 @@ pub(crate) fn let_go(endpoint: &EndpointRef) {
 /// now, if this is the thread's runtime. One that is being shut down ends all of them together.
 pub(crate) fn flush_for(descriptor: &Descriptor) {
     if let Some(driver) = super::current()
-        && std::ptr::addr_eq(descriptor.home(), std::rc::Rc::as_ptr(&driver))
+        && std::ptr::addr_eq(descriptor.host(), std::rc::Rc::as_ptr(&driver))
         && !driver.scheduler.is_closed()
     {
         driver.flush();

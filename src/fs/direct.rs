@@ -22,7 +22,7 @@ use crate::driver::submission::Submission;
 use crate::io::Close;
 use crate::op::catalogue::direct::Install;
 use crate::op::catalogue::file::{StatTarget, Statx};
-use crate::op::object::open_file::{Traits, Use};
+use crate::op::object::open_file::{FileRef, Traits};
 
 /// An open file whose descriptor belongs to the ring: see the module.
 ///
@@ -137,8 +137,8 @@ impl File {
         InstallFile(Installing(self.installing(), self.0.shared().traits()))
     }
 
-    fn installing(&self) -> Submission<Install<Use>> {
-        Submission::new(Install(Use::new(self.0.shared())))
+    fn installing(&self) -> Submission<Install<FileRef>> {
+        Submission::new(Install(FileRef::new(self.0.shared())))
     }
 
     /// Closes the file and waits until it is closed. A drop closes it as well, but reports no error.
@@ -190,7 +190,7 @@ impl Future for OpenInto {
 
 /// Asks an ordinary descriptor of the same file.
 pub(crate) enum Asking {
-    Installing(Submission<Install<Use>>),
+    Installing(Submission<Install<FileRef>>),
     Asking(Box<Submission<Statx>>),
 }
 
@@ -217,7 +217,7 @@ impl Future for Asking {
     }
 }
 
-pub(crate) struct Installing(Submission<Install<Use>>, Traits);
+pub(crate) struct Installing(Submission<Install<FileRef>>, Traits);
 
 impl Installing {
     fn request_cancel(&mut self) {

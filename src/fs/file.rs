@@ -21,7 +21,7 @@ use crate::op::catalogue::file::{
     ReadFrom, ReadVectoredFrom, StatTarget, Statx, Sync, Truncate, WriteTo, WriteVectoredTo,
 };
 use crate::op::object::fd::Opened;
-use crate::op::object::open_file::{OpenFile, Traits, Use};
+use crate::op::object::open_file::{FileRef, OpenFile, Traits};
 
 /// An open file.
 ///
@@ -84,8 +84,8 @@ impl File {
     }
 
     /// For an operation on it.
-    fn used(&self) -> Use {
-        Use::new(&self.file)
+    fn used(&self) -> FileRef {
+        FileRef::new(&self.file)
     }
 
     fn from(&self, offset: u64) -> ReadFrom {

@@ -101,9 +101,10 @@ impl Opening {
     fn ask(&self, path: CString) -> io::Result<State> {
         let driver = self.driver();
         let open = Open::new(path, self.flags, self.mode);
-        let vacancy = if self.direct && driver.carries_out::<Open>() { driver.vacancy()? } else { None };
-        Ok(State::Asking(Submission::new(match vacancy {
-            Some(vacancy) => open.into(vacancy),
+        let slot =
+            if self.direct && driver.carries_out::<Open>() { driver.reserve_file_slot()? } else { None };
+        Ok(State::Asking(Submission::new(match slot {
+            Some(slot) => open.into(slot),
             None => open,
         })))
     }

@@ -14,7 +14,7 @@ use super::shared::transfers::{Read, ReadExact, Write, WriteAll};
 use crate::buf::{Chunk, IoBuf, IoBufMut};
 use crate::driver::current;
 use crate::op::object::endpoint::EndpointRef;
-use crate::op::object::medium::Medium;
+use crate::op::object::endpoint_kind::EndpointKind;
 use crate::sys::context::expect_runtime;
 
 /// Makes a pipe whose ends are direct descriptors, or ordinary ones where the ring has no direct ones.
@@ -43,7 +43,7 @@ pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = std::io::pipe()?;
     let pipe_end = |fd: OwnedFd| -> io::Result<EndpointRef> {
         let opened = driver.make_direct(super::shared::unfinished::adopt(fd)?)?;
-        Ok(EndpointRef::of_pipe(driver.attach(opened), Medium::Pipe))
+        Ok(EndpointRef::of_pipe(driver.attach(opened), EndpointKind::Pipe))
     };
     let (reader, writer) = (pipe_end(reader.into())?, pipe_end(writer.into())?);
     Ok((PipeReader(super::PipeReader::of(reader)), PipeWriter(super::PipeWriter::of(writer))))

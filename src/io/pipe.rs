@@ -16,7 +16,7 @@ use crate::driver::attach;
 use crate::driver::transfer::{Goal, Repeat};
 use crate::op::catalogue::socket::{Receiver, Sender};
 use crate::op::object::endpoint::EndpointRef;
-use crate::op::object::medium::Medium;
+use crate::op::object::endpoint_kind::EndpointKind;
 
 /// Makes a pipe: bytes that are written to one end are read from the other.
 ///
@@ -41,8 +41,8 @@ use crate::op::object::medium::Medium;
 pub fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = std::io::pipe()?;
     let (reader, writer) = (adopt(reader.into())?, adopt(writer.into())?);
-    let reader = EndpointRef::of_pipe(attach(reader, "io::pipe"), Medium::Pipe);
-    let writer = EndpointRef::of_pipe(attach(writer, "io::pipe"), Medium::Pipe);
+    let reader = EndpointRef::of_pipe(attach(reader, "io::pipe"), EndpointKind::Pipe);
+    let writer = EndpointRef::of_pipe(attach(writer, "io::pipe"), EndpointKind::Pipe);
     Ok((PipeReader::of(reader), PipeWriter::of(writer)))
 }
 
@@ -77,8 +77,8 @@ pub struct PipeWriter {
 
 #[track_caller]
 fn pipe_end(fd: OwnedFd, what: &str) -> io::Result<EndpointRef> {
-    let (fd, medium) = Medium::of(fd)?;
-    Ok(EndpointRef::of_pipe(attach(fd, what), medium))
+    let (fd, kind) = EndpointKind::of(fd)?;
+    Ok(EndpointRef::of_pipe(attach(fd, what), kind))
 }
 
 impl PipeReader {

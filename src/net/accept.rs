@@ -160,9 +160,9 @@ impl Accepting {
     ///
     /// # Panics
     /// When it is not the one that runs here: an accept makes an object, which belongs to the runtime that polls it.
-    fn home(&self) -> Rc<Driver> {
+    fn host(&self) -> Rc<Driver> {
         let driver = expect_runtime(current(), Accept::NAME);
-        driver.check_home(self.acceptor.endpoint.descriptor.home(), Accept::NAME);
+        driver.check_host(self.acceptor.endpoint.descriptor.host(), Accept::NAME);
         driver
     }
 
@@ -208,7 +208,7 @@ impl Future for Accepting {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let driver = this.home();
+        let driver = this.host();
         loop {
             let next = match &mut this.state {
                 State::New => match this.acceptor.pause().filter(|_| !this.cancelled) {

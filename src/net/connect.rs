@@ -106,9 +106,9 @@ impl ConnectTo {
         }
         let driver = self.direct.then(|| expect_runtime(current(), "direct::TcpStream::connect"));
         if let Some(driver) = driver.as_ref().filter(|driver| driver.carries_out::<OpenSocket>()) {
-            let vacancy = driver.vacancy()?;
+            let slot = driver.reserve_file_slot()?;
             let (domain, kind, protocol) = (Domain::for_address(*address), Type::STREAM, Protocol::TCP);
-            let step = OpenSocket::new(domain.into(), kind.into(), protocol.into(), vacancy);
+            let step = OpenSocket::new(domain.into(), kind.into(), protocol.into(), slot);
             return Ok(Attempt::Opening(Submission::new(step)));
         }
         let socket = socket(address, Type::STREAM, Protocol::TCP)?;

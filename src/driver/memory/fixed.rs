@@ -13,7 +13,7 @@ use crate::driver::Driver;
 use crate::driver::dispatch::errno_of;
 use crate::driver::feature::Feature;
 use crate::driver::visit::Machinery;
-use crate::op::object::fd::{Opened, Vacancy};
+use crate::op::object::fd::{FixedFileSlot, Opened};
 
 /// Buffers that may be registered at a time.
 pub(in crate::driver) const REGISTERED_BUFFERS: u32 = 1_024;
@@ -35,13 +35,13 @@ impl Driver {
     ///
     /// # Errors
     /// When the table is full.
-    pub(crate) fn vacancy(&self) -> io::Result<Option<Vacancy>> {
-        self.vacancy_for(Filler::Entry)
+    pub(crate) fn reserve_file_slot(&self) -> io::Result<Option<FixedFileSlot>> {
+        self.reserve_file_slot_for(Filler::Entry)
     }
 
-    fn vacancy_for(&self, by: Filler) -> io::Result<Option<Vacancy>> {
+    fn reserve_file_slot_for(&self, by: Filler) -> io::Result<Option<FixedFileSlot>> {
         match self.descriptors.take(by) {
-            Ok(place) => Ok(place.map(|index| Vacancy::new(index, self.me.clone()))),
+            Ok(place) => Ok(place.map(|index| FixedFileSlot::new(index, self.me.clone()))),
             Err(Full { places }) => Err(io::Error::new(
                 io::ErrorKind::QuotaExceeded,
                 format!(
@@ -60,16 +60,16 @@ impl Driver {
         if self.descriptors.waits() {
             self.flush(); // hands over the entries that empty places
         }
-        let Some(vacancy) = self.vacancy_for(Filler::Call)? else { return Ok(fd.into()) };
-        let place = vacancy.index();
+        let Some(slot) = self.reserve_file_slot_for(Filler::Call)? else { return Ok(fd.into()) };
+        let place = slot.index();
         match self.with_ring(|ring| ring.kernel.update_file(place, fd.as_fd())) {
-            Some(updated) => updated.map(|()| Opened::Direct(vacancy.filled())),
+            Some(updated) => updated.map(|()| Opened::Direct(slot.filled())),
             None => Ok(fd.into()), // this process is a fork, and has just found out
         }
     }
 
     /// A place for a direct descriptor is free again; `filled` says that one lies there, to be closed.
-    pub(in crate::driver) fn vacate_place(&self, index: u32, filled: bool) {
+    pub(in crate::driver) fn give_back_file_slot(&self, index: u32, filled: bool) {
         if filled {
             self.with_ring(|ring| ring.close_direct(index, &self.stats));
         }
@@ -181,7 +181,7 @@ mod tests {
     use crate::op::catalogue::socket::Sender;
     use crate::op::object::endpoint::EndpointRef;
     use crate::op::object::fd::{Descriptor, ZeroCopy};
-    use crate::op::object::open_file::{OpenFile, Traits, Use};
+    use crate::op::object::open_file::{FileRef, OpenFile, Traits};
     use crate::op::transfer::Transfer;
     use crate::op::{Entry, Op};
 
@@ -212,8 +212,8 @@ mod tests {
     /// The opcodes of read, write and send without a copy.
     fn opcodes(buf: impl Fn() -> RegisteredBuf, of: fn(RegisteredBuf) -> Slice) -> [u8; 2] {
         let file = OpenFile::new(descriptor(), Traits::default());
-        let read = ReadFrom { file: Use::new(&file), offset: 0 };
-        let write = WriteTo { file: Use::new(&file), offset: 0 };
+        let read = ReadFrom { file: FileRef::new(&file), offset: 0 };
+        let write = WriteTo { file: FileRef::new(&file), offset: 0 };
         [opcode(read.step(of(buf()), 0).entry()), opcode(write.step(of(buf()), 0).entry())]
     }
 

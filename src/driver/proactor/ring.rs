@@ -199,7 +199,7 @@ impl<K: Kernel> Ring<K> {
         }
     }
 
-    /// Keeps a read of the event descriptor in flight, by which other threads end a wait.
+    /// HasDescriptor a read of the event descriptor in flight, by which other threads end a wait.
     fn arm_wake(&mut self, slots: &Slots, stats: &Stats) {
         if self.wake.is_some() || self.closing {
             return;

@@ -83,7 +83,7 @@ impl Writer {
             return Poll::Ready(Ok(0));
         }
         let driver = expect_runtime(current(), "poll_write");
-        driver.check_home(endpoint.descriptor.home(), "poll_write");
+        driver.check_host(endpoint.descriptor.host(), "poll_write");
         // A loop of writes that succeed must not keep the others from running.
         ready!(driver.poll_attempt(cx));
         driver.stats.calls.add(1);

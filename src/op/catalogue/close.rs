@@ -38,7 +38,7 @@ impl<const LINGERS: bool> Op for Close<LINGERS> {
     fn bound_to(&self) -> Option<*const ()> {
         match &self.fd {
             Opened::Raw(_) => None,
-            Opened::Direct(fd) => Some(fd.home()),
+            Opened::Direct(fd) => Some(fd.host()),
         }
     }
 

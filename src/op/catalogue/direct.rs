@@ -10,38 +10,38 @@ use io_uring::{opcode, types};
 use crate::op::completion::Completion;
 use crate::op::object::endpoint::EndpointRef;
 use crate::op::object::fd::{Descriptor, Fd, Opened, on_fd};
-use crate::op::object::open_file::Use;
+use crate::op::object::open_file::FileRef;
 use crate::op::{Entry, Op, Wait};
 use crate::sys::call::Call;
 
 /// A reference that keeps a descriptor open.
-pub(crate) trait Keeps: 'static {
+pub(crate) trait HasDescriptor: 'static {
     fn descriptor(&self) -> &Descriptor;
 
     /// An operation on it begins.
     fn begin(&mut self) {}
 }
 
-impl Keeps for EndpointRef {
+impl HasDescriptor for EndpointRef {
     fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
 }
 
-impl Keeps for Use {
+impl HasDescriptor for FileRef {
     fn descriptor(&self) -> &Descriptor {
-        Use::descriptor(self)
+        FileRef::descriptor(self)
     }
 
     fn begin(&mut self) {
-        Use::begin(self);
+        FileRef::begin(self);
     }
 }
 
 /// Makes an ordinary descriptor of the same file.
 pub(crate) struct Install<T>(pub(crate) T);
 
-impl<T: Keeps> Op for Install<T> {
+impl<T: HasDescriptor> Op for Install<T> {
     type Output = io::Result<OwnedFd>;
     const NAME: &'static str = "install";
     const OPCODE: u8 = opcode::FixedFdInstall::CODE;

@@ -17,7 +17,7 @@ use io_uring::{opcode, squeue, types};
 use crate::buf::{IoBuf, IoBufMut, IoVec, IoVecMut, IoVecs, Registration, note_init, note_init_of_all};
 use crate::op::completion::{Completion, Direction};
 use crate::op::object::fd::on_fd;
-use crate::op::object::open_file::Use;
+use crate::op::object::open_file::FileRef;
 use crate::op::transfer::{Goal, Transfer};
 use crate::op::window::Window;
 use crate::op::{Entry, Op, Wait};
@@ -36,41 +36,41 @@ pub(crate) struct ReadAt<B> {
 /// A file, and where in it a buffer's first byte is read from.
 #[derive(Debug)]
 pub(crate) struct ReadFrom {
-    pub(crate) file: Use,
+    pub(crate) file: FileRef,
     pub(crate) offset: u64,
 }
 
 /// The position of a step within a file; zero in one that has none, where the kernel ignores it.
-fn position(file: &Use, offset: u64, done: usize) -> u64 {
+fn position(file: &FileRef, offset: u64, done: usize) -> u64 {
     if file.is_stream() { 0 } else { offset.saturating_add(done as u64) }
 }
 
 /// Answers a step beyond the largest file with EINVAL. It must not reach the kernel: io_uring takes an
 /// offset of -1 for the file's own position.
-fn check_position(file: &Use, offset: u64, done: usize) -> Poll<Option<i32>> {
+fn check_position(file: &FileRef, offset: u64, done: usize) -> Poll<Option<i32>> {
     let valid = i64::try_from(position(file, offset, done)).is_ok();
     Poll::Ready((!valid).then_some(-libc::EINVAL))
 }
 
 /// Returns the goal of a read: a read of a stream is one read(2), which takes as much as there is.
-fn goal_of_read(file: &Use, asked: Goal) -> Goal {
+fn goal_of_read(file: &FileRef, asked: Goal) -> Goal {
     if asked == Goal::UntilShort && file.is_stream() { Goal::Once } else { asked }
 }
 
 /// Returns the goal of a write: a write to a stream writes everything, as a blocking write(2) does.
-fn goal_of_write(file: &Use, asked: Goal) -> Goal {
+fn goal_of_write(file: &FileRef, asked: Goal) -> Goal {
     if asked == Goal::UntilShort && file.is_stream() { Goal::UntilNone } else { asked }
 }
 
 /// Bytes of one step of a write. Each append is one piece, whatever others append at the same time: the kernel must get
 /// all of its bytes in one call.
-fn write_limit(file: &Use) -> usize {
+fn write_limit(file: &FileRef) -> usize {
     if file.appends() { usize::MAX } else { FILE_STEP }
 }
 
 /// How the ring begins a write. An append goes to a worker at once: an attempt that must not wait may write a part, and
 /// what others append may get between that and the rest. The worker does not hold up the loop, however long it takes.
-fn write_flags(file: &Use) -> squeue::Flags {
+fn write_flags(file: &FileRef) -> squeue::Flags {
     if file.appends() && !file.is_stream() { squeue::Flags::ASYNC } else { squeue::Flags::empty() }
 }
 
@@ -164,7 +164,7 @@ pub(crate) struct WriteAt<B> {
 /// A file, and where in it a buffer's first byte is written to.
 #[derive(Debug)]
 pub(crate) struct WriteTo {
-    pub(crate) file: Use,
+    pub(crate) file: FileRef,
     pub(crate) offset: u64,
 }
 
@@ -431,7 +431,7 @@ impl<V: IoVec> Op for WriteVectoredAt<V> {
 /// Makes a file's data durable, or data and metadata.
 #[derive(Debug)]
 pub(crate) struct Sync {
-    pub(crate) file: Use,
+    pub(crate) file: FileRef,
     pub(crate) data_only: bool,
 }
 
@@ -477,7 +477,7 @@ pub(crate) struct Statx {
 
 #[derive(Debug)]
 pub(crate) enum StatTarget {
-    File(Use),
+    File(FileRef),
     /// An ordinary descriptor of a file whose own is a direct one.
     Installed(OwnedFd),
     /// Follows symbolic links.
@@ -547,7 +547,7 @@ impl Op for Statx {
 /// Sets a file's length.
 #[derive(Debug)]
 pub(crate) struct Truncate {
-    pub(crate) file: Use,
+    pub(crate) file: FileRef,
     pub(crate) len: u64,
 }
 

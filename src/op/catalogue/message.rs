@@ -19,10 +19,10 @@ use crate::buf::{
 use crate::op::completion::{Completion, Direction};
 use crate::op::object::datagram::Datagram;
 use crate::op::object::endpoint::{EndpointRef, Received, keep_error};
+use crate::op::object::endpoint_kind::SEND_FLAGS;
 use crate::op::object::fd::on_fd;
 use crate::op::object::io_lock::Side;
 use crate::op::object::io_turn::IoTurn;
-use crate::op::object::medium::SEND_FLAGS;
 use crate::op::transfer::Transfer;
 use crate::op::{Entry, Kind, Op, Wait};
 use crate::sys::call::Call;

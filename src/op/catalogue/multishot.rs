@@ -24,8 +24,8 @@ use io_uring::{opcode, squeue};
 use crate::op::abi::{NO_POSITION, events};
 use crate::op::completion::{Completion, Direction};
 use crate::op::object::endpoint::{Endpoint, Received};
+use crate::op::object::endpoint_kind::EndpointKind;
 use crate::op::object::fd::{Fd, on_fd};
-use crate::op::object::medium::Medium;
 use crate::op::{Entry, Kind, MultishotStep, Op, Wait};
 use crate::sys::call::Call;
 
@@ -113,14 +113,14 @@ impl<B: MultishotItems> Op for Multishot<B> {
 /// Bytes of a stream, received from a socket or read from a pipe.
 pub(crate) struct Bytes {
     buffers: Rc<dyn Buffers>,
-    medium: Medium,
+    kind: EndpointKind,
     /// Whether the kernel accepts a limit for a socket's bytes.
     limited: bool,
 }
 
 impl Bytes {
     pub(crate) fn new(buffers: Rc<dyn Buffers>, endpoint: &Endpoint, limited: bool) -> Self {
-        Bytes { buffers, medium: endpoint.medium(), limited }
+        Bytes { buffers, kind: endpoint.kind(), limited }
     }
 }
 
@@ -131,16 +131,20 @@ impl MultishotItems for Bytes {
 
     fn entry(&mut self, fd: Fd) -> Entry {
         let (group, direct) = (self.buffers.group(), matches!(fd, Fd::Direct(_)));
-        let entry = on_fd!(fd, |fd| match self.medium {
-            Medium::Socket if self.buffers.bundles() => opcode::RecvMultiBundle::new(fd, group).build(),
-            Medium::Socket => opcode::RecvMulti::new(fd, group).build(),
+        let entry = on_fd!(fd, |fd| match self.kind {
+            EndpointKind::Socket if self.buffers.bundles() => opcode::RecvMultiBundle::new(fd, group).build(),
+            EndpointKind::Socket => opcode::RecvMulti::new(fd, group).build(),
             _ => {
                 let read = opcode::ReadMulti::new(fd, 0, group).offset(NO_POSITION).build();
                 // The crate forgets it for this operation.
                 if direct { read.flags(squeue::Flags::FIXED_FILE) } else { read }
             }
         });
-        if self.limited && self.medium == Medium::Socket { limited(entry, HELD_BYTES as u32) } else { entry }
+        if self.limited && self.kind == EndpointKind::Socket {
+            limited(entry, HELD_BYTES as u32)
+        } else {
+            entry
+        }
     }
 
     fn take(&mut self, endpoint: &Endpoint, completion: Completion) {
@@ -163,7 +167,7 @@ impl MultishotItems for Bytes {
 
     /// Handles a ring that cannot wait for the descriptor, and a descriptor without readiness.
     fn unable(&self, endpoint: &Endpoint, completion: Completion) -> bool {
-        let never_waits = completion.result == -libc::EBADFD && self.medium != Medium::Socket;
+        let never_waits = completion.result == -libc::EBADFD && self.kind != EndpointKind::Socket;
         if never_waits {
             endpoint.never_waits();
         }

@@ -12,7 +12,7 @@ use std::io;
 use io_uring::{opcode, types};
 
 use crate::op::completion::Completion;
-use crate::op::object::fd::{Opened, Vacancy};
+use crate::op::object::fd::{FixedFileSlot, Opened};
 use crate::op::{Entry, Op, Wait};
 use crate::sys::call::Call;
 
@@ -22,7 +22,7 @@ pub(crate) struct Open {
     path: CString,
     flags: i32,
     mode: libc::mode_t,
-    into: Option<Vacancy>,
+    into: Option<FixedFileSlot>,
 }
 
 impl Open {
@@ -32,7 +32,7 @@ impl Open {
     }
 
     /// Opens it into a place of the ring's table.
-    pub(crate) fn into(self, into: Vacancy) -> Self {
+    pub(crate) fn into(self, into: FixedFileSlot) -> Self {
         // Nobody inherits a direct descriptor, and the kernel refuses to be told so.
         Open { flags: self.flags & !libc::O_CLOEXEC, into: Some(into), ..self }
     }
@@ -60,7 +60,7 @@ impl Op for Open {
         opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), self.path.as_ptr())
             .flags(self.ring_flags())
             .mode(self.mode)
-            .file_index(self.into.as_ref().map(Vacancy::destination))
+            .file_index(self.into.as_ref().map(FixedFileSlot::destination))
             .build()
     }
 

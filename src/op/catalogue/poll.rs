@@ -119,13 +119,13 @@ impl Op for PollReady {
 /// and its port is free, while this operation is still with the kernel.
 pub(crate) struct PollListener {
     set: Rc<OwnedFd>,
-    home: *const (),
+    host: *const (),
 }
 
 impl PollListener {
     /// The set contains this descriptor.
     pub(crate) fn new(set: Rc<OwnedFd>, listener: &Descriptor) -> Self {
-        PollListener { set, home: listener.home() }
+        PollListener { set, host: listener.host() }
     }
 }
 
@@ -136,7 +136,7 @@ impl Op for PollListener {
     const OPCODE: u8 = opcode::PollAdd::CODE;
 
     fn bound_to(&self) -> Option<*const ()> {
-        Some(self.home)
+        Some(self.host)
     }
 
     fn entry(&mut self) -> Entry {

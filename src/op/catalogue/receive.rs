@@ -17,9 +17,9 @@ use crate::op::abi::{NO_POSITION, empty_header};
 use crate::op::completion::{Completion, Direction};
 use crate::op::object::datagram::Datagram;
 use crate::op::object::endpoint::{EndpointRef, Received, keep_error};
+use crate::op::object::endpoint_kind::EndpointKind;
 use crate::op::object::fd::on_fd;
 use crate::op::object::io_turn::IoTurn;
-use crate::op::object::medium::Medium;
 use crate::op::object::source::{Buffers, MultishotKind};
 use crate::op::{Entry, Op, Wait};
 use crate::sys::call::Call;
@@ -69,7 +69,7 @@ impl Receive for RecvChunk {
 
     fn asking(self) -> Result<Self, Self> {
         let descriptor = &self.turn.endpoint().descriptor;
-        let by_ring = descriptor.is_direct() || self.turn.endpoint().medium() == Medium::File;
+        let by_ring = descriptor.is_direct() || self.turn.endpoint().kind() == EndpointKind::File;
         if !by_ring || descriptor.is_orphaned() {
             return Err(self);
         }
@@ -104,10 +104,10 @@ impl Op for RecvChunk {
 
     fn multishot(&self) -> Option<(&EndpointRef, MultishotKind)> {
         let endpoint = self.turn.endpoint();
-        let what = match endpoint.medium() {
-            Medium::Socket => MultishotKind::Bytes,
-            Medium::Pipe => MultishotKind::Read,
-            Medium::Terminal | Medium::File => return None,
+        let what = match endpoint.kind() {
+            EndpointKind::Socket => MultishotKind::Bytes,
+            EndpointKind::Pipe => MultishotKind::Read,
+            EndpointKind::Terminal | EndpointKind::File => return None,
         };
         matches!(self.state, State::New).then_some((endpoint, what))
     }
@@ -116,8 +116,8 @@ impl Op for RecvChunk {
         let State::ByRing(lease) = &self.state else { return poll(&self.turn) };
         let (memory, len) = (lease.memory().as_ptr(), lease.len() as u32); // smaller than 4 GiB: see Config
         let endpoint = self.turn.endpoint();
-        on_fd!(endpoint.descriptor.fd(), |fd| match endpoint.medium() {
-            Medium::Socket => opcode::Recv::new(fd, memory, len).flags(libc::MSG_DONTWAIT).build(),
+        on_fd!(endpoint.descriptor.fd(), |fd| match endpoint.kind() {
+            EndpointKind::Socket => opcode::Recv::new(fd, memory, len).flags(libc::MSG_DONTWAIT).build(),
             _ => opcode::Read::new(fd, memory, len).offset(NO_POSITION).build(),
         })
     }

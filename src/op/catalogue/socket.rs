@@ -22,10 +22,10 @@ use socket2::{SockAddr, SockAddrStorage};
 use crate::buf::{Chunk, IoBuf, IoBufMut, fill, first, note_init};
 use crate::op::completion::{Completion, Direction};
 use crate::op::object::endpoint::{EndpointRef, Received};
-use crate::op::object::fd::{Descriptor, Opened, Vacancy, on_fd};
+use crate::op::object::endpoint_kind::EndpointKind;
+use crate::op::object::fd::{Descriptor, FixedFileSlot, Opened, on_fd};
 use crate::op::object::io_lock::Side;
 use crate::op::object::io_turn::IoTurn;
-use crate::op::object::medium::Medium;
 use crate::op::transfer::Transfer;
 use crate::op::window::Window;
 use crate::op::{Entry, Kind, Op, Wait};
@@ -76,7 +76,7 @@ impl<B: IoBufMut> Op for Recv<B> {
         let endpoint = self.turn.endpoint();
         // A read ends with EAGAIN where the kernel cannot wait, since O_NONBLOCK is set. A recv would block in a thread of
         // the kernel. The runtime's own sockets have no queue of errors before other code sets options.
-        let reads = endpoint.medium() != Medium::Socket || endpoint.descriptor.is_lent();
+        let reads = endpoint.kind() != EndpointKind::Socket || endpoint.descriptor.is_lent();
         on_fd!(endpoint.descriptor.fd(), |fd| if reads {
             opcode::Read::new(fd, pointer, len).offset(NO_POSITION).build()
         } else {
@@ -210,7 +210,7 @@ impl<B: IoBuf> Op for Send<B> {
         let endpoint = self.sender().turn.endpoint();
         on_fd!(endpoint.descriptor.fd(), |fd| if without_copy {
             opcode::SendZc::new(fd, pointer, len).buf_index(place).flags(libc::MSG_NOSIGNAL).build()
-        } else if endpoint.medium() != Medium::Socket {
+        } else if endpoint.kind() != EndpointKind::Socket {
             opcode::Write::new(fd, pointer, len).offset(NO_POSITION).build()
         } else if endpoint.descriptor.is_lent() {
             // As a read in the place of a recv: where the kernel cannot wait, this one ends with EAGAIN.
@@ -222,8 +222,8 @@ impl<B: IoBuf> Op for Send<B> {
     }
 
     fn wait(&self) -> Wait<'_> {
-        match self.sender().turn.endpoint().medium() {
-            Medium::Terminal => Wait::Pool,
+        match self.sender().turn.endpoint().kind() {
+            EndpointKind::Terminal => Wait::Pool,
             _ => Wait::Ready(self.sender().descriptor(), Direction::Write),
         }
     }
@@ -240,7 +240,7 @@ impl<B: IoBuf> Op for Send<B> {
 
     /// Not of pipes, to which less may be written than there is room for.
     fn drained(&self, result: i32) -> bool {
-        let is_socket = self.sender().turn.endpoint().medium() == Medium::Socket;
+        let is_socket = self.sender().turn.endpoint().kind() == EndpointKind::Socket;
         is_socket && result > 0 && (result as usize) < self.window.len
     }
 
@@ -324,7 +324,7 @@ enum Source {
     Process(Address),
     /// Into the ring's table, in which no place has been set aside yet.
     Direct,
-    Table(Vacancy),
+    Table(FixedFileSlot),
     /// It was accepted before, for a future that was dropped.
     Early(Box<Accepted>),
     /// The table had no place.
@@ -343,7 +343,7 @@ impl Accept {
             Source::Early(accepted) => return Ok(*accepted),
             Source::Failed(error) => return Err(error),
             Source::Process(address) => (None, Some(address)),
-            Source::Table(vacancy) => (Some(vacancy), None),
+            Source::Table(slot) => (Some(slot), None),
             Source::Direct => (None, None),
         };
         // SAFETY: a successful accept answers with a new descriptor; it is taken apart once.
@@ -406,8 +406,8 @@ impl Op for Accept {
         }
         // Not before: what was accepted before has a place, and an accept that waits for its turn needs none.
         if let Source::Direct = self.source {
-            self.source = match self.turn.endpoint().descriptor.vacancy() {
-                Ok(Some(vacancy)) => Source::Table(vacancy),
+            self.source = match self.turn.endpoint().descriptor.reserve_file_slot() {
+                Ok(Some(slot)) => Source::Table(slot),
                 Ok(None) => Source::Process(Address::default()),
                 Err(error) => Source::Failed(error),
             };
@@ -425,7 +425,7 @@ impl Op for Accept {
                 None,
                 ACCEPT_FLAGS,
             ),
-            Source::Table(vacancy) => (null, null.cast(), Some(vacancy.destination()), DIRECT_FLAGS),
+            Source::Table(slot) => (null, null.cast(), Some(slot.destination()), DIRECT_FLAGS),
             _ => (null, null.cast(), None, ACCEPT_FLAGS),
         };
         let entry =
@@ -480,12 +480,12 @@ pub(crate) struct OpenSocket {
     domain: i32,
     kind: i32,
     protocol: i32,
-    into: Option<Vacancy>,
+    into: Option<FixedFileSlot>,
 }
 
 impl OpenSocket {
     /// A socket that does not block, in the process or in a place of the ring's table.
-    pub(crate) fn new(domain: i32, kind: i32, protocol: i32, into: Option<Vacancy>) -> Self {
+    pub(crate) fn new(domain: i32, kind: i32, protocol: i32, into: Option<FixedFileSlot>) -> Self {
         let flags = if into.is_some() { DIRECT_FLAGS } else { ACCEPT_FLAGS };
         OpenSocket { domain, kind: kind | flags, protocol, into }
     }
@@ -497,7 +497,7 @@ impl Op for OpenSocket {
     const OPCODE: u8 = opcode::Socket::CODE;
 
     fn entry(&mut self) -> Entry {
-        let into = self.into.as_ref().map(Vacancy::destination);
+        let into = self.into.as_ref().map(FixedFileSlot::destination);
         opcode::Socket::new(self.domain, self.kind, self.protocol).file_index(into).build()
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::endpoint::Endpoint;
-use super::medium::{Medium, SEND_FLAGS};
+use super::endpoint_kind::{EndpointKind, SEND_FLAGS};
 use crate::op::completion::Completion;
 use crate::op::window::Window;
 use crate::sys::call::Call;
@@ -17,15 +17,17 @@ impl Endpoint {
         let fd = self.descriptor.raw() as usize;
         // SAFETY: by the caller's word.
         let read = || unsafe { Call::new(libc::SYS_read, [fd, pointer as usize, len]) };
-        match self.medium() {
+        match self.kind() {
             // SAFETY: by the caller's word.
-            Medium::Socket => unsafe {
+            EndpointKind::Socket => unsafe {
                 let flags = libc::MSG_DONTWAIT as usize;
                 Call::new(libc::SYS_recvfrom, [fd, pointer as usize, len, flags, 0, 0])
             },
-            Medium::File => read(),
-            Medium::Pipe | Medium::Terminal if self.lacks_nowait() => read().if_ready(libc::POLLIN),
-            Medium::Pipe | Medium::Terminal => read().without_waiting(),
+            EndpointKind::File => read(),
+            EndpointKind::Pipe | EndpointKind::Terminal if self.lacks_nowait() => {
+                read().if_ready(libc::POLLIN)
+            }
+            EndpointKind::Pipe | EndpointKind::Terminal => read().without_waiting(),
         }
     }
 
@@ -37,15 +39,17 @@ impl Endpoint {
         let fd = self.descriptor.raw() as usize;
         // SAFETY: by the caller's word.
         let write = |len: usize| unsafe { Call::new(libc::SYS_write, [fd, pointer as usize, len]) };
-        match self.medium() {
+        match self.kind() {
             // SAFETY: by the caller's word.
-            Medium::Socket => unsafe {
+            EndpointKind::Socket => unsafe {
                 Call::new(libc::SYS_sendto, [fd, pointer as usize, len, SEND_FLAGS, 0, 0])
             },
-            Medium::File => write(len),
-            Medium::Terminal => write(len).waiting(libc::POLLOUT),
-            Medium::Pipe if self.lacks_nowait() => write(len.min(libc::PIPE_BUF)).if_ready(libc::POLLOUT),
-            Medium::Pipe => write(len).without_waiting(),
+            EndpointKind::File => write(len),
+            EndpointKind::Terminal => write(len).waiting(libc::POLLOUT),
+            EndpointKind::Pipe if self.lacks_nowait() => {
+                write(len.min(libc::PIPE_BUF)).if_ready(libc::POLLOUT)
+            }
+            EndpointKind::Pipe => write(len).without_waiting(),
         }
     }
 
@@ -53,7 +57,8 @@ impl Endpoint {
     /// when another send is not over, and when only an operation can send: there is no number to call with, or a call
     /// would wait.
     pub(crate) fn send_now(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
-        let by_call = matches!(self.medium(), Medium::Socket | Medium::Pipe) && !self.descriptor.is_direct();
+        let by_call =
+            matches!(self.kind(), EndpointKind::Socket | EndpointKind::Pipe) && !self.descriptor.is_direct();
         if !by_call || !self.is_free_to_send() {
             return None;
         }
@@ -77,6 +82,6 @@ impl Endpoint {
     /// less than there is; nor of sockets that other code has had in hand, which may be of any kind, or have urgent data
     /// that was taken otherwise, or records of TLS.
     pub(in crate::op) fn is_drained_by_short_receives(&self) -> bool {
-        self.medium() == Medium::Socket && !self.descriptor.is_lent()
+        self.kind() == EndpointKind::Socket && !self.descriptor.is_lent()
     }
 }

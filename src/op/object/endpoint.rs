@@ -21,15 +21,15 @@ use std::task::{Context, Poll};
 
 use super::accepted::Accepted;
 use super::datagram::Datagram;
+use super::endpoint_kind::{EndpointKind, SendHeader};
 use super::fd::Descriptor;
 use super::io_lock::{IoLock, Side};
-use super::medium::{Medium, SendHeader};
 use crate::buf::Chunk;
 use crate::task::cell::layout::Waiter;
 
 pub(crate) struct Endpoint {
     pub(crate) descriptor: Descriptor,
-    medium: Cell<Medium>,
+    kind: Cell<EndpointKind>,
     /// Whether the kernel lacks RWF_NOWAIT for the descriptor: see `medium.rs`.
     lacks_nowait: Cell<bool>,
     /// The message header for sends, made by the first send that needs one.
@@ -148,8 +148,8 @@ impl Endpoint {
     }
 
     #[inline]
-    pub(crate) fn medium(&self) -> Medium {
-        self.medium.get()
+    pub(crate) fn kind(&self) -> EndpointKind {
+        self.kind.get()
     }
 
     /// Returns the message header for the one send in flight.
@@ -159,7 +159,7 @@ impl Endpoint {
 
     /// Notes that the kernel has no readiness for the descriptor.
     pub(in crate::op) fn never_waits(&self) {
-        self.medium.set(Medium::File);
+        self.kind.set(EndpointKind::File);
     }
 
     pub(in crate::op) fn lacks_nowait(&self) -> bool {
@@ -168,7 +168,7 @@ impl Endpoint {
 
     /// Handles EOPNOTSUPP of a call. Returns true if calls are made in another way from now on.
     pub(in crate::op) fn go_without_nowait(&self) -> bool {
-        matches!(self.medium(), Medium::Pipe | Medium::Terminal) && !self.lacks_nowait.replace(true)
+        matches!(self.kind(), EndpointKind::Pipe | EndpointKind::Terminal) && !self.lacks_nowait.replace(true)
     }
 
     pub(crate) fn add_sent(&self, count: usize) {
@@ -359,22 +359,22 @@ pub(crate) struct EndpointRef(Rc<Endpoint>);
 impl EndpointRef {
     /// Creates an endpoint on a socket.
     pub(crate) fn new(descriptor: Descriptor) -> Self {
-        Self::of(descriptor, Medium::Socket)
+        Self::of(descriptor, EndpointKind::Socket)
     }
 
     /// Creates an endpoint on one end of a pipe, or on a descriptor that was passed as one.
-    pub(crate) fn of_pipe(descriptor: Descriptor, medium: Medium) -> Self {
+    pub(crate) fn of_pipe(descriptor: Descriptor, kind: EndpointKind) -> Self {
         descriptor.note_lent();
-        Self::of(descriptor, medium)
+        Self::of(descriptor, kind)
     }
 
-    fn of(descriptor: Descriptor, medium: Medium) -> Self {
-        if medium != Medium::Socket {
+    fn of(descriptor: Descriptor, kind: EndpointKind) -> Self {
+        if kind != EndpointKind::Socket {
             descriptor.always_copy(); // only sockets send without a copy
         }
         EndpointRef(Rc::new(Endpoint {
             descriptor,
-            medium: Cell::new(medium),
+            kind: Cell::new(kind),
             lacks_nowait: Cell::new(false),
             send_header: OnceCell::new(),
             receiving: IoLock::default(),
@@ -405,7 +405,7 @@ impl EndpointRef {
 
     /// Creates an endpoint that continues this one with another descriptor of the same file.
     pub(crate) fn continued(&self, descriptor: Descriptor) -> Self {
-        let endpoint = Self::of(descriptor, self.medium());
+        let endpoint = Self::of(descriptor, self.kind());
         std::iter::from_fn(|| self.next_received()).for_each(|received| endpoint.push_received(received));
         endpoint.sent.set(self.sent.get());
         endpoint

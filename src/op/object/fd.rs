@@ -2,14 +2,14 @@
 //!
 //! There are two kinds: the process's, and *direct* ones, which lie in the ring's own table. Only operations can name
 //! these: they are neither inherited nor seen by other system calls, and cost less to look up. Room in the table, a
-//! [`Vacancy`], is set aside before the operation that fills it, so that what the kernel has opened or accepted always
+//! [`FixedFileSlot`], is set aside before the operation that fills it, so that what the kernel has opened or accepted always
 //! has a place.
 //!
 //! A [`Descriptor`] is part of an object that the operations on it share by `Rc`. So the number can't be
 //! reused while an entry that names it has not been consumed, and closing happens when the last share goes:
 //! at once when nothing is in flight, and at the terminal completion of the last abandoned operation else.
 //!
-//! It does not know the drivers; a selector that watches it is told through [`Registry`] before the close.
+//! It does not know the drivers; a selector that watches it is told through [`Host`] before the close.
 
 use std::cell::Cell;
 use std::fmt;
@@ -51,21 +51,21 @@ macro_rules! on_fd {
 pub(crate) use on_fd;
 
 /// The runtime of a descriptor: it is told before the descriptor is closed, and tells one runtime from another.
-pub(crate) trait Registry {
+pub(crate) trait Host {
     /// The descriptor with this token and number is about to be closed or given away.
-    fn forget(&self, token: u64, fd: RawFd);
+    fn deregister(&self, token: u64, fd: RawFd);
 
     /// A descriptor has been closed: there is room for another.
-    fn closed(&self);
+    fn descriptor_closed(&self);
 
     /// Whether this is the process in which the runtime was made, and no fork of it.
     fn is_here(&self) -> bool;
 
     /// Room for a direct descriptor; none where an ordinary one takes its place.
-    fn vacancy(&self) -> io::Result<Option<Vacancy>>;
+    fn reserve_file_slot(&self) -> io::Result<Option<FixedFileSlot>>;
 
     /// A place in the ring's table is free again; `filled` says that a descriptor lies there, which is to be closed.
-    fn vacate(&self, index: u32, filled: bool);
+    fn free_file_slot(&self, index: u32, filled: bool);
 
     /// A multishot operation is to end.
     fn stop_multishot(&self, token: NonZeroU64);
@@ -75,28 +75,28 @@ pub(crate) trait Registry {
 }
 
 /// A place in the ring's table, set aside. Dropping it gives the place back.
-pub(crate) struct Vacancy(Place);
+pub(crate) struct FixedFileSlot(TableSlot);
 
 /// A direct descriptor. Dropping it closes the descriptor.
-pub(crate) struct DirectFd(Place);
+pub(crate) struct DirectFd(TableSlot);
 
-struct Place {
+struct TableSlot {
     index: u32,
-    home: Weak<dyn Registry>,
+    host: Weak<dyn Host>,
 }
 
-impl Place {
-    fn vacate(&self, filled: bool) {
+impl TableSlot {
+    fn free_file_slot(&self, filled: bool) {
         // Without its runtime the whole table is gone.
-        if let Some(home) = self.home.upgrade() {
-            home.vacate(self.index, filled);
+        if let Some(host) = self.host.upgrade() {
+            host.free_file_slot(self.index, filled);
         }
     }
 }
 
-impl Vacancy {
-    pub(crate) fn new(index: u32, home: Weak<dyn Registry>) -> Self {
-        Vacancy(Place { index, home })
+impl FixedFileSlot {
+    pub(crate) fn new(index: u32, host: Weak<dyn Host>) -> Self {
+        FixedFileSlot(TableSlot { index, host })
     }
 
     /// Where the kernel is to put what it opens.
@@ -117,16 +117,16 @@ impl Vacancy {
     }
 }
 
-impl Drop for Vacancy {
+impl Drop for FixedFileSlot {
     fn drop(&mut self) {
-        self.0.vacate(false);
+        self.0.free_file_slot(false);
     }
 }
 
 impl DirectFd {
     /// The address of the registry of the runtime in whose table it lies.
-    pub(crate) fn home(&self) -> *const () {
-        self.0.home.as_ptr().cast()
+    pub(crate) fn host(&self) -> *const () {
+        self.0.host.as_ptr().cast()
     }
 
     pub(crate) fn index(&self) -> u32 {
@@ -137,13 +137,13 @@ impl DirectFd {
     pub(crate) fn closed(self) {
         let this = ManuallyDrop::new(self);
         // SAFETY: `this` is never dropped and not used again.
-        drop(Vacancy(unsafe { std::ptr::read(&raw const this.0) }));
+        drop(FixedFileSlot(unsafe { std::ptr::read(&raw const this.0) }));
     }
 }
 
 impl Drop for DirectFd {
     fn drop(&mut self) {
-        self.0.vacate(true);
+        self.0.free_file_slot(true);
     }
 }
 
@@ -159,10 +159,10 @@ impl Opened {
     ///
     /// # Safety
     /// The answer is that of such an operation, and has not been taken before.
-    pub(crate) unsafe fn answer(completion: Completion, into: Option<Vacancy>) -> io::Result<Opened> {
+    pub(crate) unsafe fn answer(completion: Completion, into: Option<FixedFileSlot>) -> io::Result<Opened> {
         let number = completion.into_result()?;
         Ok(match into {
-            Some(vacancy) => Opened::Direct(vacancy.filled()),
+            Some(slot) => Opened::Direct(slot.filled()),
             // SAFETY: by the caller's word nobody else knows the number yet.
             None => Opened::Raw(unsafe { OwnedFd::from_raw_fd(number as RawFd) }),
         })
@@ -178,7 +178,7 @@ impl From<OwnedFd> for Opened {
 /// An open descriptor of one runtime. Dropping it closes the descriptor.
 pub(crate) struct Descriptor {
     fd: Fd,
-    home: Weak<dyn Registry>,
+    host: Weak<dyn Host>,
     /// The selector's registration, once there is one.
     token: Cell<Option<NonZeroU64>>,
     zero_copy: Cell<ZeroCopy>,
@@ -215,19 +215,19 @@ impl ZeroCopy {
 }
 
 impl Descriptor {
-    pub(crate) fn new(fd: Opened, home: Weak<dyn Registry>, zero_copy: ZeroCopy) -> Self {
-        let (fd, home) = match fd {
-            Opened::Raw(fd) => (Fd::Raw(fd.into_raw_fd()), home),
+    pub(crate) fn new(fd: Opened, host: Weak<dyn Host>, zero_copy: ZeroCopy) -> Self {
+        let (fd, host) = match fd {
+            Opened::Raw(fd) => (Fd::Raw(fd.into_raw_fd()), host),
             Opened::Direct(fd) => {
                 let fd = ManuallyDrop::new(fd);
                 // Its home is where the table is, whoever takes it over.
                 // SAFETY: `fd` is never dropped, and its home not used again.
-                (Fd::Direct(fd.index()), unsafe { std::ptr::read(&raw const fd.0.home) })
+                (Fd::Direct(fd.index()), unsafe { std::ptr::read(&raw const fd.0.host) })
             }
         };
         Descriptor {
             fd,
-            home,
+            host,
             token: Cell::new(None),
             zero_copy: Cell::new(zero_copy),
             lent: Cell::new(false),
@@ -345,12 +345,12 @@ impl Descriptor {
     /// The only runtime that can carry operations on it out, if there is one: its table is where a direct one lies.
     #[inline]
     pub(crate) fn bound_to(&self) -> Option<*const ()> {
-        self.is_direct().then(|| self.home())
+        self.is_direct().then(|| self.host())
     }
 
     /// Room for a direct descriptor in its runtime's ring; none where an ordinary one takes its place.
-    pub(crate) fn vacancy(&self) -> io::Result<Option<Vacancy>> {
-        self.home.upgrade().map_or(Ok(None), |home| home.vacancy())
+    pub(crate) fn reserve_file_slot(&self) -> io::Result<Option<FixedFileSlot>> {
+        self.host.upgrade().map_or(Ok(None), |host| host.reserve_file_slot())
     }
 
     pub(crate) fn token(&self) -> Option<u64> {
@@ -363,14 +363,14 @@ impl Descriptor {
     }
 
     /// The address of the runtime's registry, to compare with that of the current one.
-    pub(crate) fn home(&self) -> *const () {
-        self.home.as_ptr().cast()
+    pub(crate) fn host(&self) -> *const () {
+        self.host.as_ptr().cast()
     }
 
     /// Asks for the end of a multishot operation on it.
     pub(crate) fn stop_multishot(&self, token: NonZeroU64) {
-        if let Some(home) = self.home.upgrade() {
-            home.stop_multishot(token);
+        if let Some(host) = self.host.upgrade() {
+            host.stop_multishot(token);
         }
     }
 
@@ -379,12 +379,12 @@ impl Descriptor {
     /// # Panics
     /// When the runtime has ended.
     pub(crate) fn buffers(&self, what: MultishotKind) -> Rc<dyn Buffers> {
-        self.home.upgrade().expect("an operation is carried out by a runtime that is there").buffers(what)
+        self.host.upgrade().expect("an operation is carried out by a runtime that is there").buffers(what)
     }
 
     /// Whether its runtime has gone.
     pub(crate) fn is_orphaned(&self) -> bool {
-        self.home.strong_count() == 0
+        self.host.strong_count() == 0
     }
 
     /// Gives the descriptor away, no longer watched.
@@ -393,19 +393,19 @@ impl Descriptor {
         this.unwatch();
         this.put_flags_back();
         // SAFETY: `this` is never dropped and not used again: the weak reference is taken out once.
-        let home = unsafe { std::ptr::read(&raw const this.home) };
+        let host = unsafe { std::ptr::read(&raw const this.host) };
         match this.fd {
             // SAFETY: as above; `new` took it from its owner.
             Fd::Raw(number) => Opened::Raw(unsafe { OwnedFd::from_raw_fd(number) }),
-            Fd::Direct(index) => Opened::Direct(DirectFd(Place { index, home })),
+            Fd::Direct(index) => Opened::Direct(DirectFd(TableSlot { index, host })),
         }
     }
 
     fn unwatch(&self) {
         if let Some(token) = self.token.take()
-            && let Some(registry) = self.home.upgrade()
+            && let Some(host) = self.host.upgrade()
         {
-            registry.forget(token.get(), self.raw());
+            host.deregister(token.get(), self.raw());
         }
     }
 }
@@ -414,20 +414,20 @@ impl Drop for Descriptor {
     fn drop(&mut self) {
         self.unwatch();
         self.put_flags_back();
-        let home = self.home.upgrade();
-        match (self.fd, home) {
-            (Fd::Raw(number), home) => {
+        let host = self.host.upgrade();
+        match (self.fd, host) {
+            (Fd::Raw(number), host) => {
                 // (In a fork the socket is the parent's, which may want to wait, and this close is not the last.)
-                if home.as_ref().is_none_or(|home| home.is_here()) {
+                if host.as_ref().is_none_or(|host| host.is_here()) {
                     self.stop_lingering();
                 }
                 // SAFETY: `new` took it from its owner, and `self` ends.
                 drop(unsafe { OwnedFd::from_raw_fd(number) });
-                if let Some(home) = home {
-                    home.closed();
+                if let Some(host) = host {
+                    host.descriptor_closed();
                 }
             }
-            (Fd::Direct(index), Some(home)) => home.vacate(index, true),
+            (Fd::Direct(index), Some(host)) => host.free_file_slot(index, true),
             (Fd::Direct(_), None) => {} // the whole table is gone
         }
     }
@@ -465,7 +465,7 @@ impl fmt::Debug for DirectFd {
     }
 }
 
-impl fmt::Debug for Vacancy {
+impl fmt::Debug for FixedFileSlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.index.fmt(f)
     }

@@ -139,24 +139,24 @@ mod tests {
     use std::rc::{Rc, Weak};
     use std::task::Waker;
 
-    use super::super::fd::{Descriptor, Registry, Vacancy, ZeroCopy};
+    use super::super::fd::{Descriptor, FixedFileSlot, Host, ZeroCopy};
     use super::*;
     use crate::op::object::source::{Buffers, MultishotKind};
 
     /// The registry of a runtime that has gone.
     enum Gone {}
 
-    impl Registry for Gone {
-        fn forget(&self, _: u64, _: RawFd) {}
-        fn closed(&self) {}
+    impl Host for Gone {
+        fn deregister(&self, _: u64, _: RawFd) {}
+        fn descriptor_closed(&self) {}
 
         fn is_here(&self) -> bool {
             true
         }
-        fn vacancy(&self) -> io::Result<Option<Vacancy>> {
+        fn reserve_file_slot(&self) -> io::Result<Option<FixedFileSlot>> {
             match *self {}
         }
-        fn vacate(&self, _: u32, _: bool) {}
+        fn free_file_slot(&self, _: u32, _: bool) {}
         fn stop_multishot(&self, _: NonZeroU64) {}
         fn buffers(&self, _: MultishotKind) -> Rc<dyn Buffers> {
             match *self {}
@@ -165,8 +165,8 @@ mod tests {
 
     fn endpoint() -> EndpointRef {
         let (one, _) = std::os::unix::net::UnixStream::pair().unwrap();
-        let home: Weak<dyn Registry> = Weak::<Gone>::new();
-        EndpointRef::new(Descriptor::new(OwnedFd::from(one).into(), home, ZeroCopy::NEVER))
+        let host: Weak<dyn Host> = Weak::<Gone>::new();
+        EndpointRef::new(Descriptor::new(OwnedFd::from(one).into(), host, ZeroCopy::NEVER))
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! An open file: its descriptor, with what the operations on it share.
 //!
-//! Any number of them may be in flight; each holds a [`Use`] of the file, which counts from the moment when it begins, so
+//! Any number of them may be in flight; each holds a [`FileRef`] of the file, which counts from the moment when it begins, so
 //! that somebody can wait until the kernel holds nothing of the file.
 #![forbid(unsafe_code)]
 
@@ -92,14 +92,14 @@ impl fmt::Debug for OpenFile {
 
 /// One operation's share of a file, or that of several which follow each other.
 #[derive(Debug)]
-pub(crate) struct Use {
+pub(crate) struct FileRef {
     file: Rc<OpenFile>,
     begun: bool,
 }
 
-impl Use {
+impl FileRef {
     pub(crate) fn new(file: &Rc<OpenFile>) -> Self {
-        Use { file: file.clone(), begun: false }
+        FileRef { file: file.clone(), begun: false }
     }
 
     pub(crate) fn descriptor(&self) -> &Descriptor {
@@ -146,7 +146,7 @@ impl Use {
     }
 }
 
-impl Drop for Use {
+impl Drop for FileRef {
     #[inline]
     fn drop(&mut self) {
         if self.begun {

@@ -17,7 +17,7 @@ use crate::op::abi::empty_header;
 
 /// The kind of an endpoint's descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Medium {
+pub(crate) enum EndpointKind {
     Socket,
     /// Read and written, and not received from and sent to: a pipe, a FIFO, a device with readiness.
     Pipe,
@@ -30,21 +30,21 @@ pub(crate) enum Medium {
 /// The flags of calls that send: no signal, and no wait although another process may have made the socket blocking.
 pub(in crate::op) const SEND_FLAGS: usize = (libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) as usize;
 
-impl Medium {
+impl EndpointKind {
     /// Finds the kind of a descriptor with fstat(2). Returns the descriptor and its kind.
-    pub(crate) fn of(fd: OwnedFd) -> io::Result<(OwnedFd, Medium)> {
+    pub(crate) fn of(fd: OwnedFd) -> io::Result<(OwnedFd, EndpointKind)> {
         let file = File::from(fd);
         let kind = file.metadata()?.file_type();
-        let medium = if kind.is_socket() {
-            Medium::Socket
+        let kind = if kind.is_socket() {
+            EndpointKind::Socket
         } else if kind.is_file() || kind.is_dir() || kind.is_block_device() {
-            Medium::File
+            EndpointKind::File
         } else if kind.is_char_device() && file.as_fd().is_terminal() {
-            Medium::Terminal
+            EndpointKind::Terminal
         } else {
-            Medium::Pipe // whatever else it is: the kernel tells when it has no readiness
+            EndpointKind::Pipe // whatever else it is: the kernel tells when it has no readiness
         };
-        Ok((file.into(), medium))
+        Ok((file.into(), kind))
     }
 }
 
@@ -77,18 +77,18 @@ impl Default for SendHeader {
 mod tests {
     use super::*;
 
-    fn medium(fd: impl Into<OwnedFd>) -> Medium {
-        Medium::of(fd.into()).unwrap().1
+    fn kind(fd: impl Into<OwnedFd>) -> EndpointKind {
+        EndpointKind::of(fd.into()).unwrap().1
     }
 
     #[test]
     fn descriptors_are_told_apart() {
         let (reader, writer) = std::io::pipe().unwrap();
-        assert_eq!((medium(reader), medium(writer)), (Medium::Pipe, Medium::Pipe));
+        assert_eq!((kind(reader), kind(writer)), (EndpointKind::Pipe, EndpointKind::Pipe));
         let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
-        assert_eq!(medium(one), Medium::Socket);
-        assert_eq!(medium(File::open("/proc/self/exe").unwrap()), Medium::File);
-        assert_eq!(medium(File::open("/").unwrap()), Medium::File);
-        assert_eq!(medium(File::open("/dev/null").unwrap()), Medium::Pipe, "told by the kernel's answer");
+        assert_eq!(kind(one), EndpointKind::Socket);
+        assert_eq!(kind(File::open("/proc/self/exe").unwrap()), EndpointKind::File);
+        assert_eq!(kind(File::open("/").unwrap()), EndpointKind::File);
+        assert_eq!(kind(File::open("/dev/null").unwrap()), EndpointKind::Pipe, "told by the kernel's answer");
     }
 }
