@@ -12,7 +12,7 @@ use super::poller::Poller;
 use super::slots::arena::{Holder, SlotRef, foreign_waker};
 use super::slots::key::Key;
 use super::slots::lifecycle::{Action, Event, Lifecycle};
-use super::{Driver, Machine, with};
+use super::{Driver, Route, with};
 use crate::op::completion::Completion;
 use crate::op::{Op, Wait};
 use crate::sys::call::Call;
@@ -25,7 +25,7 @@ use crate::task::threads::pool::{Lane, Launch};
 pub(super) enum Admitted {
     Yes,
     /// It need not: this is its result.
-    Settled(i32),
+    Answered(i32),
     /// It must wait before it may: poll again when woken.
     NotYet,
 }
@@ -52,7 +52,7 @@ impl Driver {
             Poll::Pending => Admitted::NotYet,
             Poll::Ready(Some(result)) => {
                 self.scheduler.count_inline();
-                Admitted::Settled(result)
+                Admitted::Answered(result)
             }
             Poll::Ready(None) => match op.multishot() {
                 Some((endpoint, what)) if self.arm(endpoint, what) => {
@@ -82,25 +82,25 @@ impl Driver {
         } else if let Some(host) = op.bound_to() {
             self.check_host(host, O::NAME);
         }
-        let machine = self.machine(O::OPCODE);
-        let on_ring = matches!(machine, Machine::Ring);
+        let route = self.route(O::OPCODE);
+        let on_ring = matches!(route, Route::Ring);
         let over = on_ring && op.turn().is_some_and(|turn| self.needs_edges(&turn.endpoint().descriptor));
-        match (machine, op.wait()) {
-            (Machine::None, _) => Started::Done(op.complete(Completion::CANCELED)),
-            (Machine::Ring, _) if !over => self.submit(op, cx),
-            (Machine::Ring, Wait::Ready(..)) => self.start_by_edges(op, cx),
+        match (route, op.wait()) {
+            (Route::None, _) => Started::Done(op.complete(Completion::CANCELED)),
+            (Route::Ring, _) if !over => self.submit(op, cx),
+            (Route::Ring, Wait::Ready(..)) => self.start_by_edges(op, cx),
             // The selector, or an operation that this kernel's ring does not know.
-            (Machine::Calls | Machine::Ring, Wait::Now) => {
+            (Route::Calls | Route::Ring, Wait::Now) => {
                 self.scheduler.count_inline();
                 let result = self.call(&mut op);
                 Started::Done(op.complete(Completion::new(result)))
             }
-            (Machine::Calls | Machine::Ring, Wait::Pool) => {
+            (Route::Calls | Route::Ring, Wait::Pool) => {
                 let inserted = self.insert(op, cx);
                 self.submit_job(inserted, O::LANE);
                 Started::Pending(inserted.key())
             }
-            (Machine::Calls, Wait::Ready(..)) => self.call_or_watch(op, cx),
+            (Route::Calls, Wait::Ready(..)) => self.call_or_watch(op, cx),
         }
     }
 
@@ -223,7 +223,7 @@ impl Driver {
         });
         if self.edges.with(|_| ()).is_some() {
             self.slots.find(key).into_iter().for_each(SlotRef::leave_to_edges);
-            self.poll_edges();
+            self.arm_edges();
         }
         watched.unwrap_or(Ok(()))
     }
@@ -304,7 +304,7 @@ impl Driver {
         if let Some(operation) = self.slots.find(key) {
             self.deferred.borrow_mut().deliver(operation, Event::Last, completion);
         }
-        self.settle();
+        self.run_deferred();
     }
 
     /// Asks for an operation's end; its future goes on waiting for the result.
@@ -360,7 +360,7 @@ impl Driver {
                 if asked.is_none() && operation.is_multishot() && !self.origin.is_here() {
                     // In a fork of the process: its copy of the descriptor is closed, which nobody else can do.
                     self.deferred.borrow_mut().deliver(operation, Event::Last, Completion::CANCELED);
-                    self.settle();
+                    self.run_deferred();
                 }
             }
         }

@@ -13,8 +13,8 @@ use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::poll_mode::PollMode;
 use super::poller::Poller;
-use super::visit::Park;
 use super::{Driver, attach, with};
 use crate::op::Op;
 use crate::op::catalogue::poll::{PollSet, SetState};
@@ -100,7 +100,7 @@ impl Driver {
     }
 
     /// Has the ring poll the set, unless it does.
-    pub(super) fn poll_edges(&self) {
+    pub(super) fn arm_edges(&self) {
         let Some((set, state)) = self.edges.poll.borrow().clone() else { return };
         if !state.armed.replace(true) && self.start_multishot(PollSet::new(set, state.clone())).is_none() {
             state.armed.set(false);
@@ -108,15 +108,16 @@ impl Driver {
     }
 
     /// Takes the edges that the set has, if the ring's poll says that there are some. What follows is left in `deferred`.
-    pub(super) fn visit_edges(&self) -> io::Result<()> {
+    pub(super) fn take_edges(&self) -> io::Result<()> {
         if !self.edges.poll.borrow().as_ref().is_some_and(|(_, state)| state.fired.take()) {
             return Ok(());
         }
         let visited = {
             let mut deferred = self.deferred.borrow_mut();
-            self.edges.with(|poller| poller.visit(Park::No, &self.slots, &self.stats, &mut deferred))
+            self.edges
+                .with(|poller| poller.poll_kernel(PollMode::NoWait, &self.slots, &self.stats, &mut deferred))
         };
-        self.poll_edges();
+        self.arm_edges();
         visited.unwrap_or(Ok(()))
     }
 

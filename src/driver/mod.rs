@@ -1,28 +1,28 @@
-//! The driver: operations in flight, on whichever machine there is.
+//! The driver: operations in flight, on a ring or with a poller.
 //!
-//! This file is the only place that matches on the backend. Everything above submits an [`Op`] through
-//! [`submission::Submission`] and gets its output; everything below is one of two machines.
+//! This file is the only place that matches on the engine, which is one of the two. Code above submits an [`Op`] through
+//! [`submission::Submission`] and gets its output.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `dispatch.rs` | how an operation begins, goes on and is given up: on the ring, by a call, on the pool |
+//! | `dispatch.rs` | start, poll, cancel and drop of an operation: on the ring, by a call, on the pool |
 //! | `submission.rs` | the future of an operation |
-//! | `transfer.rs` | the future of several: read_exact, write_all |
-//! | `multishot.rs` | how an endpoint's own operation begins and ends |
-//! | `slots/` | where operations lie (`arena.rs`, `key.rs`), and their life as a pure state machine (`lifecycle.rs`) |
+//! | `transfer.rs` | the future of a transfer in several steps: read_exact, write_all |
+//! | `multishot.rs` | start and stop of multishot operations |
+//! | `slots/` | the slots of operations, and an operation's lifecycle as a pure state machine |
 //! | `proactor/` | the ring, over any `Kernel`: see there |
 //! | `poller.rs` | the selector; the only file that waits with epoll |
 //! | `memory/` | memory for chunks (`buffers.rs`); the ring's tables of descriptors and buffers (`table.rs`, `fixed.rs`) |
 //! | `edges.rs` | descriptors for which the ring cannot wait: an epoll set beside it |
 //! | `descriptor_limit.rs` | waiting for a descriptor to become free |
-//! | `release.rs` | what a drop does so that a descriptor closes at once |
-//! | `visit.rs` | one visit to the kernel: whether it waits, and what it leaves to be done |
-//! | `feature.rs`, `stats.rs` | what a report says |
+//! | `release.rs` | drops outside the loop, after which the descriptor closes at once |
+//! | `poll_mode.rs` | the ways to poll the kernel, and the deferred work |
+//! | `feature.rs`, `stats.rs` | features and counters, for reports |
 //!
-//! No code of the user (wakers, destructors, `complete`) runs while the backend is borrowed: machines leave
-//! that in [`Deferred`], and [`Driver::settle`] does it afterwards.
+//! No user code (wakers, destructors, `complete`) runs while the engine is borrowed. The engines leave it in [`Deferred`],
+//! and [`Driver::run_deferred`] runs it afterwards.
 
-pub(crate) mod visit;
+pub(crate) mod poll_mode;
 #[macro_use]
 pub(crate) mod transfer;
 pub(crate) mod descriptor_limit;
@@ -38,7 +38,7 @@ pub(crate) mod slots;
 pub(crate) mod stats;
 pub(crate) mod submission;
 
-use crate::driver::visit::{Deferred, Machinery, Park};
+use poll_mode::{BackendInfo, Deferred, PollMode};
 #[cfg(test)]
 mod tests;
 
@@ -72,9 +72,9 @@ use memory::buffers::Memory;
 use memory::fixed::REGISTERED_BUFFERS;
 use memory::table::Table;
 use poller::Poller;
+use proactor::foreign_fd::ForeignFd;
 use proactor::kernel::{RingConfig, Uring};
 use proactor::open::{Granted, Opcodes};
-use proactor::readiness::Readiness;
 use proactor::ring::Ring;
 use slots::arena::{SlotRef, Slots};
 use slots::lifecycle::Lifecycle;
@@ -84,40 +84,40 @@ thread_local! {
     static CURRENT: context::Context<Driver> = const { context::Context::new() };
 }
 
-pub(crate) enum Backend {
+pub(crate) enum Engine {
     Ring(Box<Ring<Uring>>, Granted),
     Poller(Poller),
-    /// The runtime has ended, or this process is a fork of its own.
+    /// The runtime has ended, or this process is a fork.
     Closed,
 }
 
-impl Backend {
-    /// A ring, or why there is none.
+impl Engine {
+    /// Opens a ring. Returns the kernel's refusal as an error.
     pub(crate) fn ring(config: RingConfig, shared: &Arc<Shared>) -> io::Result<Self> {
         let (uring, granted) = Uring::open(config)?;
         let skip_success = granted.features.has(Feature::CqeSkip);
-        Ok(Backend::Ring(Box::new(Ring::new(uring, shared.clone(), skip_success)), granted))
+        Ok(Engine::Ring(Box::new(Ring::new(uring, shared.clone(), skip_success)), granted))
     }
 
     pub(crate) fn poller(masked: FeatureSet, shared: &Arc<Shared>) -> io::Result<Self> {
-        Poller::new(shared.clone(), masked).map(Backend::Poller)
+        Poller::new(shared.clone(), masked).map(Engine::Poller)
     }
 }
 
 pub(crate) struct Driver {
-    backend: RefCell<Backend>,
-    /// Opcodes that the ring knows; none on the selector, nor when the backend is closed.
+    engine: RefCell<Engine>,
+    /// Opcodes that the ring knows. Empty on the selector, and when the engine is closed.
     native: Cell<Opcodes>,
     slots: Slots,
     deferred: RefCell<Deferred>,
-    /// A drop outside of the loop is at work: see `release.rs`.
+    /// Whether a drop outside the loop is polling the kernel: see `release.rs`.
     releasing: Cell<bool>,
-    /// On the proactor, for descriptors for which the ring cannot wait.
+    /// The epoll set of a proactor for descriptors for which the ring cannot wait.
     edges: Edges,
-    /// For a foreign loop on the proactor, once it has asked.
-    readiness: OnceCell<Readiness>,
+    /// The proactor's descriptor for a foreign loop, made at the first request.
+    foreign: OnceCell<ForeignFd>,
     shortage: Shortage,
-    /// Memory for the chunks of streams, and for datagrams, once there were any.
+    /// Memory for the chunks of streams. The memory for datagrams is made at the first use.
     streams: Rc<Memory>,
     datagrams: OnceCell<Rc<Memory>>,
     resources: Resources,
@@ -132,33 +132,33 @@ pub(crate) struct Driver {
 }
 
 /// The mechanism that carries out an operation.
-enum Machine {
+enum Route {
     /// The ring.
     Ring,
-    /// System calls: at once, when the descriptor is ready, or on the pool.
+    /// System calls, made at once, when the descriptor is ready, or on the pool.
     Calls,
-    /// Nothing any more: the runtime has ended, or this process is a fork of its own.
+    /// No mechanism: the runtime has ended, or this process is a fork.
     None,
 }
 
 impl Driver {
-    pub(crate) fn new(mut backend: Backend, scheduler: Rc<Scheduler>, resources: Resources) -> Rc<Self> {
-        let (native, features, ring) = match &mut backend {
-            Backend::Ring(_, granted) => (granted.opcodes, granted.features, granted.buffers.take()),
-            Backend::Poller(poller) => (Opcodes::default(), poller.features, None),
-            Backend::Closed => Default::default(),
+    pub(crate) fn new(mut engine: Engine, scheduler: Rc<Scheduler>, resources: Resources) -> Rc<Self> {
+        let (native, features, ring) = match &mut engine {
+            Engine::Ring(_, granted) => (granted.opcodes, granted.features, granted.buffers.take()),
+            Engine::Poller(poller) => (Opcodes::default(), poller.features, None),
+            Engine::Closed => Default::default(),
         };
         let (size, max) = (resources.stream_buffer_size as usize, resources.stream_buffers as usize);
         let bundles = features.has(Feature::RecvBundle);
         let streams = Rc::new(Memory::new(size, max, true, ring).with_bundles(bundles));
         let driver = Rc::new_cyclic(move |me| Driver {
-            backend: RefCell::new(backend),
+            engine: RefCell::new(engine),
             native: Cell::new(native),
             slots: Slots::new(),
             deferred: RefCell::default(),
             releasing: Cell::new(false),
             edges: Edges::default(),
-            readiness: OnceCell::new(),
+            foreign: OnceCell::new(),
             shortage: Shortage::default(),
             streams,
             datagrams: OnceCell::new(),
@@ -179,33 +179,33 @@ impl Driver {
         context::enter(&CURRENT, self)
     }
 
-    /// Takes charge of a descriptor.
+    /// Wraps a descriptor for this runtime.
     pub(crate) fn attach(&self, fd: impl Into<Opened>) -> Descriptor {
         let zero_copy = self.features.has(Feature::SendZeroCopy);
         let zero_copy = if zero_copy { self.resources.zero_copy } else { ZeroCopy::NEVER };
         Descriptor::new(fd.into(), self.me.clone(), zero_copy)
     }
 
-    /// The backend. In a fork of the process there is none: see [`Origin`].
+    /// Borrows the engine. It is closed first in a fork of the process: see [`Origin`].
     #[inline]
-    fn backend(&self) -> RefMut<'_, Backend> {
-        let mut backend = self.backend.borrow_mut();
+    fn engine(&self) -> RefMut<'_, Engine> {
+        let mut engine = self.engine.borrow_mut();
         if !self.origin.is_here() {
-            self.disown(&mut backend);
+            self.disown(&mut engine);
         }
-        backend
+        engine
     }
 
     #[cold]
-    fn disown(&self, backend: &mut Backend) {
+    fn disown(&self, engine: &mut Engine) {
         self.native.set(Opcodes::default());
         self.edges.close();
-        if let Backend::Ring(ring, _) = std::mem::replace(backend, Backend::Closed) {
+        if let Engine::Ring(ring, _) = std::mem::replace(engine, Engine::Closed) {
             ring.disown(); // the selector's own copy of the epoll set has just been closed
         }
     }
 
-    /// An error in a fork of the process in which the runtime was made.
+    /// Returns an error in a fork of the process in which the runtime was made.
     pub(crate) fn check_origin(&self) -> io::Result<()> {
         if self.origin.is_here() {
             return Ok(());
@@ -218,17 +218,17 @@ impl Driver {
 
     /// Returns the mechanism that carries out operations with this opcode.
     #[inline]
-    fn machine(&self, opcode: u8) -> Machine {
+    fn route(&self, opcode: u8) -> Route {
         if self.native.get().has(opcode) {
-            return Machine::Ring;
+            return Route::Ring;
         }
-        match &*self.backend() {
-            Backend::Ring(..) | Backend::Poller(_) => Machine::Calls,
-            Backend::Closed => Machine::None,
+        match &*self.engine() {
+            Engine::Ring(..) | Engine::Poller(_) => Route::Calls,
+            Engine::Closed => Route::None,
         }
     }
 
-    /// Whether the ring carries this operation out.
+    /// Returns true if the ring carries out this operation.
     pub(crate) fn carries_out<O: Op>(&self) -> bool {
         self.native.get().has(O::OPCODE)
     }
@@ -236,107 +236,108 @@ impl Driver {
     /// Calls `f` with the ring. Returns `None` if there is no ring.
     #[inline]
     fn with_ring<T>(&self, f: impl FnOnce(&mut Ring<Uring>) -> T) -> Option<T> {
-        match &mut *self.backend() {
-            Backend::Ring(ring, _) => Some(f(ring)),
-            Backend::Poller(_) | Backend::Closed => None,
+        match &mut *self.engine() {
+            Engine::Ring(ring, _) => Some(f(ring)),
+            Engine::Poller(_) | Engine::Closed => None,
         }
     }
 
-    /// Calls `f` with the poller, the descriptor and the direction: on the selector, and where the ring cannot wait.
+    /// Calls `f` with the poller, the descriptor and the direction. There is a poller on the selector, and for descriptors for
+    /// which the ring cannot wait.
     fn with_poller<O: Op, T>(
         &self,
         op: &O,
         f: impl FnOnce(&mut Poller, &Descriptor, Direction) -> T,
     ) -> Option<T> {
         let Wait::Ready(descriptor, direction) = op.wait() else { return None };
-        match &mut *self.backend() {
-            Backend::Poller(poller) => Some(f(poller, descriptor, direction)),
-            Backend::Ring(..) if descriptor.needs_edges() => {
+        match &mut *self.engine() {
+            Engine::Poller(poller) => Some(f(poller, descriptor, direction)),
+            Engine::Ring(..) if descriptor.needs_edges() => {
                 self.edges.with(|poller| f(poller, descriptor, direction))
             }
-            Backend::Ring(..) | Backend::Closed => None,
+            Engine::Ring(..) | Engine::Closed => None,
         }
     }
 
-    /// One visit to the kernel, and everything that follows from it.
-    pub(crate) fn visit(&self, park: Park) -> io::Result<()> {
-        let visited = self.visit_backend(park);
-        self.settle();
+    /// Polls the kernel once, and runs the deferred work.
+    pub(crate) fn poll_kernel(&self, mode: PollMode) -> io::Result<()> {
+        let visited = self.poll_engine(mode);
+        self.run_deferred();
         visited
     }
 
-    /// One visit to the kernel. What follows from it is left in `deferred`.
-    fn visit_backend(&self, park: Park) -> io::Result<()> {
+    /// Polls the kernel once. Wakers and destructors are left in `deferred`.
+    fn poll_engine(&self, mode: PollMode) -> io::Result<()> {
         self.check_origin()?;
-        self.streams.replenish();
+        self.streams.refill_if_needed();
         if let Some(datagrams) = self.datagrams.get() {
-            datagrams.replenish();
+            datagrams.refill_if_needed();
         }
         let visited = {
             let mut deferred = self.deferred.borrow_mut();
-            // What a drop outside of the loop has left is not slept over.
-            let park = if deferred.is_empty() { park } else { park.without_waiting() };
-            match &mut *self.backend() {
-                Backend::Ring(ring, _) => ring.visit(park, &self.slots, &self.stats, &mut deferred),
-                Backend::Poller(poller) => poller.visit(park, &self.slots, &self.stats, &mut deferred),
-                Backend::Closed => Ok(()),
+            // Work that a drop outside the loop has deferred must not wait.
+            let mode = if deferred.is_empty() { mode } else { mode.without_waiting() };
+            match &mut *self.engine() {
+                Engine::Ring(ring, _) => ring.poll_kernel(mode, &self.slots, &self.stats, &mut deferred),
+                Engine::Poller(poller) => poller.poll_kernel(mode, &self.slots, &self.stats, &mut deferred),
+                Engine::Closed => Ok(()),
             }
         };
-        self.settle_places();
-        visited.and_then(|()| self.visit_edges())
+        self.reclaim_file_slots();
+        visited.and_then(|()| self.take_edges())
     }
 
-    /// Hands over what is queued, and takes what comes of it at once: the ends of cancelled operations, so
-    /// that their descriptors close although the loop may not turn soon.
+    /// Submits queued entries and takes the completions that follow at once. So the descriptors of cancelled operations close
+    /// although the loop may not turn soon.
     pub(crate) fn flush(&self) {
         for _ in 0..4 {
-            if !self.is_behind() || self.visit(Park::Drain).is_err() {
+            if !self.is_behind() || self.poll_kernel(PollMode::Drain).is_err() {
                 return;
             }
         }
     }
 
-    /// Whether a wait can end at a point in time instead of after a length of it.
+    /// Returns true if a wait can have a deadline ([`Deadline::At`]) instead of a timeout.
     pub(crate) fn takes_deadlines(&self) -> bool {
         self.features.has(Feature::AbsoluteTimer)
     }
 
-    /// Whether a visit may bring something at once. The kernel can say so for longer than it is true.
+    /// Returns true if polling the kernel may bring completions at once. The kernel's flag may stay up longer than that.
     pub(crate) fn has_work(&self) -> bool {
-        match &mut *self.backend() {
-            Backend::Ring(ring, _) => ring.has_work(),
-            Backend::Poller(_) | Backend::Closed => false,
+        match &mut *self.engine() {
+            Engine::Ring(ring, _) => ring.has_work(),
+            Engine::Poller(_) | Engine::Closed => false,
         }
     }
 
-    /// Whether something waits to be handed to the kernel, or overflowed there.
+    /// Returns true if entries wait to be submitted, or completions have overflowed in the kernel.
     pub(crate) fn is_behind(&self) -> bool {
-        match &mut *self.backend() {
-            Backend::Ring(ring, _) => ring.is_behind(),
-            Backend::Poller(_) | Backend::Closed => false,
+        match &mut *self.engine() {
+            Engine::Ring(ring, _) => ring.is_behind(),
+            Engine::Poller(_) | Engine::Closed => false,
         }
     }
 
-    /// The same, of what was asked for since the last visit, or left by it.
+    /// Returns true if operations of futures wait to be submitted, or deferred work waits to run.
     pub(crate) fn has_queued(&self) -> bool {
-        let queued = match &mut *self.backend() {
-            Backend::Ring(ring, _) => ring.has_queued(),
-            Backend::Poller(_) | Backend::Closed => false,
+        let queued = match &mut *self.engine() {
+            Engine::Ring(ring, _) => ring.has_queued(),
+            Engine::Poller(_) | Engine::Closed => false,
         };
         queued || self.has_deferred()
     }
 
-    /// Whether code of users waits for the next visit.
+    /// Returns true if deferred work waits to run.
     fn has_deferred(&self) -> bool {
         !self.deferred.borrow().is_empty()
     }
 
-    /// Runs the code of the user that visits have left: wakers, and destructors of what was abandoned. A
-    /// panic in one does not keep the others from running; it goes on when all have.
-    fn settle(&self) {
+    /// Runs the deferred user code: wakers, and destructors of abandoned operations. A panic in one does not keep the others
+    /// from running; it continues after all have run.
+    fn run_deferred(&self) {
         let mut guarded = Guarded::default();
         while !self.deferred.borrow().is_empty() {
-            // What runs here may leave more.
+            // This code may defer more work.
             let Deferred { mut wake, mut release, mut reclaim, mut stop } = self.deferred.take();
             stop.drain(..).for_each(|key| guarded.run(|| self.stop_operation(key)));
             wake.drain(..).for_each(|waiter| guarded.run(|| waiter.wake()));
@@ -354,31 +355,30 @@ impl Driver {
         guarded.finish();
     }
 
-    /// The driver's own operation, if one is in flight.
+    /// Returns the key of the driver's own operation, if one is in flight.
     fn own(&self) -> Option<Key> {
-        match &*self.backend() {
-            Backend::Ring(ring, _) => ring.own_operation(),
-            Backend::Poller(_) | Backend::Closed => None,
+        match &*self.engine() {
+            Engine::Ring(ring, _) => ring.own_operation(),
+            Engine::Poller(_) | Engine::Closed => None,
         }
     }
 
-    /// Operations of futures that occupy a slot, those of dropped ones included.
+    /// Counts the operations of futures in slots, those of dropped futures included.
     pub(crate) fn live_operations(&self) -> usize {
         self.slots.live() - self.slots.multishot() - usize::from(self.own().is_some())
     }
 
-    /// Operations of endpoints: multishot receives and polls.
+    /// Counts the multishot operations of endpoints.
     pub(crate) fn multishot_operations(&self) -> usize {
         self.slots.multishot() - usize::from(self.edges.is_polled())
     }
 
-    /// Operations that have begun since the runtime was made, the driver's own included.
+    /// Counts the operations that have started since the runtime was made, the driver's own included.
     pub(crate) fn begun(&self) -> u64 {
         self.slots.inserted()
     }
 
-    /// Asks for the end of everything that is in flight. Who waits for what ends at once is woken, which may
-    /// be code of the user.
+    /// Cancels every operation in flight. Operations that end at once wake their waiters, which may run user code.
     pub(crate) fn cancel_all(&self) {
         let own = self.own();
         let mut guarded = Guarded::default();
@@ -394,12 +394,13 @@ impl Driver {
         guarded.finish();
     }
 
-    /// Operations into which somebody else still has pointers, less the driver's own.
+    /// Counts the operations into which the kernel or the pool has pointers, without the driver's own.
     pub(crate) fn in_flight(&self) -> usize {
         self.count(Lifecycle::is_in_flight)
     }
 
-    /// Those of them whose result has come: the kernel only reads their buffers, until a peer has taken the bytes.
+    /// Counts the operations in flight whose result has come. The kernel only reads their buffers, until a peer has taken the
+    /// bytes.
     pub(crate) fn notifying(&self) -> usize {
         self.count(Lifecycle::is_notifying)
     }
@@ -412,25 +413,25 @@ impl Driver {
             .count()
     }
 
-    /// Operations in flight, less calls on the pool that nobody waits for.
+    /// Counts the operations in flight, without calls on the pool that need not be awaited: see [`Op::MAY_BE_LEFT`].
     pub(crate) fn awaited(&self) -> usize {
         let keys = self.slots.keys().into_iter();
         let left = keys.filter_map(|key| self.slots.find(key)).filter(|operation| operation.is_left());
         self.in_flight() - left.count()
     }
 
-    /// Closes the backend. What is still in flight stays where it is for good.
+    /// Closes the engine. Operations that are still in flight stay in their slots for good.
     pub(crate) fn close(&self) {
-        if let Backend::Ring(ring, _) = &mut *self.backend() {
+        if let Engine::Ring(ring, _) = &mut *self.engine() {
             ring.disarm_wake(&self.slots, &self.stats, &mut self.deferred.borrow_mut());
         }
-        self.settle();
+        self.run_deferred();
         self.release_notifying();
         self.native.set(Opcodes::default());
-        let backend = std::mem::replace(&mut *self.backend(), Backend::Closed);
-        drop(backend);
+        let engine = std::mem::replace(&mut *self.engine(), Engine::Closed);
+        drop(engine);
         self.edges.close();
-        // What is still in flight may yet take a buffer: then the kernel keeps them all. What is notifying takes none.
+        // An operation in flight may yet take a buffer, unless it is notifying: then the kernel keeps all buffers.
         if self.awaited() == self.notifying() {
             self.streams.withdraw();
             self.datagrams.get().iter().for_each(|memory| memory.withdraw());
@@ -448,46 +449,46 @@ impl Driver {
     }
 
     /// Describes the backend for reports.
-    pub(crate) fn machinery(&self) -> Machinery {
-        match &*self.backend() {
-            Backend::Ring(ring, granted) => {
-                let mut machinery = Machinery {
+    pub(crate) fn backend_info(&self) -> BackendInfo {
+        match &*self.engine() {
+            Engine::Ring(ring, granted) => {
+                let mut info = BackendInfo {
                     features: granted.features,
                     refused: granted.refused.clone(),
                     ring_entries: ring.kernel.entries(),
                     setup_flags: granted.setup_flags(),
                 };
-                self.say_refused(&mut machinery);
-                machinery
+                self.say_refused(&mut info);
+                info
             }
-            Backend::Poller(poller) => Machinery { features: poller.features, ..Machinery::default() },
-            Backend::Closed => Machinery::default(),
+            Engine::Poller(poller) => BackendInfo { features: poller.features, ..BackendInfo::default() },
+            Engine::Closed => BackendInfo::default(),
         }
     }
 
-    /// The foreign loop has turned: what comes from now on makes its descriptor readable.
+    /// Notes that the foreign loop has turned: later work makes its descriptor readable again.
     pub(crate) fn acknowledge(&self) {
-        if let Some(readiness) = self.readiness.get() {
-            readiness.acknowledge();
+        if let Some(foreign) = self.foreign.get() {
+            foreign.acknowledge();
         }
     }
 
-    /// The descriptor that a foreign loop polls: readable when a turn would do something.
+    /// Returns the descriptor that a foreign loop polls. It is readable when a turn would do something.
     ///
     /// # Panics
-    /// When there is no descriptor free to make it.
+    /// If there is no free descriptor to make it.
     pub(crate) fn foreign_fd(&self) -> RawFd {
-        match &mut *self.backend() {
-            Backend::Ring(ring, _) => {
-                let readiness = self.readiness.get_or_init(|| {
-                    Readiness::new(&mut ring.kernel, self.scheduler.shared()).unwrap_or_else(|error| {
+        match &mut *self.engine() {
+            Engine::Ring(ring, _) => {
+                let foreign = self.foreign.get_or_init(|| {
+                    ForeignFd::new(&mut ring.kernel, self.scheduler.shared()).unwrap_or_else(|error| {
                         panic!("no descriptor could be made for the foreign loop: {error}")
                     })
                 });
-                readiness.as_fd().as_raw_fd()
+                foreign.as_fd().as_raw_fd()
             }
-            Backend::Poller(poller) => poller.as_fd().as_raw_fd(),
-            Backend::Closed => match self.check_origin() {
+            Engine::Poller(poller) => poller.as_fd().as_raw_fd(),
+            Engine::Closed => match self.check_origin() {
                 Err(error) => panic!("{error}"),
                 Ok(()) => unreachable!("a runtime that can be borrowed is open"),
             },
@@ -497,10 +498,10 @@ impl Driver {
 
 impl Host for Driver {
     fn deregister(&self, token: u64, fd: RawFd) {
-        match &mut *self.backend() {
-            Backend::Poller(poller) => poller.deregister(token, fd, &self.stats),
-            Backend::Ring(..) => self.deregister_edges(token, fd),
-            Backend::Closed => {}
+        match &mut *self.engine() {
+            Engine::Poller(poller) => poller.deregister(token, fd, &self.stats),
+            Engine::Ring(..) => self.deregister_edges(token, fd),
+            Engine::Closed => {}
         }
     }
 
@@ -535,22 +536,22 @@ impl fmt::Debug for Driver {
     }
 }
 
-/// The driver of the loop that runs on this thread.
+/// Calls `f` with the driver of the loop that runs on this thread.
 pub(crate) fn with<T>(f: impl FnOnce(Option<&Driver>) -> T) -> T {
     context::with(&CURRENT, f)
 }
 
-/// The same, shared.
+/// Returns the driver of the loop that runs on this thread.
 pub(crate) fn current() -> Option<Rc<Driver>> {
     context::get(&CURRENT)
 }
 
-/// The names of the operations that a task of this thread's loop has in flight.
+/// Returns the names of the operations that a task of this thread's loop has in flight.
 pub(crate) fn operations_of(task: &TaskRef) -> Vec<&'static str> {
     current().map_or_else(Vec::new, |driver| driver.slots.names_of(task))
 }
 
-/// Takes charge of a descriptor, for the runtime of this thread.
+/// Wraps a descriptor for the runtime of this thread.
 ///
 /// # Panics
 /// Outside a runtime; `what` names the method in the message.
@@ -561,13 +562,13 @@ pub(crate) fn attach(fd: impl Into<Opened>, what: &str) -> Descriptor {
     crate::sys::context::expect_runtime(descriptor, what)
 }
 
-/// A descriptor has been closed other than by its owner's drop.
+/// Notes that a descriptor has been closed by other means than the drop of its owner.
 pub(crate) fn descriptor_closed() {
     with(|driver| driver.map(Host::descriptor_closed));
 }
 
-/// Whether a loop can wait for the descriptor: `EPERM` for a file that is always ready, on which a poll of the ring would
-/// end at once and for ever.
+/// Checks that a loop can wait for the descriptor. Returns `EPERM` for a file that is always ready, on which a poll of the
+/// ring would end at once again and again.
 pub(crate) fn check_waitable(fd: BorrowedFd<'_>) -> io::Result<()> {
     poller::set_of([fd]).map(drop)
 }

@@ -42,12 +42,12 @@ impl Driver {
             MultishotKind::Poll(direction) => {
                 self.start_multishot(Multishot::new(shared, PollEvents(direction)))
             }
-            MultishotKind::Bytes | MultishotKind::Read if self.streams.top_up() => {
+            MultishotKind::Bytes | MultishotKind::Read if self.streams.refill() => {
                 let limited = self.features.has(Feature::RecvLimit);
                 let bytes = Bytes::new(self.streams.clone(), endpoint, limited);
                 self.start_multishot(Multishot::new(shared, bytes))
             }
-            MultishotKind::Datagrams if self.datagrams().top_up() => {
+            MultishotKind::Datagrams if self.datagrams().refill() => {
                 self.start_multishot(Multishot::new(shared, Datagrams::new(self.datagrams().clone())))
             }
             MultishotKind::Bytes | MultishotKind::Read | MultishotKind::Datagrams => None,

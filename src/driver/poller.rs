@@ -20,10 +20,10 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::feature::{Feature, FeatureSet};
+use super::poll_mode::{Deadline, Deferred, PollMode};
 use super::slots::arena::{SlotRef, Slots};
 use super::slots::key::Key;
 use super::stats::Stats;
-use super::visit::{Deferred, Park};
 use crate::op::completion::Direction;
 use crate::op::object::fd::Descriptor;
 use crate::sys::check;
@@ -170,19 +170,19 @@ impl Poller {
     }
 
     /// One visit to the kernel: waits if it may, and takes the events that have come.
-    pub(crate) fn visit(
+    pub(crate) fn poll_kernel(
         &mut self,
-        park: Park,
+        mode: PollMode,
         slots: &Slots,
         stats: &Stats,
         deferred: &mut Deferred,
     ) -> io::Result<()> {
         stats.kernel_visits.add(1);
-        let timeout = match park {
-            Park::No | Park::Drain => Some(Duration::ZERO),
-            Park::For(timeout) => Some(timeout),
-            Park::Until(_) => unreachable!("the selector takes no deadlines"),
-            Park::Forever => None,
+        let timeout = match mode {
+            PollMode::NoWait | PollMode::Drain | PollMode::Wait(Deadline::Now) => Some(Duration::ZERO),
+            PollMode::Wait(Deadline::After(timeout)) => Some(timeout),
+            PollMode::Wait(Deadline::At(_)) => unreachable!("the selector takes no deadlines"),
+            PollMode::Wait(Deadline::Never) => None,
         };
         let answer = if self.features.has(Feature::EpollPwait2) {
             self.wait_nanoseconds(timeout)
@@ -337,13 +337,13 @@ mod tests {
             // Only the closed one gets something, and then both do, in one batch.
             io::Write::write_all(&mut &closed_peer, b"late").unwrap();
             let before = stats.completions.get();
-            poller.visit(Park::No, &slots, &stats, &mut deferred).unwrap();
+            poller.poll_kernel(PollMode::NoWait, &slots, &stats, &mut deferred).unwrap();
             assert!(!poller.may_be_ready(&opened, Direction::Read), "it was taken for another's event");
             // (The new one can be written to, which is its one event.)
             assert_eq!(stats.completions.get() - before, 1);
             io::Write::write_all(&mut &closed_peer, b"late").unwrap();
             io::Write::write_all(&mut &peer, b"now").unwrap();
-            poller.visit(Park::No, &slots, &stats, &mut deferred).unwrap();
+            poller.poll_kernel(PollMode::NoWait, &slots, &stats, &mut deferred).unwrap();
             assert!(poller.may_be_ready(&opened, Direction::Read));
             assert_eq!(stats.completions.get() - before, 2);
             drop(twin);

@@ -9,9 +9,9 @@
 use std::time::Duration;
 
 use super::Driver;
+use super::poll_mode::{Deadline, Deferred, PollMode};
 use super::slots::arena::{Holder, SlotRef};
 use super::slots::key::Key;
-use super::visit::{Deferred, Park};
 use crate::op::object::endpoint::EndpointRef;
 use crate::op::object::fd::Descriptor;
 use crate::sys::guarded::Guarded;
@@ -44,7 +44,7 @@ impl Driver {
         let mut guarded = Guarded::default();
         let mut vain = 0;
         while vain < VAIN_VISITS && self.is_behind() {
-            vain = if self.visit_outside(Park::Drain, &mut guarded) { 0 } else { vain + 1 };
+            vain = if self.poll_outside(PollMode::Drain, &mut guarded) { 0 } else { vain + 1 };
         }
         let is_with_kernel = |key| {
             self.slots.find(key).is_some_and(|operation| {
@@ -53,7 +53,7 @@ impl Driver {
             })
         };
         for _ in (0..KERNEL_THREAD_WAITS).take_while(|_| operation.is_some_and(is_with_kernel)) {
-            self.visit_outside(Park::For(KERNEL_THREAD_WAIT), &mut guarded);
+            self.poll_outside(PollMode::Wait(Deadline::After(KERNEL_THREAD_WAIT)), &mut guarded);
         }
         self.releasing.set(false);
         self.tell_of_leftovers();
@@ -61,16 +61,16 @@ impl Driver {
     }
 
     /// One visit of a drop outside of the loop. True if there were completions.
-    fn visit_outside(&self, park: Park, guarded: &mut Guarded) -> bool {
+    fn poll_outside(&self, mode: PollMode, guarded: &mut Guarded) -> bool {
         let before = self.stats.completions.get();
-        let visited = self.visit_backend(park);
-        self.settle_released(guarded);
+        let visited = self.poll_engine(mode);
+        self.run_deferred_released(guarded);
         visited.is_ok() && self.stats.completions.get() > before
     }
 
     /// Takes apart what was dropped outside of the loop, and what belongs to endpoints, which runs no code of users. The
     /// rest waits for the loop.
-    fn settle_released(&self, guarded: &mut Guarded) {
+    fn run_deferred_released(&self, guarded: &mut Guarded) {
         let is_released = |key: &Key| self.slots.find(*key).is_none_or(SlotRef::is_released_at_once);
         loop {
             let Deferred { wake, release, reclaim, stop } = self.deferred.take();

@@ -25,7 +25,7 @@ enum State<O> {
     /// Not begun.
     Here(O),
     /// Not begun, and not to begin: its result is known.
-    Settled(O, Completion),
+    Answered(O, Completion),
     /// In its slot.
     InSlot(Key, Rc<Driver>),
     /// Its output was given, or it is being polled.
@@ -41,8 +41,8 @@ impl<O: Op> Submission<O> {
     }
 
     /// One whose result is known beforehand, for which nobody is asked.
-    pub(crate) fn settled(op: O, result: i32) -> Self {
-        Submission { state: State::Settled(op, Completion::new(result)) }
+    pub(crate) fn answered(op: O, result: i32) -> Self {
+        Submission { state: State::Answered(op, Completion::new(result)) }
     }
 
     /// Asks for the operation's end. The future goes on, and gives what became of it.
@@ -55,10 +55,10 @@ impl<O: Op> Submission<O> {
             }
             // It wakes, and a foreign waker may panic: the future keeps its key meanwhile.
             State::InSlot(key, driver) => return driver.cancel(*key),
-            State::Settled(..) | State::Over => return,
+            State::Answered(..) | State::Over => return,
         }
         if let State::Here(op) = std::mem::replace(&mut self.state, State::Over) {
-            self.state = State::Settled(op, Completion::CANCELED);
+            self.state = State::Answered(op, Completion::CANCELED);
         }
     }
 }
@@ -85,13 +85,13 @@ impl<O: Op> Future for Submission<O> {
                 return Poll::Pending;
             }
             let State::Here(op) = std::mem::replace(&mut self.state, State::Over) else { unreachable!() };
-            if let Admitted::Settled(result) = admitted {
+            if let Admitted::Answered(result) = admitted {
                 return Poll::Ready(op.complete(Completion::new(result)));
             }
             return self.begin(op, driver, cx);
         }
         match std::mem::replace(&mut self.state, State::Over) {
-            State::Settled(op, completion) => Poll::Ready(op.complete(completion)),
+            State::Answered(op, completion) => Poll::Ready(op.complete(completion)),
             _ => panic!("{}: polled after its result", O::NAME),
         }
     }
@@ -133,7 +133,7 @@ impl<O: Op> Submission<O> {
         let end = || match state {
             State::InSlot(key, driver) => driver.abandon(key),
             State::Here(op) => op.abandoned(Completion::CANCELED),
-            State::Settled(op, completion) => op.abandoned(completion),
+            State::Answered(op, completion) => op.abandoned(completion),
             State::Over => {}
         };
         // A buffer may panic; a second panic would abort the process.

@@ -24,7 +24,7 @@ impl<B, T: Transfer<B>> Repeat<B, T> {
         let nothing = goal == Goal::All && T::total(&buf) == 0;
         let goal = transfer.goal(goal);
         let step = transfer.step(buf, 0);
-        let step = if nothing { Submission::settled(step, 0) } else { Submission::new(step) };
+        let step = if nothing { Submission::answered(step, 0) } else { Submission::new(step) };
         Repeat { step, done: 0, goal, cancelled: false }
     }
 

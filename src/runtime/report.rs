@@ -7,7 +7,7 @@ use super::backend::Backend;
 use super::config::required;
 use super::core::Core;
 use crate::driver::feature::{Feature, FeatureState};
-use crate::driver::visit::Machinery;
+use crate::driver::poll_mode::BackendInfo;
 
 /// Information about a runtime: backend, kernel features, counters. `Display` formats it as text.
 ///
@@ -168,13 +168,13 @@ impl fmt::Display for Report {
 
 impl Core {
     pub(crate) fn report(&self) -> Report {
-        let machinery = self.driver.machinery();
+        let info = self.driver.backend_info();
         let report = |feature: &Feature| FeatureReport {
             feature: *feature,
-            state: self.feature_state(*feature, &machinery),
+            state: self.feature_state(*feature, &info),
         };
         let features = Feature::ALL.iter().map(report).collect();
-        let Machinery { ring_entries, setup_flags, .. } = machinery;
+        let BackendInfo { ring_entries, setup_flags, .. } = info;
         Report {
             backend: self.backend,
             reason: self.reason.clone(),
@@ -194,8 +194,8 @@ impl Core {
         }
     }
 
-    fn feature_state(&self, feature: Feature, machinery: &Machinery) -> FeatureState {
-        let Machinery { features, refused, .. } = machinery;
+    fn feature_state(&self, feature: Feature, info: &BackendInfo) -> FeatureState {
+        let BackendInfo { features, refused, .. } = info;
         let asked = match feature {
             Feature::MinWait => self.config.batch.is_some(),
             Feature::SqPoll => self.config.sqpoll.is_some(),
@@ -223,9 +223,9 @@ impl Core {
 
     /// Returns an error if a feature that the configuration requires is not in use.
     pub(super) fn check_required(&self) -> io::Result<()> {
-        let machinery = self.driver.machinery();
+        let info = self.driver.backend_info();
         for feature in self.config.required.iter() {
-            let state = self.feature_state(feature, &machinery);
+            let state = self.feature_state(feature, &info);
             if state != FeatureState::On {
                 return Err(required::missing(feature, state, self.backend, self.reason.as_deref()));
             }

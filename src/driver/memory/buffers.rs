@@ -73,7 +73,7 @@ pub(crate) struct Memory {
     shared: bool,
     provided: RefCell<Option<Provided>>,
     /// The kernel has used a buffer up, or has found none.
-    thirsty: Cell<bool>,
+    needs_refill: Cell<bool>,
     /// Chunks below this length are copied out of their buffer.
     copy_below: Cell<usize>,
     /// Where the next system call receives, and how far the buffer is filled. A buffer that is not the pool's is the spare
@@ -186,7 +186,7 @@ impl Memory {
             pool: Pool::new(buffer_len, max),
             shared,
             provided: RefCell::new(provided),
-            thirsty: Cell::new(false),
+            needs_refill: Cell::new(false),
             copy_below: Cell::new(0),
             open: RefCell::default(),
         }
@@ -203,17 +203,17 @@ impl Memory {
 
     /// Gives the kernel as much as it has used up.
     #[inline]
-    pub(crate) fn replenish(&self) {
-        if self.thirsty.get() {
-            self.top_up();
+    pub(crate) fn refill_if_needed(&self) {
+        if self.needs_refill.get() {
+            self.refill();
         }
     }
 
     /// Gives the kernel what it may need. False when it has none and there is none.
-    pub(crate) fn top_up(&self) -> bool {
-        self.thirsty.set(false);
+    pub(crate) fn refill(&self) -> bool {
+        self.needs_refill.set(false);
         let mut provided = self.provided.borrow_mut();
-        provided.as_mut().is_some_and(|provided| provided.top_up(&self.pool))
+        provided.as_mut().is_some_and(|provided| provided.refill(&self.pool))
     }
 
     /// Buffers that chunks have.
@@ -260,7 +260,7 @@ impl Drop for Memory {
 }
 
 impl Provided {
-    fn top_up(&mut self, pool: &Pool) -> bool {
+    fn refill(&mut self, pool: &Pool) -> bool {
         if self.inside < self.depth {
             while self.inside < self.depth
                 && let Some(lease) = pool.take()
@@ -349,7 +349,7 @@ impl Buffers for Memory {
             && let Some(provided) = &mut *self.provided.borrow_mut()
         {
             let used_up = completion.flags & F_BUF_MORE == 0;
-            self.thirsty.set(self.thirsty.get() || used_up);
+            self.needs_refill.set(self.needs_refill.get() || used_up);
             let below = self.copy_below.get();
             if below == 0 {
                 provided.received(&self.pool, completion, take);
@@ -367,7 +367,7 @@ impl Buffers for Memory {
     }
 
     fn ran_out(&self) {
-        self.thirsty.set(true);
+        self.needs_refill.set(true);
         if let Some(provided) = &mut *self.provided.borrow_mut() {
             provided.depth = (provided.depth * 2).min(provided.ring.entries());
         }

@@ -12,7 +12,7 @@ use crate::buf::{IoBuf, RegisteredBuf, Registrar};
 use crate::driver::Driver;
 use crate::driver::dispatch::errno_of;
 use crate::driver::feature::Feature;
-use crate::driver::visit::Machinery;
+use crate::driver::poll_mode::BackendInfo;
 use crate::op::object::fd::{FixedFileSlot, Opened};
 
 /// Buffers that may be registered at a time.
@@ -83,7 +83,7 @@ impl Driver {
 
     /// After a visit: places may be filled by calls once the kernel has taken the entries that empty them.
     #[inline]
-    pub(in crate::driver) fn settle_places(&self) {
+    pub(in crate::driver) fn reclaim_file_slots(&self) {
         if self.descriptors.waits() && self.with_ring(|ring| ring.is_all_taken()) == Some(true) {
             self.descriptors.all_taken();
         }
@@ -144,13 +144,13 @@ impl Driver {
     }
 
     /// Tables that the kernel has refused.
-    pub(in crate::driver) fn say_refused(&self, machinery: &mut Machinery) {
+    pub(in crate::driver) fn say_refused(&self, info: &mut BackendInfo) {
         for (feature, table) in
             [(Feature::DirectDescriptors, &self.descriptors), (Feature::RegisteredBuffers, &self.registered)]
         {
             if let Some(errno) = table.refused() {
-                machinery.features = machinery.features.without(feature);
-                machinery.refused.push((feature, errno));
+                info.features = info.features.without(feature);
+                info.refused.push((feature, errno));
             }
         }
     }

@@ -21,6 +21,7 @@ use io_uring::IoUring;
 
 use crate::driver::feature::FeatureSet;
 use crate::driver::memory::buffers::BufferRing;
+use crate::driver::poll_mode::Deadline;
 use crate::op::Entry;
 use crate::op::completion::Completion;
 
@@ -39,9 +40,9 @@ pub(crate) trait Kernel {
     /// Hands the queued entries over without asking for completions.
     fn submit(&mut self) -> io::Result<()>;
 
-    /// Hands the queued entries over, asks for completions, and waits until there are `want` of them, for some
-    /// time at most. Interruption and the end of the time are no errors.
-    fn enter(&mut self, want: u32, time: Time) -> io::Result<()>;
+    /// Submits the queued entries, and waits until there are `want` completions or the deadline has passed. An interruption
+    /// and a passed deadline are no errors.
+    fn enter(&mut self, want: u32, deadline: Deadline) -> io::Result<()>;
 
     /// Takes the completions that have arrived out of their queue.
     fn reap(&mut self, take: impl FnMut(Reaped));
@@ -61,17 +62,6 @@ pub(crate) trait Kernel {
 
     /// In a fork of the process: lets go of the ring without touching what is the parent's.
     fn disown(self);
-}
-
-/// How long a wait may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Time {
-    /// None: for as many completions as are there.
-    Zero,
-    Forever,
-    For(Duration),
-    /// Until this time since the start of the machine's monotonic clock.
-    Until(Duration),
 }
 
 /// The settings requested for a ring.
@@ -330,26 +320,26 @@ impl Kernel for Uring {
         self.call(0, if self.polled { ENTER_SQ_WAIT } else { 0 }, None)
     }
 
-    fn enter(&mut self, want: u32, time: Time) -> io::Result<()> {
+    fn enter(&mut self, want: u32, deadline: Deadline) -> io::Result<()> {
         let (want, min_wait_us) = match self.batch {
-            Some((batch, microseconds)) if want > 0 && time != Time::Zero => {
+            Some((batch, microseconds)) if want > 0 && deadline != Deadline::Now => {
                 // The kernel would wait so long for a batch past the end of the time.
-                let left = match time {
-                    Time::Zero | Time::Forever => Duration::MAX,
-                    Time::For(time) => time,
-                    Time::Until(time) => time.saturating_sub(crate::sys::monotonic()),
+                let left = match deadline {
+                    Deadline::Now | Deadline::Never => Duration::MAX,
+                    Deadline::After(time) => time,
+                    Deadline::At(time) => time.saturating_sub(crate::sys::monotonic()),
                 };
                 (want.max(batch), left.as_micros().min(microseconds.into()) as u32)
             }
             _ => (want, 0),
         };
-        let (timeout, absolute) = match time {
-            Time::Zero => (Some(Duration::ZERO), 0),
+        let (timeout, absolute) = match deadline {
+            Deadline::Now => (Some(Duration::ZERO), 0),
             // The end of the wait for a batch would otherwise be the end of all waiting.
-            Time::Forever if min_wait_us > 0 => (Some(LONGEST), 0),
-            Time::Forever => (None, 0),
-            Time::For(time) => (Some(time.min(LONGEST)), 0),
-            Time::Until(time) => (Some(time), ENTER_ABS_TIMER),
+            Deadline::Never if min_wait_us > 0 => (Some(LONGEST), 0),
+            Deadline::Never => (None, 0),
+            Deadline::After(time) => (Some(time.min(LONGEST)), 0),
+            Deadline::At(time) => (Some(time), ENTER_ABS_TIMER),
         };
         let timespec = timeout.map(|time| Timespec {
             seconds: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),

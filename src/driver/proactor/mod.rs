@@ -11,10 +11,10 @@
 //! | `readiness.rs` | the proactor's descriptor for a foreign loop |
 //! | `wake.rs` | the loop's own read of its event descriptor |
 
+pub(in crate::driver) mod foreign_fd;
 pub(crate) mod kernel;
 pub(in crate::driver) mod listening;
 pub(in crate::driver) mod open;
-pub(in crate::driver) mod readiness;
 pub(in crate::driver) mod resize;
 pub(crate) mod ring;
 pub(crate) mod setup;

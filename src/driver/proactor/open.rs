@@ -12,11 +12,12 @@ use std::time::Duration;
 use io_uring::types::{Fd, Napi};
 use io_uring::{IoUring, Probe, opcode};
 
-use super::kernel::{CLOSED, Kernel, REGISTER_RING_FDS, RingConfig, STREAMS, Time, Uring};
+use super::kernel::{CLOSED, Kernel, REGISTER_RING_FDS, RingConfig, STREAMS, Uring};
 use super::resize::COMPLETIONS;
 use super::setup::{Attempt, Next, Refused, Stage};
 use crate::driver::feature::{Feature, FeatureSet};
 use crate::driver::memory::buffers::BufferRing;
+use crate::driver::poll_mode::Deadline;
 use crate::op::Entry;
 use crate::op::catalogue::multishot::limited;
 use crate::sys;
@@ -217,7 +218,7 @@ impl Uring {
         debug_assert!(pushed, "a new ring has room");
         let mut result = None;
         for _ in 0..1_000 {
-            self.enter(1, Time::For(Duration::from_millis(10)))?;
+            self.enter(1, Deadline::After(Duration::from_millis(10)))?;
             self.reap(|reaped| result = Some(reaped.completion.result));
             if let Some(result) = result {
                 return Ok(result);

@@ -20,13 +20,13 @@ use std::time::Duration;
 
 use io_uring::{opcode, squeue, types};
 
-use super::kernel::{Kernel, Reaped, Time};
+use super::kernel::{Kernel, Reaped};
 use super::wake::WakeRead;
+use crate::driver::poll_mode::{Deadline, Deferred, PollMode};
 use crate::driver::slots::arena::{SlotRef, Slots};
 use crate::driver::slots::key::Key;
 use crate::driver::slots::lifecycle::{Action, Event, Lifecycle};
 use crate::driver::stats::Stats;
-use crate::driver::visit::{Deferred, Park};
 use crate::op::completion::Completion;
 use crate::op::{Entry, MultishotStep, Op};
 use crate::task::threads::inbox::Shared;
@@ -40,10 +40,10 @@ const F_MORE: u32 = 1 << 1;
 const FREE_REFUSALS: u32 = 16;
 const REFUSAL_PAUSE: Duration = Duration::from_micros(100);
 
-/// The amount that a visit with a full queue adds to the strain; a visit without one takes 1 away.
-const CROWDED: u32 = 16;
-/// The strain at which a ring is too small.
-const TOO_SMALL: u32 = 8 * CROWDED;
+/// The amount that a visit with a full queue adds to the overflow_score; a visit without one takes 1 away.
+const OVERFLOW_STEP: u32 = 16;
+/// The overflow_score at which a ring is too small.
+const GROWTH_SCORE: u32 = 8 * OVERFLOW_STEP;
 
 /// The longest wait, in one visit, for the end of the ring's own operation.
 const PATIENCE: Duration = Duration::from_millis(10);
@@ -59,9 +59,9 @@ pub(crate) struct Ring<K> {
     /// The ring is being closed: no more reads of the event descriptor.
     closing: bool,
     /// A queue was full, or overflowed, since the last visit.
-    crowded: bool,
+    overflowed: bool,
     /// How often, of late.
-    strain: u32,
+    overflow_score: u32,
     /// Enters in a row that the kernel has refused for want of memory or room.
     refusals: u32,
     shared: Arc<Shared>,
@@ -77,8 +77,8 @@ impl<K: Kernel> Ring<K> {
             cancels: VecDeque::new(),
             wake: None,
             closing: false,
-            crowded: false,
-            strain: 0,
+            overflowed: false,
+            overflow_score: 0,
             refusals: 0,
             shared,
             skip_success,
@@ -109,7 +109,11 @@ impl<K: Kernel> Ring<K> {
         }
         // The read is cancelled in the visit that asks for it; the bound is for a kernel that fails.
         for _ in 0..64 {
-            if self.wake.is_none() || self.visit(Park::For(PATIENCE), slots, stats, deferred).is_err() {
+            if self.wake.is_none()
+                || self
+                    .poll_kernel(PollMode::Wait(Deadline::After(PATIENCE)), slots, stats, deferred)
+                    .is_err()
+            {
                 return;
             }
         }
@@ -158,7 +162,7 @@ impl<K: Kernel> Ring<K> {
 
     #[cold]
     fn push_after_submitting(&mut self, entry: &Entry, stats: &Stats) -> bool {
-        self.crowded = true;
+        self.overflowed = true;
         stats.full_queues.add(1);
         stats.kernel_visits.add(1);
         // An error is no matter: the next visit tries again, and reports it if it lasts.
@@ -172,7 +176,7 @@ impl<K: Kernel> Ring<K> {
     }
 
     /// Moves backlog and cancels into the queue, as far as there is room.
-    fn feed(&mut self, slots: &Slots, stats: &Stats) {
+    fn flush_backlog(&mut self, slots: &Slots, stats: &Stats) {
         while let Some((key, entry)) = self.backlog.front().cloned() {
             let waits =
                 key.and_then(|key| slots.find(key)).filter(|queued| queued.lifecycle() == Lifecycle::Queued);
@@ -212,50 +216,48 @@ impl<K: Kernel> Ring<K> {
     }
 
     /// One visit to the kernel: hands over what is queued, waits if it may, and takes what has arrived.
-    pub(crate) fn visit(
+    pub(crate) fn poll_kernel(
         &mut self,
-        park: Park,
+        mode: PollMode,
         slots: &Slots,
         stats: &Stats,
         deferred: &mut Deferred,
     ) -> io::Result<()> {
         self.arm_wake(slots, stats);
-        self.feed(slots, stats);
+        self.flush_backlog(slots, stats);
         let arrived = self.take(slots, stats, deferred);
-        let settled = |ring: &Self| ring.backlog.is_empty() && ring.cancels.is_empty();
+        let is_flushed = |ring: &Self| ring.backlog.is_empty() && ring.cancels.is_empty();
         // Never wait while there is something to do.
-        let waits = !matches!(park, Park::No | Park::Drain);
-        let park = if waits && (arrived || !settled(self)) { Park::No } else { park };
-        let (want, time) = match park {
-            Park::No | Park::Drain => (0, Time::Forever),
-            Park::For(time) => (1, Time::For(time)),
-            Park::Until(time) => (1, Time::Until(time)),
-            Park::Forever => (1, Time::Forever),
+        let waits = !matches!(mode, PollMode::NoWait | PollMode::Drain);
+        let mode = if waits && (arrived || !is_flushed(self)) { PollMode::NoWait } else { mode };
+        let (want, deadline) = match mode {
+            PollMode::NoWait | PollMode::Drain => (0, Deadline::Never),
+            PollMode::Wait(deadline) => (1, deadline),
         };
         if want > 0 || self.kernel.unsubmitted() > 0 || self.kernel.has_work() {
-            self.enter(want, time, stats)?;
+            self.enter(want, deadline, stats)?;
             self.take(slots, stats, deferred);
         }
         // Bring what overflowed, make room for what waits, and go on behind an entry at which the kernel has
         // stopped; each round moves some of it.
-        while self.kernel.overflowed() || !settled(self) || self.kernel.unsubmitted() > 0 {
+        while self.kernel.overflowed() || !is_flushed(self) || self.kernel.unsubmitted() > 0 {
             if self.kernel.overflowed() {
-                self.crowded = true;
+                self.overflowed = true;
                 stats.overflows.add(1);
             }
-            self.feed(slots, stats);
+            self.flush_backlog(slots, stats);
             let before = self.kernel.unsubmitted();
-            self.enter(0, Time::Forever, stats)?;
+            self.enter(0, Deadline::Never, stats)?;
             let arrived = self.take(slots, stats, deferred);
             if !arrived && self.kernel.unsubmitted() >= before {
                 break; // the kernel takes nothing more for now: the next visit goes on
             }
         }
-        if park == Park::Drain {
+        if mode == PollMode::Drain {
             self.drain(slots, stats, deferred)?;
         }
-        if self.crowded || self.strain > 0 {
-            self.grow_if_crowded();
+        if self.overflowed || self.overflow_score > 0 {
+            self.grow_if_overflowing();
         }
         Ok(())
     }
@@ -268,11 +270,11 @@ impl<K: Kernel> Ring<K> {
             if !self.kernel.has_work() {
                 break;
             }
-            self.enter(0, Time::Forever, stats)?;
+            self.enter(0, Deadline::Never, stats)?;
             if !self.take(slots, stats, deferred) {
                 // There may be work that brings no completion, or none: who wants as many as there can be has it all
                 // done. It sets a timer, so this is the last resort.
-                self.enter(slots.live() as u32, Time::Zero, stats)?;
+                self.enter(slots.live() as u32, Deadline::Now, stats)?;
                 self.take(slots, stats, deferred);
                 break;
             }
@@ -282,21 +284,21 @@ impl<K: Kernel> Ring<K> {
 
     /// A larger ring, if its queues keep being too small.
     #[cold]
-    fn grow_if_crowded(&mut self) {
-        if !std::mem::take(&mut self.crowded) {
-            self.strain -= 1;
+    fn grow_if_overflowing(&mut self) {
+        if !std::mem::take(&mut self.overflowed) {
+            self.overflow_score -= 1;
             return;
         }
-        self.strain += CROWDED;
-        if self.strain >= TOO_SMALL {
-            self.strain = 0;
+        self.overflow_score += OVERFLOW_STEP;
+        if self.overflow_score >= GROWTH_SCORE {
+            self.overflow_score = 0;
             self.kernel.grow();
         }
     }
 
-    fn enter(&mut self, want: u32, time: Time, stats: &Stats) -> io::Result<()> {
+    fn enter(&mut self, want: u32, deadline: Deadline, stats: &Stats) -> io::Result<()> {
         stats.kernel_visits.add(1);
-        match self.kernel.enter(want, time) {
+        match self.kernel.enter(want, deadline) {
             // Short of memory or of room for completions: everything stays queued for the next visit.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EBUSY | libc::ENOMEM)) => {
                 self.refusals += 1;

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::driver::feature::{Feature, FeatureSet};
-use crate::driver::proactor::kernel::{Kernel, Reaped, RingConfig, Time, Uring};
+use crate::driver::poll_mode::{Deadline, Deferred, PollMode};
+use crate::driver::proactor::kernel::{Kernel, Reaped, RingConfig, Uring};
 use crate::driver::proactor::ring::Ring;
 use crate::driver::slots::arena::{SlotRef, Slots};
 use crate::driver::slots::key::Key;
 use crate::driver::slots::lifecycle::{Action, Event, Lifecycle};
 use crate::driver::stats::Stats;
-use crate::driver::visit::{Deferred, Park};
 use crate::op::completion::Completion;
 use crate::op::{Entry, Kind, MultishotStep, Op, Wait};
 use crate::sys::call::Call;
@@ -38,7 +38,7 @@ struct Scripted {
     /// There is work that waits for an enter, or the flag for it stays up.
     flagged: bool,
     /// The arguments of the last enter.
-    asked: Option<(u32, Time)>,
+    asked: Option<(u32, Deadline)>,
 }
 
 impl Kernel for Scripted {
@@ -62,10 +62,10 @@ impl Kernel for Scripted {
         Ok(())
     }
 
-    fn enter(&mut self, want: u32, time: Time) -> io::Result<()> {
-        self.asked = Some((want, time));
+    fn enter(&mut self, want: u32, deadline: Deadline) -> io::Result<()> {
+        self.asked = Some((want, deadline));
         assert!(want == 0 || self.arrived.is_empty(), "waited while completions lay in the queue");
-        self.waits += usize::from(want > 0 && time != Time::Zero);
+        self.waits += usize::from(want > 0 && deadline != Deadline::Now);
         self.submit()?;
         self.arrived.append(&mut self.overflowed);
         Ok(())
@@ -167,7 +167,7 @@ impl Bench {
         let mut ring = Ring::new(kernel, Shared::new().unwrap(), true);
         let (slots, stats, mut deferred) = (Slots::new(), Stats::default(), Deferred::default());
         // Its own operation first, so that it does not stand among those of the test.
-        ring.visit(Park::No, &slots, &stats, &mut deferred).unwrap();
+        ring.poll_kernel(PollMode::NoWait, &slots, &stats, &mut deferred).unwrap();
         ring.kernel.submitted.clear();
         Bench { ring, slots, stats, deferred, log: Log::default(), next: Cell::new(0) }
     }
@@ -187,15 +187,15 @@ impl Bench {
             .push(Reaped { user_data: key.pack(), completion: Completion { result, flags } });
     }
 
-    fn visit(&mut self) {
-        self.ring.visit(Park::No, &self.slots, &self.stats, &mut self.deferred).unwrap();
+    fn poll_kernel(&mut self) {
+        self.ring.poll_kernel(PollMode::NoWait, &self.slots, &self.stats, &mut self.deferred).unwrap();
         for key in std::mem::take(&mut self.deferred.reclaim) {
             self.slots.find(key).unwrap().reclaim();
         }
     }
 
     fn drain(&mut self) {
-        self.ring.visit(Park::Drain, &self.slots, &self.stats, &mut self.deferred).unwrap();
+        self.ring.poll_kernel(PollMode::Drain, &self.slots, &self.stats, &mut self.deferred).unwrap();
     }
 
     fn lifecycle(&self, key: Key) -> Option<Lifecycle> {
@@ -245,7 +245,7 @@ impl Drop for Bench {
         for key in self.slots.keys() {
             self.complete(key, -libc::ECANCELED, 0);
         }
-        self.visit();
+        self.poll_kernel();
         assert_eq!(self.slots.live(), 0);
     }
 }
@@ -254,15 +254,15 @@ impl Drop for Bench {
 fn a_result_is_taken_once_and_its_key_is_never_good_again() {
     let mut bench = Bench::new(8);
     let key = bench.submit::<SINGLE>();
-    bench.visit();
+    bench.poll_kernel();
     assert_eq!(bench.lifecycle(key), Some(Lifecycle::InFlight));
     bench.complete(key, 7, 0);
-    bench.visit();
+    bench.poll_kernel();
     assert_eq!(bench.take::<SINGLE>(key), Some(7));
     assert_eq!(bench.take::<SINGLE>(key), None);
     let next = bench.submit::<SINGLE>();
     bench.complete(key, 99, 0); // a late completion of the first, in the recycled slot
-    bench.visit();
+    bench.poll_kernel();
     assert_eq!(bench.lifecycle(next), Some(Lifecycle::InFlight), "it met the next operation in its slot");
     assert_eq!(bench.slots.live() - bench.own(), 1);
 }
@@ -273,7 +273,7 @@ fn more_operations_than_room_are_all_submitted_in_order() {
     bench.ring.kernel.errors = vec![libc::EAGAIN; 3]; // the kernel is short of memory for a while
     let keys: Vec<_> = (0..50).map(|_| bench.submit::<SINGLE>().pack()).collect();
     for _ in 0..5 {
-        bench.visit();
+        bench.poll_kernel();
     }
     assert_eq!(bench.ring.kernel.submitted, keys);
     assert!(!bench.ring.is_behind());
@@ -287,29 +287,29 @@ fn a_drain_asks_for_as_much_as_there_can_be() {
         bench.submit::<SINGLE>();
     }
     bench.drain();
-    assert_eq!(bench.ring.kernel.asked, Some((0, Time::Forever)));
+    assert_eq!(bench.ring.kernel.asked, Some((0, Deadline::Never)));
     bench.ring.kernel.flagged = true;
     bench.drain();
-    assert_eq!(bench.ring.kernel.asked, Some((51, Time::Zero))); // its own read is one more
+    assert_eq!(bench.ring.kernel.asked, Some((51, Deadline::Now))); // its own read is one more
 }
 
 #[test]
 fn cancels_survive_a_full_queue() {
     let mut bench = Bench::new(4);
     let keys: Vec<_> = (0..40).map(|_| bench.submit::<SINGLE>()).collect();
-    bench.visit();
+    bench.poll_kernel();
     bench.ring.kernel.submitted.clear();
     bench.ring.kernel.errors = vec![libc::EBUSY; 2];
     keys.iter().for_each(|key| bench.abandon(*key));
     for _ in 0..5 {
-        bench.visit();
+        bench.poll_kernel();
     }
     let expected: Vec<_> = keys.iter().map(|key| CANCEL | key.pack()).collect();
     assert_eq!(bench.ring.kernel.submitted, expected);
     for key in keys {
         bench.complete(key, -libc::ECANCELED, 0);
     }
-    bench.visit();
+    bench.poll_kernel();
     assert_eq!(bench.slots.live() - bench.own(), 0);
     assert_eq!(bench.log.take().len(), 40);
 }
@@ -323,8 +323,8 @@ fn an_operation_that_never_reached_the_kernel_is_taken_apart_at_once() {
     assert_eq!(bench.lifecycle(waiting), Some(Lifecycle::Queued));
     bench.abandon(waiting);
     assert_eq!(bench.log.take(), [format!("abandoned with {}", -libc::ECANCELED)]);
-    bench.visit();
-    bench.visit();
+    bench.poll_kernel();
+    bench.poll_kernel();
     assert!(!bench.ring.kernel.submitted.contains(&waiting.pack()));
 }
 
@@ -332,7 +332,7 @@ fn an_operation_that_never_reached_the_kernel_is_taken_apart_at_once() {
 fn an_orphan_keeps_its_slot_until_its_own_completion() {
     let mut bench = Bench::new(8);
     let key = bench.submit::<SINGLE>();
-    bench.visit();
+    bench.poll_kernel();
     bench.abandon(key);
     // The cancel's own completion comes first, and means nothing.
     bench
@@ -340,11 +340,11 @@ fn an_orphan_keeps_its_slot_until_its_own_completion() {
         .kernel
         .arrived
         .push(Reaped { user_data: CANCEL | key.pack(), completion: Completion::new(-libc::EALREADY) });
-    bench.visit();
+    bench.poll_kernel();
     assert_eq!(bench.lifecycle(key), Some(Lifecycle::Orphan));
     assert_eq!(bench.log.take(), [""; 0]);
     bench.complete(key, 64, 0); // it succeeded all the same
-    bench.visit();
+    bench.poll_kernel();
     assert_eq!(bench.log.take(), ["abandoned with 64"]);
     assert_eq!(bench.slots.live() - bench.own(), 0);
 }
@@ -358,25 +358,25 @@ fn same_slot(a: Key, b: Key) -> bool {
 fn t11_a_cancel_that_waits_for_room_is_given_up_with_its_operation() {
     let mut bench = Bench::new(1);
     let stale = bench.submit::<SINGLE>();
-    bench.visit();
+    bench.poll_kernel();
     let _filler = bench.submit::<SINGLE>(); // the queue is full now, and the kernel takes nothing
     bench.ring.kernel.submitted.clear();
     bench.ring.kernel.errors = vec![libc::EAGAIN; 100];
     bench.abandon(stale);
     bench.complete(stale, 5, 0);
-    bench.visit();
+    bench.poll_kernel();
     assert_eq!(bench.log.take(), ["abandoned with 5"]);
     let next = bench.submit::<SINGLE>();
     assert!(same_slot(stale, next) && stale != next);
     bench.ring.kernel.errors.clear();
     for _ in 0..4 {
-        bench.visit();
+        bench.poll_kernel();
     }
     let submitted = std::mem::take(&mut bench.ring.kernel.submitted);
     assert!(submitted.contains(&next.pack()));
     assert!(submitted.iter().all(|user_data| user_data & CANCEL == 0), "there is nothing to cancel");
     bench.complete(next, 7, 0);
-    bench.visit();
+    bench.poll_kernel();
     assert_eq!(bench.take::<SINGLE>(next), Some(7));
 }
 
@@ -385,29 +385,29 @@ fn t11_a_cancel_that_comes_late_names_nobody() {
     for answer in [0, -libc::ENOENT, -libc::EALREADY] {
         let mut bench = Bench::new(8);
         let stale = bench.submit::<SINGLE>();
-        bench.visit();
+        bench.poll_kernel();
         bench.ring.kernel.submitted.clear();
         // The cancel is in the queue when the operation's completion is taken, and its slot used again.
         bench.ring.kernel.errors = vec![libc::EAGAIN];
         bench.abandon(stale);
         bench.complete(stale, 5, 0);
-        bench.visit();
+        bench.poll_kernel();
         let next = bench.submit::<SINGLE>();
         assert!(same_slot(stale, next) && stale != next);
-        bench.visit();
+        bench.poll_kernel();
         assert_eq!(bench.ring.kernel.submitted, [CANCEL | stale.pack(), next.pack()]);
         // Neither the cancel's own completion nor a second one of what it was for means the next operation.
         let late = [(CANCEL | stale.pack(), answer), (stale.pack(), 9), (stale.pack(), -libc::ECANCELED)];
         for (user_data, result) in late {
             let completion = Completion::new(result);
             bench.ring.kernel.arrived.push(Reaped { user_data, completion });
-            bench.visit();
+            bench.poll_kernel();
             assert_eq!(bench.lifecycle(next), Some(Lifecycle::InFlight));
         }
         // Its own cancel does.
         bench.ring.kernel.submitted.clear();
         bench.abandon(next);
-        bench.visit();
+        bench.poll_kernel();
         assert_eq!(bench.ring.kernel.submitted, [CANCEL | next.pack()]);
     }
 }
@@ -416,15 +416,15 @@ fn t11_a_cancel_that_comes_late_names_nobody() {
 fn multishot_hands_over_items_until_the_last() {
     let mut bench = Bench::new(8);
     let key = bench.submit::<MULTISHOT>();
-    bench.visit();
+    bench.poll_kernel();
     bench.complete(key, 1, F_MORE);
     bench.complete(key, 2, F_MORE);
-    bench.visit();
+    bench.poll_kernel();
     assert_eq!(bench.log.take(), ["item 1", "item 2"]);
     bench.abandon(key);
     bench.complete(key, 3, F_MORE); // what comes before the cancel takes effect is kept as well
     bench.complete(key, -libc::ECANCELED, 0);
-    bench.visit();
+    bench.poll_kernel();
     let cancelled = -libc::ECANCELED;
     assert_eq!(
         bench.log.take(),
@@ -436,10 +436,10 @@ fn multishot_hands_over_items_until_the_last() {
 fn what_the_last_completion_brings_is_accounted_for_in_its_turn() {
     let mut bench = Bench::new(8);
     let (first, second) = (bench.submit::<MULTISHOT>(), bench.submit::<MULTISHOT>());
-    bench.visit();
+    bench.poll_kernel();
     bench.complete(first, 1, 0); // the last of one, with bytes, in front of another's
     bench.complete(second, 2, F_MORE);
-    bench.visit();
+    bench.poll_kernel();
     assert_eq!(bench.log.take(), ["item 1", "item 2", "abandoned with 1"]);
 }
 
@@ -448,9 +448,9 @@ fn multishot_is_taken_apart_when_it_ends_by_itself() {
     let mut bench = Bench::new(8);
     for last in [7, 0, -libc::ENOBUFS] {
         let key = bench.submit::<MULTISHOT>();
-        bench.visit();
+        bench.poll_kernel();
         bench.complete(key, last, 0);
-        bench.visit();
+        bench.poll_kernel();
         assert_eq!(bench.log.take(), [format!("item {last}"), format!("abandoned with {last}")]);
         assert_eq!((bench.slots.live(), bench.slots.multishot()), (1, 0), "the ring's own is left");
     }
@@ -460,10 +460,10 @@ fn multishot_is_taken_apart_when_it_ends_by_itself() {
 fn multishot_that_has_brought_enough_is_to_end() {
     let mut bench = Bench::new(8);
     let key = bench.submit::<MULTISHOT>();
-    bench.visit();
+    bench.poll_kernel();
     bench.complete(key, 1, F_MORE);
     bench.complete(key, STOP, F_MORE);
-    bench.visit();
+    bench.poll_kernel();
     assert_eq!(bench.deferred.stop, [key]);
     assert_eq!(bench.slots.multishot(), 1);
 }
@@ -472,29 +472,29 @@ fn multishot_that_has_brought_enough_is_to_end() {
 fn zero_copy_keeps_its_buffer_until_the_notification() {
     let mut bench = Bench::new(8);
     let key = bench.submit::<ZERO_COPY>();
-    bench.visit();
+    bench.poll_kernel();
     bench.complete(key, 512, F_MORE);
-    bench.visit();
+    bench.poll_kernel();
     assert_eq!(bench.take::<ZERO_COPY>(key), None, "the kernel still has the buffer");
     bench.complete(key, 0, F_NOTIF);
-    bench.visit();
+    bench.poll_kernel();
     assert_eq!(bench.take::<ZERO_COPY>(key), Some(512));
 
     let dropped = bench.submit::<ZERO_COPY>();
-    bench.visit();
+    bench.poll_kernel();
     bench.complete(dropped, 256, F_MORE);
-    bench.visit();
+    bench.poll_kernel();
     bench.abandon(dropped);
-    bench.visit();
+    bench.poll_kernel();
     assert_eq!(bench.log.take(), [""; 0]);
     bench.complete(dropped, 0, F_NOTIF);
-    bench.visit();
+    bench.poll_kernel();
     assert_eq!(bench.log.take(), ["abandoned with 256"]);
 
     let failed = bench.submit::<ZERO_COPY>();
-    bench.visit();
+    bench.poll_kernel();
     bench.complete(failed, -libc::EPIPE, 0); // an error without a notification
-    bench.visit();
+    bench.poll_kernel();
     assert_eq!(bench.take::<ZERO_COPY>(failed), Some(-libc::EPIPE));
 }
 
@@ -502,12 +502,12 @@ fn zero_copy_keeps_its_buffer_until_the_notification() {
 fn overflowed_completions_are_brought_in_the_same_visit() {
     let mut bench = Bench::new(8);
     let keys: Vec<_> = (0..6).map(|_| bench.submit::<SINGLE>()).collect();
-    bench.visit();
+    bench.poll_kernel();
     for (i, key) in keys.iter().enumerate() {
         bench.complete(*key, i as i32, 0);
     }
     bench.ring.kernel.overflowed = bench.ring.kernel.arrived.split_off(2);
-    bench.visit();
+    bench.poll_kernel();
     let results: Vec<_> = keys.iter().map(|key| bench.take::<SINGLE>(*key)).collect();
     assert_eq!(results, (0..6).map(Some).collect::<Vec<_>>());
 }
@@ -516,12 +516,18 @@ fn overflowed_completions_are_brought_in_the_same_visit() {
 fn it_never_waits_while_there_is_something_to_do() {
     let mut bench = Bench::new(8);
     let key = bench.submit::<SINGLE>();
-    bench.visit();
+    bench.poll_kernel();
     bench.complete(key, 1, 0);
-    bench.ring.visit(Park::Forever, &bench.slots, &bench.stats, &mut bench.deferred).unwrap();
+    bench
+        .ring
+        .poll_kernel(PollMode::Wait(Deadline::Never), &bench.slots, &bench.stats, &mut bench.deferred)
+        .unwrap();
     assert_eq!(bench.ring.kernel.waits, 0);
     assert_eq!(bench.take::<SINGLE>(key), Some(1));
-    bench.ring.visit(Park::Forever, &bench.slots, &bench.stats, &mut bench.deferred).unwrap();
+    bench
+        .ring
+        .poll_kernel(PollMode::Wait(Deadline::Never), &bench.slots, &bench.stats, &mut bench.deferred)
+        .unwrap();
     assert_eq!(bench.ring.kernel.waits, 1);
 }
 
@@ -572,9 +578,9 @@ fn slots_never_move_and_keys_are_never_used_twice() {
         let key = bench.submit::<SINGLE>();
         assert!(seen.insert(key.pack()), "a key was given twice");
         if seen.len().is_multiple_of(2) {
-            bench.visit();
+            bench.poll_kernel();
             bench.complete(key, 0, 0);
-            bench.visit();
+            bench.poll_kernel();
             bench.take::<SINGLE>(key);
         }
     }
@@ -589,8 +595,8 @@ fn t40_the_read_of_the_event_descriptor_is_made_again_whatever_ended_it() {
         for _ in 0..3 {
             let own = bench.ring.own_operation().unwrap();
             bench.complete(own, result, 0);
-            bench.visit(); // takes the completion
-            bench.visit(); // and this hands the next read over
+            bench.poll_kernel(); // takes the completion
+            bench.poll_kernel(); // and this hands the next read over
             let next = bench.ring.own_operation().unwrap();
             assert_ne!(next, own);
             assert_eq!(bench.lifecycle(next), Some(Lifecycle::InFlight), "after {result}");
@@ -609,7 +615,7 @@ fn t43_forty_refusals_in_a_row_lose_nothing() {
         bench.ring.kernel.errors = vec![errno; 40];
         let keys: Vec<_> = (0..20).map(|_| bench.submit::<SINGLE>()).collect();
         for _ in 0..50 {
-            bench.visit();
+            bench.poll_kernel();
         }
         assert_eq!(bench.ring.kernel.errors, [0; 0], "it has tried that often");
         let submitted: Vec<_> = keys.iter().map(|key| key.pack()).collect();
@@ -618,14 +624,14 @@ fn t43_forty_refusals_in_a_row_lose_nothing() {
         bench.ring.kernel.errors = vec![errno; 40];
         keys.iter().for_each(|key| bench.abandon(*key));
         for _ in 0..50 {
-            bench.visit();
+            bench.poll_kernel();
         }
         let cancels: Vec<_> = keys.iter().map(|key| CANCEL | key.pack()).collect();
         assert_eq!(bench.ring.kernel.submitted, cancels);
         for key in &keys {
             bench.complete(*key, -libc::ECANCELED, 0);
         }
-        bench.visit();
+        bench.poll_kernel();
         assert_eq!(bench.log.take().len(), keys.len());
     }
 }
@@ -636,10 +642,13 @@ fn t40_a_wait_begins_only_when_the_read_of_the_wake_up_is_with_the_kernel() {
     for result in [-libc::ECANCELED, -libc::EINTR, -libc::EAGAIN, -libc::EIO, 8] {
         let ended = bench.ring.own_operation().unwrap();
         bench.complete(ended, result, 0);
-        bench.visit();
+        bench.poll_kernel();
         // A wait now: the read was begun anew, and is handed over with it.
         let waits = bench.ring.kernel.waits;
-        bench.ring.visit(Park::Forever, &bench.slots, &bench.stats, &mut bench.deferred).unwrap();
+        bench
+            .ring
+            .poll_kernel(PollMode::Wait(Deadline::Never), &bench.slots, &bench.stats, &mut bench.deferred)
+            .unwrap();
         let own = bench.ring.own_operation().unwrap();
         assert_ne!(own, ended);
         assert_eq!(bench.ring.kernel.waits, waits + 1);
@@ -649,13 +658,16 @@ fn t40_a_wait_begins_only_when_the_read_of_the_wake_up_is_with_the_kernel() {
     // No room for it: then there is no wait either.
     let ended = bench.ring.own_operation().unwrap();
     bench.complete(ended, 8, 0);
-    bench.visit();
+    bench.poll_kernel();
     bench.ring.kernel.room = 0;
     let waits = bench.ring.kernel.waits;
-    bench.ring.visit(Park::Forever, &bench.slots, &bench.stats, &mut bench.deferred).unwrap();
+    bench
+        .ring
+        .poll_kernel(PollMode::Wait(Deadline::Never), &bench.slots, &bench.stats, &mut bench.deferred)
+        .unwrap();
     assert_eq!(bench.ring.kernel.waits, waits);
     bench.ring.kernel.room = 8;
-    bench.visit();
+    bench.poll_kernel();
 }
 
 /// The ring over the real kernel.
@@ -689,8 +701,8 @@ impl Real {
         })
     }
 
-    fn visit(&mut self, park: Park) {
-        self.ring.visit(park, &self.slots, &self.stats, &mut self.deferred).unwrap();
+    fn poll_kernel(&mut self, mode: PollMode) {
+        self.ring.poll_kernel(mode, &self.slots, &self.stats, &mut self.deferred).unwrap();
     }
 }
 
@@ -721,7 +733,7 @@ fn t50_bad_entries_in_a_batch_strand_nothing() {
             real.ring.submit(inserted, entry, &real.stats);
             keys.push((inserted.key(), result));
         }
-        real.visit(Park::No);
+        real.poll_kernel(PollMode::NoWait);
         for (key, result) in keys {
             // SAFETY: inserted with this type.
             let taken = real.slots.find(key).and_then(|done| unsafe { done.take::<Probe<SINGLE>>() });
@@ -736,13 +748,13 @@ fn t50_bad_entries_in_a_batch_strand_nothing() {
 fn t40_a_wake_arrives_after_the_read_of_it_was_cancelled() {
     let Some(mut real) = Real::new(FeatureSet::default()) else { return };
     for _ in 0..20 {
-        real.visit(Park::No);
+        real.poll_kernel(PollMode::NoWait);
         let ended = real.ring.own_operation().unwrap();
         let cancel = io_uring::opcode::AsyncCancel::new(ended.pack()).build().user_data(CANCEL);
         // SAFETY: a cancel points to nothing.
         assert!(unsafe { real.ring.kernel.push(&cancel) });
         while real.ring.own_operation() == Some(ended) {
-            real.visit(Park::No);
+            real.poll_kernel(PollMode::NoWait);
         }
         assert!(real.shared.park(true));
         let shared = real.shared.clone();
@@ -751,7 +763,7 @@ fn t40_a_wake_arrives_after_the_read_of_it_was_cancelled() {
         let before = real.stats.completions.get();
         while real.stats.completions.get() == before {
             let began = std::time::Instant::now();
-            real.visit(Park::For(Duration::from_secs(20)));
+            real.poll_kernel(PollMode::Wait(Deadline::After(Duration::from_secs(20))));
             assert!(began.elapsed() < Duration::from_secs(20), "the wake did not arrive");
         }
         real.shared.awake();

@@ -238,7 +238,7 @@ fn t98_a_datagram_is_initialised_although_its_address_is_short() {
     let ring = BufferRing::new(1, false);
     let entries = ring.address();
     let memory = Memory::new(4_096, 16, false, Some(ring));
-    assert!(memory.top_up());
+    assert!(memory.refill());
     // SAFETY: the ring is alive, and its first entry is filled.
     let entry = unsafe { &*ptr::with_exposed_provenance::<BufRingEntry>(entries as usize) };
     let sender: SocketAddr = "127.0.0.1:4711".parse().unwrap();

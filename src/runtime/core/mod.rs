@@ -47,28 +47,28 @@ impl Core {
     pub(crate) fn proactor(config: &Config) -> io::Result<Self> {
         config.check()?;
         let scheduler = Scheduler::new(config.pool_threads, config.pool_keep_alive, config.hooks())?;
-        let machine = driver::Backend::ring(config.ring(), scheduler.shared())?;
-        Self::new(config, scheduler, machine, Backend::Proactor, None)
+        let engine = driver::Engine::ring(config.ring(), scheduler.shared())?;
+        Self::new(config, scheduler, engine, Backend::Proactor, None)
     }
 
     pub(crate) fn selector(config: &Config, reason: Option<String>) -> io::Result<Self> {
         config.check()?;
         let scheduler = Scheduler::new(config.pool_threads, config.pool_keep_alive, config.hooks())?;
-        let machine = driver::Backend::poller(config.masked, scheduler.shared())?;
-        Self::new(config, scheduler, machine, Backend::Selector, reason)
+        let engine = driver::Engine::poller(config.masked, scheduler.shared())?;
+        Self::new(config, scheduler, engine, Backend::Selector, reason)
     }
 
     fn new(
         config: &Config,
         scheduler: Rc<Scheduler>,
-        machine: driver::Backend,
+        engine: driver::Engine,
         backend: Backend,
         reason: Option<String>,
     ) -> io::Result<Self> {
         let seed = config.seed.unwrap_or_else(super::rng::random_seed);
         let core = Core {
             timers: Timers::new(),
-            driver: Driver::new(machine, scheduler.clone(), config.resources),
+            driver: Driver::new(engine, scheduler.clone(), config.resources),
             rng: Rng::new(seed),
             seed,
             scheduler,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Core;
 use super::turn::{Clock, Limits};
-use crate::driver::visit::Park;
+use crate::driver::poll_mode::{Deadline, PollMode};
 use crate::runtime::leak::Leak;
 use crate::runtime::report::Shutdown;
 use crate::runtime::wait::Wait;
@@ -48,7 +48,7 @@ impl Core {
     fn finish_turn(&self, limits: Limits) -> io::Result<()> {
         self.driver.check_origin()?;
         if self.scheduler.is_ready() {
-            self.visit(Park::No)
+            self.visit(PollMode::NoWait)
         } else {
             self.sleep(limits, &mut Clock::default())
         }
@@ -87,12 +87,12 @@ impl Core {
                 guarded.run(|| self.driver.cancel_all());
             }
             let before = self.driver.stats.completions.get();
-            let mut visit = |park| {
+            let mut visit = |mode| {
                 let mut visited = Ok(());
-                guarded.run(|| visited = self.driver.visit(park));
+                guarded.run(|| visited = self.driver.poll_kernel(mode));
                 visited.is_ok()
             };
-            if !visit(Park::Drain) {
+            if !visit(PollMode::Drain) {
                 break;
             }
             let idle = !self.scheduler.is_ready()
@@ -115,7 +115,7 @@ impl Core {
                 break; // (operations that the kernel cancels at once are still reaped)
             }
             if idle && !time.is_zero() && self.scheduler.shared().park(false) {
-                let waited = visit(Park::For(time.min(Duration::from_millis(100))));
+                let waited = visit(PollMode::Wait(Deadline::After(time.min(Duration::from_millis(100)))));
                 self.scheduler.shared().awake();
                 if !waited {
                     break;

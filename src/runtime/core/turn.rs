@@ -10,7 +10,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::Core;
-use crate::driver::visit::Park;
+use crate::driver::poll_mode::{Deadline, PollMode};
 use crate::runtime::wait::Wait;
 use crate::task::scheduler::Step;
 use crate::time::{now, since_boot};
@@ -59,7 +59,7 @@ impl Core {
         self.turns.add(1);
         self.begin(&mut Clock::default());
         if self.scheduler.is_ready() {
-            self.driver.visit(Park::No)?;
+            self.driver.poll_kernel(PollMode::NoWait)?;
         } else {
             self.sleep(limits, &mut Clock::default())?;
             self.begin(&mut Clock::default());
@@ -85,7 +85,7 @@ impl Core {
             let due = self.polls_since_io.get() >= self.config.turn_budget
                 || self.is_kernel_check_due(&mut clock)
                 || self.driver.has_work();
-            return if due { self.visit(Park::No) } else { Ok(()) };
+            return if due { self.visit(PollMode::NoWait) } else { Ok(()) };
         }
         // No task is ready: wait in the kernel.
         if polled > 0 {
@@ -144,7 +144,7 @@ impl Core {
     #[inline(always)]
     pub(super) fn sleep(&self, limits: Limits, clock: &mut Clock) -> io::Result<()> {
         let limit = match limits.wait {
-            Wait::Poll => return self.visit(Park::No),
+            Wait::Poll => return self.visit(PollMode::NoWait),
             Wait::Until(limit) => Some(limit),
             Wait::Forever => None,
         };
@@ -155,22 +155,22 @@ impl Core {
         };
         if let Some(spin) = self.config.spin {
             if self.spin_for_work(spin, until, limits.stoppable)? {
-                return self.visit(Park::No);
+                return self.visit(PollMode::NoWait);
             }
             *clock = Clock::default(); // time has passed
         }
-        let park = match until {
-            None => Park::Forever,
-            Some(until) if self.driver.takes_deadlines() => Park::Until(since_boot(until)),
+        let mode = match until {
+            None => PollMode::Wait(Deadline::Never),
+            Some(until) if self.driver.takes_deadlines() => PollMode::Wait(Deadline::At(since_boot(until))),
             Some(until) => match until.saturating_duration_since(clock.read()) {
-                Duration::ZERO => Park::No,
-                time => Park::For(time),
+                Duration::ZERO => PollMode::NoWait,
+                time => PollMode::Wait(Deadline::After(time)),
             },
         };
-        if park == Park::No || !self.scheduler.shared().park(limits.stoppable) {
-            return self.visit(Park::No);
+        if mode == PollMode::NoWait || !self.scheduler.shared().park(limits.stoppable) {
+            return self.visit(PollMode::NoWait);
         }
-        let visited = self.visit(park);
+        let visited = self.visit(mode);
         self.scheduler.shared().awake();
         visited
     }
@@ -184,11 +184,11 @@ impl Core {
             (Some(end), Some(until)) => Some(end.min(until)),
             (end, until) => end.or(until),
         };
-        self.visit(Park::No)?;
+        self.visit(PollMode::NoWait)?;
         let mut spins = 0_u32;
         loop {
             if self.driver.has_work() {
-                self.visit(Park::No)?;
+                self.visit(PollMode::NoWait)?;
             }
             if self.scheduler.is_ready() || shared.has_arrivals(stoppable) {
                 return Ok(true);
@@ -198,17 +198,17 @@ impl Core {
                 if end.is_some_and(|end| now() >= end) {
                     return Ok(false);
                 }
-                self.visit(Park::No)?; // the selector, and a ring whose flags do not report work, must ask the kernel
+                self.visit(PollMode::NoWait)?; // the selector, and a ring whose flags do not report work, must ask the kernel
             }
             std::hint::spin_loop();
         }
     }
 
-    pub(super) fn visit(&self, park: Park) -> io::Result<()> {
+    pub(super) fn visit(&self, mode: PollMode) -> io::Result<()> {
         self.polls_since_io.set(0);
         self.busy_since.set(None);
         self.next_clock_check.set(0);
-        self.driver.visit(park)
+        self.driver.poll_kernel(mode)
     }
 
     /// The latest time of the next turn, for a foreign loop; `None` while only events matter.
@@ -226,7 +226,7 @@ impl Core {
         if !self.scheduler.is_ready() && self.driver.has_work() {
             // The flags may still report work that is done. This takes what is left, and resets them.
             let _entered = self.enter_alone("turn");
-            self.driver.visit(Park::Drain)?;
+            self.driver.poll_kernel(PollMode::Drain)?;
         }
         Ok(self.scheduler.is_ready() || self.driver.is_behind())
     }

@@ -14,13 +14,13 @@ use crate::sys::eventfd::EventFd;
 use crate::task::threads::inbox::Shared;
 
 #[derive(Debug)]
-pub(crate) struct Readiness {
+pub(crate) struct ForeignFd {
     set: OwnedFd,
     /// Signalled by the ring.
     ring: EventFd,
 }
 
-impl Readiness {
+impl ForeignFd {
     pub(crate) fn new(uring: &mut Uring, shared: &Shared) -> io::Result<Self> {
         let ring = EventFd::nonblocking()?;
         let set = poller::set_of([ring.as_fd(), shared.eventfd.as_fd()])?;
@@ -28,7 +28,7 @@ impl Readiness {
         if uring.has_work() {
             ring.signal(); // for what has come before
         }
-        Ok(Readiness { set, ring })
+        Ok(ForeignFd { set, ring })
     }
 
     /// A turn was made: what comes from now on makes the descriptor readable again. Other threads' wake-ups
@@ -38,7 +38,7 @@ impl Readiness {
     }
 }
 
-impl AsFd for Readiness {
+impl AsFd for ForeignFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.set.as_fd()
     }
