@@ -169,7 +169,7 @@ impl Poller {
         }
     }
 
-    /// One visit to the kernel: waits if it may, and takes the events that have come.
+    /// Polls the kernel once: waits if `mode` allows it, and takes the events that have come.
     pub(crate) fn poll_kernel(
         &mut self,
         mode: PollMode,
@@ -199,6 +199,12 @@ impl Poller {
                 ));
             }
         }
+        self.take_events(slots, stats, deferred);
+        Ok(())
+    }
+
+    /// Notes the directions in which descriptors have become ready, and takes the waiters of operations to be woken.
+    fn take_events(&mut self, slots: &Slots, stats: &Stats, deferred: &mut Deferred) {
         let events = std::mem::take(&mut self.events);
         for event in &events {
             let libc::epoll_event { events: what, u64: token } = *event;
@@ -227,7 +233,6 @@ impl Poller {
             }
         }
         self.events = events; // keeps its memory
-        Ok(())
     }
 
     fn wait_nanoseconds(&mut self, timeout: Option<Duration>) -> io::Result<()> {

@@ -78,7 +78,6 @@ pub(crate) const LINES_IN_A_FUNCTION: usize = 40;
 pub(crate) const LONG_FUNCTIONS: &[Exception] = &[
     ("Uring::open", 134),
     ("Core::shutdown", 71),
-    ("Poller::visit", 51),
     ("poll_queue_with", 46),
     ("Config::check", 45),
     ("Deferred::deliver", 42),
