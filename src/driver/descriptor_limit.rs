@@ -1,8 +1,8 @@
-//! Waiting for a descriptor to become free.
+//! Waiting at the limit of descriptors until one has been freed.
 //!
-//! Where none is, accept(2) answers EMFILE at once and the client stays in the backlog, so that a server which
-//! simply tries again would spin. It waits here instead: the close of any descriptor of the runtime is a
-//! reason to look again. Descriptors that others close are not seen, so who waits sets a timer as well.
+//! At the limit accept(2) answers EMFILE at once and the client stays in the backlog, so a server that simply tries again
+//! would spin. It waits here instead, until the runtime closes a descriptor. Descriptors that other code closes are not
+//! seen, so the server sets a timer as well.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -18,14 +18,15 @@ use crate::task::cell::layout::Waiter;
 
 /// The waiters for a free descriptor, and the number of descriptors closed so far.
 #[derive(Debug, Default)]
-pub(super) struct Shortage {
+pub(super) struct DescriptorLimit {
     closed: Cell<u64>,
     waiting: RefCell<Slab<Waiter>>,
 }
 
-impl Shortage {
-    /// A descriptor has been closed. Wakes, so nothing may be borrowed; what had the descriptor may be half taken apart.
-    pub(super) fn relieve(&self) {
+impl DescriptorLimit {
+    /// Notes that a descriptor has been closed, and wakes the waiters. Nothing may be borrowed meanwhile. Panics of wakers are
+    /// contained: the caller may be a half-dropped object.
+    pub(super) fn descriptor_freed(&self) {
         self.closed.set(self.closed.get() + 1);
         if self.waiting.borrow().is_empty() {
             return;
@@ -35,20 +36,20 @@ impl Shortage {
     }
 }
 
-/// Ready once a descriptor of the runtime has been closed after this was made.
-pub(crate) struct Relief {
+/// A future that is ready once the runtime has closed a descriptor after the creation of the future.
+pub(crate) struct DescriptorFreed {
     driver: Rc<Driver>,
     since: u64,
-    place: Option<usize>,
+    key: Option<usize>,
 }
 
-impl Relief {
+impl DescriptorFreed {
     pub(crate) fn new(driver: Rc<Driver>) -> Self {
-        let since = driver.shortage.closed.get();
-        Relief { driver, since, place: None }
+        let since = driver.descriptor_limit.closed.get();
+        DescriptorFreed { driver, since, key: None }
     }
 
-    /// Gives up waiting: who polls this is woken, to see so.
+    /// Ends the wait, and wakes the waiter.
     pub(crate) fn withdraw(mut self) {
         if let Some(waiter) = self.leave() {
             waiter.wake_contained();
@@ -56,30 +57,30 @@ impl Relief {
     }
 
     fn leave(&mut self) -> Option<Waiter> {
-        let shortage = &self.driver.shortage;
-        // Once relieved, the place is no longer this one's.
-        let place = self.place.take().filter(|_| shortage.closed.get() == self.since)?;
-        shortage.waiting.borrow_mut().try_remove(place)
+        let descriptor_limit = &self.driver.descriptor_limit;
+        // After a wake the key belongs to another waiter.
+        let key = self.key.take().filter(|_| descriptor_limit.closed.get() == self.since)?;
+        descriptor_limit.waiting.borrow_mut().try_remove(key)
     }
 }
 
-impl Future for Relief {
+impl Future for DescriptorFreed {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.driver.shortage.closed.get() != self.since {
+        if self.driver.descriptor_limit.closed.get() != self.since {
             return Poll::Ready(());
         }
-        let waiter = Waiter::new(cx); // may be code of the user: not while the list is borrowed
+        let waiter = Waiter::new(cx); // may run user code: not while the list is borrowed
         let replaced = self.leave();
-        let place = self.driver.shortage.waiting.borrow_mut().insert(waiter);
-        self.place = Some(place);
+        let key = self.driver.descriptor_limit.waiting.borrow_mut().insert(waiter);
+        self.key = Some(key);
         drop(replaced);
         Poll::Pending
     }
 }
 
-impl Drop for Relief {
+impl Drop for DescriptorFreed {
     fn drop(&mut self) {
         drop(self.leave());
     }

@@ -2,7 +2,7 @@
 //!
 //! On the ring it is inserted in its slot and its entry queued. Elsewhere its system call is made: at once where
 //! it never waits, when the descriptor is ready, or on the blocking pool. The backend is borrowed only for
-//! the moments in which it is asked, never while code of the user runs.
+//! the moments in which it is asked, never while user code runs.
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::slots::key::Key;
 use super::slots::lifecycle::{Action, Event, Lifecycle};
 use super::{Driver, Route, with};
 use crate::op::completion::Completion;
-use crate::op::{Op, Wait};
+use crate::op::{Op, Readiness};
 use crate::sys::call::Call;
 use crate::sys::guarded::contain;
 use crate::task::cell::layout::Waiter;
@@ -77,7 +77,7 @@ impl Driver {
     /// Begins an operation that has been admitted.
     #[inline(always)] // an operation is large, and begins again in a place of its own
     pub(super) fn start<O: Op>(&self, mut op: O, cx: &mut Context<'_>) -> Started<O> {
-        if let Wait::Ready(descriptor, _) = op.wait() {
+        if let Readiness::When(descriptor, _) = op.readiness() {
             self.check_host(descriptor.host(), O::NAME);
         } else if let Some(host) = op.bound_to() {
             self.check_host(host, O::NAME);
@@ -85,22 +85,22 @@ impl Driver {
         let route = self.route(O::OPCODE);
         let on_ring = matches!(route, Route::Ring);
         let over = on_ring && op.turn().is_some_and(|turn| self.needs_edges(&turn.endpoint().descriptor));
-        match (route, op.wait()) {
+        match (route, op.readiness()) {
             (Route::None, _) => Started::Done(op.complete(Completion::CANCELED)),
             (Route::Ring, _) if !over => self.submit(op, cx),
-            (Route::Ring, Wait::Ready(..)) => self.start_by_edges(op, cx),
+            (Route::Ring, Readiness::When(..)) => self.start_by_edges(op, cx),
             // The selector, or an operation that this kernel's ring does not know.
-            (Route::Calls | Route::Ring, Wait::Now) => {
+            (Route::Calls | Route::Ring, Readiness::Immediate) => {
                 self.scheduler.count_inline();
                 let result = self.call(&mut op);
                 Started::Done(op.complete(Completion::new(result)))
             }
-            (Route::Calls | Route::Ring, Wait::Pool) => {
+            (Route::Calls | Route::Ring, Readiness::OnPool) => {
                 let inserted = self.insert(op, cx);
                 self.submit_job(inserted, O::LANE);
                 Started::Pending(inserted.key())
             }
-            (Route::Calls, Wait::Ready(..)) => self.call_or_watch(op, cx),
+            (Route::Calls, Readiness::When(..)) => self.call_or_watch(op, cx),
         }
     }
 
@@ -129,7 +129,7 @@ impl Driver {
     /// # Panics
     /// When the descriptor belongs to another runtime.
     pub(crate) fn call_now<O: Op>(&self, mut op: O) -> O::Output {
-        if let Wait::Ready(descriptor, _) = op.wait() {
+        if let Readiness::When(descriptor, _) = op.readiness() {
             if descriptor.is_orphaned() {
                 return op.complete(Completion::CANCELED);
             }
@@ -229,7 +229,7 @@ impl Driver {
     }
 
     /// Goes on with an operation in its slot. One that is over comes out of it, with its result: the caller forgets the
-    /// key before it has the operation complete, which may run code of the user.
+    /// key before it has the operation complete, which may run user code.
     #[inline(always)] // what comes back is large, and taken apart at once
     pub(super) fn poll<O: Op>(
         &self,

@@ -53,7 +53,7 @@ use std::sync::Arc;
 use super::op::completion::Direction;
 use super::op::object::fd::{Descriptor, FixedFileSlot, Host, Opened, ZeroCopy};
 use super::op::object::source::{Buffers, MultishotKind};
-use super::op::{Op, Wait};
+use super::op::{Op, Readiness};
 use super::sys::context::{self, Entered};
 use super::sys::fork::Origin;
 use super::sys::guarded::Guarded;
@@ -62,10 +62,10 @@ use super::task::scheduler::Scheduler;
 use super::task::threads::inbox::Shared;
 pub(crate) use edges::attach_shared;
 pub(crate) use memory::buffers::{MAX_BUFFERS, Resources};
-pub(crate) use release::{flush_for, let_go};
+pub(crate) use release::{flush_for, release_endpoint};
 
 use crate::driver::slots::key::Key;
-use descriptor_limit::Shortage;
+use descriptor_limit::DescriptorLimit;
 use edges::Edges;
 use feature::{Feature, FeatureSet};
 use memory::buffers::Memory;
@@ -116,7 +116,7 @@ pub(crate) struct Driver {
     edges: Edges,
     /// The proactor's descriptor for a foreign loop, made at the first request.
     foreign: OnceCell<ForeignFd>,
-    shortage: Shortage,
+    descriptor_limit: DescriptorLimit,
     /// Memory for the chunks of streams. The memory for datagrams is made at the first use.
     streams: Rc<Memory>,
     datagrams: OnceCell<Rc<Memory>>,
@@ -159,7 +159,7 @@ impl Driver {
             releasing: Cell::new(false),
             edges: Edges::default(),
             foreign: OnceCell::new(),
-            shortage: Shortage::default(),
+            descriptor_limit: DescriptorLimit::default(),
             streams,
             datagrams: OnceCell::new(),
             descriptors: Table::new(resources.direct_descriptors),
@@ -249,7 +249,7 @@ impl Driver {
         op: &O,
         f: impl FnOnce(&mut Poller, &Descriptor, Direction) -> T,
     ) -> Option<T> {
-        let Wait::Ready(descriptor, direction) = op.wait() else { return None };
+        let Readiness::When(descriptor, direction) = op.readiness() else { return None };
         match &mut *self.engine() {
             Engine::Poller(poller) => Some(f(poller, descriptor, direction)),
             Engine::Ring(..) if descriptor.needs_edges() => {
@@ -506,7 +506,7 @@ impl Host for Driver {
     }
 
     fn descriptor_closed(&self) {
-        self.shortage.relieve();
+        self.descriptor_limit.descriptor_freed();
     }
 
     fn is_here(&self) -> bool {

@@ -1,10 +1,9 @@
-//! Letting go of descriptors: what the drop of an object or of a future does at once, so that the descriptor closes
-//! although the loop may not turn soon.
+//! Drops outside the running loop: the descriptor closes at once, although the loop may not turn soon.
 //!
-//! The kernel keeps a file open while an operation is on it. In a running loop the cancel goes with the next visit, which
-//! is near; outside of it, nobody knows when that will be. So a drop outside hands its cancel over by itself, takes the
-//! completion, and takes the operation apart. It runs no code of other users' operations: their wakers, and the
-//! destructors of their buffers, stay with the driver and are run by the loop.
+//! The kernel keeps a file open while an operation on it is in flight. In a running loop the cancel is submitted when the
+//! loop polls the kernel, which is soon. Outside the loop that time is unknown. So a drop outside submits its cancel itself,
+//! takes the completion, and reclaims the operation. It runs no user code of other operations: their wakers and the
+//! destructors of their buffers stay with the driver, and the loop runs them.
 
 use std::time::Duration;
 
@@ -16,28 +15,28 @@ use crate::op::object::endpoint::EndpointRef;
 use crate::op::object::fd::Descriptor;
 use crate::sys::guarded::Guarded;
 
-/// Visits without a completion after which a drop outside of the loop gives up: the kernel takes nothing for now.
+/// The number of polls without a completion after which a drop outside the loop gives up.
 const VAIN_VISITS: u32 = 4;
 
-/// How often, and for how long, such a drop waits for a thread of the kernel to end its operation: the one that polls the
-/// queue, or the worker that is in the operation. (Before Linux 6.4 a worker waits in a read or write of a pipe.)
+/// The number and the length of the waits for a kernel thread to end the operation: the thread that polls the queue, or the
+/// worker that carries out the operation. (Before Linux 6.4 a worker waits in a read or write of a pipe.)
 const KERNEL_THREAD_WAITS: u32 = 100;
 const KERNEL_THREAD_WAIT: Duration = Duration::from_millis(1);
 
 impl Driver {
-    /// Whether its loop runs on this thread now: then it visits the kernel soon.
+    /// Returns true if the loop of this driver runs on this thread now. Then it polls the kernel soon.
     fn is_running(&self) -> bool {
         super::with(|current| current.is_some_and(|driver| std::ptr::eq(driver, self)))
     }
 
-    /// A cancel, or the close of a direct descriptor, has been queued by a drop. Outside of the running loop this hands it
-    /// over, and takes what comes of it.
+    /// Submits the cancel or the close of a direct descriptor that a drop has queued, and takes its completion. Does nothing
+    /// in the running loop.
     pub(super) fn release_outside(&self, operation: Option<Key>) {
         if self.is_running() {
             return;
         }
         operation.and_then(|key| self.slots.find(key)).into_iter().for_each(SlotRef::release_at_once);
-        // A destructor may drop the next object: the visits of the first drop serve both.
+        // A destructor may drop the next object: the polls of the first drop serve both.
         if self.releasing.replace(true) {
             return;
         }
@@ -60,7 +59,7 @@ impl Driver {
         guarded.finish();
     }
 
-    /// One visit of a drop outside of the loop. True if there were completions.
+    /// Polls the kernel for a drop outside the loop. Returns true if there were completions.
     fn poll_outside(&self, mode: PollMode, guarded: &mut Guarded) -> bool {
         let before = self.stats.completions.get();
         let visited = self.poll_engine(mode);
@@ -68,8 +67,8 @@ impl Driver {
         visited.is_ok() && self.stats.completions.get() > before
     }
 
-    /// Takes apart what was dropped outside of the loop, and what belongs to endpoints, which runs no code of users. The
-    /// rest waits for the loop.
+    /// Reclaims operations that were dropped outside the loop, and those of endpoints, which run no user code. The rest waits
+    /// for the loop.
     fn run_deferred_released(&self, guarded: &mut Guarded) {
         let is_released = |key: &Key| self.slots.find(*key).is_none_or(SlotRef::is_released_at_once);
         loop {
@@ -96,8 +95,8 @@ impl Driver {
         }
     }
 
-    /// The backend is about to be closed: no notification will come, and the buffers are left to the kernel. All else is
-    /// let go of, so that the descriptors close.
+    /// Releases everything but the buffers of operations that wait for a notification, so that their descriptors close. The
+    /// engine is about to be closed, so no notification will come.
     pub(super) fn release_notifying(&self) {
         let mut guarded = Guarded::default();
         for key in self.slots.keys() {
@@ -106,7 +105,7 @@ impl Driver {
         guarded.finish();
     }
 
-    /// A foreign loop that waits for this one's descriptor has to turn it, if there is something for it.
+    /// Makes the descriptor for a foreign loop readable if there is work left for the loop.
     fn tell_of_leftovers(&self) {
         let shared = self.scheduler.shared();
         let left = self.scheduler.is_ready() || self.has_deferred() || shared.has_arrivals(true);
@@ -116,10 +115,10 @@ impl Driver {
     }
 }
 
-/// An object that holds a port or is being closed goes: ends its own operation, and has the kernel end those of dropped
-/// futures.
-pub(crate) fn let_go(endpoint: &EndpointRef) {
-    // A second time when the operations of dropped futures have let go of it.
+/// Releases the endpoint of an object that is dropped or closed: stops its multishot operation, and has the kernel end the
+/// operations of dropped futures. So a port is free at once.
+pub(crate) fn release_endpoint(endpoint: &EndpointRef) {
+    // The operations of dropped futures may release their references in the first round.
     for _ in 0..2 {
         if endpoint.is_only() {
             endpoint.disarm();
@@ -130,8 +129,8 @@ pub(crate) fn let_go(endpoint: &EndpointRef) {
     }
 }
 
-/// An object that is being closed may share its descriptor with operations of dropped futures: has the kernel end these
-/// now, if this is the thread's runtime. One that is being shut down ends all of them together.
+/// Has the kernel end the operations of dropped futures on a descriptor that is being closed, if its runtime is that of this
+/// thread. A runtime that shuts down ends all operations together.
 pub(crate) fn flush_for(descriptor: &Descriptor) {
     if let Some(driver) = super::current()
         && std::ptr::addr_eq(descriptor.host(), std::rc::Rc::as_ptr(&driver))

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::driver::submission::{Cancel, Cancellable, Submission, sealed};
-use crate::driver::{attach, current, let_go};
+use crate::driver::{attach, current, release_endpoint};
 use crate::op::catalogue::poll::PollReady;
 use crate::op::completion::Direction;
 use crate::op::object::endpoint::EndpointRef;
@@ -57,7 +57,7 @@ struct Sides {
 impl Drop for Sides {
     /// Lets go of the file at once, also where a poll was with the kernel.
     fn drop(&mut self) {
-        self.read.get().into_iter().chain(self.write.get()).for_each(let_go);
+        self.read.get().into_iter().chain(self.write.get()).for_each(release_endpoint);
     }
 }
 

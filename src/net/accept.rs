@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use crate::driver::descriptor_limit::Relief;
+use crate::driver::descriptor_limit::DescriptorFreed;
 use crate::driver::submission::Submission;
 use crate::driver::{Driver, current};
 use crate::op::Op;
@@ -77,13 +77,13 @@ impl Acceptor {
     /// Returns the pause that the next accept has to wait for.
     fn pause(&self) -> Option<Pause> {
         let (until, _) = self.exhausted.get().filter(|_| !self.endpoint.has_received())?;
-        Some(Pause { relief: Relief::new(current()?), time: sleep_until(until) })
+        Some(Pause { freed: DescriptorFreed::new(current()?), time: sleep_until(until) })
     }
 }
 
 /// Done when a descriptor has been closed, or the time has come.
 struct Pause {
-    relief: Relief,
+    freed: DescriptorFreed,
     time: Sleep,
 }
 
@@ -91,7 +91,7 @@ impl Future for Pause {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match Pin::new(&mut self.relief).poll(cx) {
+        match Pin::new(&mut self.freed).poll(cx) {
             Poll::Ready(()) => Poll::Ready(()),
             Poll::Pending => Pin::new(&mut self.time).poll(cx),
         }
@@ -145,7 +145,7 @@ impl Accepting {
             State::Pausing(_) => {
                 let before = std::mem::replace(&mut self.state, State::New);
                 if let State::Pausing(pause) = before {
-                    pause.relief.withdraw();
+                    pause.freed.withdraw();
                 }
             }
         }

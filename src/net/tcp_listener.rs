@@ -15,7 +15,7 @@ use super::accept::{Accepting, Acceptor};
 use super::addr::ToSocketAddrs;
 use super::tcp_stream::TcpStream;
 use super::{Binding, internet, not_internet, socket};
-use crate::driver::{attach, let_go};
+use crate::driver::{attach, release_endpoint};
 use crate::io::Close;
 use crate::io::shared::quiesce::{ListenerIntoOwnedFd, Quiesce, Surrender};
 use crate::io::shared::unfinished::{Unfinished, adopt};
@@ -206,7 +206,7 @@ impl Drop for TcpListener {
     /// Frees the port at once, also when operations of dropped futures are still in flight.
     fn drop(&mut self) {
         self.polled.end();
-        let_go(&self.acceptor.endpoint);
+        release_endpoint(&self.acceptor.endpoint);
     }
 }
 

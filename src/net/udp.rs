@@ -15,7 +15,7 @@ use super::datagrams::{Datagrams, ReceivingDatagram, RecvChunkFrom};
 use super::{Binding, first_that_works, internet, socket};
 use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut};
 use crate::driver::submission::Submission;
-use crate::driver::{attach, attach_shared, let_go};
+use crate::driver::{attach, attach_shared, release_endpoint};
 use crate::io::Close;
 use crate::io::shared::quiesce::{Quiesce, Surrender, UdpIntoOwnedFd};
 use crate::io::shared::unfinished::Unfinished;
@@ -235,7 +235,7 @@ impl Drop for UdpSocket {
     /// Frees the port at once, also when operations of dropped futures are still in flight.
     fn drop(&mut self) {
         self.polled.end();
-        let_go(&self.endpoint);
+        release_endpoint(&self.endpoint);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Operations: what a program asks of the kernel, each as a value with two readings.
 //!
 //! [`Op::entry`] is the submission queue entry that the proactor pushes; [`Op::call`] is the one system call
-//! that the selector makes when [`Op::wait`] says that the descriptor is ready, or on the blocking pool
+//! that the selector makes when [`Op::readiness`] says that the descriptor is ready, or on the blocking pool
 //! where the kernel has no readiness (files). Both halves of an operation stand next to each other, in the
 //! file of its family in `catalogue/`:
 //!
@@ -97,13 +97,13 @@ pub(crate) trait Op: Sized + 'static {
         None
     }
 
-    /// The proactor's reading. Pointers into `self` are valid until the terminal completion.
+    /// Returns the submission queue entry. Pointers into `self` are valid until the last completion.
     fn entry(&mut self) -> Entry;
 
-    /// The selector's reading, first half: when the call may be made.
-    fn wait(&self) -> Wait<'_>;
+    /// Returns the condition under which the system call can be made.
+    fn readiness(&self) -> Readiness<'_>;
 
-    /// The selector's reading, second half. Pointers into `self` are valid until the call has been made.
+    /// Returns the system call. Pointers into `self` are valid until the call has been made.
     fn call(&mut self) -> Call;
 
     /// The lane of the blocking pool that makes the call, if the pool makes it.
@@ -179,18 +179,18 @@ pub(crate) enum Kind {
     ZeroCopy,
 }
 
-/// When the selector may make the call.
+/// The condition under which an operation's system call can be made without waiting.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Wait<'a> {
-    /// At once: it never waits.
-    Now,
-    /// When the descriptor is ready in this direction.
-    Ready(&'a Descriptor, Direction),
-    /// On the blocking pool: the kernel knows no readiness for it.
-    Pool,
+pub(crate) enum Readiness<'a> {
+    /// None: the call never waits.
+    Immediate,
+    /// The descriptor is ready in this direction.
+    When(&'a Descriptor, Direction),
+    /// There is no readiness for the call: the blocking pool makes it.
+    OnPool,
 }
 
-/// Whether this answer of a non-blocking call means "not yet": wait for readiness and call again.
+/// Returns true if this answer of a non-blocking call means "not ready yet".
 ///
 /// `connect` is not an exception: after EINPROGRESS it is called again once the socket is writable, and
 /// answers then with the outcome (EALREADY if it was too early).

@@ -103,7 +103,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 
 use super::driver::submission::Submission;
-use super::driver::{attach, current, let_go};
+use super::driver::{attach, current, release_endpoint};
 use super::op::catalogue::poll::PollReady;
 use super::op::completion::Direction;
 use super::op::object::endpoint::EndpointRef;
@@ -246,7 +246,7 @@ impl Signal {
 impl Drop for Signal {
     fn drop(&mut self) {
         self.waiting = None;
-        let_go(&self.endpoint);
+        release_endpoint(&self.endpoint);
     }
 }
 

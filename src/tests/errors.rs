@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use crate::buf::BufError;
-use crate::driver::proactor::setup::{Refused, Stage};
+use crate::driver::proactor::setup::{Refused, SetupCall};
 use crate::net::{ReuniteError, TcpListener, TcpStream};
 use crate::runtime::config::required::Missing;
 use crate::sync::queue::{QueueShutDown, TaskDoneError, TryGetError, TryPutError};
@@ -19,7 +19,7 @@ use crate::{Config, Feature, Selector};
 struct Opaque;
 
 fn refused() -> Refused {
-    Refused { stage: Stage::Setup, errno: libc::EPERM, release: "6.18.0".into(), disabled: Some(2) }
+    Refused { call: SetupCall::Setup, errno: libc::EPERM, release: "6.18.0".into(), disabled: Some(2) }
 }
 
 /// The name of a type, without path and parameters.

@@ -78,7 +78,7 @@ impl Driver {
         if filled {
             self.release_outside(None);
         }
-        self.shortage.relieve();
+        self.descriptor_limit.descriptor_freed();
     }
 
     /// After a visit: places may be filled by calls once the kernel has taken the entries that empty them.

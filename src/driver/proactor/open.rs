@@ -14,7 +14,7 @@ use io_uring::{IoUring, Probe, opcode};
 
 use super::kernel::{CLOSED, Kernel, REGISTER_RING_FDS, RingConfig, STREAMS, Uring};
 use super::resize::COMPLETIONS;
-use super::setup::{Attempt, Next, Refused, Stage};
+use super::setup::{Attempt, Next, Refused, SetupCall};
 use crate::driver::feature::{Feature, FeatureSet};
 use crate::driver::memory::buffers::BufferRing;
 use crate::driver::poll_mode::Deadline;
@@ -61,8 +61,8 @@ impl Uring {
     /// Sets a ring up by way of the ladder, and proves that it works: a registration and a round trip.
     pub(crate) fn open(config: RingConfig) -> Result<(Uring, Granted), Refused> {
         let RingConfig { entries, masked, fault, .. } = config;
-        let refuse = |stage, error: io::Error| Refused {
-            stage,
+        let refuse = |call, error: io::Error| Refused {
+            call,
             errno: error.raw_os_error().unwrap_or(libc::EIO),
             release: sys::kernel_release(),
             disabled: std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled")
@@ -82,7 +82,7 @@ impl Uring {
                     sys::pause(pause);
                     attempt = next;
                 }
-                Next::GiveUp => return Err(refuse(Stage::Setup, error)),
+                Next::GiveUp => return Err(refuse(SetupCall::Setup, error)),
             }
         };
         let parameters = ring.params();
@@ -90,14 +90,14 @@ impl Uring {
             && parameters.is_feature_ext_arg()
             && parameters.is_feature_fast_poll())
         {
-            return Err(refuse(Stage::Setup, io::Error::from_raw_os_error(libc::EINVAL)));
+            return Err(refuse(SetupCall::Setup, io::Error::from_raw_os_error(libc::EINVAL)));
         }
         let mut features = attempt.flags;
         if parameters.is_feature_skip_cqe_on_success() && !masked.has(Feature::CqeSkip) {
             features = features.with(Feature::CqeSkip);
         }
         let mut probe = Probe::new();
-        ring.submitter().register_probe(&mut probe).map_err(|error| refuse(Stage::Register, error))?;
+        ring.submitter().register_probe(&mut probe).map_err(|error| refuse(SetupCall::Register, error))?;
         let mut opcodes = Opcodes::default();
         (0..=u8::MAX).for_each(|code| opcodes.set(code, probe.is_supported(code)));
         if masked.has(Feature::Ftruncate) {
@@ -131,7 +131,7 @@ impl Uring {
         if uring.registered.is_some() {
             features = features.with(Feature::RegisteredRing);
         }
-        uring.round_trip(&opcode::Nop::new().build()).map_err(|error| refuse(Stage::Enter, error))?;
+        uring.round_trip(&opcode::Nop::new().build()).map_err(|error| refuse(SetupCall::Enter, error))?;
         // Multishot forms can't be probed; each came in one kernel with an operation that can. (sendmsg came last.)
         for (feature, contemporary) in [
             (Feature::BufferRing, opcode::Socket::CODE),
@@ -187,7 +187,7 @@ impl Uring {
         if features.has(Feature::BufferRing)
             && features.has(Feature::MultishotRecv)
             && !masked.has(Feature::RecvLimit)
-            && uring.limits_receives().map_err(|error| refuse(Stage::Enter, error))?
+            && uring.limits_receives().map_err(|error| refuse(SetupCall::Enter, error))?
         {
             features = features.with(Feature::RecvLimit);
         }

@@ -10,7 +10,7 @@
 //! answer means nothing: only the operation's own completion counts. An enter that fails leaves its entries
 //! in the queue, and what they point to in use.
 //!
-//! It knows slots and the seam [`Kernel`]; it runs no code of the user: whom to wake and what to take apart
+//! It knows slots and the seam [`Kernel`]; it runs no user code: whom to wake and what to take apart
 //! it leaves in [`Deferred`].
 
 use std::collections::VecDeque;

@@ -1,10 +1,11 @@
-//! The ladder of ways to set up a ring, and what to say when none works: pure decisions on error numbers.
+//! The ladder of attempts to set up a ring, and the message if none works: pure decisions on error numbers.
 //!
-//! The first attempt asks for everything. EINVAL: the kernel does not know a flag; the newest group of
-//! flags goes first. ENOMEM: on kernels that charge ring memory against RLIMIT_MEMLOCK, memory of rings
-//! closed a moment ago comes back late, so wait and try again, for longer if this process has closed some;
-//! then halve the ring, down to 64 entries.
-//! Everything else is a refusal.
+//! - The first attempt requests every flag.
+//! - EINVAL: the kernel does not know a flag. The newest group of flags is dropped.
+//! - ENOMEM: some kernels charge the memory of rings against RLIMIT_MEMLOCK, and free that of a closed ring late. The attempt
+//!   is repeated after a pause; there are more repetitions if this process has closed rings. Then the ring is halved, down to
+//!   64 entries.
+//! - Any other error is a refusal.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -16,9 +17,9 @@ use crate::driver::feature::{Feature, FeatureSet};
 /// The largest ring that the kernel makes.
 pub(crate) const MAX_ENTRIES: u32 = 32_768;
 const MIN_ENTRIES: u32 = 64;
-/// 1, 2, 4, … ms: 127 ms in all, in case another process of the user has closed rings.
+/// Pauses of 1, 2, 4, … ms: 127 ms in all, in case another process of the same user has closed rings.
 const MEMORY_RETRIES: u32 = 7;
-/// The same when this process has: 2 s in all. Two busy cores have taken more than 127 ms to give memory back.
+/// Pauses if this process has closed rings: 2 s in all. Two busy cores have taken more than 127 ms to free the memory.
 const MEMORY_RETRIES_WHEN_DUE: u32 = 11;
 
 /// Flags that came with one kernel, newest first; a group is dropped as a whole.
@@ -29,7 +30,7 @@ const GROUPS: [&[Feature]; 4] = [
     &[Feature::CoopTaskrun, Feature::SubmitAll], // 5.18, 5.19
 ];
 
-/// One way to ask for a ring.
+/// One attempt to set up a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Attempt {
     pub(crate) entries: u32,
@@ -47,8 +48,8 @@ pub(crate) enum Next {
 }
 
 impl Attempt {
-    /// `memory_is_due` says that this process has closed rings, `polled` that a thread of the kernel is to take what is
-    /// submitted: that thread makes the completions, too, and not the loop when it asks for them.
+    /// Creates the first attempt. `memory_is_due`: this process has closed rings. `polled`: a kernel thread takes the
+    /// submissions. Then that thread also posts the completions, so flags that leave this to the loop are not requested.
     pub(crate) fn first(entries: u32, masked: FeatureSet, memory_is_due: bool, polled: bool) -> Self {
         let wanted = GROUPS.iter().flat_map(|group| group.iter().copied());
         let mut flags = usable(wanted.filter(|flag| !masked.has(*flag)).collect());
@@ -84,25 +85,25 @@ impl Attempt {
     }
 }
 
-/// Leaves out what makes no sense without a flag that is not there.
+/// Removes flags whose precondition is missing.
 fn usable(flags: FeatureSet) -> FeatureSet {
     if flags.has(Feature::SingleIssuer) { flags } else { flags.without(Feature::DeferTaskrun) }
 }
 
-/// At what step the kernel refused.
+/// The system call with which the kernel refused a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum SetupCall {
     Setup,
     Register,
     Enter,
 }
 
-impl fmt::Display for Stage {
+impl fmt::Display for SetupCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Stage::Setup => "io_uring_setup",
-            Stage::Register => "io_uring_register",
-            Stage::Enter => "io_uring_enter",
+            SetupCall::Setup => "io_uring_setup",
+            SetupCall::Register => "io_uring_register",
+            SetupCall::Enter => "io_uring_enter",
         })
     }
 }
@@ -110,7 +111,7 @@ impl fmt::Display for Stage {
 /// The refusal of a ring: the cause and the remedy.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
-    pub(crate) stage: Stage,
+    pub(crate) call: SetupCall,
     pub(crate) errno: i32,
     /// The kernel's release, as in `uname -r`.
     pub(crate) release: String,
@@ -124,7 +125,7 @@ impl fmt::Display for Refused {
         write!(
             f,
             "io_uring is not available: {} answered \"{error}\" on Linux {}; ",
-            self.stage, self.release
+            self.call, self.release
         )?;
         match (self.errno, self.disabled) {
             (libc::EPERM, Some(2)) => {
@@ -253,7 +254,7 @@ mod tests {
     #[test]
     fn refusals_name_cause_and_cure() {
         let say = |errno, disabled| {
-            Refused { stage: Stage::Setup, errno, release: "6.18.0".into(), disabled }.to_string()
+            Refused { call: SetupCall::Setup, errno, release: "6.18.0".into(), disabled }.to_string()
         };
         assert!(say(libc::EPERM, Some(2)).contains("kernel.io_uring_disabled is 2"));
         assert!(say(libc::EPERM, Some(1)).contains("kernel.io_uring_group"));

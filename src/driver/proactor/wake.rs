@@ -9,7 +9,7 @@ use std::sync::Arc;
 use io_uring::{opcode, types};
 
 use crate::op::completion::Completion;
-use crate::op::{Entry, Op, Wait};
+use crate::op::{Entry, Op, Readiness};
 use crate::sys::call::Call;
 use crate::task::threads::inbox::Shared;
 
@@ -35,8 +35,8 @@ impl Op for WakeRead {
         opcode::Read::new(fd, self.count.as_mut_ptr(), self.count.len() as u32).build()
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Now
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::Immediate
     }
 
     fn call(&mut self) -> Call {

@@ -12,7 +12,7 @@
 //! through the [`SlotRef`] that was found: placing, submitting, completing and claiming one cost a lookup
 //! each, and no allocation.
 //!
-//! It knows lives and operations, but no kernel; it wakes nobody and runs no code of the user, except
+//! It knows lives and operations, but no kernel; it wakes nobody and runs no user code, except
 //! through [`SlotRef::reclaim`], which says so.
 
 use super::key::Key;
@@ -119,7 +119,7 @@ const COMMON_BOX: Layout = match Layout::from_size_align(BOXED, 16) {
 /// The slots of one driver.
 pub(crate) struct Slots {
     /// Chunks are boxes that only the destructor takes back. Nothing borrows the vector for longer than one
-    /// statement of this file, and none of these runs code of the user.
+    /// statement of this file, and none of these runs user code.
     chunks: UnsafeCell<Vec<NonNull<Chunk>>>,
     free: Cell<u32>,
     live: Cell<usize>,
@@ -453,7 +453,7 @@ impl SlotRef<'_> {
         self.slot.at_once.set(true);
     }
 
-    /// Whether it is taken apart outside of the loop. What belongs to an endpoint has no code of users.
+    /// Whether it is taken apart outside of the loop. What belongs to an endpoint has no user code.
     pub(crate) fn is_released_at_once(self) -> bool {
         self.slot.at_once.get() || self.is_multishot()
     }
@@ -512,7 +512,7 @@ impl SlotRef<'_> {
     }
 
     /// Moves an operation that is [`Lifecycle::Done`] out of its slot and frees the slot. The waker that was kept
-    /// comes along: dropping it is code of the user.
+    /// comes along: dropping it is user code.
     ///
     /// # Safety
     /// `O` is the type that it was inserted with.
@@ -531,7 +531,7 @@ impl SlotRef<'_> {
     }
 
     /// Has an operation that is notifying let go of everything but its buffer; its task does not wait for the
-    /// notification. Runs code of the user: the waker of the next send.
+    /// notification. Runs user code: the waker of the next send.
     pub(crate) fn release(self) {
         if !self.lifecycle().is_notifying() {
             return;
@@ -542,7 +542,7 @@ impl SlotRef<'_> {
         unsafe { (vtable.release)(address_of(self.slot, vtable.boxed), self.slot.result.get()) };
     }
 
-    /// Takes an operation that is [`Lifecycle::Reclaiming`] apart. Runs code of the user: destructors of buffers.
+    /// Takes an operation that is [`Lifecycle::Reclaiming`] apart. Runs user code: destructors of buffers.
     pub(crate) fn reclaim(self) {
         if self.lifecycle() != Lifecycle::Reclaiming {
             return;
@@ -622,7 +622,7 @@ fn address_of(slot: &Slot, boxed: Option<Layout>) -> NonNull<u8> {
     }
 }
 
-/// The waker to keep for an operation: none when it is the owner's own. Cloning it is code of the user.
+/// The waker to keep for an operation: none when it is the owner's own. Cloning it is user code.
 #[inline]
 pub(in crate::driver) fn foreign_waker(owner: Option<&TaskRef>, cx: &Context<'_>) -> Option<Waiter> {
     let own = owner.is_some_and(|owner| owner.is_woken_by(cx.waker()));

@@ -16,7 +16,7 @@ use crate::driver::slots::key::Key;
 use crate::driver::slots::lifecycle::{Action, Event, Lifecycle};
 use crate::driver::stats::Stats;
 use crate::op::completion::Completion;
-use crate::op::{Entry, Kind, MultishotStep, Op, Wait};
+use crate::op::{Entry, Kind, MultishotStep, Op, Readiness};
 use crate::sys::call::Call;
 use crate::task::threads::inbox::Shared;
 
@@ -129,8 +129,8 @@ impl<const KIND: u8> Op for Probe<KIND> {
         io_uring::opcode::Nop::new().build()
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Now
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::Immediate
     }
 
     fn call(&mut self) -> Call {
@@ -541,8 +541,8 @@ fn large_operations_lie_in_boxes_that_are_used_again() {
         fn entry(&mut self) -> Entry {
             io_uring::opcode::Nop::new().build()
         }
-        fn wait(&self) -> Wait<'_> {
-            Wait::Now
+        fn readiness(&self) -> Readiness<'_> {
+            Readiness::Immediate
         }
         fn call(&mut self) -> Call {
             // SAFETY: no argument.

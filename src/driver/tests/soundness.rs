@@ -21,7 +21,7 @@ use crate::driver::submission::Submission;
 use crate::op::completion::Completion;
 use crate::op::object::datagram::Datagram;
 use crate::op::object::source::Buffers;
-use crate::op::{Entry, Op, Wait};
+use crate::op::{Entry, Op, Readiness};
 use crate::sys::call::Call;
 
 /// Implements the methods of an operation that moves nothing: an empty round trip, or a call on the pool without
@@ -34,8 +34,8 @@ macro_rules! asks_nothing {
             io_uring::opcode::Nop::new().build()
         }
 
-        fn wait(&self) -> Wait<'_> {
-            Wait::Pool
+        fn readiness(&self) -> Readiness<'_> {
+            Readiness::OnPool
         }
 
         fn call(&mut self) -> Call {
@@ -158,7 +158,7 @@ proptest! {
     }
 }
 
-/// Panics when its result is taken apart, as code of the user may that runs there.
+/// Panics when its result is taken apart, as user code may that runs there.
 struct PanicsAtItsEnd;
 
 impl Op for PanicsAtItsEnd {

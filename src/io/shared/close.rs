@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use super::writer::Writer;
 use crate::driver::submission::Submission;
-use crate::driver::{descriptor_closed, flush_for, let_go};
+use crate::driver::{descriptor_closed, flush_for, release_endpoint};
 use crate::op;
 use crate::op::object::endpoint::EndpointRef;
 use crate::op::object::fd::Opened;
@@ -53,7 +53,7 @@ pub(crate) trait Closable: 'static {
 
 impl Closable for EndpointRef {
     fn flush(&self) {
-        let_go(self);
+        release_endpoint(self);
     }
 
     fn poll_alone(&self, cx: &Context<'_>) -> Poll<()> {

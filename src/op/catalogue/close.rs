@@ -9,7 +9,7 @@ use io_uring::{opcode, types};
 
 use crate::op::completion::Completion;
 use crate::op::object::fd::{Opened, stop_lingering};
-use crate::op::{Entry, Op, Wait};
+use crate::op::{Entry, Op, Readiness};
 use crate::sys::call::Call;
 use crate::task::threads::pool::Lane;
 
@@ -49,8 +49,8 @@ impl<const LINGERS: bool> Op for Close<LINGERS> {
         }
     }
 
-    fn wait(&self) -> Wait<'_> {
-        if LINGERS { Wait::Pool } else { Wait::Now }
+    fn readiness(&self) -> Readiness<'_> {
+        if LINGERS { Readiness::OnPool } else { Readiness::Immediate }
     }
 
     fn call(&mut self) -> Call {

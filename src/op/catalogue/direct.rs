@@ -11,7 +11,7 @@ use crate::op::completion::Completion;
 use crate::op::object::endpoint::EndpointRef;
 use crate::op::object::fd::{Descriptor, Fd, Opened, on_fd};
 use crate::op::object::open_file::FileRef;
-use crate::op::{Entry, Op, Wait};
+use crate::op::{Entry, Op, Readiness};
 use crate::sys::call::Call;
 
 /// A reference that keeps a descriptor open.
@@ -64,8 +64,8 @@ impl<T: HasDescriptor> Op for Install<T> {
         }
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Now
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::Immediate
     }
 
     fn call(&mut self) -> Call {
@@ -119,8 +119,8 @@ impl Op for SetOption {
             .build())
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Now
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::Immediate
     }
 
     fn call(&mut self) -> Call {

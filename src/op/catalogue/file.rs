@@ -20,7 +20,7 @@ use crate::op::object::fd::on_fd;
 use crate::op::object::open_file::FileRef;
 use crate::op::transfer::{Goal, Transfer};
 use crate::op::window::Window;
-use crate::op::{Entry, Op, Wait};
+use crate::op::{Entry, Op, Readiness};
 use crate::sys::call::Call;
 
 /// Bytes of one step: io_uring does cached file I/O inside the submitting call, and a larger one would hold up the loop.
@@ -125,8 +125,8 @@ impl<B: IoBufMut> Op for ReadAt<B> {
         }
     }
 
-    fn wait(&self) -> Wait<'_> {
-        self.at.file.wait(Direction::Read)
+    fn readiness(&self) -> Readiness<'_> {
+        self.at.file.readiness(Direction::Read)
     }
 
     fn call(&mut self) -> Call {
@@ -220,8 +220,8 @@ impl<B: IoBuf> Op for WriteAt<B> {
         entry.flags(write_flags(&self.at.file))
     }
 
-    fn wait(&self) -> Wait<'_> {
-        self.at.file.wait(Direction::Write)
+    fn readiness(&self) -> Readiness<'_> {
+        self.at.file.readiness(Direction::Write)
     }
 
     fn call(&mut self) -> Call {
@@ -306,8 +306,8 @@ impl<V: IoVecMut> Op for ReadVectoredAt<V> {
             .build())
     }
 
-    fn wait(&self) -> Wait<'_> {
-        self.at.file.wait(Direction::Read)
+    fn readiness(&self) -> Readiness<'_> {
+        self.at.file.readiness(Direction::Read)
     }
 
     fn call(&mut self) -> Call {
@@ -402,8 +402,8 @@ impl<V: IoVec> Op for WriteVectoredAt<V> {
         entry.flags(write_flags(&self.at.file))
     }
 
-    fn wait(&self) -> Wait<'_> {
-        self.at.file.wait(Direction::Write)
+    fn readiness(&self) -> Readiness<'_> {
+        self.at.file.readiness(Direction::Write)
     }
 
     fn call(&mut self) -> Call {
@@ -454,8 +454,8 @@ impl Op for Sync {
         on_fd!(self.file.descriptor().fd(), |fd| opcode::Fsync::new(fd).flags(flags).build())
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Pool
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::OnPool
     }
 
     fn call(&mut self) -> Call {
@@ -522,8 +522,8 @@ impl Op for Statx {
             .build()
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Pool
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::OnPool
     }
 
     fn call(&mut self) -> Call {
@@ -569,8 +569,8 @@ impl Op for Truncate {
         on_fd!(self.file.descriptor().fd(), |fd| opcode::Ftruncate::new(fd, self.len).build())
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Pool
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::OnPool
     }
 
     fn call(&mut self) -> Call {

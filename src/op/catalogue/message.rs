@@ -24,7 +24,7 @@ use crate::op::object::fd::on_fd;
 use crate::op::object::io_lock::Side;
 use crate::op::object::io_turn::IoTurn;
 use crate::op::transfer::Transfer;
-use crate::op::{Entry, Kind, Op, Wait};
+use crate::op::{Entry, Kind, Op, Readiness};
 use crate::sys::call::Call;
 
 fn iovec(pointer: *mut u8, len: usize) -> libc::iovec {
@@ -110,8 +110,8 @@ impl<B: IoBufMut> Op for RecvFrom<B> {
         on_fd!(self.turn.endpoint().descriptor.fd(), |fd| opcode::RecvMsg::new(fd, header).build())
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Ready(&self.turn.endpoint().descriptor, Direction::Read)
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::When(&self.turn.endpoint().descriptor, Direction::Read)
     }
 
     fn call(&mut self) -> Call {
@@ -202,8 +202,8 @@ impl<B: IoBuf> Op for SendTo<B> {
         })
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Ready(&self.turn.endpoint().descriptor, Direction::Write)
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::When(&self.turn.endpoint().descriptor, Direction::Write)
     }
 
     fn call(&mut self) -> Call {
@@ -275,8 +275,8 @@ impl<V: IoVecMut> Op for RecvVectored<V> {
         on_fd!(self.turn.endpoint().descriptor.fd(), |fd| opcode::RecvMsg::new(fd, header).build())
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Ready(&self.turn.endpoint().descriptor, Direction::Read)
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::When(&self.turn.endpoint().descriptor, Direction::Read)
     }
 
     fn call(&mut self) -> Call {
@@ -418,8 +418,8 @@ impl<V: IoVec> Op for SendVectored<V> {
         })
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Ready(self.sender().descriptor(), Direction::Write)
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::When(self.sender().descriptor(), Direction::Write)
     }
 
     fn call(&mut self) -> Call {

@@ -26,7 +26,7 @@ use crate::op::completion::{Completion, Direction};
 use crate::op::object::endpoint::{Endpoint, Received};
 use crate::op::object::endpoint_kind::EndpointKind;
 use crate::op::object::fd::{Fd, on_fd};
-use crate::op::{Entry, Kind, MultishotStep, Op, Wait};
+use crate::op::{Entry, Kind, MultishotStep, Op, Readiness};
 use crate::sys::call::Call;
 
 /// Bytes of a stream or of datagrams in an endpoint's receive queue at which its operation is stopped. Each chunk counts
@@ -84,8 +84,8 @@ impl<B: MultishotItems> Op for Multishot<B> {
         self.items.entry(self.endpoint.descriptor.fd())
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Now
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::Immediate
     }
 
     fn call(&mut self) -> Call {

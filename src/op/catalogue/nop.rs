@@ -6,7 +6,7 @@ use std::io;
 use io_uring::opcode;
 
 use crate::op::completion::Completion;
-use crate::op::{Entry, Op, Wait};
+use crate::op::{Entry, Op, Readiness};
 use crate::sys::call::Call;
 
 #[derive(Debug)]
@@ -21,8 +21,8 @@ impl Op for Nop {
         opcode::Nop::new().build()
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Now
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::Immediate
     }
 
     fn call(&mut self) -> Call {

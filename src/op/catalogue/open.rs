@@ -13,7 +13,7 @@ use io_uring::{opcode, types};
 
 use crate::op::completion::Completion;
 use crate::op::object::fd::{FixedFileSlot, Opened};
-use crate::op::{Entry, Op, Wait};
+use crate::op::{Entry, Op, Readiness};
 use crate::sys::call::Call;
 
 /// Opens a file by path, relative to the working directory.
@@ -64,8 +64,8 @@ impl Op for Open {
             .build()
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Pool
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::OnPool
     }
 
     fn call(&mut self) -> Call {
@@ -96,8 +96,8 @@ impl Op for OpenOnPool {
         unreachable!("no ring knows the opcode")
     }
 
-    fn wait(&self) -> Wait<'_> {
-        self.0.wait()
+    fn readiness(&self) -> Readiness<'_> {
+        self.0.readiness()
     }
 
     fn call(&mut self) -> Call {

@@ -20,7 +20,7 @@ use crate::op::object::fd::{Descriptor, on_fd};
 use crate::op::object::io_lock::Side;
 use crate::op::object::io_turn::IoTurn;
 use crate::op::object::source::MultishotKind;
-use crate::op::{Entry, Kind, MultishotStep, Op, Wait};
+use crate::op::{Entry, Kind, MultishotStep, Op, Readiness};
 use crate::sys::call::Call;
 
 pub(crate) struct PollReady {
@@ -88,8 +88,8 @@ impl Op for PollReady {
         on_fd!(self.endpoint.descriptor.fd(), |fd| opcode::PollAdd::new(fd, events).build())
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Ready(&self.endpoint.descriptor, self.direction)
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::When(&self.endpoint.descriptor, self.direction)
     }
 
     fn call(&mut self) -> Call {
@@ -143,8 +143,8 @@ impl Op for PollListener {
         opcode::PollAdd::new(types::Fd(self.set.as_raw_fd()), libc::POLLIN as u32).build()
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Now
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::Immediate
     }
 
     fn call(&mut self) -> Call {
@@ -188,8 +188,8 @@ impl Op for PollSet {
         opcode::PollAdd::new(types::Fd(self.set.as_raw_fd()), libc::POLLIN as u32).build()
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Now
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::Immediate
     }
 
     fn call(&mut self) -> Call {

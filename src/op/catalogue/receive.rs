@@ -21,7 +21,7 @@ use crate::op::object::endpoint_kind::EndpointKind;
 use crate::op::object::fd::on_fd;
 use crate::op::object::io_turn::IoTurn;
 use crate::op::object::source::{Buffers, MultishotKind};
-use crate::op::{Entry, Op, Wait};
+use crate::op::{Entry, Op, Readiness};
 use crate::sys::call::Call;
 
 /// Bytes from which on a piece keeps the buffer that it was received into, and is not copied out.
@@ -122,8 +122,8 @@ impl Op for RecvChunk {
         })
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Ready(&self.turn.endpoint().descriptor, Direction::Read)
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::When(&self.turn.endpoint().descriptor, Direction::Read)
     }
 
     fn call(&mut self) -> Call {
@@ -232,8 +232,8 @@ impl Op for RecvDatagram {
         poll(&self.turn)
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Ready(&self.turn.endpoint().descriptor, Direction::Read)
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::When(&self.turn.endpoint().descriptor, Direction::Read)
     }
 
     fn call(&mut self) -> Call {

@@ -28,7 +28,7 @@ use crate::op::object::io_lock::Side;
 use crate::op::object::io_turn::IoTurn;
 use crate::op::transfer::Transfer;
 use crate::op::window::Window;
-use crate::op::{Entry, Kind, Op, Wait};
+use crate::op::{Entry, Kind, Op, Readiness};
 use crate::sys::call::Call;
 
 /// A read of so many bytes is rather made by the kernel than copied from what a multishot receive brings.
@@ -84,8 +84,8 @@ impl<B: IoBufMut> Op for Recv<B> {
         })
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Ready(&self.turn.endpoint().descriptor, Direction::Read)
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::When(&self.turn.endpoint().descriptor, Direction::Read)
     }
 
     fn call(&mut self) -> Call {
@@ -221,10 +221,10 @@ impl<B: IoBuf> Op for Send<B> {
         })
     }
 
-    fn wait(&self) -> Wait<'_> {
+    fn readiness(&self) -> Readiness<'_> {
         match self.sender().turn.endpoint().kind() {
-            EndpointKind::Terminal => Wait::Pool,
-            _ => Wait::Ready(self.sender().descriptor(), Direction::Write),
+            EndpointKind::Terminal => Readiness::OnPool,
+            _ => Readiness::When(self.sender().descriptor(), Direction::Write),
         }
     }
 
@@ -433,8 +433,8 @@ impl Op for Accept {
         without_waiting(entry)
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Ready(&self.turn.endpoint().descriptor, Direction::Read)
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::When(&self.turn.endpoint().descriptor, Direction::Read)
     }
 
     fn call(&mut self) -> Call {
@@ -501,8 +501,8 @@ impl Op for OpenSocket {
         opcode::Socket::new(self.domain, self.kind, self.protocol).file_index(into).build()
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Now
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::Immediate
     }
 
     fn call(&mut self) -> Call {
@@ -539,8 +539,8 @@ impl Op for Connect {
         on_fd!(self.endpoint.descriptor.fd(), |fd| opcode::Connect::new(fd, pointer.cast(), len).build())
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Ready(&self.endpoint.descriptor, Direction::Write)
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::When(&self.endpoint.descriptor, Direction::Write)
     }
 
     fn call(&mut self) -> Call {
@@ -598,8 +598,8 @@ impl Op for Shutdown {
         on_fd!(self.turn.endpoint().descriptor.fd(), |fd| opcode::Shutdown::new(fd, self.how).build())
     }
 
-    fn wait(&self) -> Wait<'_> {
-        Wait::Now
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::Immediate
     }
 
     fn call(&mut self) -> Call {

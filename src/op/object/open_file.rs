@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::fd::Descriptor;
-use crate::op::Wait;
+use crate::op::Readiness;
 use crate::op::completion::Direction;
 use crate::sys::call::Call;
 use crate::task::cell::layout::Waiter;
@@ -69,7 +69,7 @@ impl OpenFile {
         }
         let waits = self.waiting.borrow().iter().any(|waiter| waiter.will_wake(cx));
         if !waits {
-            let waiter = Waiter::new(cx); // may be code of the user: not while the list is borrowed
+            let waiter = Waiter::new(cx); // may be user code: not while the list is borrowed
             self.waiting.borrow_mut().push(waiter);
         }
         Poll::Pending
@@ -126,13 +126,13 @@ impl FileRef {
     }
 
     /// When the selector may make a call that transfers bytes.
-    pub(crate) fn wait(&self, direction: Direction) -> Wait<'_> {
+    pub(crate) fn readiness(&self, direction: Direction) -> Readiness<'_> {
         match self.file.traits.access {
-            Access::Positions => Wait::Pool,
+            Access::Positions => Readiness::OnPool,
             // However little room there is, write(2) does not return before it has written everything.
-            Access::BlockingStream if direction == Direction::Write => Wait::Pool,
-            Access::Stream | Access::BlockingStream => Wait::Ready(&self.file.descriptor, direction),
-            Access::NonblockingStream => Wait::Now,
+            Access::BlockingStream if direction == Direction::Write => Readiness::OnPool,
+            Access::Stream | Access::BlockingStream => Readiness::When(&self.file.descriptor, direction),
+            Access::NonblockingStream => Readiness::Immediate,
         }
     }
 
