@@ -49,10 +49,10 @@ pub struct ExitStack {
 type Chunk = Box<[OnceCell<Entry>]>;
 const CHUNKS: usize = 32;
 
-/// A resource or call to be closed, and the place where it was entered.
+/// A resource or call to be closed, and the location where it was entered.
 struct Entry {
     exit: Box<dyn Exit>,
-    place: &'static Location<'static>,
+    location: &'static Location<'static>,
 }
 
 /// A close with an erased type.
@@ -129,8 +129,8 @@ impl ExitStack {
     pub async fn close(mut self) -> io::Result<()> {
         let mut result = Ok(());
         let mut exits = Exits(self.take());
-        while let Some(Entry { exit, place }) = exits.0.pop() {
-            let closed = Closing { close: Some(exit.exit()), place }.await;
+        while let Some(Entry { exit, location }) = exits.0.pop() {
+            let closed = Closing { close: Some(exit.exit()), location }.await;
             result = result.and(closed);
         }
         result
@@ -138,7 +138,7 @@ impl ExitStack {
 
     #[track_caller]
     fn push(&self, exit: Box<dyn Exit>) -> &dyn Exit {
-        let entry = Entry { exit, place: Location::caller() };
+        let entry = Entry { exit, location: Location::caller() };
         let number = self.len.get() + 1;
         let chunk = number.ilog2();
         let first = 1 << chunk;
@@ -161,7 +161,7 @@ struct Exits(Vec<Entry>);
 
 impl Drop for Exits {
     fn drop(&mut self) {
-        self.0.drain(..).rev().for_each(|Entry { exit, place }| defer(place, exit.exit()));
+        self.0.drain(..).rev().for_each(|Entry { exit, location }| defer(location, exit.exit()));
     }
 }
 

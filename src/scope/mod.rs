@@ -87,9 +87,9 @@ where
     F: AsyncFnOnce(&mut R) -> Result<T, E>,
     E: From<io::Error>,
 {
-    let place = Location::caller(); // an `async fn` would not see it
+    let location = Location::caller(); // an `async fn` would not see it
     async move {
-        let mut open = Open { resource: Some(resource), place };
+        let mut open = Open { resource: Some(resource), location };
         let result = body(open.resource.as_mut().expect("it is open")).await;
         let closed = open.close().await;
         let value = result?;
@@ -101,13 +101,13 @@ where
 /// Closes its resource as a cleanup when it is dropped.
 struct Open<R: AsyncClose + 'static> {
     resource: Option<R>,
-    place: &'static Location<'static>,
+    location: &'static Location<'static>,
 }
 
 impl<R: AsyncClose + 'static> Open<R> {
     fn close(mut self) -> Closing {
         let close = self.resource.take().expect("it is closed once").close();
-        Closing { close: Some(Box::pin(close)), place: self.place }
+        Closing { close: Some(Box::pin(close)), location: self.location }
     }
 }
 
@@ -115,7 +115,7 @@ impl<R: AsyncClose + 'static> Drop for Open<R> {
     fn drop(&mut self) {
         if let Some(resource) = self.resource.take() {
             // Called there as well: it may panic, and a panic may be unwinding here.
-            defer(self.place, async move { resource.close().await });
+            defer(self.location, async move { resource.close().await });
         }
     }
 }
@@ -123,7 +123,7 @@ impl<R: AsyncClose + 'static> Drop for Open<R> {
 /// A close in progress: when it is dropped, it continues as a cleanup. Hence the box.
 struct Closing {
     close: Option<Pin<Box<dyn Future<Output = io::Result<()>>>>>,
-    place: &'static Location<'static>,
+    location: &'static Location<'static>,
 }
 
 impl Future for Closing {
@@ -143,7 +143,7 @@ impl Future for Closing {
 impl Drop for Closing {
     fn drop(&mut self) {
         if let Some(close) = self.close.take() {
-            defer(self.place, close);
+            defer(self.location, close);
         }
     }
 }

@@ -29,21 +29,21 @@ use crate::task::cell::loop_core;
 use crate::task::scheduler::{self, CleanupOwner, Scheduler};
 
 /// Registers a cleanup of the future that is being dropped now. Outside a runtime, and in one that has ended, the cleanup
-/// is dropped. The report of its error or panic names `place`.
+/// is dropped. The report of its error or panic names `location`.
 pub(crate) fn defer(
-    place: &'static Location<'static>,
+    location: &'static Location<'static>,
     future: impl Future<Output = io::Result<()>> + 'static,
 ) {
-    let cleanup = Cleanup { future: Box::pin(future), place };
+    let cleanup = Cleanup { future: Box::pin(future), registered_at: location };
     scheduler::with(|current| match current.filter(|scheduler| !scheduler.is_abandoned()) {
-        Some(scheduler) => queue_of(scheduler, place).borrow_mut().push_back(cleanup),
+        Some(scheduler) => queue_of(scheduler, location).borrow_mut().push_back(cleanup),
         None => drop(cleanup),
     });
 }
 
 /// Returns the queue for cleanups of the future that is being dropped now. Starts the cleanup task if there is none yet;
-/// `place` is that of the first cleanup.
-fn queue_of(scheduler: &Scheduler, place: &'static Location<'static>) -> Rc<RefCell<VecDeque<Cleanup>>> {
+/// `location` is that of the first cleanup.
+fn queue_of(scheduler: &Scheduler, location: &'static Location<'static>) -> Rc<RefCell<VecDeque<Cleanup>>> {
     let parent = scheduler.cleanup_owner();
     let waiting = parent.as_ref().and_then(|parent| {
         let cleanups = parent.header().cold_or_new().cleanups.borrow();
@@ -52,7 +52,7 @@ fn queue_of(scheduler: &Scheduler, place: &'static Location<'static>) -> Rc<RefC
     waiting.unwrap_or_else(|| {
         let queue = Rc::<RefCell<VecDeque<Cleanup>>>::default();
         let future = CleanupTask { parent: parent.clone(), queue: queue.clone(), current: None };
-        let task = scheduler.spawn_uncancellable(future, "cleanup", place);
+        let task = scheduler.spawn_uncancellable(future, "cleanup", location);
         if let Some(parent) = parent {
             parent.wait_for(&task);
             let cleanups = CleanupQueue { task, queue: queue.clone() };
@@ -70,7 +70,7 @@ struct CleanupTask {
 }
 
 impl Future for CleanupTask {
-    /// Errors and panics are reported one by one, each with its place.
+    /// Errors and panics are reported one by one, each with its location.
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -89,34 +89,34 @@ impl Future for CleanupTask {
                 self.current = next;
             }
             let Some(cleanup) = &mut self.current else { return Poll::Ready(Ok(())) };
-            let place = cleanup.place;
+            let location = cleanup.registered_at;
             // A cleanup that fails or panics, even in its destructor, must not stop those after it.
             match catch_unwind(AssertUnwindSafe(|| cleanup.future.as_mut().poll(cx))) {
                 Ok(Poll::Pending) => return Poll::Pending,
                 Ok(Poll::Ready(Ok(()))) => {}
-                Ok(Poll::Ready(Err(error))) => report(place, error.to_string(), false),
-                Err(payload) => report_panic(place, payload),
+                Ok(Poll::Ready(Err(error))) => report(location, error.to_string(), false),
+                Err(payload) => report_panic(location, payload),
             }
             let ended = self.current.take();
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(ended))) {
-                report_panic(place, payload);
+                report_panic(location, payload);
             }
         }
     }
 }
 
-fn report_panic(place: &'static Location<'static>, payload: Box<dyn Any + Send>) {
+fn report_panic(location: &'static Location<'static>, payload: Box<dyn Any + Send>) {
     let panic = Panic::new(payload);
-    report(place, panic.message().to_owned(), true);
+    report(location, panic.message().to_owned(), true);
     contain(|| drop(panic)); // its payload is the user's
 }
 
 /// Reports to the hook that a cleanup of the task that is being polled has failed.
-fn report(place: &'static Location<'static>, message: String, panicked: bool) {
+fn report(location: &'static Location<'static>, message: String, panicked: bool) {
     let told = scheduler::with(|current| {
         let scheduler = current?;
         let task = scheduler.current_task()?;
-        let unhandled = task.header().unhandled(message, panicked).of_cleanup(place);
+        let unhandled = task.header().unhandled(message, panicked).of_cleanup(location);
         Some((unhandled, Arc::as_ptr(scheduler.shared())))
     });
     if let Some((unhandled, shared)) = told {

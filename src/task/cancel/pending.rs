@@ -44,8 +44,8 @@ impl TaskRef {
             return self.same(other);
         }
         let mut waiting = vec![other.clone()];
-        let mut place = 0;
-        while let Some(task) = waiting.get(place).cloned() {
+        let mut next = 0;
+        while let Some(task) = waiting.get(next).cloned() {
             for waiter in task.header().cold().iter().flat_map(|cold| cold.end_waiters.borrow().clone()) {
                 if waiter.same(self) {
                     return true;
@@ -54,7 +54,7 @@ impl TaskRef {
                     waiting.push(waiter);
                 }
             }
-            place += 1;
+            next += 1;
         }
         false
     }

@@ -53,7 +53,7 @@ impl Header {
     /// The failure of this task, for the hook.
     pub(in crate::task) fn unhandled(&self, message: String, panicked: bool) -> Unhandled {
         let name = self.cold().and_then(|cold| cold.name().cloned());
-        Unhandled::new(self.id(), name, self.place, message, panicked, self.is_callback())
+        Unhandled::new(self.id(), name, self.spawned_at, message, panicked, self.is_callback())
     }
 
     pub(in crate::task) fn is_callback(&self) -> bool {

@@ -2,13 +2,13 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `layout.rs` | the data: header, rarely used fields, stage, references |
-//! | `state.rs`, `error.rs` | the phase and properties of a task; its number, and how it has ended |
-//! | `loop_core.rs` | the loop that runs on this thread, as far as a cell needs it |
+//! | `layout.rs` | the data and its rules: references, flags, fields, and why they are safe |
+//! | `state.rs`, `error.rs` | phase and flags; the number of a task, the way it has ended |
+//! | `loop_core.rs` | the part of the running loop that cells need |
 //! | `header.rs` | access to the header and to the rarely used fields |
-//! | `watchers.rs` | what waits for an end: waiters, callbacks to be scheduled |
+//! | `watchers.rs` | the list of waiters and callbacks for an end |
 //! | `waker.rs` | wakers, and waiters of this loop |
-//! | `stage.rs` | the future and its outcome; the one place that knows their types |
+//! | `stage.rs` | the future and its outcome, and the functions that know their types |
 //! | `task_ref.rs` | references to a task: making a cell, its outcome, its release |
 //! | `run.rs` | running a task, and its end |
 

@@ -56,7 +56,7 @@ impl TaskRef {
                 ops: Cell::new(0),
                 index: Cell::new(u32::MAX),
                 identity: init.identity,
-                place: init.place,
+                spawned_at: init.spawned_at,
                 cold: match init.cold {
                     Some(cold) => OnceCell::from(cold),
                     None => OnceCell::new(),
@@ -238,7 +238,7 @@ impl TaskRef {
         let header = self.header();
         let name =
             header.cold().and_then(ColdFields::name).map(|name| format!(" {name:?}")).unwrap_or_default();
-        let place = header.place;
+        let place = header.spawned_at;
         if is_foreign {
             panic!(
                 "the task{name} that was spawned at {place} belongs to another loop of this thread, which does not run \
@@ -283,12 +283,12 @@ impl TaskRef {
     }
 }
 
-fn set_waiter(place: &Cell<Option<Waiter>>, cx: &Context<'_>) {
-    let waiter = match place.take() {
+fn set_waiter(slot: &Cell<Option<Waiter>>, cx: &Context<'_>) {
+    let waiter = match slot.take() {
         Some(waiter) if waiter.will_wake(cx) => waiter,
         _ => Waiter::new(cx),
     };
-    place.set(Some(waiter));
+    slot.set(Some(waiter));
 }
 
 impl Clone for TaskRef {

@@ -271,10 +271,10 @@ impl TaskRef {
     pub(in crate::task) fn owner(&self) -> Option<TaskRef> {
         let child_set = self.header().child_set().filter(|_| !self.is_complete())?;
         // SAFETY: a child set is dropped after its children have ended.
-        let place = unsafe { &child_set.as_ref().owner };
-        let owner = place.take();
+        let slot = unsafe { &child_set.as_ref().owner };
+        let owner = slot.take();
         let task = owner.as_ref().and_then(Waiter::task);
-        place.set(owner);
+        slot.set(owner);
         task
     }
 }

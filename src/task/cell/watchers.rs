@@ -15,7 +15,7 @@ pub struct CallbackId(u64);
 
 impl<A> Default for Watchers<A> {
     fn default() -> Self {
-        Watchers { list: RefCell::default(), taken_back: Cell::new(0), next_id: Cell::new(0) }
+        Watchers { list: RefCell::default(), removed: Cell::new(0), next_id: Cell::new(0) }
     }
 }
 
@@ -30,14 +30,14 @@ impl<A: 'static> Watchers<A> {
         id
     }
 
-    /// Has the end wake a waiter, in the place that it has had since its first poll.
-    pub(in crate::task) fn wake(&self, place: &mut Option<CallbackId>, waiter: Waiter) {
-        let Some(id) = *place else {
-            *place = Some(self.push(Watcher::Wake(waiter)));
+    /// Has the end wake a waiter, in the key that it has had since its first poll.
+    pub(in crate::task) fn wake(&self, key: &mut Option<CallbackId>, waiter: Waiter) {
+        let Some(id) = *key else {
+            *key = Some(self.push(Watcher::Wake(waiter)));
             return;
         };
         let mut list = self.list.borrow_mut();
-        let index = list.binary_search_by_key(&id.0, |(id, _)| *id).expect("a waiter keeps its place");
+        let index = list.binary_search_by_key(&id.0, |(id, _)| *id).expect("a waiter keeps its key");
         let replaced = list[index].1.replace(Watcher::Wake(waiter));
         drop(list);
         drop(replaced);
@@ -45,19 +45,19 @@ impl<A: 'static> Watchers<A> {
 
     /// False when there is none of this name (any more).
     pub(in crate::task) fn remove(&self, id: CallbackId) -> bool {
-        let removed = self.take_back(id);
+        let removed = self.take(id);
         removed.is_some() // and dropped here: user code
     }
 
-    fn take_back(&self, id: CallbackId) -> Option<Watcher<A>> {
+    fn take(&self, id: CallbackId) -> Option<Watcher<A>> {
         let mut list = self.list.borrow_mut();
         let index = list.binary_search_by_key(&id.0, |(id, _)| *id).ok()?;
         let removed = list[index].1.take()?;
         // Holes go all at once, so that a thousand waiters that give up cost a thousand steps and not a million.
-        self.taken_back.set(self.taken_back.get() + 1);
-        if self.taken_back.get() > list.len() / 2 {
+        self.removed.set(self.removed.get() + 1);
+        if self.removed.get() > list.len() / 2 {
             list.retain(|(_, watcher)| watcher.is_some());
-            self.taken_back.set(0);
+            self.removed.set(0);
         }
         Some(removed)
     }
@@ -66,7 +66,7 @@ impl<A: 'static> Watchers<A> {
     /// what the drop of a callback runs.
     pub(in crate::task) fn tell_all(&self, argument: impl Fn() -> A) {
         let list = self.list.take();
-        self.taken_back.set(0);
+        self.removed.set(0);
         for watcher in list.into_iter().filter_map(|(_, watcher)| watcher) {
             match watcher {
                 Watcher::Wake(waiter) => waiter.wake_contained(), // others are to be told as well
@@ -78,7 +78,7 @@ impl<A: 'static> Watchers<A> {
 
 impl<A> fmt::Debug for Watchers<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.list.borrow().len() - self.taken_back.get();
+        let count = self.list.borrow().len() - self.removed.get();
         f.debug_tuple("Watchers").field(&count).finish()
     }
 }

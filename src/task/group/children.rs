@@ -52,7 +52,7 @@ impl ChildSetCore {
     /// The child ends, and with it the future, before anything ends that the future borrows.
     #[track_caller]
     unsafe fn add<F: Future>(&self, future: F, name: Option<Rc<str>>, flags: Flags) -> TaskRef {
-        let place = Location::caller();
+        let spawned_at = Location::caller();
         let child = loop_core::expect("a set of futures", |core| {
             self.shared.get_or_init(|| LocalShared::new(core.shared()));
             let locals = if flags.is(Flags::BODY) { None } else { core.locals() };
@@ -61,7 +61,7 @@ impl ChildSetCore {
                 flags: Flags::CHILD.with(flags),
                 scheduled: true,
                 cold: ColdFields::new(name, locals),
-                place,
+                spawned_at,
             };
             TaskRef::new::<F, Opaque>(future, core, init)
         });

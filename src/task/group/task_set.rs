@@ -225,7 +225,7 @@ impl<T: 'static> TaskSet<T> {
     /// });
     /// ```
     pub fn join_next(&self) -> JoinNext<'_, T> {
-        JoinNext { shared: &self.shared, place: None }
+        JoinNext { shared: &self.shared, key: None }
     }
 
     /// The next result, if a task has ended and its result was not taken.
@@ -299,7 +299,7 @@ impl<T> TaskSet<T> {
 
     /// Waits until no task runs.
     pub(crate) fn ended(&self) -> Empty<'_, T> {
-        Empty(JoinNext { shared: &self.shared, place: None })
+        Empty(JoinNext { shared: &self.shared, key: None })
     }
 }
 
@@ -374,18 +374,18 @@ impl<T> Shared<T> {
     }
 
     /// Keeps the waker of a future that waits for an end.
-    fn wait(&self, place: &mut Option<usize>, cx: &Context<'_>) {
+    fn wait(&self, key: &mut Option<usize>, cx: &Context<'_>) {
         let waiter = Waiter::new(cx); // may be user code: not while the list is borrowed
         let replaced = {
             let mut waiting = self.waiting.borrow_mut();
-            let place = *place.get_or_insert_with(|| waiting.insert(None));
-            waiting[place].replace(waiter)
+            let key = *key.get_or_insert_with(|| waiting.insert(None));
+            waiting[key].replace(waiter)
         };
         drop(replaced);
     }
 
-    fn leave(&self, place: &mut Option<usize>) {
-        let waiter = place.take().map(|place| self.waiting.borrow_mut().remove(place));
+    fn leave(&self, key: &mut Option<usize>) {
+        let waiter = key.take().map(|key| self.waiting.borrow_mut().remove(key));
         drop(waiter);
     }
 }
@@ -394,31 +394,31 @@ impl<T> Shared<T> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct JoinNext<'a, T> {
     shared: &'a Shared<T>,
-    /// Its place in the list of those that wait.
-    place: Option<usize>,
+    /// Its key in the list of those that wait.
+    key: Option<usize>,
 }
 
 impl<T> Future for JoinNext<'_, T> {
     type Output = Option<Result<T, JoinError>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let JoinNext { shared, place } = &mut *self;
+        let JoinNext { shared, key } = &mut *self;
         let result = shared.next_result();
         if result.is_none() && !shared.running.borrow().is_empty() {
             if !shared.keeps_results {
                 shared.check_waiting();
             }
-            shared.wait(place, cx);
+            shared.wait(key, cx);
             return Poll::Pending;
         }
-        shared.leave(place);
+        shared.leave(key);
         Poll::Ready(result)
     }
 }
 
 impl<T> Drop for JoinNext<'_, T> {
     fn drop(&mut self) {
-        self.shared.leave(&mut self.place);
+        self.shared.leave(&mut self.key);
     }
 }
 
@@ -435,12 +435,12 @@ impl<T> Future for Empty<'_, T> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let JoinNext { shared, place } = &mut self.0;
+        let JoinNext { shared, key } = &mut self.0;
         if !shared.running.borrow().is_empty() {
-            shared.wait(place, cx);
+            shared.wait(key, cx);
             return Poll::Pending;
         }
-        shared.leave(place);
+        shared.leave(key);
         Poll::Ready(())
     }
 }

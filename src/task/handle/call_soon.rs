@@ -50,13 +50,13 @@ fn start_soon(options: SpawnOptions, callback: impl FnOnce() + 'static) -> CallH
     CallHandle { task: task.detached(), when: None }
 }
 
-/// The same for a callback that was added before, at `place` and with these task-locals.
+/// The same for a callback that was added before, at `location` and with these task-locals.
 pub(in crate::task) fn call_soon_with(
     values: Inherited,
-    place: &'static Location<'static>,
+    location: &'static Location<'static>,
     callback: impl FnOnce() + 'static,
 ) -> CallHandle {
-    let call = start_soon(SpawnOptions { place, ..SpawnOptions::here() }, callback);
+    let call = start_soon(SpawnOptions { spawned_at: location, ..SpawnOptions::here() }, callback);
     values.give_to(&call.task);
     call
 }

@@ -15,10 +15,10 @@ impl<A: 'static> Watchers<A> {
     /// Adds a callback. It is called by the loop that runs at the end; without one it is dropped.
     #[track_caller]
     pub(in crate::task) fn add(&self, call: impl FnOnce(A) + 'static) -> CallbackId {
-        let (place, values) = (Location::caller(), Inherited::now());
+        let (location, values) = (Location::caller(), Inherited::now());
         self.push(Watcher::Call(Box::new(move |argument| {
             if loop_core::is_running() {
-                drop(call_soon_with(values, place, move || call(argument)));
+                drop(call_soon_with(values, location, move || call(argument)));
             }
         })))
     }

@@ -30,7 +30,7 @@ use crate::task::cell::watchers::CallbackId;
 /// ```
 pub fn promise<T, E>() -> (Promise<T, E>, Promised<T, E>) {
     let state = Rc::new(State { outcome: RefCell::new(Outcome::Open), watchers: Watchers::default() });
-    (Promise { state: state.clone() }, Promised { state, place: None })
+    (Promise { state: state.clone() }, Promised { state, key: None })
 }
 
 struct State<T, E> {
@@ -233,7 +233,7 @@ impl<T, E> fmt::Debug for Promise<T, E> {
 pub struct Promised<T, E> {
     state: Rc<State<T, E>>,
     /// Among those that wait, once it was polled.
-    place: Option<CallbackId>,
+    key: Option<CallbackId>,
 }
 
 impl<T, E> Promised<T, E> {
@@ -285,16 +285,16 @@ impl<T, E> Promised<T, E> {
 
     /// Converts it into a future that several tasks can await, and more than once.
     pub fn shared(self) -> SharedPromised<T, E> {
-        SharedPromised { promised: Rc::new(self), place: None }
+        SharedPromised { promised: Rc::new(self), key: None }
     }
 
-    /// Pending while it is open: the end wakes the task, which has this place.
-    fn poll_end(&self, place: &mut Option<CallbackId>, cx: &Context<'_>) -> Poll<()> {
+    /// Pending while it is open: the end wakes the task, which has this key.
+    fn poll_end(&self, key: &mut Option<CallbackId>, cx: &Context<'_>) -> Poll<()> {
         if self.is_done() {
             return Poll::Ready(());
         }
         let waiter = Waiter::new(cx); // user code, perhaps
-        self.state.watchers.wake(place, waiter);
+        self.state.watchers.wake(key, waiter);
         Poll::Pending
     }
 }
@@ -303,7 +303,7 @@ impl<T, E> Drop for Promised<T, E> {
     fn drop(&mut self) {
         let outcome = self.state.take();
         in_drop(|| drop(outcome)); // user code
-        self.place.take().into_iter().for_each(|place| in_drop(|| _ = self.state.watchers.remove(place)));
+        self.key.take().into_iter().for_each(|key| in_drop(|| _ = self.state.watchers.remove(key)));
     }
 }
 
@@ -313,9 +313,9 @@ impl<T, E> Future for Promised<T, E> {
     /// # Panics
     /// If it is polled after it has given the result.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut place = self.place.take();
-        let polled = self.poll_end(&mut place, cx);
-        self.place = place;
+        let mut key = self.key.take();
+        let polled = self.poll_end(&mut key, cx);
+        self.key = key;
         ready!(polled);
         let outcome = self.try_take().expect("a Promised was polled after it had given its result");
         Poll::Ready(outcome)
@@ -355,7 +355,7 @@ impl<T, E> fmt::Debug for Promised<T, E> {
 pub struct SharedPromised<T, E> {
     promised: Rc<Promised<T, E>>,
     /// That of this clone, once it was polled.
-    place: Option<CallbackId>,
+    key: Option<CallbackId>,
 }
 
 impl<T, E> SharedPromised<T, E> {
@@ -396,14 +396,14 @@ impl<T, E> SharedPromised<T, E> {
 
 impl<T, E> Clone for SharedPromised<T, E> {
     fn clone(&self) -> Self {
-        SharedPromised { promised: self.promised.clone(), place: None }
+        SharedPromised { promised: self.promised.clone(), key: None }
     }
 }
 
 impl<T, E> Drop for SharedPromised<T, E> {
     fn drop(&mut self) {
-        if let Some(place) = self.place.take() {
-            in_drop(|| _ = self.promised.remove_on_done(place));
+        if let Some(key) = self.key.take() {
+            in_drop(|| _ = self.promised.remove_on_done(key));
         }
     }
 }
@@ -412,9 +412,9 @@ impl<T: Clone, E: Clone> Future for SharedPromised<T, E> {
     type Output = Result<T, PromiseError<E>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut place = self.place.take();
-        let polled = self.promised.poll_end(&mut place, cx);
-        self.place = place;
+        let mut key = self.key.take();
+        let polled = self.promised.poll_end(&mut key, cx);
+        self.key = key;
         ready!(polled);
         let outcome = self.outcome().expect("only a Promised takes its outcome");
         Poll::Ready(Clone::clone(&*outcome))

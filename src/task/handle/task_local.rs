@@ -21,10 +21,10 @@ impl Values {
 
     /// Gives the value before.
     fn put(&mut self, key: usize, value: Option<Rc<dyn Any>>) -> Option<Rc<dyn Any>> {
-        let place = self.0.iter().position(|(other, _)| *other == key);
-        match (place, value) {
-            (Some(place), Some(value)) => Some(std::mem::replace(&mut self.0[place].1, value)),
-            (Some(place), None) => Some(self.0.remove(place).1),
+        let index = self.0.iter().position(|(other, _)| *other == key);
+        match (index, value) {
+            (Some(index), Some(value)) => Some(std::mem::replace(&mut self.0[index].1, value)),
+            (Some(index), None) => Some(self.0.remove(index).1),
             (None, Some(value)) => {
                 self.0.push((key, value));
                 None

@@ -66,7 +66,7 @@ impl Task {
 
     /// The place where the task was spawned.
     pub fn spawned_at(&self) -> &'static Location<'static> {
-        self.0.header().place
+        self.0.header().spawned_at
     }
 
     /// The state of the task.

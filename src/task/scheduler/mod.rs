@@ -73,7 +73,7 @@ pub(crate) enum WatchKey {
 /// Options of a spawn: name, flags, and whether the task is put into the ready queue.
 #[derive(Debug)]
 pub(super) struct SpawnOptions {
-    pub(super) place: &'static Location<'static>,
+    pub(super) spawned_at: &'static Location<'static>,
     pub(super) name: Option<Rc<str>>,
     pub(super) flags: Flags,
     /// The task is not put into the ready queue: the caller polls it at once.
@@ -84,7 +84,7 @@ impl SpawnOptions {
     /// Options of an ordinary task that is spawned at the caller's location.
     #[track_caller]
     pub(super) fn here() -> Self {
-        SpawnOptions { place: Location::caller(), name: None, flags: Flags::NONE, held_back: false }
+        SpawnOptions { spawned_at: Location::caller(), name: None, flags: Flags::NONE, held_back: false }
     }
 }
 
@@ -106,7 +106,7 @@ impl Scheduler {
             flags: Flags::NONE,
             scheduled: false,
             cold: None,
-            place: Location::caller(),
+            spawned_at: Location::caller(),
         };
         let root = TaskRef::new::<_, Opaque>(pending::<()>(), &core, init);
         Ok(Rc::new(Scheduler {
@@ -146,7 +146,7 @@ impl Scheduler {
             flags: options.flags,
             scheduled,
             cold: ColdFields::new(options.name, self.locals()),
-            place: options.place,
+            spawned_at: options.spawned_at,
         };
         let closed = self.closed.get();
         let task = if closed && self.endless.get() {
@@ -177,10 +177,14 @@ impl Scheduler {
         &self,
         future: impl Future<Output = io::Result<()>> + 'static,
         name: &str,
-        place: &'static Location<'static>,
+        spawned_at: &'static Location<'static>,
     ) -> TaskRef {
-        let options =
-            SpawnOptions { place, name: Some(name.into()), flags: Flags::UNCANCELLABLE, held_back: false };
+        let options = SpawnOptions {
+            spawned_at,
+            name: Some(name.into()),
+            flags: Flags::UNCANCELLABLE,
+            held_back: false,
+        };
         self.spawn::<_, Fallible>(future, options).detached()
     }
 
@@ -256,8 +260,8 @@ impl Scheduler {
         if outcome == RunOutcome::Pending {
             return;
         }
-        let place = task.header().index.get() as usize;
-        let listed = self.tasks.borrow_mut().try_remove(place);
+        let key = task.header().index.get() as usize;
+        let listed = self.tasks.borrow_mut().try_remove(key);
         drop(listed);
         if task.header().is_callback() {
             self.callbacks.set(self.callbacks.get() - 1);
