@@ -36,7 +36,8 @@
 //! ```
 //!
 //! A task that finishes completes at once, although operations that it has abandoned may still be with the kernel. A task
-//! that was cancelled or has panicked stays `Reaping` until [`ops`](Header::ops) is 0.
+//! that was cancelled or has panicked stays `Reaping` until [`ops`](Header::ops) is 0. The release of the last local
+//! reference drops what the stage still holds.
 //!
 //! [`flags`](Header::flags) are properties, one bit each:
 //!
@@ -77,8 +78,9 @@
 //!   unless the loop that runs on its thread is the task's own (`with_loop_of` compares [`shared`](Header::shared)): then
 //!   it is on the owner thread. So no other field is touched by two threads.
 //! - *One user of the stage.* A poll is started in the phase `Idle` alone and sets `Running` first, so that a run inside it
-//!   does nothing. `cancel`, `take` and `clear` set the next phase before they call the vtable, so that a panic or a nested call
-//!   finds a stage that is not its own. The code that runs a task holds a `TaskRef`, so the cell is not released meanwhile.
+//!   does nothing. `cancel`, `take` and `clear` set the next phase before they call the vtable, so that a panic or a nested
+//!   call finds a stage that is not its own. The code that runs a task holds a `TaskRef`, so the cell is not released
+//!   meanwhile.
 //! - *Pinning.* The future is made in the cell, and dropped there before the outcome is written over it. It is never
 //!   moved.
 //! - *One release.* The drop of the last local reference drops the stage, the joiner and the cold fields, and then takes

@@ -2,7 +2,8 @@
 //!
 //! The children of [`task_group`](fn@task_group) are futures that the group's future polls, so that they may borrow
 //! from around it, as threads of `std::thread::scope` do. The body is one of them: it is polled, cancelled and awaited
-//! like the others. The children of a [`TaskGroup`] are tasks.
+//! like the others. The children of a [`TaskGroup`](crate::task::TaskGroup)
+//! are tasks.
 //!
 //! # How children borrow without `unsafe`
 //!
