@@ -98,7 +98,6 @@ pub(crate) const CODE_IN_ALL: usize = 28_000;
 pub(crate) const SUMMARIES: &[&str] = &[
     "What a program holds of tasks on their own loop: handles, callbacks, promises, task-locals.",
     "What a loop tells about its tasks: information, errors that were not retrieved, slow polls.",
-    "Where it was spawned.",
     "When it has ended.",
 ];
 
