@@ -54,18 +54,15 @@ pub(crate) const LONG_FILES: &[Exception] = &[
     ("src/buf/pool.rs", 527),
     ("src/net/tcp_stream.rs", 526),
     ("src/buf/vectored.rs", 474),
-    ("src/task/group/task_set.rs", 474),
     ("src/op/object/fd.rs", 495),
     ("src/op/catalogue/message.rs", 488),
     ("src/op/object/endpoint.rs", 486),
     ("src/net/direct.rs", 438),
-    ("src/task/handle/promise.rs", 437),
     ("src/driver/memory/buffers.rs", 453),
     ("src/driver/proactor/ring.rs", 453),
     ("src/sync/queue/mod.rs", 430),
     ("src/sync/broadcast.rs", 423),
     ("src/sync/watch.rs", 421),
-    ("src/task/threads/inbox.rs", 413),
     ("src/driver/proactor/kernel.rs", 448),
     ("src/driver/dispatch.rs", 430),
     ("src/sync/lock/owned.rs", 407),
@@ -96,7 +93,6 @@ pub(crate) const CODE_IN_ALL: usize = 28_000;
 
 /// Summaries that begin with What, Who or Why. The target is none.
 pub(crate) const SUMMARIES: &[&str] = &[
-    "What a program holds of tasks on their own loop: handles, callbacks, promises, task-locals.",
     "What a loop tells about its tasks: information, errors that were not retrieved, slow polls.",
     "When it has ended.",
 ];

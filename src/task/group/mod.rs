@@ -7,7 +7,7 @@
 //! | `task_group.rs`, `group_tasks.rs` | `TaskGroup`: children that are tasks; their list and hooks |
 //! | `state.rs`, `child.rs`, `run_group.rs` | parts that both kinds of group share: state, children, running a group |
 //! | `error.rs` | all errors of a group in one |
-//! | `task_set.rs` | `TaskSet`: tasks that are independent of each other, for servers |
+//! | `task_set.rs`, `set_tasks.rs` | `TaskSet`: tasks that are independent of each other, for servers; their list |
 
 pub(in crate::task) mod child;
 pub(crate) mod children;
@@ -15,6 +15,7 @@ pub(in crate::task) mod error;
 mod group_tasks;
 pub(in crate::task) mod run_group;
 pub(in crate::task) mod scoped;
+mod set_tasks;
 pub(in crate::task) mod state;
 pub(in crate::task) mod task_group;
 pub(in crate::task) mod task_set;

@@ -3,20 +3,16 @@
 //! `shutdown`, which needs a clock, is in `combine/shutdown.rs`.
 #![forbid(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use slab::Slab;
-
+use super::set_tasks::{Closing, Refusing, Running, Shared};
 use crate::task::cancel::cleanup::wait_for_end;
 use crate::task::cell::error::JoinError;
-use crate::task::cell::layout::{TaskRef, Waiter};
-use crate::task::cell::loop_core;
+use crate::task::cell::layout::TaskRef;
 use crate::task::handle::join::JoinHandle;
 use crate::task::handle::spawn::Builder;
 use crate::task::report::task_info::Task;
@@ -86,34 +82,6 @@ pub struct TaskSet<T> {
     shared: Rc<Shared<T>>,
 }
 
-struct Shared<T> {
-    keeps_results: bool,
-    /// A shutdown is under way: new tasks are cancelled.
-    closing: Cell<u32>,
-    /// The grace of a shutdown has passed: new tasks are cancelled at once, and are not in the set.
-    refusing: Cell<u32>,
-    /// Tasks that have not ended.
-    running: RefCell<Slab<Running<T>>>,
-    /// Tasks whose results were not taken, in the order in which they ended.
-    ended: RefCell<VecDeque<JoinHandle<T>>>,
-    /// Futures that wait for an end.
-    waiting: RefCell<Slab<Option<Waiter>>>,
-}
-
-enum Running<T> {
-    Kept(JoinHandle<T>),
-    Detached(TaskRef),
-}
-
-impl<T> Running<T> {
-    fn task(&self) -> &TaskRef {
-        match self {
-            Running::Kept(handle) => handle.task_ref(),
-            Running::Detached(task) => task,
-        }
-    }
-}
-
 impl<T: 'static> TaskSet<T> {
     /// An empty set that keeps the results of its tasks until [`join_next`](Self::join_next) takes them.
     pub fn new() -> Self {
@@ -126,16 +94,7 @@ impl<T: 'static> TaskSet<T> {
     }
 
     fn of(keeps_results: bool) -> Self {
-        TaskSet {
-            shared: Rc::new(Shared {
-                keeps_results,
-                closing: Cell::new(0),
-                refusing: Cell::new(0),
-                running: RefCell::default(),
-                ended: RefCell::default(),
-                waiting: RefCell::default(),
-            }),
-        }
+        TaskSet { shared: Rc::new(Shared::new(keeps_results)) }
     }
 
     /// Starts a task in the set.
@@ -185,8 +144,8 @@ impl<T: 'static> TaskSet<T> {
                 Running::Detached(handle.into_task())
             };
             let key = shared.running.borrow_mut().insert(entry);
-            let at_end = shared.clone();
-            task.at_end(shared.address(), move || at_end.task_ended(key));
+            let set = shared.clone();
+            task.at_end(shared.address(), move || set.task_ended(key));
             if shared.closing.get() > 0 {
                 task.request_graceful_cancel();
             }
@@ -280,7 +239,7 @@ impl<T> TaskSet<T> {
         });
     }
 
-    /// Asks for the end of all tasks, also of those that catch their cancellation, and tells how many there were.
+    /// Cancels all tasks by requests that no scope catches, and returns their number.
     ///
     /// New tasks are not in the set while the guard lives: destructors may start them without end.
     pub(crate) fn force(&self) -> (usize, Refusing<'_, T>) {
@@ -300,93 +259,6 @@ impl<T> TaskSet<T> {
     /// Waits until no task runs.
     pub(crate) fn ended(&self) -> Empty<'_, T> {
         Empty(JoinNext { shared: &self.shared, key: None })
-    }
-}
-
-/// New tasks of the set are cancelled as long as this is there.
-pub(crate) struct Closing<'a, T>(&'a Shared<T>);
-
-impl<T> Drop for Closing<'_, T> {
-    fn drop(&mut self) {
-        self.0.closing.set(self.0.closing.get() - 1);
-    }
-}
-
-/// New tasks are not in the set as long as this is there.
-pub(crate) struct Refusing<'a, T>(&'a Shared<T>);
-
-impl<T> Drop for Refusing<'_, T> {
-    fn drop(&mut self) {
-        self.0.refusing.set(self.0.refusing.get() - 1);
-    }
-}
-
-impl<T> Shared<T> {
-    /// By which its tasks know it.
-    fn address(&self) -> usize {
-        std::ptr::from_ref(self).addr()
-    }
-
-    /// Panics in a task of the set that has not been asked to end: it would wait for itself.
-    fn check_waiting(&self) {
-        let task = loop_core::current_task();
-        if task.is_some_and(|task| task.is_of_set(self.address()) && task.header().cancels.get() == 0) {
-            panic!(
-                "a task of a TaskSet without results awaits the end of all tasks of the set, and so its own: the await \
-                 would never end. Let a task outside the set await it"
-            );
-        }
-    }
-
-    fn running(&self) -> Vec<TaskRef> {
-        self.running.borrow().iter().map(|(_, running)| running.task().clone()).collect()
-    }
-
-    /// The result of a task that has ended is there to be taken, if the set keeps results.
-    fn keep(&self, handle: JoinHandle<T>) {
-        if self.keeps_results {
-            self.ended.borrow_mut().push_back(handle);
-            self.wake();
-        }
-    }
-
-    fn task_ended(&self, key: usize) {
-        // None when the set was dropped.
-        let running = self.running.borrow_mut().try_remove(key);
-        match running {
-            Some(Running::Kept(handle)) => self.keep(handle),
-            Some(Running::Detached(_)) | None => {}
-        }
-        if self.running.borrow().is_empty() {
-            self.wake();
-        }
-    }
-
-    fn wake(&self) {
-        let waiting: Vec<Waiter> =
-            self.waiting.borrow_mut().iter_mut().filter_map(|(_, waiter)| waiter.take()).collect();
-        waiting.into_iter().for_each(Waiter::wake_contained);
-    }
-
-    fn next_result(&self) -> Option<Result<T, JoinError>> {
-        let handle = self.ended.borrow_mut().pop_front();
-        handle.and_then(|mut handle| handle.try_take())
-    }
-
-    /// Keeps the waker of a future that waits for an end.
-    fn wait(&self, key: &mut Option<usize>, cx: &Context<'_>) {
-        let waiter = Waiter::new(cx); // may be user code: not while the list is borrowed
-        let replaced = {
-            let mut waiting = self.waiting.borrow_mut();
-            let key = *key.get_or_insert_with(|| waiting.insert(None));
-            waiting[key].replace(waiter)
-        };
-        drop(replaced);
-    }
-
-    fn leave(&self, key: &mut Option<usize>) {
-        let waiter = key.take().map(|key| self.waiting.borrow_mut().remove(key));
-        drop(waiter);
     }
 }
 
@@ -428,7 +300,7 @@ impl<T> fmt::Debug for JoinNext<'_, T> {
     }
 }
 
-/// Waits until no task of the set runs, and takes no result.
+/// Future that waits until no task of the set runs, and takes no result.
 pub(crate) struct Empty<'a, T>(JoinNext<'a, T>);
 
 impl<T> Future for Empty<'_, T> {
@@ -457,7 +329,7 @@ impl<T> Drop for TaskSet<T> {
         let tasks = shared.running();
         tasks.iter().for_each(TaskRef::request_graceful_cancel);
         tasks.iter().for_each(wait_for_end);
-        // Dropping a handle runs user code: not while a list is borrowed.
+        // Dropping a handle may run user code: no list is borrowed here.
         let running = shared.running.take();
         let ended = shared.ended.take();
         drop((running, ended));

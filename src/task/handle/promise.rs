@@ -2,15 +2,13 @@
 #![forbid(unsafe_code)]
 
 use std::cell::{Ref, RefCell};
-use std::convert::Infallible;
-use std::error::Error;
 use std::fmt;
 use std::future::{Future, IntoFuture};
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use super::promise_error::{AlreadySettled, PromiseError};
 use crate::sys::guarded::in_drop;
 use crate::task::cell::layout::{Waiter, Watchers};
 use crate::task::cell::watchers::CallbackId;
@@ -34,93 +32,18 @@ pub fn promise<T, E>() -> (Promise<T, E>, Promised<T, E>) {
 }
 
 struct State<T, E> {
-    /// Borrowed by user code only when it is settled, and then changed no more by others than its [`Promised`].
+    /// The outcome. User code borrows it only after it was settled; from then on only its [`Promised`] changes it.
     outcome: RefCell<Outcome<T, E>>,
-    /// In one list, so that tasks and callbacks come in the order in which they began to wait, as in asyncio.
+    /// Tasks and callbacks in one list, so that they are served in the order in which they came, as in asyncio.
     watchers: Watchers<()>,
 }
 
 enum Outcome<T, E> {
     Open,
-    /// Until it is taken.
-    Here(Result<T, PromiseError<E>>),
+    /// Settled, and not taken.
+    Settled(Result<T, PromiseError<E>>),
     Taken,
 }
-
-/// Reason a promise has no result.
-///
-/// # Examples
-/// ```
-/// use proactor::task::{PromiseError, promise};
-/// proactor::run(async {
-///     let (promise, future) = promise::<(), &str>();
-///     promise.set_error("out of paper").unwrap();
-///     assert_eq!(future.await, Err(PromiseError::Failed("out of paper")));
-/// });
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PromiseError<E> {
-    /// The error that was set.
-    Failed(E),
-    /// The promise was cancelled, or its [`Promise`] was dropped before it was settled.
-    Cancelled,
-}
-
-impl<E: fmt::Display> fmt::Display for PromiseError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PromiseError::Failed(error) => error.fmt(f),
-            PromiseError::Cancelled => {
-                f.write_str("the promise was cancelled, or dropped before it was settled")
-            }
-        }
-    }
-}
-
-/// Converts the error that was set; a cancelled promise becomes an error of kind `Other`.
-impl<E: Into<io::Error>> From<PromiseError<E>> for io::Error {
-    fn from(error: PromiseError<E>) -> Self {
-        match error {
-            PromiseError::Failed(error) => error.into(),
-            PromiseError::Cancelled => io::Error::other(PromiseError::<Infallible>::Cancelled),
-        }
-    }
-}
-
-impl<E: Error + 'static> Error for PromiseError<E> {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            PromiseError::Failed(error) => Some(error),
-            PromiseError::Cancelled => None,
-        }
-    }
-}
-
-/// Error: the promise has been settled or cancelled already. It returns the value that was to be set; asyncio's
-/// `InvalidStateError`.
-///
-/// # Examples
-/// ```
-/// use proactor::task::{AlreadySettled, promise};
-/// let (promise, _future) = promise::<u32, ()>();
-/// assert_eq!(promise.set_result(1), Ok(()));
-/// assert_eq!(promise.set_result(2), Err(AlreadySettled(2)));
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct AlreadySettled<T>(pub T);
-
-impl<T> fmt::Display for AlreadySettled<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the promise is settled already: a result can be set only once")
-    }
-}
-
-impl<T> Error for AlreadySettled<T> {}
-
-into_io_error!(AlreadySettled<T>: AlreadySettled(_) => InvalidInput, AlreadySettled(()));
-
-debug_as_display!(AlreadySettled<T>);
 
 impl<T, E> State<T, E> {
     fn is_open(&self) -> bool {
@@ -128,29 +51,29 @@ impl<T, E> State<T, E> {
     }
 
     fn is_cancelled(&self) -> bool {
-        matches!(*self.outcome.borrow(), Outcome::Here(Err(PromiseError::Cancelled)))
+        matches!(*self.outcome.borrow(), Outcome::Settled(Err(PromiseError::Cancelled)))
     }
 
-    /// The outcome, if it is here.
+    /// The outcome, if it is settled and was not taken.
     fn outcome(&self) -> Option<Ref<'_, Result<T, PromiseError<E>>>> {
         let outcome = Ref::filter_map(self.outcome.borrow(), |outcome| match outcome {
-            Outcome::Here(outcome) => Some(outcome),
+            Outcome::Settled(outcome) => Some(outcome),
             Outcome::Open | Outcome::Taken => None,
         });
         outcome.ok()
     }
 
-    /// Settles the promise if it is open, wakes and calls.
+    /// Settles the promise if it is open: wakes the waiters and schedules the callbacks.
     fn settle(&self, outcome: Result<T, PromiseError<E>>) -> Result<(), Result<T, PromiseError<E>>> {
         if !self.is_open() {
             return Err(outcome);
         }
-        self.outcome.replace(Outcome::Here(outcome));
+        self.outcome.replace(Outcome::Settled(outcome));
         self.watchers.tell_all(|| ());
         Ok(())
     }
 
-    /// Takes the outcome. None while it is open.
+    /// Takes the outcome. Returns `None` while the promise is open.
     fn take(&self) -> Option<Outcome<T, E>> {
         (!self.is_open()).then(|| self.outcome.replace(Outcome::Taken))
     }
@@ -232,7 +155,7 @@ impl<T, E> fmt::Debug for Promise<T, E> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Promised<T, E> {
     state: Rc<State<T, E>>,
-    /// Among those that wait, once it was polled.
+    /// The key in the list of watchers, after the first poll.
     key: Option<CallbackId>,
 }
 
@@ -255,7 +178,7 @@ impl<T, E> Promised<T, E> {
     /// Takes the outcome without waiting. `None` before it is settled, and after it was taken.
     pub fn try_take(&mut self) -> Option<Result<T, PromiseError<E>>> {
         match self.state.take()? {
-            Outcome::Here(outcome) => Some(outcome),
+            Outcome::Settled(outcome) => Some(outcome),
             Outcome::Open | Outcome::Taken => None,
         }
     }
@@ -288,12 +211,12 @@ impl<T, E> Promised<T, E> {
         SharedPromised { promised: Rc::new(self), key: None }
     }
 
-    /// Pending while it is open: the end wakes the task, which has this key.
+    /// Waits until the promise is settled. `key` identifies the waiter from its first poll on.
     fn poll_end(&self, key: &mut Option<CallbackId>, cx: &Context<'_>) -> Poll<()> {
         if self.is_done() {
             return Poll::Ready(());
         }
-        let waiter = Waiter::new(cx); // user code, perhaps
+        let waiter = Waiter::new(cx); // may be user code
         self.state.watchers.wake(key, waiter);
         Poll::Pending
     }
@@ -354,7 +277,7 @@ impl<T, E> fmt::Debug for Promised<T, E> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct SharedPromised<T, E> {
     promised: Rc<Promised<T, E>>,
-    /// That of this clone, once it was polled.
+    /// The key of this clone in the list of watchers, after the first poll.
     key: Option<CallbackId>,
 }
 
