@@ -380,58 +380,73 @@ impl Player {
                     _ => drop(task),
                 }
             }
-            Step::Limited { how, zero, steps } => {
-                let time = if zero { Duration::ZERO } else { Duration::from_secs(3_600) };
-                let limited = match how {
-                    Limit::Timeout => timeout(time, self.loose(steps)).await,
-                    Limit::WaitFor => wait_for(time, self.within(steps, &open)).await,
-                    Limit::Scope => {
-                        let steps = self.within(steps, &open);
-                        timeout_scope(time, async |_| steps.await).await
-                    }
-                };
-                self.note(("limited", limited.is_ok()));
-                assert_eq!(open.get(), 0, "a time limit answers before what was opened in it is closed");
-                limited.unwrap_or(Ok(()))?;
-            }
-            Step::Catch { steps, swallow, after } => match catch_cancel(self.within(steps, &open)).await {
-                Ok(played) => played?,
-                Err(cancelled) => {
-                    assert_eq!(open.get(), 0, "a cancellation is caught before what it closes is closed");
-                    self.note(("caught", swallow));
-                    if swallow {
-                        cancelled.uncancel();
-                        self.inside(after).await?;
-                    } else {
-                        self.inside(after).await?;
-                        drop(cancelled);
-                    }
-                }
-            },
-            Step::Group(children) => {
-                let played = task_group(async |g| {
-                    for steps in children {
-                        g.spawn(self.within(steps, &open));
-                    }
-                    Ok(())
-                });
-                let played = played.await;
-                self.note(("group", played.as_ref().map_err(|error| error.len())));
-                assert_eq!(open.get(), 0, "a group has ended before what was opened in it");
-                played.map_err(|error| io::Error::other(error.to_string()))?;
-            }
-            Step::Tasks(children) => {
-                let group = TaskGroup::new();
-                for steps in children {
-                    group.spawn(self.task(steps, &open));
-                }
-                let played = group.join().await;
-                self.note(("tasks", played.as_ref().map_err(|error| error.len())));
-                assert_eq!(open.get(), 0, "a group has ended before what its tasks had opened");
-                played.map_err(|error| io::Error::other(error.to_string()))?;
-            }
+            Step::Limited { how, zero, steps } => self.limited(how, zero, steps).await?,
+            Step::Catch { steps, swallow, after } => self.catch(steps, swallow, after).await?,
+            Step::Group(children) => self.group(children).await?,
+            Step::Tasks(children) => self.tasks(children).await?,
         }
         Ok(())
+    }
+
+    async fn limited(&self, how: Limit, zero: bool, steps: Vec<Step>) -> Played {
+        let open = Open::default();
+        let time = if zero { Duration::ZERO } else { Duration::from_secs(3_600) };
+        let limited = match how {
+            Limit::Timeout => timeout(time, self.loose(steps)).await,
+            Limit::WaitFor => wait_for(time, self.within(steps, &open)).await,
+            Limit::Scope => {
+                let steps = self.within(steps, &open);
+                timeout_scope(time, async |_| steps.await).await
+            }
+        };
+        self.note(("limited", limited.is_ok()));
+        assert_eq!(open.get(), 0, "a time limit answers before what was opened in it is closed");
+        limited.unwrap_or(Ok(()))
+    }
+
+    async fn catch(&self, steps: Vec<Step>, swallow: bool, after: Vec<Step>) -> Played {
+        let open = Open::default();
+        match catch_cancel(self.within(steps, &open)).await {
+            Ok(played) => played,
+            Err(cancelled) => {
+                assert_eq!(open.get(), 0, "a cancellation is caught before what it closes is closed");
+                self.note(("caught", swallow));
+                if swallow {
+                    cancelled.uncancel();
+                    self.inside(after).await?;
+                } else {
+                    self.inside(after).await?;
+                    drop(cancelled);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn group(&self, children: Vec<Vec<Step>>) -> Played {
+        let open = Open::default();
+        let played = task_group(async |g| {
+            for steps in children {
+                g.spawn(self.within(steps, &open));
+            }
+            Ok(())
+        });
+        let played = played.await;
+        self.note(("group", played.as_ref().map_err(|error| error.len())));
+        assert_eq!(open.get(), 0, "a group has ended before what was opened in it");
+        played.map_err(|error| io::Error::other(error.to_string()))
+    }
+
+    async fn tasks(&self, children: Vec<Vec<Step>>) -> Played {
+        let open = Open::default();
+        let group = TaskGroup::new();
+        for steps in children {
+            group.spawn(self.task(steps, &open));
+        }
+        let played = group.join().await;
+        self.note(("tasks", played.as_ref().map_err(|error| error.len())));
+        assert_eq!(open.get(), 0, "a group has ended before what its tasks had opened");
+        played.map_err(|error| io::Error::other(error.to_string()))
     }
 }
 

@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_core::Stream;
-use proactor::sync::mpsc::{SendError, TryRecvError, TrySendError};
+use proactor::sync::Flavor;
+use proactor::sync::mpsc::{self, Permit, Receiver, SendError, Sender, TryRecvError, TrySendError};
 use proactor::{Runtime, spawn, yield_now};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, TestCaseResult, TestRunner};
 
 use crate::kit::*;
 
@@ -675,7 +676,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// What a channel is, said plainly.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Plain {
     capacity: usize,
     items: VecDeque<u32>,
@@ -706,6 +707,146 @@ impl Plain {
     }
 }
 
+/// A channel beside the plain one, the sends that wait, permits in hand, and the waker of the last receive that waits.
+struct Compared<'a, F: Flavor> {
+    sender: &'a Sender<u32, F>,
+    receiver: Receiver<u32, F>,
+    plain: Plain,
+    sends: Vec<(u32, mpsc::Send<'a, u32, F>, Arc<Noted>)>,
+    permits: Vec<Permit<'a, u32, F>>,
+    waiting_receive: Option<Arc<Noted>>,
+}
+
+impl<'a, F: Flavor> Compared<'a, F> {
+    fn new(sender: &'a Sender<u32, F>, receiver: Receiver<u32, F>, capacity: usize) -> Self {
+        Compared {
+            sender,
+            receiver,
+            plain: Plain { capacity, ..Plain::default() },
+            sends: Vec::new(),
+            permits: Vec::new(),
+            waiting_receive: None,
+        }
+    }
+
+    fn step(&mut self, step: Step, number: u32) -> TestCaseResult {
+        match step {
+            Step::Send => self.send(number)?,
+            Step::TrySend => self.try_send(number)?,
+            Step::PollSend(index) if !self.sends.is_empty() => {
+                self.poll_send(index.index(self.sends.len()))?
+            }
+            Step::DropSend(index) if !self.sends.is_empty() => {
+                let (number, _, _) = self.sends.remove(index.index(self.sends.len()));
+                self.plain.waiting.retain(|other| *other != number);
+                self.plain.served.retain(|other| *other != number);
+            }
+            Step::PollSend(_) | Step::DropSend(_) => {}
+            Step::Recv => self.recv()?,
+            Step::TryRecv => {
+                let none = if self.plain.ended() { TryRecvError::Closed } else { TryRecvError::Empty };
+                prop_assert_eq!(self.receiver.try_recv(), self.plain.items.pop_front().ok_or(none));
+            }
+            Step::Reserve => {
+                let permit = self.sender.try_reserve();
+                prop_assert_eq!(permit.is_ok(), self.plain.admits());
+                self.plain.permits += usize::from(permit.is_ok());
+                self.permits.extend(permit);
+            }
+            Step::UsePermit => {
+                if let Some(permit) = self.permits.pop() {
+                    permit.send(number).unwrap();
+                    self.plain.permits -= 1;
+                    self.plain.items.push_back(number);
+                }
+            }
+            Step::DropPermit => self.plain.permits -= usize::from(self.permits.pop().is_some()),
+            Step::Close => {
+                self.receiver.close();
+                self.plain.closed = true;
+                self.plain.waiting.clear();
+                self.plain.served.clear();
+            }
+        }
+        self.plain.serve();
+        self.check()
+    }
+
+    fn send(&mut self, number: u32) -> TestCaseResult {
+        let mut send = self.sender.send(number);
+        let (poll, noted) = poll_noted(&mut send);
+        if self.plain.closed {
+            prop_assert_eq!(poll, Poll::Ready(Err(SendError(number))));
+        } else if self.plain.admits() {
+            prop_assert_eq!(poll, Poll::Ready(Ok(())));
+            self.plain.items.push_back(number);
+        } else {
+            prop_assert_eq!(poll, Poll::Pending);
+            self.plain.waiting.push_back(number);
+            self.sends.push((number, send, noted));
+        }
+        Ok(())
+    }
+
+    fn try_send(&mut self, number: u32) -> TestCaseResult {
+        let expected = if self.plain.closed {
+            Err(TrySendError::Closed(number))
+        } else if self.plain.admits() {
+            self.plain.items.push_back(number);
+            Ok(())
+        } else {
+            Err(TrySendError::Full(number))
+        };
+        prop_assert_eq!(self.sender.try_send(number), expected);
+        Ok(())
+    }
+
+    fn poll_send(&mut self, index: usize) -> TestCaseResult {
+        let (number, send, noted) = &mut self.sends[index];
+        let number = *number;
+        let (poll, new) = poll_noted(send);
+        *noted = new;
+        if self.plain.closed {
+            prop_assert_eq!(poll, Poll::Ready(Err(SendError(number))));
+        } else if self.plain.served.contains(&number) {
+            prop_assert_eq!(poll, Poll::Ready(Ok(())));
+            self.plain.served.retain(|other| *other != number);
+            self.plain.items.push_back(number);
+        } else {
+            prop_assert_eq!(poll, Poll::Pending);
+            return Ok(());
+        }
+        drop(self.sends.remove(index));
+        Ok(())
+    }
+
+    fn recv(&mut self) -> TestCaseResult {
+        let (poll, noted) = poll_noted(&mut self.receiver.recv());
+        let expected = match self.plain.items.pop_front() {
+            None if !self.plain.ended() => Poll::Pending,
+            item => Poll::Ready(item),
+        };
+        prop_assert_eq!(poll, expected);
+        self.waiting_receive = poll.is_pending().then_some(noted);
+        Ok(())
+    }
+
+    /// Both hold the same, and those who were served have been woken, and no others.
+    fn check(&self) -> TestCaseResult {
+        let plain = &self.plain;
+        prop_assert_eq!(self.receiver.len(), plain.items.len());
+        for (number, _, noted) in &self.sends {
+            let served = plain.closed || plain.served.contains(number);
+            prop_assert_eq!(noted.is_woken(), served, "the sender of {}", number);
+        }
+        if let Some(noted) = &self.waiting_receive {
+            let found = !plain.items.is_empty() || plain.ended();
+            prop_assert!(noted.is_woken() || !found, "the receiver");
+        }
+        Ok(())
+    }
+}
+
 /// Random scripts of sends, receives and drops, step by step against the plain channel: what is received, who is served,
 /// who is woken.
 fn a_channel_agrees_with_a_queue_whatever_is_done<R: Runtime>() {
@@ -713,115 +854,9 @@ fn a_channel_agrees_with_a_queue_whatever_is_done<R: Runtime>() {
         let script = (1..4_usize, prop::collection::vec(step(), 1..80));
         let config = Config { cases: 400, failure_persistence: None, ..Config::default() };
         let result = TestRunner::new(config).run(&script, |(capacity, steps)| {
-            let (sender, mut receiver) = mpsc::channel(capacity);
-            let mut plain = Plain {
-                capacity,
-                items: VecDeque::new(),
-                waiting: VecDeque::new(),
-                served: Vec::new(),
-                permits: 0,
-                closed: false,
-            };
-            let (mut sends, mut permits, mut waiting_receive) = (Vec::new(), Vec::new(), None::<Arc<Noted>>);
-            for (step, number) in steps.into_iter().zip(0..) {
-                match step {
-                    Step::Send => {
-                        let mut send = sender.send(number);
-                        let (poll, noted) = poll_noted(&mut send);
-                        if plain.closed {
-                            prop_assert_eq!(poll, Poll::Ready(Err(SendError(number))));
-                        } else if plain.admits() {
-                            prop_assert_eq!(poll, Poll::Ready(Ok(())));
-                            plain.items.push_back(number);
-                        } else {
-                            prop_assert_eq!(poll, Poll::Pending);
-                            plain.waiting.push_back(number);
-                            sends.push((number, send, noted));
-                        }
-                    }
-                    Step::TrySend => {
-                        let expected = if plain.closed {
-                            Err(TrySendError::Closed(number))
-                        } else if plain.admits() {
-                            plain.items.push_back(number);
-                            Ok(())
-                        } else {
-                            Err(TrySendError::Full(number))
-                        };
-                        prop_assert_eq!(sender.try_send(number), expected);
-                    }
-                    Step::PollSend(index) if !sends.is_empty() => {
-                        let index = index.index(sends.len());
-                        let (number, send, noted) = &mut sends[index];
-                        let number = *number;
-                        let (poll, new) = poll_noted(send);
-                        *noted = new;
-                        if plain.closed {
-                            prop_assert_eq!(poll, Poll::Ready(Err(SendError(number))));
-                        } else if plain.served.contains(&number) {
-                            prop_assert_eq!(poll, Poll::Ready(Ok(())));
-                            plain.served.retain(|other| *other != number);
-                            plain.items.push_back(number);
-                        } else {
-                            prop_assert_eq!(poll, Poll::Pending);
-                            continue;
-                        }
-                        drop(sends.remove(index));
-                    }
-                    Step::DropSend(index) if !sends.is_empty() => {
-                        let (number, _, _) = sends.remove(index.index(sends.len()));
-                        plain.waiting.retain(|other| *other != number);
-                        plain.served.retain(|other| *other != number);
-                    }
-                    Step::PollSend(_) | Step::DropSend(_) => {}
-                    Step::Recv => {
-                        let (poll, noted) = poll_noted(&mut receiver.recv());
-                        let expected = match plain.items.pop_front() {
-                            None if !plain.ended() => Poll::Pending,
-                            item => Poll::Ready(item),
-                        };
-                        prop_assert_eq!(poll, expected);
-                        waiting_receive = poll.is_pending().then_some(noted);
-                    }
-                    Step::TryRecv => {
-                        let none = if plain.ended() { TryRecvError::Closed } else { TryRecvError::Empty };
-                        prop_assert_eq!(receiver.try_recv(), plain.items.pop_front().ok_or(none));
-                    }
-                    Step::Reserve => {
-                        let permit = sender.try_reserve();
-                        prop_assert_eq!(permit.is_ok(), plain.admits());
-                        plain.permits += usize::from(permit.is_ok());
-                        permits.extend(permit);
-                    }
-                    Step::UsePermit => {
-                        if let Some(permit) = permits.pop() {
-                            permit.send(number).unwrap();
-                            plain.permits -= 1;
-                            plain.items.push_back(number);
-                        }
-                    }
-                    Step::DropPermit => {
-                        plain.permits -= usize::from(permits.pop().is_some());
-                    }
-                    Step::Close => {
-                        receiver.close();
-                        plain.closed = true;
-                        plain.waiting.clear();
-                        plain.served.clear();
-                    }
-                }
-                plain.serve();
-                prop_assert_eq!(receiver.len(), plain.items.len());
-                for (number, _, noted) in &sends {
-                    let served = plain.closed || plain.served.contains(number);
-                    prop_assert_eq!(noted.is_woken(), served, "the sender of {}", number);
-                }
-                if let Some(noted) = &waiting_receive {
-                    let found = !plain.items.is_empty() || plain.ended();
-                    prop_assert!(noted.is_woken() || !found, "the receiver");
-                }
-            }
-            Ok(())
+            let (sender, receiver) = mpsc::channel(capacity);
+            let mut compared = Compared::new(&sender, receiver, capacity);
+            steps.into_iter().zip(0..).try_for_each(|(step, number)| compared.step(step, number))
         });
         result.unwrap_or_else(|error| panic!("{error}"));
     });

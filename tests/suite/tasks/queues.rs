@@ -5,15 +5,17 @@ use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use proactor::sync::queue::{QueueShutDown, TaskDoneError, TryGetError, TryPutError};
+use proactor::sync::Flavor;
+use proactor::sync::queue::{Fifo, Get, Put, Queue, QueueShutDown, TaskDoneError, TryGetError, TryPutError};
 use proactor::task::catch_cancel;
 use proactor::time::{LimitHandle, timeout_scope};
 use proactor::{Runtime, spawn};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, TestCaseResult, TestRunner};
 
 use crate::kit::*;
 
@@ -478,6 +480,16 @@ impl Plain {
         self.items.len() + self.granted.len() < self.maxsize
     }
 
+    fn shut_down(&mut self, immediate: bool) {
+        self.shut_down = true;
+        self.promised.clear();
+        self.granted.clear();
+        if immediate {
+            self.unfinished = self.unfinished.saturating_sub(self.items.len());
+            self.items.clear();
+        }
+    }
+
     fn put(&mut self, item: u32) {
         self.unfinished += 1;
         self.items.push_back(item);
@@ -492,6 +504,155 @@ impl Plain {
     }
 }
 
+/// A queue beside the plain one, and the futures that wait: the number of the step that made each, and its waker.
+struct Compared<'a, F: Flavor> {
+    queue: &'a Queue<u32, Fifo, F>,
+    plain: Plain,
+    puts: Vec<(u32, Put<'a, u32, Fifo, F>, Arc<Noted>)>,
+    gets: Vec<(u32, Get<'a, u32, Fifo, F>, Arc<Noted>)>,
+}
+
+impl<'a, F: Flavor> Compared<'a, F> {
+    fn new(queue: &'a Queue<u32, Fifo, F>, maxsize: usize) -> Self {
+        let plain = Plain { maxsize, ..Plain::default() };
+        Compared { queue, plain, puts: Vec::new(), gets: Vec::new() }
+    }
+
+    fn step(&mut self, step: Step, number: u32) -> TestCaseResult {
+        match step {
+            Step::Put => self.put(number)?,
+            Step::TryPut => self.try_put(number)?,
+            Step::PollPut(index) if !self.puts.is_empty() => self.poll_put(index.index(self.puts.len()))?,
+            Step::DropPut(index) if !self.puts.is_empty() => {
+                let (number, _, _) = self.puts.remove(index.index(self.puts.len()));
+                self.plain.putters.retain(|other| *other != number);
+                self.plain.granted.retain(|other| *other != number);
+            }
+            Step::Get => self.get(number)?,
+            Step::TryGet => {
+                let expected = match self.plain.get() {
+                    Some(Ok(item)) => Ok(item),
+                    Some(Err(_)) => Err(TryGetError::ShutDown),
+                    None => Err(TryGetError::Empty),
+                };
+                prop_assert_eq!(self.queue.try_get(), expected);
+            }
+            Step::PollGet(index) if !self.gets.is_empty() => self.poll_get(index.index(self.gets.len()))?,
+            Step::DropGet(index) if !self.gets.is_empty() => {
+                let (number, _, _) = self.gets.remove(index.index(self.gets.len()));
+                self.plain.getters.retain(|other| *other != number);
+                self.plain.promised.retain(|other| *other != number);
+            }
+            Step::PollPut(_) | Step::DropPut(_) | Step::PollGet(_) | Step::DropGet(_) => {}
+            Step::TaskDone => {
+                prop_assert_eq!(self.queue.task_done().is_ok(), self.plain.unfinished > 0);
+                self.plain.unfinished = self.plain.unfinished.saturating_sub(1);
+            }
+            Step::ShutDown(immediate) => {
+                self.queue.shutdown(immediate);
+                self.plain.shut_down(immediate);
+            }
+        }
+        self.plain.serve();
+        self.check()
+    }
+
+    fn put(&mut self, number: u32) -> TestCaseResult {
+        let mut put = self.queue.put(number);
+        let (poll, noted) = poll_noted(&mut put);
+        if self.plain.shut_down {
+            prop_assert_eq!(poll, Poll::Ready(Err(QueueShutDown(number))));
+        } else if self.plain.putters.is_empty() && self.plain.has_room() {
+            prop_assert_eq!(poll, Poll::Ready(Ok(())));
+            self.plain.put(number);
+        } else {
+            prop_assert_eq!(poll, Poll::Pending);
+            self.plain.putters.push_back(number);
+            self.puts.push((number, put, noted));
+        }
+        Ok(())
+    }
+
+    fn try_put(&mut self, number: u32) -> TestCaseResult {
+        let expected = if self.plain.shut_down {
+            Err(TryPutError::ShutDown(number))
+        } else if self.plain.putters.is_empty() && self.plain.has_room() {
+            self.plain.put(number);
+            Ok(())
+        } else {
+            Err(TryPutError::Full(number))
+        };
+        prop_assert_eq!(self.queue.try_put(number), expected);
+        Ok(())
+    }
+
+    fn poll_put(&mut self, index: usize) -> TestCaseResult {
+        let (number, put, noted) = &mut self.puts[index];
+        let number = *number;
+        let (poll, new) = poll_noted(put);
+        *noted = new;
+        if self.plain.shut_down {
+            prop_assert_eq!(poll, Poll::Ready(Err(QueueShutDown(number))));
+        } else if self.plain.granted.contains(&number) {
+            prop_assert_eq!(poll, Poll::Ready(Ok(())));
+            self.plain.granted.retain(|other| *other != number);
+            self.plain.put(number);
+        } else {
+            prop_assert_eq!(poll, Poll::Pending);
+            return Ok(());
+        }
+        drop(self.puts.remove(index));
+        Ok(())
+    }
+
+    fn get(&mut self, number: u32) -> TestCaseResult {
+        let mut get = self.queue.get();
+        let (poll, noted) = poll_noted(&mut get);
+        match self.plain.get() {
+            Some(result) => prop_assert_eq!(poll, Poll::Ready(result)),
+            None => {
+                prop_assert_eq!(poll, Poll::Pending);
+                self.plain.getters.push_back(number);
+                self.gets.push((number, get, noted));
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_get(&mut self, index: usize) -> TestCaseResult {
+        let (number, get, noted) = &mut self.gets[index];
+        let number = *number;
+        let (poll, new) = poll_noted(get);
+        *noted = new;
+        let served = self.plain.promised.contains(&number);
+        self.plain.promised.retain(|other| *other != number);
+        if served || self.plain.shut_down {
+            let item = self.plain.items.pop_front().ok_or(SHUT_DOWN);
+            prop_assert_eq!(poll, Poll::Ready(item));
+            drop(self.gets.remove(index));
+        } else {
+            prop_assert_eq!(poll, Poll::Pending);
+        }
+        Ok(())
+    }
+
+    /// Both hold the same, and those who were served have been woken, and no others.
+    fn check(&self) -> TestCaseResult {
+        let (queue, plain) = (self.queue, &self.plain);
+        prop_assert_eq!(queue.len(), plain.items.len());
+        prop_assert_eq!(poll_unheard(&mut queue.join()).is_ready(), plain.unfinished == 0);
+        for (number, _, noted) in &self.puts {
+            let served = plain.shut_down || plain.granted.contains(number);
+            prop_assert_eq!(noted.is_woken(), served, "the putter of {}", number);
+        }
+        for (number, _, noted) in &self.gets {
+            let served = plain.shut_down || plain.promised.contains(number);
+            prop_assert_eq!(noted.is_woken(), served, "getter {}", number);
+        }
+        Ok(())
+    }
+}
+
 /// Random scripts, step by step against the plain queue: what is got, who is served, who is woken.
 fn a_queue_agrees_with_a_plain_one_whatever_is_done<R: Runtime>() {
     each!(queue, {
@@ -499,128 +660,8 @@ fn a_queue_agrees_with_a_plain_one_whatever_is_done<R: Runtime>() {
         let config = Config { cases: 400, failure_persistence: None, ..Config::default() };
         let result = TestRunner::new(config).run(&script, |(maxsize, steps)| {
             let queue = queue::bounded(maxsize);
-            let mut plain = Plain { maxsize, ..Plain::default() };
-            let (mut puts, mut gets) = (Vec::new(), Vec::new());
-            for (step, number) in steps.into_iter().zip(0..) {
-                match step {
-                    Step::Put => {
-                        let mut put = queue.put(number);
-                        let (poll, noted) = poll_noted(&mut put);
-                        if plain.shut_down {
-                            prop_assert_eq!(poll, Poll::Ready(Err(QueueShutDown(number))));
-                        } else if plain.putters.is_empty() && plain.has_room() {
-                            prop_assert_eq!(poll, Poll::Ready(Ok(())));
-                            plain.put(number);
-                        } else {
-                            prop_assert_eq!(poll, Poll::Pending);
-                            plain.putters.push_back(number);
-                            puts.push((number, put, noted));
-                        }
-                    }
-                    Step::TryPut => {
-                        let expected = if plain.shut_down {
-                            Err(TryPutError::ShutDown(number))
-                        } else if plain.putters.is_empty() && plain.has_room() {
-                            plain.put(number);
-                            Ok(())
-                        } else {
-                            Err(TryPutError::Full(number))
-                        };
-                        prop_assert_eq!(queue.try_put(number), expected);
-                    }
-                    Step::PollPut(index) if !puts.is_empty() => {
-                        let index = index.index(puts.len());
-                        let (number, put, noted) = &mut puts[index];
-                        let number = *number;
-                        let (poll, new) = poll_noted(put);
-                        *noted = new;
-                        if plain.shut_down {
-                            prop_assert_eq!(poll, Poll::Ready(Err(QueueShutDown(number))));
-                        } else if plain.granted.contains(&number) {
-                            prop_assert_eq!(poll, Poll::Ready(Ok(())));
-                            plain.granted.retain(|other| *other != number);
-                            plain.put(number);
-                        } else {
-                            prop_assert_eq!(poll, Poll::Pending);
-                            continue;
-                        }
-                        drop(puts.remove(index));
-                    }
-                    Step::DropPut(index) if !puts.is_empty() => {
-                        let (number, _, _) = puts.remove(index.index(puts.len()));
-                        plain.putters.retain(|other| *other != number);
-                        plain.granted.retain(|other| *other != number);
-                    }
-                    Step::Get => {
-                        let mut get = queue.get();
-                        let (poll, noted) = poll_noted(&mut get);
-                        match plain.get() {
-                            Some(result) => prop_assert_eq!(poll, Poll::Ready(result)),
-                            None => {
-                                prop_assert_eq!(poll, Poll::Pending);
-                                plain.getters.push_back(number);
-                                gets.push((number, get, noted));
-                            }
-                        }
-                    }
-                    Step::TryGet => {
-                        let expected = match plain.get() {
-                            Some(Ok(item)) => Ok(item),
-                            Some(Err(_)) => Err(TryGetError::ShutDown),
-                            None => Err(TryGetError::Empty),
-                        };
-                        prop_assert_eq!(queue.try_get(), expected);
-                    }
-                    Step::PollGet(index) if !gets.is_empty() => {
-                        let index = index.index(gets.len());
-                        let (number, get, noted) = &mut gets[index];
-                        let number = *number;
-                        let (poll, new) = poll_noted(get);
-                        *noted = new;
-                        let served = plain.promised.contains(&number);
-                        plain.promised.retain(|other| *other != number);
-                        if served || plain.shut_down {
-                            let item = plain.items.pop_front().ok_or(SHUT_DOWN);
-                            prop_assert_eq!(poll, Poll::Ready(item));
-                            drop(gets.remove(index));
-                        } else {
-                            prop_assert_eq!(poll, Poll::Pending);
-                        }
-                    }
-                    Step::DropGet(index) if !gets.is_empty() => {
-                        let (number, _, _) = gets.remove(index.index(gets.len()));
-                        plain.getters.retain(|other| *other != number);
-                        plain.promised.retain(|other| *other != number);
-                    }
-                    Step::PollPut(_) | Step::DropPut(_) | Step::PollGet(_) | Step::DropGet(_) => {}
-                    Step::TaskDone => {
-                        prop_assert_eq!(queue.task_done().is_ok(), plain.unfinished > 0);
-                        plain.unfinished = plain.unfinished.saturating_sub(1);
-                    }
-                    Step::ShutDown(immediate) => {
-                        queue.shutdown(immediate);
-                        plain.shut_down = true;
-                        plain.promised.clear();
-                        plain.granted.clear();
-                        if immediate {
-                            plain.unfinished = plain.unfinished.saturating_sub(plain.items.len());
-                            plain.items.clear();
-                        }
-                    }
-                }
-                plain.serve();
-                prop_assert_eq!(queue.len(), plain.items.len());
-                prop_assert_eq!(poll_unheard(&mut queue.join()).is_ready(), plain.unfinished == 0);
-                for (number, _, noted) in &puts {
-                    let served = plain.shut_down || plain.granted.contains(number);
-                    prop_assert_eq!(noted.is_woken(), served, "the putter of {}", number);
-                }
-                for (number, _, noted) in &gets {
-                    let served = plain.shut_down || plain.promised.contains(number);
-                    prop_assert_eq!(noted.is_woken(), served, "getter {}", number);
-                }
-            }
-            Ok(())
+            let mut compared = Compared::new(&queue, maxsize);
+            steps.into_iter().zip(0..).try_for_each(|(step, number)| compared.step(step, number))
         });
         result.unwrap_or_else(|error| panic!("{error}"));
     });
