@@ -9,7 +9,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::sync::core::flavor::Flavor;
-use crate::sync::core::permits::{Acquiring, Permits};
+use crate::sync::core::permits::Permits;
+use crate::sync::core::request::{HasPermits, Request, debug_request};
 use crate::sys::lock_cell::{Exclusive, LockCell};
 
 /// A fair mutual exclusion lock around a value; asyncio's `Lock`, with the value inside.
@@ -64,7 +65,7 @@ impl<F: Flavor, T: ?Sized> Mutex<F, T> {
     /// Dropping the future gives up its place in the queue. If it had already been given the lock, the next waiter gets
     /// it.
     pub fn lock(&self) -> Lock<'_, F, T> {
-        Lock { mutex: self, acquiring: Acquiring::new(1) }
+        Lock(Request::new(self, 1))
     }
 
     /// Locks the mutex if it is unlocked and has no waiters.
@@ -93,7 +94,7 @@ impl<F: Flavor, T: ?Sized> Mutex<F, T> {
     /// The caller has the permit, and keeps it and the mutex where it is until the last use of what comes back.
     #[inline]
     pub(in crate::sync) unsafe fn exclusive(&self) -> Exclusive<T> {
-        // SAFETY: by the caller's word, as nobody uses the value without the permit.
+        // SAFETY: the caller has the permit, and the value is used only with it.
         unsafe { self.value.exclusive() }
     }
 
@@ -105,6 +106,15 @@ impl<F: Flavor, T: ?Sized> Mutex<F, T> {
     /// Returns a mutable reference to the value, without locking: `&mut self` proves that there is no guard.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
+    }
+}
+
+impl<F: Flavor, T: ?Sized> HasPermits for Mutex<F, T> {
+    type Flavor = F;
+
+    #[inline]
+    fn permits(&self) -> &Permits<F> {
+        &self.permits
     }
 }
 
@@ -131,35 +141,20 @@ impl<F: Flavor, T: ?Sized + fmt::Debug> fmt::Debug for Mutex<F, T> {
 
 /// The future of [`Mutex::lock`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct Lock<'a, F: Flavor, T: ?Sized> {
-    mutex: &'a Mutex<F, T>,
-    acquiring: Acquiring,
-}
+pub struct Lock<'a, F: Flavor, T: ?Sized>(Request<&'a Mutex<F, T>>);
 
 impl<'a, F: Flavor, T: ?Sized> Future for Lock<'a, F, T> {
     type Output = MutexGuard<'a, F, T>;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mutex = self.mutex;
-        let result = ready!(mutex.permits.poll_acquire(&mut self.acquiring, cx));
+        let result = ready!(self.0.poll(cx));
         debug_assert!(result.is_ok(), "a mutex is never closed");
-        Poll::Ready(mutex.guard())
+        Poll::Ready(self.0.lock().guard())
     }
 }
 
-impl<F: Flavor, T: ?Sized> Drop for Lock<'_, F, T> {
-    #[inline]
-    fn drop(&mut self) {
-        self.mutex.permits.cancel(&mut self.acquiring);
-    }
-}
-
-impl<F: Flavor, T: ?Sized> fmt::Debug for Lock<'_, F, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lock").field("acquiring", &self.acquiring).finish_non_exhaustive()
-    }
-}
+debug_request!(['a, F: Flavor, T: ?Sized] Lock ['a, F, T],);
 
 /// A guard that gives access to the value of a [`Mutex`]; dropping it unlocks the mutex.
 ///

@@ -16,24 +16,24 @@ use super::mutex::Mutex;
 use super::rwlock::{self, RwLock};
 use super::semaphore::{self, AcquireError, Semaphore, TryAcquireError};
 use crate::sync::core::flavor::{Flavor, Local, Threaded};
-use crate::sync::core::permits::Acquiring;
+use crate::sync::core::request::{Request, debug_request};
 use crate::sys::lock_cell::{Exclusive, Shared};
 use crate::sys::sync;
 
-/// The methods, once for `Rc` and once for `Arc`; `kept` turns it into the reference that the guards keep.
-macro_rules! on_shares {
-    ($flavor:ident, $share:ident, $kept:path) => {
+/// Defines the methods, once for `Rc` and once for `Arc`; `kept` converts it into the reference that the guards own.
+macro_rules! on_references {
+    ($flavor:ident, $rc:ident, $kept:path) => {
         impl<T> Mutex<$flavor, T> {
             /// Like [`lock`](Self::lock), with a guard that owns a reference to the mutex.
             ///
             /// # Cancellation
             /// As for [`lock`](Self::lock).
-            pub fn lock_owned(self: $share<Self>) -> LockOwned<$flavor, T> {
-                LockOwned { mutex: $kept(self), acquiring: Acquiring::new(1) }
+            pub fn lock_owned(self: $rc<Self>) -> LockOwned<$flavor, T> {
+                LockOwned(Request::new($kept(self), 1))
             }
 
             /// Like [`try_lock`](Self::try_lock), with a guard that owns a reference to the mutex.
-            pub fn try_lock_owned(self: $share<Self>) -> Option<OwnedMutexGuard<$flavor, T>> {
+            pub fn try_lock_owned(self: $rc<Self>) -> Option<OwnedMutexGuard<$flavor, T>> {
                 self.permits.try_acquire(1).is_ok().then(|| OwnedMutexGuard::new($kept(self)))
             }
         }
@@ -43,16 +43,16 @@ macro_rules! on_shares {
             ///
             /// # Cancellation
             /// As for [`read`](Self::read).
-            pub fn read_owned(self: $share<Self>) -> ReadOwned<$flavor, T> {
-                ReadOwned { lock: $kept(self), acquiring: Acquiring::new(1) }
+            pub fn read_owned(self: $rc<Self>) -> ReadOwned<$flavor, T> {
+                ReadOwned(Request::new($kept(self), 1))
             }
 
             /// Like [`write`](Self::write), with a guard that owns a reference to the lock.
             ///
             /// # Cancellation
             /// As for [`read`](Self::read).
-            pub fn write_owned(self: $share<Self>) -> WriteOwned<$flavor, T> {
-                WriteOwned { lock: $kept(self), acquiring: Acquiring::new(rwlock::ALL) }
+            pub fn write_owned(self: $rc<Self>) -> WriteOwned<$flavor, T> {
+                WriteOwned(Request::new($kept(self), rwlock::ALL))
             }
         }
 
@@ -64,7 +64,7 @@ macro_rules! on_shares {
             ///
             /// # Cancellation
             /// As for [`acquire`](Self::acquire).
-            pub fn acquire_owned(self: $share<Self>) -> AcquireOwned<$flavor> {
+            pub fn acquire_owned(self: $rc<Self>) -> AcquireOwned<$flavor> {
                 self.acquire_many_owned(1)
             }
 
@@ -79,16 +79,16 @@ macro_rules! on_shares {
             /// # Cancellation
             /// As for [`acquire`](Self::acquire).
             #[track_caller]
-            pub fn acquire_many_owned(self: $share<Self>, count: usize) -> AcquireOwned<$flavor> {
+            pub fn acquire_many_owned(self: $rc<Self>, count: usize) -> AcquireOwned<$flavor> {
                 semaphore::check_count(count);
-                AcquireOwned { semaphore: $kept(self), acquiring: Acquiring::new(count) }
+                AcquireOwned(Request::new($kept(self), count))
             }
 
             /// Like [`try_acquire`](Self::try_acquire), with a permit that owns a reference to the semaphore.
             ///
             /// # Errors
             /// As for [`try_acquire`](Self::try_acquire).
-            pub fn try_acquire_owned(self: $share<Self>) -> Result<OwnedPermit<$flavor>, TryAcquireError> {
+            pub fn try_acquire_owned(self: $rc<Self>) -> Result<OwnedPermit<$flavor>, TryAcquireError> {
                 self.permits.try_acquire(1)?;
                 Ok(OwnedPermit { semaphore: $kept(self), count: 1 })
             }
@@ -96,32 +96,20 @@ macro_rules! on_shares {
     };
 }
 
-on_shares!(Local, Rc, identity);
-on_shares!(Threaded, Arc, sync::share);
+on_references!(Local, Rc, identity);
+on_references!(Threaded, Arc, sync::share);
 
 /// The future of `lock_owned` of a [`Mutex`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct LockOwned<F: Flavor, T> {
-    mutex: F::Rc<Mutex<F, T>>,
-    acquiring: Acquiring,
-}
-
-impl<F: Flavor, T> Unpin for LockOwned<F, T> {}
+pub struct LockOwned<F: Flavor, T>(Request<F::Rc<Mutex<F, T>>>);
 
 impl<F: Flavor, T> Future for LockOwned<F, T> {
     type Output = OwnedMutexGuard<F, T>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let result = ready!(this.mutex.permits.poll_acquire(&mut this.acquiring, cx));
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(self.0.poll(cx));
         debug_assert!(result.is_ok(), "this lock is never closed");
-        Poll::Ready(OwnedMutexGuard::new(this.mutex.clone()))
-    }
-}
-
-impl<F: Flavor, T> Drop for LockOwned<F, T> {
-    fn drop(&mut self) {
-        self.mutex.permits.cancel(&mut self.acquiring);
+        Poll::Ready(OwnedMutexGuard::new(self.0.lock().clone()))
     }
 }
 
@@ -148,8 +136,8 @@ pub struct OwnedMutexGuard<F: Flavor, T> {
 impl<F: Flavor, T> OwnedMutexGuard<F, T> {
     /// Creates the guard. The caller must hold the permit.
     fn new(mutex: F::Rc<Mutex<F, T>>) -> Self {
-        // SAFETY: the permit is the only one. The guard gives it back when it is dropped, until when its share
-        // keeps the mutex in its place.
+        // SAFETY: the permit is the only one. The guard gives it back when it is dropped, and until then its
+        // reference keeps the mutex in its place.
         let value = unsafe { mutex.exclusive() };
         OwnedMutexGuard { value, mutex }
     }
@@ -163,27 +151,15 @@ impl<F: Flavor, T> Drop for OwnedMutexGuard<F, T> {
 
 /// The future of `read_owned` of an [`RwLock`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct ReadOwned<F: Flavor, T> {
-    lock: F::Rc<RwLock<F, T>>,
-    acquiring: Acquiring,
-}
-
-impl<F: Flavor, T> Unpin for ReadOwned<F, T> {}
+pub struct ReadOwned<F: Flavor, T>(Request<F::Rc<RwLock<F, T>>>);
 
 impl<F: Flavor, T> Future for ReadOwned<F, T> {
     type Output = OwnedReadGuard<F, T>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let result = ready!(this.lock.permits.poll_acquire(&mut this.acquiring, cx));
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(self.0.poll(cx));
         debug_assert!(result.is_ok(), "this lock is never closed");
-        Poll::Ready(OwnedReadGuard::new(this.lock.clone()))
-    }
-}
-
-impl<F: Flavor, T> Drop for ReadOwned<F, T> {
-    fn drop(&mut self) {
-        self.lock.permits.cancel(&mut self.acquiring);
+        Poll::Ready(OwnedReadGuard::new(self.0.lock().clone()))
     }
 }
 
@@ -207,8 +183,8 @@ pub struct OwnedReadGuard<F: Flavor, T> {
 impl<F: Flavor, T> OwnedReadGuard<F, T> {
     /// Creates the guard. The caller must hold one permit.
     fn new(lock: F::Rc<RwLock<F, T>>) -> Self {
-        // SAFETY: who writes has all permits. The guard gives this one back when it is dropped, until when its
-        // share keeps the lock in its place.
+        // SAFETY: a writer has all permits. The guard gives this one back when it is dropped, and until then its
+        // reference keeps the lock in its place.
         let value = unsafe { lock.shared() };
         OwnedReadGuard { value, lock }
     }
@@ -222,27 +198,15 @@ impl<F: Flavor, T> Drop for OwnedReadGuard<F, T> {
 
 /// The future of `write_owned` of an [`RwLock`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct WriteOwned<F: Flavor, T> {
-    lock: F::Rc<RwLock<F, T>>,
-    acquiring: Acquiring,
-}
-
-impl<F: Flavor, T> Unpin for WriteOwned<F, T> {}
+pub struct WriteOwned<F: Flavor, T>(Request<F::Rc<RwLock<F, T>>>);
 
 impl<F: Flavor, T> Future for WriteOwned<F, T> {
     type Output = OwnedWriteGuard<F, T>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let result = ready!(this.lock.permits.poll_acquire(&mut this.acquiring, cx));
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(self.0.poll(cx));
         debug_assert!(result.is_ok(), "this lock is never closed");
-        Poll::Ready(OwnedWriteGuard::new(this.lock.clone()))
-    }
-}
-
-impl<F: Flavor, T> Drop for WriteOwned<F, T> {
-    fn drop(&mut self) {
-        self.lock.permits.cancel(&mut self.acquiring);
+        Poll::Ready(OwnedWriteGuard::new(self.0.lock().clone()))
     }
 }
 
@@ -268,8 +232,8 @@ pub struct OwnedWriteGuard<F: Flavor, T> {
 impl<F: Flavor, T> OwnedWriteGuard<F, T> {
     /// Creates the guard. The caller must hold all permits.
     fn new(lock: F::Rc<RwLock<F, T>>) -> Self {
-        // SAFETY: nobody else has a permit. The guard gives them back when it is dropped, until when its share
-        // keeps the lock in its place.
+        // SAFETY: no other guard has a permit. The guard gives them back when it is dropped, and until then its
+        // reference keeps the lock in its place.
         let value = unsafe { lock.exclusive() };
         OwnedWriteGuard { value, lock }
     }
@@ -283,27 +247,15 @@ impl<F: Flavor, T> Drop for OwnedWriteGuard<F, T> {
 
 /// The future of `acquire_owned` and `acquire_many_owned` of a [`Semaphore`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct AcquireOwned<F: Flavor> {
-    semaphore: F::Rc<Semaphore<F>>,
-    acquiring: Acquiring,
-}
-
-impl<F: Flavor> Unpin for AcquireOwned<F> {}
+pub struct AcquireOwned<F: Flavor>(Request<F::Rc<Semaphore<F>>>);
 
 impl<F: Flavor> Future for AcquireOwned<F> {
     type Output = Result<OwnedPermit<F>, AcquireError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let result = ready!(this.semaphore.permits.poll_acquire(&mut this.acquiring, cx));
-        let permit = || OwnedPermit { semaphore: this.semaphore.clone(), count: this.acquiring.count() };
-        Poll::Ready(result.map(|()| permit()).map_err(|_| AcquireError(())))
-    }
-}
-
-impl<F: Flavor> Drop for AcquireOwned<F> {
-    fn drop(&mut self) {
-        self.semaphore.permits.cancel(&mut self.acquiring);
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(self.0.poll(cx));
+        let permit = |()| OwnedPermit { semaphore: self.0.lock().clone(), count: self.0.acquiring().count() };
+        Poll::Ready(result.map(permit).map_err(|_| AcquireError(())))
     }
 }
 
@@ -346,7 +298,7 @@ impl<F: Flavor> Drop for OwnedPermit<F> {
     }
 }
 
-/// A guard dereferences to its value.
+/// Makes guards dereference to their values.
 macro_rules! derefs {
     ($($guard:ident)*) => {$(
         impl<F: Flavor, T> Deref for $guard<F, T> {
@@ -382,23 +334,12 @@ impl<F: Flavor, T> DerefMut for OwnedWriteGuard<F, T> {
     }
 }
 
-macro_rules! debug_by_wait {
-    ($($future:ident)*) => {$(
-        impl<F: Flavor, T> fmt::Debug for $future<F, T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($future)).field("acquiring", &self.acquiring).finish_non_exhaustive()
-            }
-        }
-    )*};
-}
-
-debug_by_wait!(LockOwned ReadOwned WriteOwned);
-
-impl<F: Flavor> fmt::Debug for AcquireOwned<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AcquireOwned").field("acquiring", &self.acquiring).finish_non_exhaustive()
-    }
-}
+debug_request!(
+    [F: Flavor, T] LockOwned [F, T],
+    [F: Flavor, T] ReadOwned [F, T],
+    [F: Flavor, T] WriteOwned [F, T],
+    [F: Flavor] AcquireOwned [F],
+);
 
 impl<F: Flavor> fmt::Debug for OwnedPermit<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

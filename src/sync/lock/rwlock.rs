@@ -10,7 +10,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::sync::core::flavor::Flavor;
-use crate::sync::core::permits::{Acquiring, Held, MAX_PERMITS, Permits};
+use crate::sync::core::permits::{Held, MAX_PERMITS, Permits};
+use crate::sync::core::request::{HasPermits, Request, debug_request};
 use crate::sys::lock_cell::{Exclusive, LockCell, Shared};
 
 /// The number of permits: a writer needs them all, a reader one.
@@ -63,7 +64,7 @@ impl<F: Flavor, T: ?Sized> RwLock<F, T> {
     /// Dropping the future gives up its place in the queue. If it had already been given the lock, it releases the
     /// lock.
     pub fn read(&self) -> Read<'_, F, T> {
-        Read { lock: self, acquiring: Acquiring::new(1) }
+        Read(Request::new(self, 1))
     }
 
     /// Locks for writing. Waits while readers or a writer hold the lock, behind all earlier waiters.
@@ -71,7 +72,7 @@ impl<F: Flavor, T: ?Sized> RwLock<F, T> {
     /// # Cancellation
     /// As for [`read`](Self::read).
     pub fn write(&self) -> Write<'_, F, T> {
-        Write { lock: self, acquiring: Acquiring::new(ALL) }
+        Write(Request::new(self, ALL))
     }
 
     /// Locks for reading if there is no writer and no waiter.
@@ -87,7 +88,7 @@ impl<F: Flavor, T: ?Sized> RwLock<F, T> {
     /// Creates the guard. The caller must hold one permit.
     #[inline]
     fn read_guard<'a>(&'a self, held: Held<'a, F>) -> ReadGuard<'a, F, T> {
-        // SAFETY: who writes has all permits, so nobody does until the guard gives this one back, after its last use of
+        // SAFETY: a writer has all permits, so there is none until the guard gives this one back, after its last use of
         // the value, which it borrows.
         ReadGuard { value: unsafe { self.shared() }, _held: held }
     }
@@ -95,7 +96,7 @@ impl<F: Flavor, T: ?Sized> RwLock<F, T> {
     /// Creates the guard. The caller must hold all permits.
     #[inline]
     fn write_guard(&self) -> WriteGuard<'_, F, T> {
-        // SAFETY: nobody else has a permit until the guard gives them back, after its last use of the value, which
+        // SAFETY: no other guard has a permit until this one gives them back, after its last use of the value, which
         // it borrows.
         WriteGuard { value: unsafe { self.exclusive() }, held: Held::new(&self.permits, ALL), lock: self }
     }
@@ -104,7 +105,7 @@ impl<F: Flavor, T: ?Sized> RwLock<F, T> {
     /// The caller has a permit, and keeps it and the lock where it is until the last use of what comes back.
     #[inline]
     pub(in crate::sync) unsafe fn shared(&self) -> Shared<T> {
-        // SAFETY: by the caller's word, as nobody changes the value without all permits.
+        // SAFETY: the caller has a permit, and the value is changed only with all permits.
         unsafe { self.value.shared() }
     }
 
@@ -112,13 +113,22 @@ impl<F: Flavor, T: ?Sized> RwLock<F, T> {
     /// The caller has all permits, and keeps them and the lock where it is until the last use of what comes back.
     #[inline]
     pub(in crate::sync) unsafe fn exclusive(&self) -> Exclusive<T> {
-        // SAFETY: by the caller's word, as nobody uses the value without a permit.
+        // SAFETY: the caller has all permits, and the value is used only with a permit.
         unsafe { self.value.exclusive() }
     }
 
     /// Returns a mutable reference to the value, without locking: `&mut self` proves that there is no guard.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
+    }
+}
+
+impl<F: Flavor, T: ?Sized> HasPermits for RwLock<F, T> {
+    type Flavor = F;
+
+    #[inline]
+    fn permits(&self) -> &Permits<F> {
+        &self.permits
     }
 }
 
@@ -145,55 +155,36 @@ impl<F: Flavor, T: ?Sized + fmt::Debug> fmt::Debug for RwLock<F, T> {
 
 /// The future of [`RwLock::read`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct Read<'a, F: Flavor, T: ?Sized> {
-    lock: &'a RwLock<F, T>,
-    acquiring: Acquiring,
-}
+pub struct Read<'a, F: Flavor, T: ?Sized>(Request<&'a RwLock<F, T>>);
 
 impl<'a, F: Flavor, T: ?Sized> Future for Read<'a, F, T> {
     type Output = ReadGuard<'a, F, T>;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let lock = self.lock;
-        let result = ready!(lock.permits.poll_acquire(&mut self.acquiring, cx));
+        let result = ready!(self.0.poll(cx));
         debug_assert!(result.is_ok(), "a read-write lock is never closed");
+        let lock = self.0.lock();
         Poll::Ready(lock.read_guard(Held::new(&lock.permits, 1)))
-    }
-}
-
-impl<F: Flavor, T: ?Sized> Drop for Read<'_, F, T> {
-    #[inline]
-    fn drop(&mut self) {
-        self.lock.permits.cancel(&mut self.acquiring);
     }
 }
 
 /// The future of [`RwLock::write`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct Write<'a, F: Flavor, T: ?Sized> {
-    lock: &'a RwLock<F, T>,
-    acquiring: Acquiring,
-}
+pub struct Write<'a, F: Flavor, T: ?Sized>(Request<&'a RwLock<F, T>>);
 
 impl<'a, F: Flavor, T: ?Sized> Future for Write<'a, F, T> {
     type Output = WriteGuard<'a, F, T>;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let lock = self.lock;
-        let result = ready!(lock.permits.poll_acquire(&mut self.acquiring, cx));
+        let result = ready!(self.0.poll(cx));
         debug_assert!(result.is_ok(), "a read-write lock is never closed");
-        Poll::Ready(lock.write_guard())
+        Poll::Ready(self.0.lock().write_guard())
     }
 }
 
-impl<F: Flavor, T: ?Sized> Drop for Write<'_, F, T> {
-    #[inline]
-    fn drop(&mut self) {
-        self.lock.permits.cancel(&mut self.acquiring);
-    }
-}
+debug_request!(['a, F: Flavor, T: ?Sized] Read ['a, F, T], ['a, F: Flavor, T: ?Sized] Write ['a, F, T],);
 
 /// A guard that gives read access to the value of an [`RwLock`]; dropping it releases the lock.
 ///
@@ -273,18 +264,6 @@ impl<F: Flavor, T: ?Sized> DerefMut for WriteGuard<'_, F, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         &mut self.value
-    }
-}
-
-impl<F: Flavor, T: ?Sized> fmt::Debug for Read<'_, F, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Read").field("acquiring", &self.acquiring).finish_non_exhaustive()
-    }
-}
-
-impl<F: Flavor, T: ?Sized> fmt::Debug for Write<'_, F, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Write").field("acquiring", &self.acquiring).finish_non_exhaustive()
     }
 }
 

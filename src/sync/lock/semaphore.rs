@@ -11,7 +11,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::sync::core::flavor::{Flavor, Word};
-use crate::sync::core::permits::{Acquiring, MAX_PERMITS, Permits, Refused};
+use crate::sync::core::permits::{MAX_PERMITS, Permits, Refused};
+use crate::sync::core::request::{HasPermits, Request, debug_request};
 use crate::sys::sync::atomic::Ordering::Relaxed;
 
 /// A fair counting semaphore; asyncio's `Semaphore` and `BoundedSemaphore`.
@@ -113,7 +114,7 @@ impl<F: Flavor> Semaphore<F> {
     #[track_caller]
     pub fn acquire_many(&self, count: usize) -> Acquire<'_, F> {
         check_count(count);
-        Acquire { semaphore: self, acquiring: Acquiring::new(count) }
+        Acquire(Request::new(self, count))
     }
 
     /// Acquires a permit if one is free and no task waits. A task that was given a permit and has not run since counts
@@ -191,6 +192,15 @@ impl<F: Flavor> Semaphore<F> {
     }
 }
 
+impl<F: Flavor> HasPermits for Semaphore<F> {
+    type Flavor = F;
+
+    #[inline]
+    fn permits(&self) -> &Permits<F> {
+        &self.permits
+    }
+}
+
 impl<F: Flavor> fmt::Debug for Semaphore<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Semaphore").field("permits", &self.permits).finish_non_exhaustive()
@@ -207,34 +217,20 @@ pub(in crate::sync) fn check_count(permits: usize) {
 
 /// The future of [`Semaphore::acquire`] and [`Semaphore::acquire_many`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct Acquire<'a, F: Flavor> {
-    semaphore: &'a Semaphore<F>,
-    acquiring: Acquiring,
-}
+pub struct Acquire<'a, F: Flavor>(Request<&'a Semaphore<F>>);
 
 impl<'a, F: Flavor> Future for Acquire<'a, F> {
     type Output = Result<Permit<'a, F>, AcquireError>;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let semaphore = self.semaphore;
-        let result = ready!(semaphore.permits.poll_acquire(&mut self.acquiring, cx));
-        Poll::Ready(result.map(|()| semaphore.permit(self.acquiring.count())).map_err(|_| AcquireError(())))
+        let result = ready!(self.0.poll(cx));
+        let permit = |()| self.0.lock().permit(self.0.acquiring().count());
+        Poll::Ready(result.map(permit).map_err(|_| AcquireError(())))
     }
 }
 
-impl<F: Flavor> Drop for Acquire<'_, F> {
-    #[inline]
-    fn drop(&mut self) {
-        self.semaphore.permits.cancel(&mut self.acquiring);
-    }
-}
-
-impl<F: Flavor> fmt::Debug for Acquire<'_, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Acquire").field("acquiring", &self.acquiring).finish_non_exhaustive()
-    }
-}
+debug_request!(['a, F: Flavor] Acquire ['a, F],);
 
 /// One or several permits of a [`Semaphore`]; dropping it releases them.
 ///
