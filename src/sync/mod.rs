@@ -42,7 +42,7 @@
 //! |---|---|
 //! | `oneshot.rs` | a channel for one value |
 //! | `mpsc/` | channels from many senders to one receiver |
-//! | `broadcast.rs` | a channel in which each receiver gets every value |
+//! | `broadcast/` | a channel in which each receiver gets every value |
 //! | `watch.rs` | a value that changes, and its watchers |
 //! | `queue/` | asyncio's queues |
 //! | `channel_error.rs` | the errors that channels share |
@@ -52,6 +52,8 @@
 //! | `core/flavor.rs` | local and threaded: how a state is shared, and what wakes a waiter |
 //! | `core/waiters.rs` | the queue of waiters |
 //! | `core/wake_list.rs` | wakes waiters: outside the lock, in order, by their current waker |
+//! | `core/fanout.rs` | the common part of `broadcast` and `watch` |
+//! | `core/request.rs` | the common part of the futures that lock |
 //! | `core/permits.rs` | permits and the queue for them: the common part of mutex, read-write lock and semaphore |
 //! | `lock/`: `mutex.rs`, `rwlock.rs`, `semaphore.rs` | `Mutex`, `RwLock`, `Semaphore` |
 //! | `lock/owned.rs` | guards and permits that own a reference to their lock |

@@ -27,9 +27,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 pub use super::channel_error::{RecvError, SendError};
+use super::core::fanout::{Channel, SenderRef};
 use super::core::flavor::{Flavor, Local};
-use super::core::waiters::{Ticket, Waiters};
-use super::core::waiting::{leave, poll_queue, wake_all};
+use super::core::waiters::Ticket;
+use super::core::waiting::{leave, poll_queue};
 
 /// Creates a channel that holds `value`, which counts as seen by the receiver.
 pub fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
@@ -37,26 +38,18 @@ pub fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
 }
 
 pub(super) fn holding<T, F: Flavor>(value: T) -> (Sender<T, F>, Receiver<T, F>) {
-    let value = F::rc(value);
-    let state = State { value, version: 0, senders: 1, receivers: 1, waiting: Waiters::new() };
-    let state = F::rc(F::cell(state));
-    (Sender { state: state.clone() }, Receiver { state, seen: 0 })
+    let channel = Channel::<_, F>::new(Current { value: F::rc(value), version: 0 });
+    (Sender { channel: SenderRef::new(channel.clone()) }, Receiver { channel, seen: 0 })
 }
 
-struct State<T, F: Flavor> {
+/// The current value of the channel.
+struct Current<T, F: Flavor> {
     value: F::Rc<T>,
-    /// How often it was changed.
+    /// The number of changes.
     version: u64,
-    senders: usize,
-    receivers: usize,
-    waiting: Waiters<F::Waiter>,
 }
 
-impl<T, F: Flavor> State<T, F> {
-    fn waiting(&mut self) -> &mut Waiters<F::Waiter> {
-        &mut self.waiting
-    }
-
+impl<T, F: Flavor> Current<T, F> {
     fn snapshot(&self) -> (F::Rc<T>, u64) {
         (self.value.clone(), self.version)
     }
@@ -123,7 +116,7 @@ impl<T: fmt::Debug, F: Flavor> fmt::Debug for Ref<T, F> {
 /// assert!(!notified);
 /// ```
 pub struct Sender<T, F: Flavor = Local> {
-    state: F::Rc<F::Cell<State<T, F>>>,
+    channel: SenderRef<Current<T, F>, F>,
 }
 
 impl<T, F: Flavor> Sender<T, F> {
@@ -132,11 +125,11 @@ impl<T, F: Flavor> Sender<T, F> {
     /// # Errors
     /// [`SendError`] with the new value if there is no receiver; the old value stays.
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
-        let _replaced = F::with(&self.state, |state| match state.receivers {
+        let _replaced = F::with(&self.channel, |channel| match channel.receivers {
             0 => Err(SendError(value)),
-            _ => Ok(state.replace(value)),
+            _ => Ok(channel.values.replace(value)),
         })?;
-        wake_all::<F, _>(&self.state, State::waiting);
+        self.channel.notify();
         Ok(())
     }
 
@@ -153,11 +146,11 @@ impl<T, F: Flavor> Sender<T, F> {
     /// ```
     pub fn send_replace(&self, value: T) -> Ref<T, F> {
         let value = F::rc(value);
-        let value = F::with(&self.state, |state| {
-            state.version += 1;
-            mem::replace(&mut state.value, value)
+        let value = F::with(&self.channel, |channel| {
+            channel.values.version += 1;
+            mem::replace(&mut channel.values.value, value)
         });
-        wake_all::<F, _>(&self.state, State::waiting);
+        self.channel.notify();
         Ref { value }
     }
 
@@ -184,18 +177,19 @@ impl<T, F: Flavor> Sender<T, F> {
         T: Clone,
     {
         loop {
-            let (share, version) = F::with(&self.state, |state| state.snapshot());
-            let mut copy = T::clone(&share);
-            drop(share); // so that its place can be used again
+            let (snapshot, version) = F::with(&self.channel, |channel| channel.values.snapshot());
+            let mut copy = T::clone(&snapshot);
+            drop(snapshot); // so that its memory can be used again
             if !modify(&mut copy) {
                 return false;
             }
-            let replaced = F::with(&self.state, |state| {
-                if state.version == version { Ok(state.replace(copy)) } else { Err(copy) }
+            let replaced = F::with(&self.channel, |channel| {
+                let current = &mut channel.values;
+                if current.version == version { Ok(current.replace(copy)) } else { Err(copy) }
             });
-            // Dropped last: that is user code.
+            // Dropped last, because a destructor is user code.
             if let Ok(_replaced) = replaced {
-                wake_all::<F, _>(&self.state, State::waiting);
+                self.channel.notify();
                 return true;
             }
         }
@@ -203,40 +197,24 @@ impl<T, F: Flavor> Sender<T, F> {
 
     /// Returns a snapshot of the current value.
     pub fn borrow(&self) -> Ref<T, F> {
-        Ref { value: F::with(&self.state, |state| state.value.clone()) }
+        Ref { value: F::with(&self.channel, |channel| channel.values.value.clone()) }
     }
 
     /// Creates a receiver; the current value counts as seen.
     pub fn subscribe(&self) -> Receiver<T, F> {
-        let seen = F::with(&self.state, |state| {
-            state.receivers += 1;
-            state.version
-        });
-        Receiver { state: self.state.clone(), seen }
+        let (channel, seen) = self.channel.subscribe(|current| current.version);
+        Receiver { channel, seen }
     }
 
     /// Number of receivers.
     pub fn receiver_count(&self) -> usize {
-        F::with(&self.state, |state| state.receivers)
+        self.channel.receivers()
     }
 }
 
 impl<T, F: Flavor> Clone for Sender<T, F> {
     fn clone(&self) -> Self {
-        F::with(&self.state, |state| state.senders += 1);
-        Sender { state: self.state.clone() }
-    }
-}
-
-impl<T, F: Flavor> Drop for Sender<T, F> {
-    fn drop(&mut self) {
-        let last = F::with(&self.state, |state| {
-            state.senders -= 1;
-            state.senders == 0
-        });
-        if last {
-            wake_all::<F, _>(&self.state, State::waiting);
-        }
+        Sender { channel: self.channel.clone() }
     }
 }
 
@@ -265,27 +243,27 @@ impl<T: fmt::Debug, F: Flavor> fmt::Debug for Sender<T, F> {
 /// });
 /// ```
 pub struct Receiver<T, F: Flavor = Local> {
-    state: F::Rc<F::Cell<State<T, F>>>,
-    /// The version that it has seen.
+    channel: F::Rc<F::Cell<Channel<Current<T, F>, F>>>,
+    /// The latest version that this receiver has seen.
     seen: u64,
 }
 
 impl<T, F: Flavor> Receiver<T, F> {
     /// Returns a snapshot of the current value, which does not count as seen.
     pub fn borrow(&self) -> Ref<T, F> {
-        Ref { value: F::with(&self.state, |state| state.value.clone()) }
+        Ref { value: F::with(&self.channel, |channel| channel.values.value.clone()) }
     }
 
     /// Returns a snapshot of the current value and marks it as seen.
     pub fn borrow_and_update(&mut self) -> Ref<T, F> {
-        let (value, version) = F::with(&self.state, |state| state.snapshot());
+        let (value, version) = F::with(&self.channel, |channel| channel.values.snapshot());
         self.seen = version;
         Ref { value }
     }
 
     /// Whether this receiver has not seen the current value.
     pub fn has_changed(&self) -> bool {
-        F::with(&self.state, |state| state.version) != self.seen
+        F::with(&self.channel, |channel| channel.values.version) != self.seen
     }
 
     /// Waits for a value that this receiver has not seen, and marks it as seen.
@@ -315,14 +293,14 @@ impl<T, F: Flavor> Receiver<T, F> {
 
 impl<T, F: Flavor> Clone for Receiver<T, F> {
     fn clone(&self) -> Self {
-        F::with(&self.state, |state| state.receivers += 1);
-        Receiver { state: self.state.clone(), seen: self.seen }
+        F::with(&self.channel, |channel| channel.receivers += 1);
+        Receiver { channel: self.channel.clone(), seen: self.seen }
     }
 }
 
 impl<T, F: Flavor> Drop for Receiver<T, F> {
     fn drop(&mut self) {
-        F::with(&self.state, |state| state.receivers -= 1);
+        F::with(&self.channel, |channel| channel.receivers -= 1);
     }
 }
 
@@ -344,20 +322,20 @@ impl<T, F: Flavor> Future for Changed<'_, T, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let Receiver { state, seen } = &mut *this.receiver;
-        poll_queue::<F, _, _>(state, cx, &mut this.ticket, State::waiting, |state, _| {
-            if state.version != *seen {
-                *seen = state.version;
+        let Receiver { channel, seen } = &mut *this.receiver;
+        poll_queue::<F, _, _>(channel, cx, &mut this.ticket, Channel::waiting, |channel, _| {
+            if channel.values.version != *seen {
+                *seen = channel.values.version;
                 return Poll::Ready(Ok(()));
             }
-            if state.senders == 0 { Poll::Ready(Err(RecvError)) } else { Poll::Pending }
+            if channel.is_closed() { Poll::Ready(Err(RecvError)) } else { Poll::Pending }
         })
     }
 }
 
 impl<T, F: Flavor> Drop for Changed<'_, T, F> {
     fn drop(&mut self) {
-        leave::<F, _>(&self.receiver.state, &mut self.ticket, State::waiting);
+        leave::<F, _>(&self.receiver.channel, &mut self.ticket, Channel::waiting);
     }
 }
 
@@ -372,7 +350,7 @@ impl<T, F: Flavor> fmt::Debug for Changed<'_, T, F> {
 pub struct WaitFor<'a, T, P, F: Flavor = Local> {
     receiver: &'a mut Receiver<T, F>,
     predicate: P,
-    /// The last version that did not satisfy.
+    /// The last version that did not satisfy the predicate.
     refused: Option<u64>,
     ticket: Option<Ticket>,
 }
@@ -384,15 +362,16 @@ impl<T, P: FnMut(&T) -> bool, F: Flavor> Future for WaitFor<'_, T, P, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let Receiver { state, seen } = &mut *this.receiver;
+        let Receiver { channel, seen } = &mut *this.receiver;
         loop {
             let refused = this.refused;
-            let poll = poll_queue::<F, _, _>(state, cx, &mut this.ticket, State::waiting, |state, _| {
-                if refused != Some(state.version) {
-                    return Poll::Ready(Some(state.snapshot()));
-                }
-                if state.senders == 0 { Poll::Ready(None) } else { Poll::Pending }
-            });
+            let poll =
+                poll_queue::<F, _, _>(channel, cx, &mut this.ticket, Channel::waiting, |channel, _| {
+                    if refused != Some(channel.values.version) {
+                        return Poll::Ready(Some(channel.values.snapshot()));
+                    }
+                    if channel.is_closed() { Poll::Ready(None) } else { Poll::Pending }
+                });
             match poll {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => return Poll::Ready(Err(RecvError)),
@@ -410,7 +389,7 @@ impl<T, P: FnMut(&T) -> bool, F: Flavor> Future for WaitFor<'_, T, P, F> {
 
 impl<T, P, F: Flavor> Drop for WaitFor<'_, T, P, F> {
     fn drop(&mut self) {
-        leave::<F, _>(&self.receiver.state, &mut self.ticket, State::waiting);
+        leave::<F, _>(&self.receiver.channel, &mut self.ticket, Channel::waiting);
     }
 }
 

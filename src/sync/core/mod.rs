@@ -1,6 +1,7 @@
 //! Building blocks of the primitives: queues of waiters, permits, and one interface for loops and threads.
 
 pub(in crate::sync) mod blocking;
+pub(in crate::sync) mod fanout;
 pub(in crate::sync) mod flavor;
 pub(in crate::sync) mod permits;
 pub(in crate::sync) mod request;

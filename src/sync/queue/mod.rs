@@ -39,27 +39,26 @@
 //!
 //! | file | contents |
 //! |---|---|
+//! | `futures.rs` | the futures |
 //! | `state.rs` | the items, the waiters, and their order of service |
 //! | `order.rs` | the order of the items |
 //! | `error.rs` | the errors |
 #![forbid(unsafe_code)]
 
 mod error;
+mod futures;
 mod order;
 mod state;
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 pub use self::error::{QueueShutDown, TaskDoneError, TryGetError, TryPutError};
+pub use self::futures::{Get, Join, Put};
 pub use self::order::{Fifo, Lifo, Order, Priority};
 use self::state::{Refused, State};
 use super::core::blocking::{block_on, no_loop_here};
 use super::core::flavor::{Flavor, Local, Threaded};
-use super::core::waiters::Ticket;
-use super::core::waiting::{self, QueueStatus, poll_queue, wake_all};
+use super::core::waiting::{QueueStatus, wake_all};
 
 /// A [`Queue`] that returns the smallest item first.
 pub type PriorityQueue<T> = Queue<T, Priority>;
@@ -175,7 +174,7 @@ impl<T, O: Order<T>, F: Flavor> Queue<T, O, F> {
         let mut item = Some(item);
         match F::with(&self.state, |state| state.put(&mut item, QueueStatus::New)) {
             Ok(done) => {
-                done.settle();
+                done.finish();
                 Ok(())
             }
             Err(refused) => {
@@ -205,7 +204,7 @@ impl<T, O: Order<T>, F: Flavor> Queue<T, O, F> {
     /// [`TryGetError`].
     pub fn try_get(&self) -> Result<T, TryGetError> {
         match F::with(&self.state, |state| state.get(QueueStatus::New)) {
-            Ok(done) => Ok(done.settle()),
+            Ok(done) => Ok(done.finish()),
             Err(Refused::NotNow) => Err(TryGetError::Empty),
             Err(Refused::ShutDown) => Err(TryGetError::ShutDown),
         }
@@ -307,123 +306,5 @@ impl<T, O: Order<T>, F: Flavor> Clone for Queue<T, O, F> {
 impl<T, O: Order<T>, F: Flavor> fmt::Debug for Queue<T, O, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue").field("len", &self.len()).field("maxsize", &self.maxsize()).finish()
-    }
-}
-
-/// The future of [`Queue::put`].
-#[must_use = "futures do nothing unless awaited"]
-pub struct Put<'a, T, O: Order<T> = Fifo, F: Flavor = Local> {
-    state: &'a F::Cell<State<T, O, F>>,
-    item: Option<T>,
-    ticket: Option<Ticket>,
-}
-
-impl<T, O: Order<T>, F: Flavor> Unpin for Put<'_, T, O, F> {}
-
-impl<T, O: Order<T>, F: Flavor> Future for Put<'_, T, O, F> {
-    type Output = Result<(), QueueShutDown<T>>;
-
-    /// # Panics
-    /// If it is polled again after it was ready.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Put { state, item, ticket } = self.get_mut();
-        assert!(item.is_some(), "a `put` was polled after its result");
-        let poll = poll_queue::<F, _, _>(state, cx, ticket, State::putters, |state, status| {
-            match state.put(item, status) {
-                Ok(done) => Poll::Ready(Some(done)),
-                Err(Refused::NotNow) => Poll::Pending,
-                Err(Refused::ShutDown) => Poll::Ready(None),
-            }
-        });
-        poll.map(|done| match done {
-            Some(done) => {
-                done.settle();
-                Ok(())
-            }
-            None => Err(QueueShutDown(item.take().expect("it was not put"))),
-        })
-    }
-}
-
-impl<T, O: Order<T>, F: Flavor> Drop for Put<'_, T, O, F> {
-    fn drop(&mut self) {
-        if waiting::leave::<F, _>(self.state, &mut self.ticket, State::putters) {
-            waiting::wake::<F>(F::with(self.state, State::give_up_place));
-        }
-    }
-}
-
-impl<T, O: Order<T>, F: Flavor> fmt::Debug for Put<'_, T, O, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Put").field("waits", &self.ticket.is_some()).finish_non_exhaustive()
-    }
-}
-
-/// The future of [`Queue::get`].
-#[must_use = "futures do nothing unless awaited"]
-pub struct Get<'a, T, O: Order<T> = Fifo, F: Flavor = Local> {
-    state: &'a F::Cell<State<T, O, F>>,
-    ticket: Option<Ticket>,
-}
-
-impl<T, O: Order<T>, F: Flavor> Future for Get<'_, T, O, F> {
-    type Output = Result<T, QueueShutDown>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let state = self.state;
-        let poll = poll_queue::<F, _, _>(state, cx, &mut self.ticket, State::getters, |state, status| {
-            match state.get(status) {
-                Ok(done) => Poll::Ready(Ok(done)),
-                Err(Refused::NotNow) => Poll::Pending,
-                Err(Refused::ShutDown) => Poll::Ready(Err(QueueShutDown(()))),
-            }
-        });
-        poll.map_ok(state::Done::settle)
-    }
-}
-
-impl<T, O: Order<T>, F: Flavor> Drop for Get<'_, T, O, F> {
-    fn drop(&mut self) {
-        if waiting::leave::<F, _>(self.state, &mut self.ticket, State::getters) {
-            waiting::wake::<F>(F::with(self.state, State::give_up_item));
-        }
-    }
-}
-
-impl<T, O: Order<T>, F: Flavor> fmt::Debug for Get<'_, T, O, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Get").field("waits", &self.ticket.is_some()).finish_non_exhaustive()
-    }
-}
-
-/// The future of [`Queue::join`].
-#[must_use = "futures do nothing unless awaited"]
-pub struct Join<'a, T, O: Order<T> = Fifo, F: Flavor = Local> {
-    state: &'a F::Cell<State<T, O, F>>,
-    /// How often all items had been done when the wait began.
-    since: Option<u64>,
-    ticket: Option<Ticket>,
-}
-
-impl<T, O: Order<T>, F: Flavor> Future for Join<'_, T, O, F> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Join { state, since, ticket } = self.get_mut();
-        poll_queue::<F, _, _>(state, cx, ticket, State::joiners, |state, _| {
-            if state.is_finished(since) { Poll::Ready(()) } else { Poll::Pending }
-        })
-    }
-}
-
-impl<T, O: Order<T>, F: Flavor> Drop for Join<'_, T, O, F> {
-    fn drop(&mut self) {
-        waiting::leave::<F, _>(self.state, &mut self.ticket, State::joiners);
-    }
-}
-
-impl<T, O: Order<T>, F: Flavor> fmt::Debug for Join<'_, T, O, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Join").field("waits", &self.ticket.is_some()).finish_non_exhaustive()
     }
 }

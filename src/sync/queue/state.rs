@@ -44,7 +44,7 @@ pub(super) struct Done<R, F: Flavor> {
 impl<R, F: Flavor> Done<R, F> {
     /// Outside of the lock.
     #[inline]
-    pub(super) fn settle(self) -> R {
+    pub(super) fn finish(self) -> R {
         wake::<F>(self.wake);
         self.result.unwrap_or_else(|panic| resume_unwind(panic))
     }

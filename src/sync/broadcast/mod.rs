@@ -19,21 +19,24 @@
 //! });
 //! ```
 //!
-//! A value is cloned for each receiver except the last one, from a reference-counted copy, outside of the lock. A slot
+//! A value is cloned for each receiver except the last one, from a reference-counted copy, outside the lock. A slot
 //! that all receivers have read keeps its memory for the next value.
 #![forbid(unsafe_code)]
 
-use std::error::Error;
+mod error;
+
 use std::fmt;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+pub use self::error::{RecvError, TryRecvError};
 pub use super::channel_error::SendError;
+use super::core::fanout::{Channel, SenderRef};
 use super::core::flavor::{Flavor, Local};
-use super::core::waiters::{Ticket, Waiters};
-use super::core::waiting::{leave, poll_queue, wake_all};
+use super::core::waiters::Ticket;
+use super::core::waiting::{leave, poll_queue};
 use crate::sys::guarded::in_drop;
 
 /// Creates a channel that keeps up to `capacity` values.
@@ -48,43 +51,35 @@ pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 #[track_caller]
 pub(super) fn with_capacity<T, F: Flavor>(capacity: usize) -> (Sender<T, F>, Receiver<T, F>) {
     assert!(capacity > 0, "a broadcast channel needs a capacity of at least one");
-    let state = F::rc(F::cell(State {
-        capacity,
-        slots: Vec::new(),
-        end: 0,
-        senders: 1,
-        receivers: 1,
-        waiting: Waiters::new(),
-    }));
-    (Sender { state: state.clone() }, Receiver { state, next: 0 })
+    let channel = Channel::<_, F>::new(Values { capacity, slots: Vec::new(), end: 0 });
+    (Sender { channel: SenderRef::new(channel.clone()) }, Receiver { channel, next: 0 })
 }
 
-struct State<T, F: Flavor> {
+/// The latest values of the channel, numbered from zero.
+struct Values<T, F: Flavor> {
     capacity: usize,
-    /// The value with number `n` is at `n % capacity`.
+    /// The slots of the values: number `n` is at `n % capacity`.
     slots: Vec<Slot<T, F>>,
     /// The number of the next value.
     end: u64,
-    senders: usize,
-    receivers: usize,
-    waiting: Waiters<F::Waiter>,
 }
 
 struct Slot<T, F: Flavor> {
-    /// Receivers that clone the value right now may hold references to it.
+    /// The value. Receivers that clone it right now may hold references to it.
     value: Option<F::Rc<Option<T>>>,
-    /// How many receivers have not seen it yet.
+    /// The number of receivers that have not received it.
     unseen: usize,
 }
 
 /// A value that a receiver has taken under the lock.
 enum Taken<T, F: Flavor> {
     /// The value itself, for the last receiver.
-    Whole(T),
-    Share(F::Rc<Option<T>>),
+    Value(T),
+    /// A reference to the value, to be cloned.
+    Ref(F::Rc<Option<T>>),
 }
 
-impl<T, F: Flavor> State<T, F> {
+impl<T, F: Flavor> Values<T, F> {
     fn slot(&mut self, number: u64) -> &mut Slot<T, F> {
         let index = number % self.capacity as u64;
         &mut self.slots[usize::try_from(index).expect("below the capacity")]
@@ -94,9 +89,8 @@ impl<T, F: Flavor> State<T, F> {
         self.end.saturating_sub(self.capacity as u64)
     }
 
-    /// Appends a value. The caller drops the value that it replaces.
-    fn push(&mut self, value: T) -> (Option<T>, Option<F::Rc<Option<T>>>) {
-        let unseen = self.receivers;
+    /// Appends a value for this number of receivers. The caller drops the value that it replaces.
+    fn push(&mut self, value: T, unseen: usize) -> (Option<T>, Option<F::Rc<Option<T>>>) {
         if self.slots.len() < self.capacity && self.slots.len() as u64 == self.end {
             self.slots.push(Slot { value: None, unseen: 0 });
         }
@@ -115,15 +109,16 @@ impl<T, F: Flavor> State<T, F> {
         let slot = self.slot(number);
         slot.unseen -= 1;
         let last = slot.unseen == 0;
-        let share = slot.value.as_mut().expect("a value that is unseen is kept");
-        if last && let Some(place) = F::unique(share) {
-            return Taken::Whole(place.take().expect("a value that is unseen is kept"));
+        let shared = slot.value.as_mut().expect("a value that is unseen is kept");
+        if last && let Some(place) = F::unique(shared) {
+            return Taken::Value(place.take().expect("a value that is unseen is kept"));
         }
-        // The last one leaves nothing, though somebody is cloning it right now.
-        Taken::Share(if last { slot.value.take().expect("it is there") } else { share.clone() })
+        // The last receiver empties the slot, even if another one is cloning the value right now.
+        Taken::Ref(if last { slot.value.take().expect("it is there") } else { shared.clone() })
     }
 
-    fn look(&mut self, next: &mut u64) -> Result<Taken<T, F>, TryRecvError> {
+    /// Takes the value with the number `next` for one receiver, and advances `next`.
+    fn try_recv(&mut self, next: &mut u64, is_closed: bool) -> Result<Taken<T, F>, TryRecvError> {
         let oldest = self.oldest();
         if *next < oldest {
             return Err(TryRecvError::Lagged(oldest - mem::replace(next, oldest)));
@@ -132,11 +127,7 @@ impl<T, F: Flavor> State<T, F> {
             *next += 1;
             return Ok(self.take(*next - 1));
         }
-        Err(if self.senders == 0 { TryRecvError::Closed } else { TryRecvError::Empty })
-    }
-
-    fn waiting(&mut self) -> &mut Waiters<F::Waiter> {
-        &mut self.waiting
+        Err(if is_closed { TryRecvError::Closed } else { TryRecvError::Empty })
     }
 }
 
@@ -156,7 +147,7 @@ impl<T, F: Flavor> State<T, F> {
 /// });
 /// ```
 pub struct Sender<T, F: Flavor = Local> {
-    state: F::Rc<F::Cell<State<T, F>>>,
+    channel: SenderRef<Values<T, F>, F>,
 }
 
 impl<T, F: Flavor> Sender<T, F> {
@@ -167,45 +158,29 @@ impl<T, F: Flavor> Sender<T, F> {
     /// # Errors
     /// [`SendError`] with the value if there is no receiver.
     pub fn send(&self, value: T) -> Result<usize, SendError<T>> {
-        let (receivers, _replaced) = F::with(&self.state, |state| match state.receivers {
+        let (receivers, _replaced) = F::with(&self.channel, |channel| match channel.receivers {
             0 => Err(SendError(value)),
-            receivers => Ok((receivers, state.push(value))),
+            receivers => Ok((receivers, channel.values.push(value, receivers))),
         })?;
-        wake_all::<F, _>(&self.state, State::waiting);
+        self.channel.notify();
         Ok(receivers)
     }
 
     /// Creates a receiver of the values that are sent from now on.
     pub fn subscribe(&self) -> Receiver<T, F> {
-        let next = F::with(&self.state, |state| {
-            state.receivers += 1;
-            state.end
-        });
-        Receiver { state: self.state.clone(), next }
+        let (channel, next) = self.channel.subscribe(|values| values.end);
+        Receiver { channel, next }
     }
 
     /// Number of receivers.
     pub fn receiver_count(&self) -> usize {
-        F::with(&self.state, |state| state.receivers)
+        self.channel.receivers()
     }
 }
 
 impl<T, F: Flavor> Clone for Sender<T, F> {
     fn clone(&self) -> Self {
-        F::with(&self.state, |state| state.senders += 1);
-        Sender { state: self.state.clone() }
-    }
-}
-
-impl<T, F: Flavor> Drop for Sender<T, F> {
-    fn drop(&mut self) {
-        let last = F::with(&self.state, |state| {
-            state.senders -= 1;
-            state.senders == 0
-        });
-        if last {
-            wake_all::<F, _>(&self.state, State::waiting);
-        }
+        Sender { channel: self.channel.clone() }
     }
 }
 
@@ -230,7 +205,7 @@ impl<T, F: Flavor> fmt::Debug for Sender<T, F> {
 /// assert_eq!(late.try_recv(), Err(TryRecvError::Closed));
 /// ```
 pub struct Receiver<T, F: Flavor = Local> {
-    state: F::Rc<F::Cell<State<T, F>>>,
+    channel: F::Rc<F::Cell<Channel<Values<T, F>, F>>>,
     /// The number of the value that it receives next.
     next: u64,
 }
@@ -259,22 +234,23 @@ impl<T, F: Flavor> Receiver<T, F> {
     where
         T: Clone,
     {
-        let taken = F::with(&self.state, |state| state.look(&mut self.next))?;
-        Ok(whole::<T, F>(taken))
+        let taken = F::with(&self.channel, |channel| try_recv(channel, &mut self.next))?;
+        Ok(into_value::<T, F>(taken))
     }
 
     /// Creates another receiver of this channel, for the values that are sent from now on.
     pub fn resubscribe(&self) -> Self {
-        let next = F::with(&self.state, |state| {
-            state.receivers += 1;
-            state.end
+        let next = F::with(&self.channel, |channel| {
+            channel.receivers += 1;
+            channel.values.end
         });
-        Receiver { state: self.state.clone(), next }
+        Receiver { channel: self.channel.clone(), next }
     }
 
     /// Number of values that this receiver has not received, including those that it missed.
     pub fn len(&self) -> usize {
-        F::with(&self.state, |state| usize::try_from(state.end - self.next).unwrap_or(usize::MAX))
+        let len = F::with(&self.channel, |channel| channel.values.end - self.next);
+        usize::try_from(len).unwrap_or(usize::MAX)
     }
 
     /// Whether this receiver has received all values.
@@ -283,22 +259,31 @@ impl<T, F: Flavor> Receiver<T, F> {
     }
 }
 
-/// The value itself, or a clone of it. Cloning is user code and runs outside of the lock.
-fn whole<T: Clone, F: Flavor>(taken: Taken<T, F>) -> T {
+fn try_recv<T, F: Flavor>(
+    channel: &mut Channel<Values<T, F>, F>,
+    next: &mut u64,
+) -> Result<Taken<T, F>, TryRecvError> {
+    let is_closed = channel.is_closed();
+    channel.values.try_recv(next, is_closed)
+}
+
+/// Returns the value itself, or a clone of it. Cloning is user code and runs outside the lock.
+fn into_value<T: Clone, F: Flavor>(taken: Taken<T, F>) -> T {
     match taken {
-        Taken::Whole(value) => value,
-        Taken::Share(share) => share.as_ref().expect("a shared value stays").clone(),
+        Taken::Value(value) => value,
+        Taken::Ref(shared) => shared.as_ref().expect("a shared value stays").clone(),
     }
 }
 
 impl<T, F: Flavor> Drop for Receiver<T, F> {
     fn drop(&mut self) {
-        let unseen = F::with(&self.state, |state| {
-            state.receivers -= 1;
-            let first = self.next.max(state.oldest());
+        let unseen = F::with(&self.channel, |channel| {
+            channel.receivers -= 1;
+            let values = &mut channel.values;
+            let first = self.next.max(values.oldest());
             let mut unseen = Vec::new();
-            for number in first..state.end {
-                let slot = state.slot(number);
+            for number in first..values.end {
+                let slot = values.slot(number);
                 slot.unseen -= 1;
                 if slot.unseen == 0 {
                     unseen.extend(slot.value.take());
@@ -328,22 +313,27 @@ impl<T: Clone, F: Flavor> Future for Recv<'_, T, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let Receiver { state, next } = &mut *this.receiver;
-        let poll = poll_queue::<F, _, _>(state, cx, &mut this.ticket, State::waiting, |state, _| match state
-            .look(next)
-        {
-            Ok(taken) => Poll::Ready(Ok(taken)),
-            Err(TryRecvError::Empty) => Poll::Pending,
-            Err(TryRecvError::Closed) => Poll::Ready(Err(RecvError::Closed)),
-            Err(TryRecvError::Lagged(missed)) => Poll::Ready(Err(RecvError::Lagged(missed))),
-        });
-        poll.map_ok(whole::<T, F>)
+        let Receiver { channel, next } = &mut *this.receiver;
+        let poll =
+            poll_queue::<F, _, _>(
+                channel,
+                cx,
+                &mut this.ticket,
+                Channel::waiting,
+                |channel, _| match try_recv(channel, next) {
+                    Ok(taken) => Poll::Ready(Ok(taken)),
+                    Err(TryRecvError::Empty) => Poll::Pending,
+                    Err(TryRecvError::Closed) => Poll::Ready(Err(RecvError::Closed)),
+                    Err(TryRecvError::Lagged(missed)) => Poll::Ready(Err(RecvError::Lagged(missed))),
+                },
+            );
+        poll.map_ok(into_value::<T, F>)
     }
 }
 
 impl<T, F: Flavor> Drop for Recv<'_, T, F> {
     fn drop(&mut self) {
-        leave::<F, _>(&self.receiver.state, &mut self.ticket, State::waiting);
+        leave::<F, _>(&self.receiver.channel, &mut self.ticket, Channel::waiting);
     }
 }
 
@@ -352,72 +342,3 @@ impl<T, F: Flavor> fmt::Debug for Recv<'_, T, F> {
         f.debug_struct("Recv").finish_non_exhaustive()
     }
 }
-
-/// Error of [`Receiver::recv`].
-///
-/// # Examples
-/// ```
-/// use proactor::sync::broadcast::{self, RecvError};
-///
-/// proactor::run(async {
-///     let (sender, mut receiver) = broadcast::channel(1);
-///     sender.send(1).unwrap();
-///     sender.send(2).unwrap();
-///     drop(sender);
-///     assert_eq!(receiver.recv().await, Err(RecvError::Lagged(1)));
-///     assert_eq!(receiver.recv().await, Ok(2));
-///     assert_eq!(receiver.recv().await, Err(RecvError::Closed));
-/// });
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum RecvError {
-    /// The receiver missed this number of values: newer ones replaced them.
-    Lagged(u64),
-    /// All senders are gone, and this receiver has received everything.
-    Closed,
-}
-
-impl fmt::Display for RecvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RecvError::Lagged(missed) => {
-                write!(f, "the receiver was too slow and missed {missed} values")
-            }
-            RecvError::Closed => f.write_str("the channel is closed: no more values will come"),
-        }
-    }
-}
-
-impl Error for RecvError {}
-
-into_io_error!(RecvError: RecvError::Lagged(_) => Other, RecvError::Closed => UnexpectedEof);
-
-/// Error of [`Receiver::try_recv`].
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum TryRecvError {
-    /// There is none yet.
-    Empty,
-    /// The receiver missed this number of values: newer ones replaced them.
-    Lagged(u64),
-    /// All senders are gone, and this receiver has received everything.
-    Closed,
-}
-
-impl fmt::Display for TryRecvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TryRecvError::Empty => f.write_str("there is no value yet"),
-            TryRecvError::Lagged(missed) => RecvError::Lagged(*missed).fmt(f),
-            TryRecvError::Closed => RecvError::Closed.fmt(f),
-        }
-    }
-}
-
-impl Error for TryRecvError {}
-
-into_io_error!(TryRecvError:
-    TryRecvError::Empty => WouldBlock,
-    TryRecvError::Lagged(_) => Other,
-    TryRecvError::Closed => UnexpectedEof);
-
-debug_as_display!(RecvError, TryRecvError);
