@@ -60,12 +60,8 @@ pub(crate) const LONG_FILES: &[Exception] = &[
     ("src/net/direct.rs", 438),
     ("src/driver/memory/buffers.rs", 453),
     ("src/driver/proactor/ring.rs", 453),
-    ("src/sync/queue/mod.rs", 430),
-    ("src/sync/broadcast.rs", 423),
-    ("src/sync/watch.rs", 421),
     ("src/driver/proactor/kernel.rs", 448),
     ("src/driver/dispatch.rs", 430),
-    ("src/sync/lock/owned.rs", 407),
 ];
 
 /// Lines of code between the braces of a function.
