@@ -1,9 +1,9 @@
 //! The ready queue: tasks that are ready to run, first come, first served.
 //!
-//! A turn of the loop runs one *generation*: what was ready when it began. What becomes ready meanwhile
-//! waits for the next, so that a task that is always ready cannot keep the loop from timers and I/O.
+//! A turn of the loop runs one *generation*: the tasks that were ready when it began. Tasks that become ready meanwhile
+//! wait for the next generation, so that a task that is always ready cannot keep the loop from timers and I/O.
 //!
-//! It does not know what a task is. Items carry their own link to the next, so that the queue never grows, and
+//! The queue does not know what a task is. Each item contains its link to the next, so that the queue never grows, and
 //! making a million tasks ready allocates nothing.
 
 use std::cell::Cell;
@@ -11,7 +11,7 @@ use std::fmt;
 
 /// An item of a [`ReadyQueue`]: a shared reference with room for a link.
 pub(crate) trait Link: Sized {
-    /// Stands for one reference to an item.
+    /// A pointer that stands for one reference to an item.
     type Pointer: Copy;
 
     fn into_pointer(self) -> Self::Pointer;
@@ -20,7 +20,7 @@ pub(crate) trait Link: Sized {
     /// The pointer comes from `into_pointer`, and is turned back once.
     unsafe fn from_pointer(pointer: Self::Pointer) -> Self;
 
-    /// Where the queue keeps the next item; nobody else uses it.
+    /// The link to the next item; only the queue uses it.
     ///
     /// # Safety
     /// The item is still there, and stays while the link is used.
@@ -39,7 +39,7 @@ impl<T: Link> ReadyQueue<T> {
         ReadyQueue { head: Cell::new(None), tail: Cell::new(None), len: Cell::new(0) }
     }
 
-    /// Puts an item at the end. It stands in no queue now.
+    /// Adds an item at the end. The item is in no queue.
     #[inline]
     pub(crate) fn push(&self, item: T) {
         let item = item.into_pointer();
@@ -66,7 +66,7 @@ impl<T: Link> ReadyQueue<T> {
         Some(unsafe { T::from_pointer(item) })
     }
 
-    /// How many belong to the generation that begins now.
+    /// The number of items: the size of a generation that begins now.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.len.get()

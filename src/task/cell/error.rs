@@ -1,4 +1,4 @@
-//! The number of a task, the way it has ended, and the reason it has no result.
+//! The number of a task, the way it has ended, and the reason that it has no result.
 #![forbid(unsafe_code)]
 
 use std::any::Any;

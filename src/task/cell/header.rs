@@ -1,4 +1,4 @@
-//! Access to the header of a task, and to its rarely used fields.
+//! Access to the header of a task cell, and to its rarely used fields.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -40,7 +40,7 @@ impl Header {
         unsafe { self.identity.id }
     }
 
-    /// The child set of a child, which is alive while its children have not ended.
+    /// The child set of a child; `None` for a task. The set is alive until its children have ended.
     #[inline]
     pub(in crate::task) fn child_set(&self) -> Option<NonNull<ChildSetCore>> {
         if !self.has(Flags::CHILD) {
@@ -50,7 +50,7 @@ impl Header {
         Some(unsafe { self.identity.child_set })
     }
 
-    /// The failure of this task, for the hook.
+    /// Makes the report of a failure of this task, for the hook.
     pub(in crate::task) fn unhandled(&self, message: String, panicked: bool) -> Unhandled {
         let name = self.cold().and_then(|cold| cold.name().cloned());
         Unhandled::new(self.id(), name, self.spawned_at, message, panicked, self.is_callback())
@@ -98,7 +98,7 @@ impl ColdFields {
         let end_waiters = self.end_waiters.take();
         end_waiters.iter().for_each(TaskRef::op_ended);
         let group = self.group.take();
-        contain(|| group.into_iter().for_each(Waiter::wake)); // user code, perhaps
+        contain(|| group.into_iter().for_each(Waiter::wake)); // may be user code
         // Their values may refer to the task itself, and would keep it forever.
         let locals = self.locals.take();
         contain(|| drop(locals)); // user code
@@ -113,10 +113,10 @@ impl fmt::Debug for ColdFields {
     }
 }
 
-/// Gives the memory of a cell back.
+/// Frees the memory of a cell.
 ///
 /// # Safety
-/// Nobody refers to the cell, and its stage and joiner have been cleared.
+/// There is no reference to the cell, and its stage and joiner have been cleared.
 pub(in crate::task) unsafe fn free(task: NonNull<Header>) {
     // SAFETY: the cell was allocated with this layout. What is left of the header has no destructor: the
     // last local reference dropped the joiner and the name.

@@ -18,12 +18,13 @@ thread_local! {
     static CURRENT: Context<LoopCore> = const { Context::new() };
 }
 
+/// The part of a loop that task cells need.
 pub(crate) struct LoopCore {
     shared: Arc<Shared>,
     pub(in crate::task) ready: ReadyQueue<TaskRef>,
     pub(in crate::task) free_lists: FreeLists,
     current: Cell<*const Header>,
-    /// The child of the current task whose task-locals count now. Null: those of the task count.
+    /// The child of the current task whose task-locals are in use; null if those of the task are.
     child: Cell<*const Header>,
     on_unhandled: Option<OnUnhandled>,
 }
@@ -59,13 +60,13 @@ impl LoopCore {
         if child.is_null() { self.current.get() } else { child }
     }
 
-    /// The same, as a reference.
+    /// The task or child with the task-locals of the code that runs now.
     pub(in crate::task) fn values_owner(&self) -> Option<TaskRef> {
         // SAFETY: as for `locals`.
         unsafe { TaskRef::from_address(self.owner_of_values()) }
     }
 
-    /// Calls `f` with the task-locals of a child of the current task, by a panic put back as well.
+    /// Calls `f` with the task-locals of a child of the current task. They are restored afterwards, also after a panic.
     pub(in crate::task) fn with_values_of<T>(&self, child: &TaskRef, f: impl FnOnce() -> T) -> T {
         struct Restore<'a>(&'a LoopCore, *const Header);
         impl Drop for Restore<'_> {
@@ -77,13 +78,13 @@ impl LoopCore {
         f()
     }
 
-    /// Puts a task into the ready queue; its caller has marked it as scheduled.
+    /// Puts a task into the ready queue. The caller has marked it as scheduled.
     #[inline]
     pub(in crate::task) fn push(&self, task: TaskRef) {
         self.ready.push(task);
     }
 
-    /// Makes `task` the current one until the guard is dropped, by a panic as well.
+    /// Makes `task` the current one until the guard is dropped.
     #[inline]
     pub(in crate::task) fn make_current<'a>(&'a self, task: &'a TaskRef) -> Current<'a> {
         let previous = self.current.replace(task.address());
@@ -96,7 +97,7 @@ impl LoopCore {
         ptr::eq(self.current.get(), task.address())
     }
 
-    /// Whether this is the loop of a task with such a part for other threads.
+    /// Whether this is the loop with this remote side.
     #[inline]
     pub(in crate::task) fn is_loop_of(&self, shared: *const Shared) -> bool {
         ptr::eq(Arc::as_ptr(&self.shared), shared)
@@ -108,13 +109,13 @@ impl LoopCore {
         unsafe { TaskRef::from_address(self.current.get()) }
     }
 
-    /// Replaces the child whose task-locals count, until the loop's task is polled on.
+    /// Replaces the child whose task-locals are in use, and returns the previous one.
     pub(in crate::task) fn replace_child(&self, child: *const Header) -> *const Header {
         self.child.replace(child)
     }
 }
 
-/// While a task is the current one. It borrows the reference by which the task stays alive.
+/// While it lives, a task is the current one. It borrows the reference by which the task stays alive.
 pub(in crate::task) struct Current<'a> {
     core: &'a LoopCore,
     previous: *const Header,
@@ -171,7 +172,8 @@ pub(crate) fn current_task() -> Option<TaskRef> {
     with(|current| current?.current_task())
 }
 
-/// Tells the hook of the loop with this remote side, which is this thread's or has ended.
+/// Reports an unhandled error to the hook of the loop with this remote side, or to standard error if that loop does not
+/// run on this thread.
 pub(in crate::task) fn report(unhandled: &Unhandled, shared: *const Shared) {
     let hook = with_loop_of(shared, |core| core.on_unhandled.clone()).flatten();
     contain(|| match hook {

@@ -1,4 +1,4 @@
-//! Running a task: a poll, or what its phase asks for instead; and its end.
+//! Running a task: a poll, or the step that its phase requires instead; and the end of a task.
 
 use std::task::Context;
 
@@ -7,7 +7,7 @@ use super::layout::{ColdFields, TaskRef};
 use super::state::{Flags, JoinState, Phase, Polled, RunOutcome};
 
 impl TaskRef {
-    /// Runs the task once, by way of its phase.
+    /// Runs the task once: polls it, or takes the step that its phase or a pending cancellation requires.
     #[inline]
     pub(in crate::task) fn run(&self) -> RunOutcome {
         let header = self.header();
@@ -19,7 +19,7 @@ impl TaskRef {
         }
         match self.poll() {
             Polled::Pending if header.has(Flags::CANCEL_PENDING) => {
-                self.schedule(); // it asked for its own cancellation while it ran
+                self.schedule(); // it requested its own cancellation while it ran
                 RunOutcome::Pending
             }
             Polled::Pending => RunOutcome::Pending,
@@ -35,7 +35,7 @@ impl TaskRef {
         }
     }
 
-    /// Polls the future of a task or of a child, which is idle.
+    /// Polls the future of an idle task or child.
     #[inline]
     pub(in crate::task) fn poll(&self) -> Polled {
         let header = self.header();
@@ -48,7 +48,7 @@ impl TaskRef {
         polled
     }
 
-    /// A step that is no poll; none when the task is to be polled all the same.
+    /// Takes a step other than a poll. Returns `None` if the task is to be polled after all.
     #[cold]
     fn run_otherwise(&self) -> Option<RunOutcome> {
         let header = self.header();
@@ -69,7 +69,7 @@ impl TaskRef {
         }
     }
 
-    /// Drops the future of a task or of a child that is idle, where it lies.
+    /// Drops the future of an idle task or child in place, and replaces it by the outcome.
     pub(in crate::task) fn drop_future(&self) {
         self.header().phase.set(Phase::Reaping);
         // SAFETY: on the owner thread, not being polled, and the stage holds the future.
@@ -77,13 +77,13 @@ impl TaskRef {
         self.header().ended.set(ended);
     }
 
-    /// The future is gone, and has left its outcome.
+    /// Starts waiting for the pending cleanup, after the future was replaced by its outcome.
     fn begin_reaping(&self) -> RunOutcome {
         self.header().phase.set(Phase::Reaping);
         if self.header().ops.get() == 0 { RunOutcome::Ended } else { RunOutcome::Pending }
     }
 
-    /// The task has ended: wakes its waiters.
+    /// Completes a task that has ended: tells its callbacks and waiters, and drops the outcome if there is no handle.
     #[inline]
     pub(in crate::task) fn complete(&self) {
         let header = self.header();

@@ -1,7 +1,7 @@
-//! The stage of a task cell: its future, and then its outcome; the one place that knows their types.
+//! The stage of a task cell, which holds the future and then its outcome. Only this file knows their types.
 //!
-//! A table of functions ([`Vtable`]) stands for the type elsewhere. The functions catch what the future panics with, and
-//! trust their callers that nobody else is at the stage.
+//! Elsewhere a table of functions ([`Vtable`]) stands for the type. The functions catch panics of the future, and rely on
+//! their callers that no other code uses the stage.
 
 use std::alloc::Layout;
 use std::future::Future;
@@ -47,7 +47,7 @@ unsafe fn stage<F: Future>(task: NonNull<Header>) -> *mut Stage<F> {
 }
 
 unsafe fn poll<F: Future, V: ReportPolicy<F::Output>>(task: NonNull<Header>, cx: &mut Context<'_>) -> Polled {
-    // SAFETY: the caller is the only one at the stage (phase Running). The future is never moved out of
+    // SAFETY: the caller is the only user of the stage (phase Running). The future is never moved out of
     // the cell, which is what pins it.
     let stage = unsafe { stage::<F>(task) };
     let mut output = None;
@@ -68,10 +68,10 @@ unsafe fn poll<F: Future, V: ReportPolicy<F::Output>>(task: NonNull<Header>, cx:
             ended = if V::is_error(&output) { Polled::Failed } else { Polled::Ready };
             Ok(output)
         }
-        // It panicked in its poll, and is still there.
+        // The future panicked in its poll, and was not dropped.
         // SAFETY: as above.
         (Err(panic), None) => unsafe { drop_future(stage, Err(JoinError::Panicked(Panic::new(panic)))) },
-        // It panicked in its destructor.
+        // The future panicked in its destructor.
         (Err(panic), Some(output)) => {
             contain(|| drop(output)); // its destructor may panic as well
             Err(JoinError::Panicked(Panic::new(panic)))
@@ -93,10 +93,10 @@ unsafe fn cancel<F: Future>(task: NonNull<Header>) -> Ended {
     }
 }
 
-/// Drops the future in place. Gives the outcome, or what its destructor panicked with instead.
+/// Drops the future in place. Returns `outcome`, or the panic of the destructor instead.
 ///
 /// # Safety
-/// The caller is the only one at the stage, which holds a future, and overwrites it afterwards without a drop.
+/// The caller is the only user of the stage, which holds a future, and overwrites it afterwards without a drop.
 #[cold]
 unsafe fn drop_future<F: Future>(
     stage: *mut Stage<F>,
@@ -113,7 +113,7 @@ unsafe fn drop_future<F: Future>(
 }
 
 unsafe fn take<F: Future>(task: NonNull<Header>, target: *mut ()) {
-    // SAFETY: the caller vouches for the target's type; the task has ended, so nobody else is at the stage, and
+    // SAFETY: the caller vouches for the target's type; the task has ended, so no other code uses the stage, and
     // its phase keeps what is read here from being read or dropped again.
     unsafe {
         let target = target.cast::<Poll<Result<F::Output, JoinError>>>();
@@ -124,9 +124,9 @@ unsafe fn take<F: Future>(task: NonNull<Header>, target: *mut ()) {
     }
 }
 
-/// The unhandled error in the outcome, if it is not taken.
+/// Returns the unhandled error in an outcome that was not taken.
 unsafe fn unhandled<F: Future, V: ReportPolicy<F::Output>>(task: NonNull<Header>) -> Option<Unhandled> {
-    // SAFETY: the task has ended, and nobody else is at the stage.
+    // SAFETY: the task has ended, and no other code uses the stage.
     let Stage::Outcome(outcome) = (unsafe { &*stage::<F>(task) }) else { return None };
     // SAFETY: the caller has a reference to the task.
     let header = unsafe { task.as_ref() };
@@ -138,7 +138,7 @@ unsafe fn unhandled<F: Future, V: ReportPolicy<F::Output>>(task: NonNull<Header>
 }
 
 unsafe fn failed<F: Future, V: ReportPolicy<F::Output>>(task: NonNull<Header>) -> bool {
-    // SAFETY: the task has ended, and nobody else is at the stage.
+    // SAFETY: the task has ended, and no other code uses the stage.
     match unsafe { &*stage::<F>(task) } {
         Stage::Outcome(Ok(output)) => V::is_error(output),
         _ => true,
@@ -146,7 +146,7 @@ unsafe fn failed<F: Future, V: ReportPolicy<F::Output>>(task: NonNull<Header>) -
 }
 
 unsafe fn outcome<F: Future>(task: NonNull<Header>) -> *const () {
-    // SAFETY: the task has ended, and nobody else is at the stage.
+    // SAFETY: the task has ended, and no other code uses the stage.
     match unsafe { &*stage::<F>(task) } {
         Stage::Outcome(outcome) => std::ptr::from_ref(outcome).cast(),
         Stage::Future(_) => unreachable!("a complete task has its outcome"),
@@ -154,7 +154,7 @@ unsafe fn outcome<F: Future>(task: NonNull<Header>) -> *const () {
 }
 
 unsafe fn clear<F: Future>(task: NonNull<Header>) {
-    // SAFETY: the caller is the only one at the stage, and its phase keeps what is dropped here, even with a
+    // SAFETY: the caller is the only user of the stage, and its phase keeps what is dropped here, even with a
     // panic, from being dropped again.
     unsafe { std::ptr::drop_in_place(stage::<F>(task)) };
 }

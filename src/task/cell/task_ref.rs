@@ -1,4 +1,4 @@
-//! References to a task: making a cell, its outcome, its release. The kinds of reference are explained in `layout.rs`.
+//! `TaskRef`: making a cell, taking its outcome, releasing it. `layout.rs` explains the kinds of reference.
 
 use std::cell::{Cell, OnceCell, UnsafeCell};
 use std::fmt;
@@ -38,8 +38,8 @@ impl TaskRef {
         // SAFETY: the kind is the first field of the table, which is a constant.
         let node = unsafe { Node::of_table(vtable.cast()) };
         let memory = core.free_lists.allocate(VtableOf::<F, V>::VTABLE.layout).cast();
-        // Written where it will lie: made elsewhere and moved, it would be copied in pieces other than those in
-        // which it was made, for which the processor waits.
+        // The cell is written where it will lie. Moved there, it would be copied in pieces other than those in which it was
+        // written, and the processor would wait for the writes.
         let cell = TaskCell {
             header: Header {
                 node,
@@ -66,7 +66,7 @@ impl TaskRef {
             },
             stage: UnsafeCell::new(Stage::Future(future)),
         };
-        // SAFETY: the memory was allocated for such a cell, and is nobody else's.
+        // SAFETY: the memory was allocated for such a cell, and is not used elsewhere.
         unsafe { memory.write(cell) };
         TaskRef(memory.cast())
     }
@@ -165,7 +165,7 @@ impl TaskRef {
         if phase == Phase::Complete && !self.is_child() {
             // The error's `Display` is user code.
             contain(|| {
-                // SAFETY: a complete task has its outcome, and nobody else is at the stage.
+                // SAFETY: a complete task has its outcome, and no other code uses the stage.
                 let unhandled = unsafe { (header.vtable().unhandled)(self.0) };
                 unhandled.into_iter().for_each(|unhandled| loop_core::report(&unhandled, header.shared));
             });
@@ -196,14 +196,14 @@ impl TaskRef {
     /// `T` is the output of the future that the cell was made with, and the outcome is not taken or dropped while it is
     /// borrowed: only the task's handle does that.
     pub(in crate::task) unsafe fn outcome<T>(&self) -> Option<&Result<T, JoinError>> {
-        // SAFETY: the outcome is in the cell: its phase says so. The caller vouches for the type.
+        // SAFETY: the outcome is in the cell, as its phase tells. The caller vouches for the type.
         (self.phase() == Phase::Complete)
             .then(|| unsafe { &*(self.header().vtable().outcome)(self.0).cast::<Result<T, JoinError>>() })
     }
 
     /// Whether the outcome is in the cell, and is a panic, a cancellation, or a value that counts as an error.
     pub(in crate::task) fn has_failed(&self) -> bool {
-        // SAFETY: the outcome is in the cell: its phase says so.
+        // SAFETY: the outcome is in the cell, as its phase tells.
         self.phase() == Phase::Complete && unsafe { (self.header().vtable().failed)(self.0) }
     }
 
@@ -333,7 +333,7 @@ impl TaskRef {
         if header.refs.load(Ordering::Acquire) == LOCAL_REFS
             || header.refs.fetch_sub(LOCAL_REFS, Ordering::AcqRel) == LOCAL_REFS
         {
-            // No reference to the header goes along: it would have to be valid until the call has returned.
+            // No reference to the header is passed along: it would have to be valid until the call has returned.
             let (memory, layout) = (self.0.cast(), header.vtable().layout);
             let kept = loop_core::with_loop_of(shared, |core| {
                 // SAFETY: as below; the memory came from the free lists of this loop, or could have.

@@ -1,10 +1,10 @@
-//! Wakers: how a task is made ready, from its own thread and from others.
+//! Wakers: they make a task ready, on the owner thread and from other threads.
 //!
-//! A [`Waker`] of ours is a pointer to a task's header and the one static [`WAKER`]. On its owner thread,
-//! while its loop runs there, waking puts the task into the ready queue; from anywhere else it goes through
-//! the inbox, at most once until the loop looks there.
+//! The [`Waker`] of a task is a pointer to the task's header and to the static [`WAKER`]. On the owner thread, while the
+//! task's loop runs there, a wake puts the task into the ready queue. From anywhere else the task goes through the inbox,
+//! at most once until the loop looks there.
 //!
-//! Our own operations and timers don't clone wakers: they recognise ours and keep a [`Waiter`].
+//! The crate's operations and timers don't clone such a waker: they recognise it and keep a [`Waiter`].
 
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -21,10 +21,11 @@ use crate::sys::sync::atomic::Ordering;
 use crate::task::ready::Link;
 use crate::task::threads::inbox::{Delivery, Node};
 
-/// One waker in the atomic count.
+/// The part of the atomic count that one waker holds.
 const CLONE: u32 = 2;
 
 impl Waiter {
+    /// Makes a waiter for the poller: a local reference if it is a task of the running loop, else a clone of the waker.
     #[inline]
     pub(crate) fn new(cx: &Context<'_>) -> Self {
         match local_task(cx.waker()) {
@@ -37,7 +38,7 @@ impl Waiter {
         }
     }
 
-    /// The task that it stands for: that in whose future it is, if it is a child of a child set.
+    /// The task that it wakes; for a child, the task that polls its child set. `None` for a foreign waker.
     pub(in crate::task) fn task(&self) -> Option<TaskRef> {
         if !self.is_task() {
             return None;
@@ -59,8 +60,8 @@ impl Waiter {
         self.waker.will_wake(other)
     }
 
-    /// Wakes it. For a foreign waker this is arbitrary code: call it with nothing borrowed and nothing half done. It may
-    /// panic, unless the thread unwinds already: a second panic would abort the process.
+    /// Wakes the poller. For a foreign waker this runs arbitrary code: call it while nothing is borrowed and no change is
+    /// half done. A panic propagates, unless the thread unwinds already: a second panic would abort the process.
     #[inline]
     pub(crate) fn wake(self) {
         let is_task = self.is_task();
@@ -72,7 +73,7 @@ impl Waiter {
         }
     }
 
-    /// Wakes it where something is half done. A panic of a foreign waker ends here; the panic hook has reported it.
+    /// Wakes the poller in the middle of a change. A panic of a foreign waker is caught; the panic hook has reported it.
     #[inline]
     pub(crate) fn wake_contained(self) {
         let is_task = self.is_task();
@@ -112,7 +113,7 @@ impl From<Waker> for Waiter {
     }
 }
 
-/// The functions of a local reference that looks like a waker.
+/// The waker functions of a local reference that is in a [`Waiter`].
 static LOCAL_WAKER: RawWakerVTable = RawWakerVTable::new(
     |data| {
         // SAFETY: the data of such a waker is a local reference.
@@ -129,13 +130,13 @@ static LOCAL_WAKER: RawWakerVTable = RawWakerVTable::new(
 );
 
 /// # Safety
-/// The data is that of a waker with [`LOCAL_WAKER`]'s functions; what comes back stands for the same reference.
+/// The data is that of a waker with [`LOCAL_WAKER`]'s functions. The result is the same reference, not another one.
 unsafe fn local_reference(data: *const ()) -> TaskRef {
     // SAFETY: by the caller's word; it came from a `NonNull`.
     unsafe { TaskRef::from_pointer(NonNull::new_unchecked(data.cast_mut().cast())) }
 }
 
-/// The task that this waker wakes, if it belongs to the loop that runs here.
+/// The task that this waker wakes, if it belongs to the loop that runs on this thread.
 pub(crate) fn local_task(waker: &Waker) -> Option<TaskRef> {
     // `WAKER` is a static with a name, so its address is one and the same in every codegen unit.
     if !ptr::eq(waker.vtable(), &WAKER) {
@@ -145,7 +146,7 @@ pub(crate) fn local_task(waker: &Waker) -> Option<TaskRef> {
     // SAFETY: a waker of ours points to a live header.
     loop_core::with_loop_of(unsafe { header.as_ref() }.shared, |_| ())?;
     let task = ManuallyDrop::new(TaskRef(header));
-    // A waker can outlive the local references, and then there is none to add to.
+    // A waker can outlive the local references. Then no local reference may be made.
     (task.header().local_refs.get() > 0).then(|| TaskRef::clone(&task))
 }
 
@@ -189,7 +190,7 @@ unsafe fn drop_waker(data: *const ()) {
             free(NonNull::new_unchecked(header.cast_mut()));
         }
         if before < 2 * CLONE {
-            Arc::decrement_strong_count(shared); // the last clone gives the inbox back
+            Arc::decrement_strong_count(shared); // the last waker gives the count of the remote side back
         }
     }
 }
@@ -218,7 +219,7 @@ pub(in crate::task) unsafe fn wake_ref(task: NonNull<Header>) {
     }
 }
 
-/// Puts the task into the inbox: once, however often it is woken until the loop looks there.
+/// Puts the task into the inbox, unless it is there already.
 ///
 /// # Safety
 /// The caller holds a counted waker, or a local reference on the owner thread, where no loop or another one may run now.
@@ -241,7 +242,7 @@ unsafe fn wake_from_elsewhere(task: NonNull<Header>) {
     }
 }
 
-/// The inbox hands the task to the loop (or, at the end, back).
+/// Delivers a task from the inbox: schedules it, or drops the inbox's reference if the runtime has ended.
 pub(in crate::task) unsafe fn deliver(node: NonNull<Node>, delivery: Delivery) {
     let task = node.cast::<Header>();
     // SAFETY: `wake_from_elsewhere` took a counted reference for the time in the inbox. The exchange acquires what
@@ -256,18 +257,18 @@ pub(in crate::task) unsafe fn deliver(node: NonNull<Node>, delivery: Delivery) {
 }
 
 impl ChildSetCore {
-    /// A child was woken. It has been marked as scheduled.
+    /// Puts a woken child into the ready queue of its set, and wakes the poller of the set. The child is marked as scheduled.
     pub(in crate::task) fn child_woken(&self, child: TaskRef) {
         self.ready.push(child);
         if let Some(owner) = self.owner.take() {
-            // Whoever wakes a child may have others to wake, as a task that ends has.
+            // The caller may have others to wake, as a task that ends has.
             owner.wake_contained();
         }
     }
 }
 
 impl TaskRef {
-    /// The task that polls the child set of a child, if it waits for that.
+    /// The task that polls the child set of this child, if it waits for the set.
     pub(in crate::task) fn owner(&self) -> Option<TaskRef> {
         let child_set = self.header().child_set().filter(|_| !self.is_complete())?;
         // SAFETY: a child set is dropped after its children have ended.
@@ -280,7 +281,8 @@ impl TaskRef {
 }
 
 impl Header {
-    /// Wakes the child set of a child; false for a task. It has been marked as scheduled, and has not ended.
+    /// Wakes the child set of a child. Returns false for a task. `task` is this cell; it is marked as scheduled and has not
+    /// ended.
     #[inline]
     pub(in crate::task) fn wake_child_set(&self, task: &TaskRef) -> bool {
         let Some(child_set) = self.child_set() else { return false };

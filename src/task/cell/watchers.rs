@@ -1,4 +1,4 @@
-//! The list of what waits for an end: waiters, and callbacks to be scheduled.
+//! The list of watchers of a task or promise: waiters to be woken and callbacks to be scheduled at its end.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -30,7 +30,7 @@ impl<A: 'static> Watchers<A> {
         id
     }
 
-    /// Has the end wake a waiter, in the key that it has had since its first poll.
+    /// Adds a waiter. With a `key` it replaces the earlier waiter of this key, and keeps its order in the list.
     pub(in crate::task) fn wake(&self, key: &mut Option<CallbackId>, waiter: Waiter) {
         let Some(id) = *key else {
             *key = Some(self.push(Watcher::Wake(waiter)));
@@ -43,17 +43,17 @@ impl<A: 'static> Watchers<A> {
         drop(replaced);
     }
 
-    /// False when there is none of this name (any more).
+    /// Removes a watcher. Returns false if there is none with this id, or no longer.
     pub(in crate::task) fn remove(&self, id: CallbackId) -> bool {
         let removed = self.take(id);
-        removed.is_some() // and dropped here: user code
+        removed.is_some() // and is dropped here, which may run user code
     }
 
     fn take(&self, id: CallbackId) -> Option<Watcher<A>> {
         let mut list = self.list.borrow_mut();
         let index = list.binary_search_by_key(&id.0, |(id, _)| *id).ok()?;
         let removed = list[index].1.take()?;
-        // Holes go all at once, so that a thousand waiters that give up cost a thousand steps and not a million.
+        // Holes are removed all at once, so that a thousand removals cost a thousand steps and not a million.
         self.removed.set(self.removed.get() + 1);
         if self.removed.get() > list.len() / 2 {
             list.retain(|(_, watcher)| watcher.is_some());
@@ -62,14 +62,14 @@ impl<A: 'static> Watchers<A> {
         Some(removed)
     }
 
-    /// It has ended: wakes all and schedules the callbacks, in their order. No user code runs, but for foreign wakers and
-    /// what the drop of a callback runs.
+    /// Wakes all waiters and schedules all callbacks, in their order, at the end of the task or promise. It runs no user code
+    /// except foreign wakers and the destructors of callbacks.
     pub(in crate::task) fn tell_all(&self, argument: impl Fn() -> A) {
         let list = self.list.take();
         self.removed.set(0);
         for watcher in list.into_iter().filter_map(|(_, watcher)| watcher) {
             match watcher {
-                Watcher::Wake(waiter) => waiter.wake_contained(), // others are to be told as well
+                Watcher::Wake(waiter) => waiter.wake_contained(), // a panic must not stop the others
                 Watcher::Call(schedule) => schedule(argument()),
             }
         }

@@ -1,6 +1,6 @@
-//! The scheduler: the table of tasks, the ready ones, and running one.
+//! The scheduler: the table of tasks, and running the ready ones. `shutdown.rs` ends all tasks.
 //!
-//! It knows neither the kernel nor the clock; the loop in `runtime` decides when to run how many.
+//! It knows neither the kernel nor the clock. The loop in `runtime` decides when to run how many tasks.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -35,26 +35,26 @@ thread_local! {
     static CURRENT: Context<Scheduler> = const { Context::new() };
 }
 
-/// Operations that one poll may complete on the spot before it has to let others run: calls of the selector
-/// on descriptors that are ready, and what had arrived earlier.
+/// The number of operations that one run of a task may complete on the spot before it has to let others run: calls of the
+/// selector on ready descriptors, and receives of data that had arrived before.
 const INLINE_OPERATIONS: u32 = 64;
 
 pub(crate) struct Scheduler {
     core: LoopCore,
     tasks: RefCell<Slab<TaskRef>>,
-    /// Stands for the future of `block_on`: it is woken like a task, and polled by `block_on` itself.
+    /// The cell for the future of `block_on`: it is woken like a task, but `block_on` itself polls the future.
     root: TaskRef,
     /// The owner of the pending cleanup, while `drop_and_track` drops a part of the current task.
     pub(super) tracked_drop: RefCell<Option<CleanupOwner>>,
     inline_left: Cell<u32>,
     closed: Cell<bool>,
-    /// Cleanups are not awaited any more.
+    /// Whether cleanups are dropped instead of awaited.
     abandoned: Cell<bool>,
-    /// A destructor has spawned what is to be dropped as well, since this was last looked at.
+    /// Whether a destructor has spawned a task that is to be dropped as well, since the last check.
     spawned_in_drop: Cell<bool>,
-    /// Destructors spawn without end: what they spawn is no longer dropped.
+    /// Whether destructors spawn tasks without end: the futures of further tasks are leaked instead of dropped.
     endless: Cell<bool>,
-    /// Callbacks of the loop that stand among the tasks.
+    /// The number of callbacks of the loop among the tasks.
     callbacks: Cell<usize>,
     next_id: Cell<u64>,
     /// The callbacks for ready descriptors: one for each key.
@@ -63,7 +63,7 @@ pub(crate) struct Scheduler {
     pub(crate) pool: Pool,
 }
 
-/// A number of a descriptor, and what is waited for there.
+/// The key of a watcher: a descriptor number and a direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum WatchKey {
     Read(RawFd),
@@ -150,7 +150,7 @@ impl Scheduler {
         };
         let closed = self.closed.get();
         let task = if closed && self.endless.get() {
-            std::mem::forget(future); // dropping it would spawn the next
+            std::mem::forget(future); // its destructor would spawn the next one
             TaskRef::new::<_, V>(pending::<F::Output>(), self, init)
         } else {
             TaskRef::new::<_, V>(future, self, init)
@@ -197,8 +197,8 @@ impl Scheduler {
         .detached()
     }
 
-    /// Polls a task that was held back; it goes on like any other. One that was cancelled since stands in the queue
-    /// already, and is dropped from there.
+    /// Polls a task that was held back; from then on it is like any other. Does nothing if the task was cancelled meanwhile:
+    /// then it is in the ready queue, and its run drops it.
     pub(super) fn run_eagerly(&self, task: &TaskRef) {
         if task.header().scheduled.get() {
             return;
@@ -218,12 +218,12 @@ impl Scheduler {
         self.run(task);
     }
 
-    /// A number for a task: never the same twice.
+    /// Returns the next task number. None is used twice.
     pub(super) fn next_number(&self) -> u64 {
         self.next_id.replace(self.next_id.get() + 1)
     }
 
-    /// How many entries of the ready queue belong to the generation that begins now.
+    /// The size of the generation that begins now: the number of tasks in the ready queue.
     pub(crate) fn ready_len(&self) -> usize {
         self.ready.len()
     }
@@ -269,8 +269,8 @@ impl Scheduler {
         task.complete();
     }
 
-    /// Calls `poll` as the root: what it submits and waits for is the root's. Its argument is true if the root's
-    /// cancellation was requested and nothing in the root catches it.
+    /// Calls `poll` with the root as the current task. Its argument is true if the root's cancellation was requested and no
+    /// scope in the root catches the request.
     pub(crate) fn run_root<T>(&self, poll: impl FnOnce(bool) -> T) -> T {
         self.root.mark_polled();
         self.inline_left.set(INLINE_OPERATIONS);
@@ -290,7 +290,7 @@ impl Scheduler {
         self.root.waker()
     }
 
-    /// Keeps a watcher until it is taken away, in the place of the one that is there.
+    /// Keeps a watcher until it is removed. It replaces, and cancels, an earlier one with the same key.
     pub(crate) fn watch(&self, key: WatchKey, watcher: TaskRef) {
         let replaced = self.watchers.borrow_mut().insert(key, watcher);
         if let Some(replaced) = replaced {
@@ -298,18 +298,18 @@ impl Scheduler {
         }
     }
 
-    /// Takes a watcher away. False when there is none that goes on.
+    /// Removes and cancels a watcher. Returns false if there is none, or if it has ended.
     pub(crate) fn unwatch(&self, key: WatchKey) -> bool {
         let watcher = self.watchers.borrow_mut().remove(&key);
         watcher.is_some_and(|watcher| watcher.request_cancel())
     }
 
-    /// Tasks that have not ended. Callbacks are none.
+    /// The number of tasks that have not ended, without callbacks.
     pub(crate) fn live_tasks(&self) -> usize {
         self.tasks.borrow().len() - self.callbacks.get()
     }
 
-    /// All tasks that have not ended, in no order.
+    /// All tasks that have not ended, without callbacks, in no order.
     pub(crate) fn tasks(&self) -> Vec<Task> {
         let tasks = self.tasks.borrow();
         let visible = tasks.iter().filter(|(_, task)| !task.header().is_callback());
@@ -322,13 +322,12 @@ impl Scheduler {
         self.tracked_drop.borrow().is_some()
     }
 
-    /// Whether the task that is being polled has completed so many operations on the spot that it has to
-    /// let the others run.
+    /// Whether the current task has completed so many operations on the spot that it has to let other tasks run.
     pub(crate) fn inline_exhausted(&self) -> bool {
         self.inline_left.get() == 0
     }
 
-    /// It completes one more.
+    /// Counts an operation that the current task completes on the spot.
     pub(crate) fn count_inline(&self) {
         self.inline_left.set(self.inline_left.get().saturating_sub(1));
     }
@@ -343,7 +342,7 @@ impl Deref for Scheduler {
     }
 }
 
-/// The scheduler is the current one of its thread as long as this is there. The fields are dropped in this order.
+/// While it lives, the scheduler is the current one of its thread. The fields are dropped in this order.
 pub(crate) struct EnteredScheduler(
     #[expect(dead_code, reason = "dropped")] Entered<Scheduler>,
     #[expect(dead_code, reason = "dropped")] EnteredPart<LoopCore, Scheduler>,
@@ -370,15 +369,15 @@ fn call_on_spawn(hook: &OnSpawn, task: &TaskRef, flags: Flags) {
     }
 }
 
-/// The scheduler of the loop that runs on this thread.
+/// Calls `f` with the scheduler of the loop that runs on this thread, if one does.
 pub(crate) fn with<T>(f: impl FnOnce(Option<&Scheduler>) -> T) -> T {
     context::with(&CURRENT, f)
 }
 
-/// Calls `f` with the loop that runs on this thread.
+/// Calls `f` with the scheduler of the loop that runs on this thread.
 ///
 /// # Panics
-/// When there is none; `what` needs it.
+/// When there is none. The message names `what`, which needs it.
 #[inline]
 #[track_caller]
 pub(super) fn expect<T>(what: &str, f: impl FnOnce(&Scheduler) -> T) -> T {
@@ -388,7 +387,7 @@ pub(super) fn expect<T>(what: &str, f: impl FnOnce(&Scheduler) -> T) -> T {
     }
 }
 
-/// The loop that runs on this thread.
+/// The scheduler of the loop that runs on this thread.
 pub(crate) fn current() -> Option<Rc<Scheduler>> {
     context::get(&CURRENT)
 }

@@ -54,8 +54,8 @@ impl Scheduler {
         self.abandoned.get()
     }
 
-    /// Runs the tasks that are ready now, and those that destructors spawn meanwhile. It does not run tasks that become ready
-    /// again, which might never end.
+    /// Runs the tasks that are ready now, and further generations while destructors spawn tasks. It does not wait until no task
+    /// is ready, which might never happen.
     pub(crate) fn run_once(&self) {
         for generation in 1.. {
             self.spawned_in_drop.set(false);
