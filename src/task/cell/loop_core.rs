@@ -172,8 +172,8 @@ pub(crate) fn current_task() -> Option<TaskRef> {
     with(|current| current?.current_task())
 }
 
-/// Reports an unhandled error to the hook of the loop with this remote side, or to standard error if that loop does not
-/// run on this thread.
+/// Reports an unhandled error to the hook of the loop with this remote side. Without a hook, and if that loop does not run on
+/// this thread, the report goes to standard error.
 pub(in crate::task) fn report(unhandled: &Unhandled, shared: *const Shared) {
     let hook = with_loop_of(shared, |core| core.on_unhandled.clone()).flatten();
     contain(|| match hook {
