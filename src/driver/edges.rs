@@ -19,7 +19,7 @@ use super::{Driver, attach, with};
 use crate::op::Op;
 use crate::op::catalogue::poll::{PollSet, SetState};
 use crate::op::completion::Completion;
-use crate::op::object::fd::{Descriptor, Waiting};
+use crate::op::fd::descriptor::{Descriptor, Waiting};
 use crate::task::threads::inbox::Shared;
 
 /// The epoll set of a proactor; made when it is first needed.

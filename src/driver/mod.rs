@@ -51,7 +51,8 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use super::op::completion::Direction;
-use super::op::object::fd::{Descriptor, FixedFileSlot, Host, Opened, ZeroCopy};
+use super::op::fd::descriptor::{Descriptor, Opened, ZeroCopy};
+use super::op::fd::host::{FixedFileSlot, Host};
 use super::op::object::source::{Buffers, MultishotKind};
 use super::op::{Op, Readiness};
 use super::sys::context::{self, Entered};

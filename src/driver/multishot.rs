@@ -14,9 +14,9 @@ use super::slots::arena::SlotRef;
 use super::slots::key::Key;
 use super::slots::lifecycle::Lifecycle;
 use crate::op::Op;
-use crate::op::catalogue::multishot::{Bytes, Datagrams, Multishot, PollEvents};
+use crate::op::catalogue::net::multishot::{Bytes, Datagrams, Multishot, PollEvents};
 use crate::op::object::datagram::Datagram;
-use crate::op::object::endpoint::EndpointRef;
+use crate::op::object::endpoint_ref::EndpointRef;
 use crate::op::object::source::MultishotKind;
 
 /// Bytes of a buffer for datagrams. Each datagram has a buffer of its own; pages that are not written to cost nothing.

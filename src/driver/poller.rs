@@ -25,7 +25,7 @@ use super::slots::arena::{SlotRef, Slots};
 use super::slots::key::Key;
 use super::stats::Stats;
 use crate::op::completion::Direction;
-use crate::op::object::fd::Descriptor;
+use crate::op::fd::descriptor::Descriptor;
 use crate::sys::check;
 use crate::task::threads::inbox::Shared;
 
@@ -306,7 +306,8 @@ mod tests {
 
     use super::*;
     use crate::driver::Driver;
-    use crate::op::object::fd::{Host, ZeroCopy};
+    use crate::op::fd::descriptor::ZeroCopy;
+    use crate::op::fd::host::Host;
 
     /// A descriptor of no runtime: nobody takes it out of the set when it is closed.
     fn descriptor(stream: UnixStream) -> Descriptor {

@@ -11,8 +11,8 @@ use super::Driver;
 use super::poll_mode::{Deadline, Deferred, PollMode};
 use super::slots::arena::{Holder, SlotRef};
 use super::slots::key::Key;
-use crate::op::object::endpoint::EndpointRef;
-use crate::op::object::fd::Descriptor;
+use crate::op::fd::descriptor::Descriptor;
+use crate::op::object::endpoint_ref::EndpointRef;
 use crate::sys::guarded::Guarded;
 
 /// The number of polls without a completion after which a drop outside the loop gives up.

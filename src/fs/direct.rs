@@ -21,8 +21,8 @@ use crate::buf::{IoBuf, IoBufMut, IoVec, IoVecMut};
 use crate::driver::submission::Submission;
 use crate::io::Close;
 use crate::op::catalogue::direct::Install;
-use crate::op::catalogue::file::{StatTarget, Statx};
-use crate::op::object::open_file::{FileRef, Traits};
+use crate::op::catalogue::fs::metadata::{StatTarget, Statx};
+use crate::op::fd::open_file::{FileRef, Traits};
 
 /// An open file whose descriptor belongs to the ring: see the module.
 ///

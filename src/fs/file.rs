@@ -17,11 +17,11 @@ use crate::driver::attach;
 use crate::driver::submission::Submission;
 use crate::driver::transfer::{Goal, Repeat};
 use crate::io::Close;
-use crate::op::catalogue::file::{
-    ReadFrom, ReadVectoredFrom, StatTarget, Statx, Sync, Truncate, WriteTo, WriteVectoredTo,
-};
-use crate::op::object::fd::Opened;
-use crate::op::object::open_file::{FileRef, OpenFile, Traits};
+use crate::op::catalogue::fs::metadata::{StatTarget, Statx, Sync, Truncate};
+use crate::op::catalogue::fs::read_write::{ReadFrom, WriteTo};
+use crate::op::catalogue::fs::vectored::{ReadVectoredFrom, WriteVectoredTo};
+use crate::op::fd::descriptor::Opened;
+use crate::op::fd::open_file::{FileRef, OpenFile, Traits};
 
 /// An open file.
 ///

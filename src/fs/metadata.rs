@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::c_path;
 use crate::driver::submission::Submission;
-use crate::op::catalogue::file::{StatTarget, Statx};
+use crate::op::catalogue::fs::metadata::{StatTarget, Statx};
 
 /// Metadata of a file.
 ///

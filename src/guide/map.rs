@@ -88,7 +88,7 @@
 //!   `driver/transfer.rs`, `driver/dispatch.rs` and `op/object/endpoint.rs`.
 //! - **265: the completion.** It is taken from the queue, its slot is found and stepped, received bytes are queued with
 //!   their endpoint, and the task is made ready. The code is in `driver/proactor/ring.rs`,
-//!   `driver/slots/arena.rs`, `driver/memory/buffers.rs` and `op/catalogue/multishot.rs`.
+//!   `driver/slots/arena.rs`, `driver/memory/buffers.rs` and `op/catalogue/net/multishot.rs`.
 //! - **130: the task**, with the server's own code. It leaves the ready queue and is polled through its table; references
 //!   are counted. The code is in `task/scheduler/` and `task/cell/`.
 //! - **15: its share of the turn** and of the visit to the kernel, in `runtime/core/turn.rs`.

@@ -13,7 +13,7 @@ use crate::driver::submission::{Cancel, Cancellable, Submission, sealed};
 use crate::driver::{attach, current, release_endpoint};
 use crate::op::catalogue::poll::PollReady;
 use crate::op::completion::Direction;
-use crate::op::object::endpoint::EndpointRef;
+use crate::op::object::endpoint_ref::EndpointRef;
 use crate::op::object::io_turn::IoTurn;
 
 /// Waits until an object with a descriptor, such as one of another library, is ready for reading or writing.

@@ -13,8 +13,8 @@ use super::shared::quiesce::Quiesce;
 use super::shared::transfers::{Read, ReadExact, Write, WriteAll};
 use crate::buf::{Chunk, IoBuf, IoBufMut};
 use crate::driver::current;
-use crate::op::object::endpoint::EndpointRef;
 use crate::op::object::endpoint_kind::EndpointKind;
+use crate::op::object::endpoint_ref::EndpointRef;
 use crate::sys::context::expect_runtime;
 
 /// Makes a pipe whose ends are direct descriptors, or ordinary ones where the ring has no direct ones.

@@ -14,9 +14,10 @@ use super::shared::writer::Writer;
 use crate::buf::{Chunk, IoBuf, IoBufMut};
 use crate::driver::attach;
 use crate::driver::transfer::{Goal, Repeat};
-use crate::op::catalogue::socket::{Receiver, Sender};
-use crate::op::object::endpoint::EndpointRef;
+use crate::op::catalogue::net::recv::Receiver;
+use crate::op::catalogue::net::send::Sender;
 use crate::op::object::endpoint_kind::EndpointKind;
+use crate::op::object::endpoint_ref::EndpointRef;
 
 /// Makes a pipe: bytes that are written to one end are read from the other.
 ///

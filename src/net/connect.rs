@@ -14,8 +14,8 @@ use super::socket;
 use super::tcp_stream::TcpStream;
 use crate::driver::submission::Submission;
 use crate::driver::{attach, current};
-use crate::op::catalogue::socket::{Connect as ConnectSocket, OpenSocket};
-use crate::op::object::endpoint::EndpointRef;
+use crate::op::catalogue::net::socket::{Connect as ConnectSocket, OpenSocket};
+use crate::op::object::endpoint_ref::EndpointRef;
 use crate::sys::context::expect_runtime;
 
 impl TcpStream {

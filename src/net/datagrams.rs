@@ -11,8 +11,8 @@ use futures_core::Stream;
 
 use crate::buf::Chunk;
 use crate::io::shared::chunks::Receiving;
-use crate::op::catalogue::receive::RecvDatagram;
-use crate::op::object::endpoint::EndpointRef;
+use crate::op::catalogue::net::recv_chunk::RecvDatagram;
+use crate::op::object::endpoint_ref::EndpointRef;
 
 io_future! {
     /// The future of [`UdpSocket::recv_chunk`](crate::net::UdpSocket::recv_chunk).

@@ -39,7 +39,7 @@ use crate::io::shared::chunks::{Chunks, Recv};
 use crate::io::shared::quiesce::Quiesce;
 use crate::io::shared::unfinished::Unfinished;
 use crate::op::catalogue::direct::{Install, SetOption};
-use crate::op::object::endpoint::EndpointRef;
+use crate::op::object::endpoint_ref::EndpointRef;
 
 /// A TCP connection whose descriptor belongs to the ring: see the module.
 ///

@@ -19,8 +19,9 @@ use crate::driver::{attach, release_endpoint};
 use crate::io::Close;
 use crate::io::shared::quiesce::{ListenerIntoOwnedFd, Quiesce, Surrender};
 use crate::io::shared::unfinished::{Unfinished, adopt};
-use crate::op::object::endpoint::{EndpointRef, Received};
-use crate::op::object::fd::Opened;
+use crate::op::fd::descriptor::Opened;
+use crate::op::object::endpoint_ref::EndpointRef;
+use crate::op::object::received::Received;
 
 /// A TCP socket that accepts connections.
 ///

@@ -24,10 +24,11 @@ use crate::io::shared::transfers::{
 use crate::io::shared::unfinished::Unfinished;
 use crate::io::shared::writer::Writer;
 use crate::op;
-use crate::op::catalogue::message::{VectoredReceiver, VectoredSender};
-use crate::op::catalogue::socket::{Receiver, Sender};
-use crate::op::object::endpoint::EndpointRef;
-use crate::op::object::fd::Opened;
+use crate::op::catalogue::net::recv::Receiver;
+use crate::op::catalogue::net::send::Sender;
+use crate::op::catalogue::net::vectored::{VectoredReceiver, VectoredSender};
+use crate::op::fd::descriptor::Opened;
+use crate::op::object::endpoint_ref::EndpointRef;
 
 /// A TCP connection.
 ///
@@ -370,7 +371,7 @@ impl TcpStream {
     /// # Cancellation
     /// Dropping the future gives its turn up; a shutdown that has begun may still take effect.
     pub fn shutdown(&self, how: std::net::Shutdown) -> Shutdown {
-        Shutdown(Submission::new(op::catalogue::socket::Shutdown::new(&self.endpoint, how)))
+        Shutdown(Submission::new(op::catalogue::net::socket::Shutdown::new(&self.endpoint, how)))
     }
 
     /// Splits the stream into two halves that borrow it.

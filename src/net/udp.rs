@@ -19,8 +19,9 @@ use crate::driver::{attach, attach_shared, release_endpoint};
 use crate::io::Close;
 use crate::io::shared::quiesce::{Quiesce, Surrender, UdpIntoOwnedFd};
 use crate::io::shared::unfinished::Unfinished;
-use crate::op::catalogue::message;
-use crate::op::object::endpoint::{EndpointRef, Received};
+use crate::op::catalogue::net::datagram;
+use crate::op::object::endpoint_ref::EndpointRef;
+use crate::op::object::received::Received;
 
 /// A UDP socket.
 ///
@@ -99,7 +100,7 @@ impl UdpSocket {
     /// # Cancellation
     /// A dropped send may have been sent, but never in part.
     pub fn send_to<B: IoBuf>(&self, buf: B, target: SocketAddr) -> SendTo<B> {
-        SendTo(Submission::new(message::SendTo::new(&self.endpoint, buf, Some(target.into()))))
+        SendTo(Submission::new(datagram::SendTo::new(&self.endpoint, buf, Some(target.into()))))
     }
 
     /// Sends one datagram to the peer set by [`connect`](Self::connect).
@@ -107,7 +108,7 @@ impl UdpSocket {
     /// # Errors
     /// Those of sendmsg(2); the buffer comes back.
     pub fn send<B: IoBuf>(&self, buf: B) -> UdpSend<B> {
-        UdpSend(Submission::new(message::SendTo::new(&self.endpoint, buf, None)))
+        UdpSend(Submission::new(datagram::SendTo::new(&self.endpoint, buf, None)))
     }
 
     /// Receives one datagram and its sender's address. A datagram longer than the buffer is truncated.
@@ -119,7 +120,7 @@ impl UdpSocket {
     /// Dropping the future loses no datagram: one that still arrives for it goes to the next receive, truncated to the
     /// size of the dropped future's buffer.
     pub fn recv_from<B: IoBufMut>(&self, buf: B) -> RecvFrom<B> {
-        RecvFrom(Submission::new(message::RecvFrom::new(&self.endpoint, buf)))
+        RecvFrom(Submission::new(datagram::RecvFrom::new(&self.endpoint, buf)))
     }
 
     /// Receives one datagram; otherwise as [`recv_from`](Self::recv_from).
@@ -127,7 +128,7 @@ impl UdpSocket {
     /// # Errors
     /// Those of recvmsg(2); the buffer comes back.
     pub fn recv<B: IoBufMut>(&self, buf: B) -> UdpRecv<B> {
-        UdpRecv(Receiving(Submission::new(message::RecvFrom::new(&self.endpoint, buf))))
+        UdpRecv(Receiving(Submission::new(datagram::RecvFrom::new(&self.endpoint, buf))))
     }
 
     /// Receives one whole datagram into memory of the runtime, and its sender's address.
@@ -261,15 +262,15 @@ io_future! {
 }
 io_future! {
     /// The future of [`UdpSocket::send_to`].
-    SendTo<B: IoBuf> = Submission<message::SendTo<B>> => BufResult<usize, B>
+    SendTo<B: IoBuf> = Submission<datagram::SendTo<B>> => BufResult<usize, B>
 }
 io_future! {
     /// The future of [`UdpSocket::send`].
-    UdpSend<B: IoBuf> = Submission<message::SendTo<B>> => BufResult<usize, B>
+    UdpSend<B: IoBuf> = Submission<datagram::SendTo<B>> => BufResult<usize, B>
 }
 io_future! {
     /// The future of [`UdpSocket::recv_from`].
-    RecvFrom<B: IoBufMut> = Submission<message::RecvFrom<B>> => BufResult<(usize, SocketAddr), B>
+    RecvFrom<B: IoBufMut> = Submission<datagram::RecvFrom<B>> => BufResult<(usize, SocketAddr), B>
 }
 io_future! {
     /// The future of [`UdpSocket::recv`].
@@ -300,7 +301,7 @@ impl Future for ConnectTo {
 }
 
 /// A receive that does not ask for the sender.
-pub(crate) struct Receiving<B: IoBufMut>(Submission<message::RecvFrom<B>>);
+pub(crate) struct Receiving<B: IoBufMut>(Submission<datagram::RecvFrom<B>>);
 
 impl<B: IoBufMut> Receiving<B> {
     fn request_cancel(&mut self) {

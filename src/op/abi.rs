@@ -3,13 +3,13 @@
 use super::completion::Direction;
 use std::mem::MaybeUninit;
 
-/// A `msghdr` of zeros: no address, no buffers, no control data.
+/// Returns a `msghdr` of zeros: no address, no buffers, no control data.
 pub(super) fn empty_header() -> libc::msghdr {
     // SAFETY: a C structure of integers and pointers, for which zero and null are what "none" means.
     unsafe { MaybeUninit::zeroed().assume_init() }
 }
 
-/// The events of a direction; errors and the other side's end are always reported, out-of-band data is not.
+/// Returns the poll events of a direction. Errors and the end of the peer are always reported, out-of-band data is not.
 pub(super) fn events(direction: Direction) -> i16 {
     match direction {
         Direction::Read => libc::POLLIN | libc::POLLRDHUP,
@@ -17,5 +17,5 @@ pub(super) fn events(direction: Direction) -> i16 {
     }
 }
 
-/// A pipe has no positions.
+/// The offset of a read or write of a descriptor without positions, such as a pipe.
 pub(super) const NO_POSITION: u64 = u64::MAX;

@@ -26,10 +26,10 @@ impl Completion {
 
     pub(crate) const CANCELED: Completion = Completion::new(-libc::ECANCELED);
 
-    /// The flags of [`no_thread`](Self::no_thread): the kernel never sets all of them.
+    /// The flags that mark [`no_thread`](Self::no_thread). The kernel never sets all flags.
     const NO_THREAD: u32 = u32::MAX;
 
-    /// The result of an operation for whose call no thread of the pool could be started.
+    /// Creates the result of an operation for whose call no thread of the pool could be started.
     pub(crate) const fn no_thread(errno: i32) -> Self {
         Completion { result: -errno, flags: Self::NO_THREAD }
     }

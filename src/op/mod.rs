@@ -1,43 +1,46 @@
-//! Operations: what a program asks of the kernel, each as a value with two readings.
+//! Operations: requests of a program to the kernel, each as a value with two forms.
 //!
-//! [`Op::entry`] is the submission queue entry that the proactor pushes; [`Op::call`] is the one system call
-//! that the selector makes when [`Op::readiness`] says that the descriptor is ready, or on the blocking pool
-//! where the kernel has no readiness (files). Both halves of an operation stand next to each other, in the
-//! file of its family in `catalogue/`:
+//! [`Op::entry`] is the submission queue entry that the proactor pushes. [`Op::call`] is the system call that the selector
+//! makes when the [`Op::readiness`] of the descriptor allows it, or that the blocking pool makes if the kernel has no
+//! readiness for it (files). Both forms of an operation stand next to each other, in the file of its family in `catalogue/`:
 //!
 //! | file | operations |
 //! |---|---|
-//! | `socket.rs` | recv, send (and read, write of pipes), socket, accept, connect, shutdown |
-//! | `message.rs` | recvmsg, sendmsg: datagrams with addresses, vectored socket I/O |
-//! | `receive.rs` | receiving into the loop's memory once bytes are there |
-//! | `multishot.rs` | multishot receive, read, recvmsg and poll: operations of an endpoint, not of a future |
-//! | `poll.rs` | waiting until a descriptor is ready, for I/O of others |
-//! | `file.rs` | pread, pwrite, vectored, fsync, statx, ftruncate |
-//! | `open.rs`, `close.rs` | openat, close |
-//! | `direct.rs` | what only direct descriptors need: install, setsockopt |
+//! | `net/recv.rs`, `net/send.rs` | recv and send; read and write of pipes |
+//! | `net/socket.rs`, `net/accept.rs` | socket, connect, shutdown; accept |
+//! | `net/datagram.rs`, `net/vectored.rs` | recvmsg and sendmsg: datagrams with addresses, vectored socket I/O |
+//! | `net/recv_chunk.rs` | receives into the runtime's memory |
+//! | `net/multishot.rs` | multishot receive, read, recvmsg and poll, which belong to endpoints |
+//! | `poll.rs` | waits for the readiness of a descriptor |
+//! | `fs/read_write.rs`, `fs/vectored.rs` | pread, pwrite and their vectored forms |
+//! | `fs/open.rs`, `fs/metadata.rs` | openat; fsync, statx, ftruncate |
+//! | `close.rs` | close |
+//! | `direct.rs` | operations that only direct descriptors need: install, setsockopt |
 //! | `nop.rs` | the empty round trip |
 //!
-//! `object/` holds what operations name and keep open:
+//! `object/` has the endpoints of network operations, and `fd/` the descriptors:
 //!
 //! | file | holds |
 //! |---|---|
-//! | `fd.rs` | `Fd`, `Descriptor`: what operations name and keep open; places in the ring's table |
-//! | `endpoint.rs` | `Endpoint`: a socket with what its operations share, and what has arrived and was not taken |
-//! | `io_lock.rs`, `io_turn.rs` | the order of operations: one receive and one send of an endpoint at a time |
-//! | `medium.rs`, `calls.rs` | the kind of a descriptor, and the calls that receive and send without waiting |
-//! | `source.rs` | what a multishot operation receives, and the memory for it |
-//! | `accepted.rs`, `datagram.rs` | an accepted connection, a received datagram |
-//! | `open_file.rs` | `OpenFile`: a file's descriptor, with what operations on it share |
+//! | `object/endpoint.rs`, `object/endpoint_ref.rs` | a socket or pipe with the state that its operations share, and references to it |
+//! | `object/received.rs` | the receive queue of an endpoint |
+//! | `object/io_lock.rs`, `object/io_turn.rs` | the order of operations: one receive and one send of an endpoint at a time |
+//! | `object/endpoint_kind.rs`, `object/calls.rs` | the kind of a descriptor, and the calls that receive and send without waiting |
+//! | `object/source.rs` | the kinds of multishot operations, and the memory for what they receive |
+//! | `object/accepted.rs`, `object/datagram.rs` | an accepted connection, a received datagram |
+//! | `fd/descriptor.rs`, `fd/host.rs` | an open descriptor, its runtime, and the slots of the ring's file table |
+//! | `fd/open_file.rs` | a file's descriptor with the state that its operations share |
 //!
 //! Under both lie `completion.rs` (the kernel's answer), `abi.rs` (its constants and structures), `window.rs` (the part of a
 //! buffer that one step moves) and `transfer.rs` (operations that move a buffer in steps).
 //!
-//! An operation does not know the driver. Once it has been inserted in its slot it stays there, at one
-//! address, until the kernel has let go of it; only then do [`Op::complete`] or [`Op::abandoned`] take it.
+//! An operation does not know the driver. Once inserted into its slot it stays there, at one address, until its last
+//! completion. Only then is it moved out, for [`Op::complete`] or [`Op::abandoned`].
 
 pub(crate) mod abi;
 pub(crate) mod catalogue;
 pub(crate) mod completion;
+pub(crate) mod fd;
 pub(crate) mod object;
 pub(crate) mod transfer;
 pub(crate) mod window;
@@ -50,12 +53,12 @@ pub(crate) use io_uring::squeue::Entry;
 use super::sys::call::Call;
 use super::task::cell::layout::Waiter;
 use super::task::threads::pool::Lane;
-use object::endpoint::EndpointRef;
-use object::fd::Descriptor;
+use crate::op::object::endpoint_ref::EndpointRef;
+use fd::descriptor::Descriptor;
 use object::io_turn::IoTurn;
 use object::source::MultishotKind;
 
-/// One operation: see the module.
+/// One operation: see the documentation of this module.
 pub(crate) trait Op: Sized + 'static {
     /// The output of the future that submitted the operation.
     type Output;
@@ -63,18 +66,18 @@ pub(crate) trait Op: Sized + 'static {
     /// The operation's name in reports: the name of the system call.
     const NAME: &'static str;
 
-    /// How its completions come.
+    /// The number of its completions.
     const KIND: Kind = Kind::Single;
 
-    /// Whether it waits until its descriptor is ready. The ring ends such an operation with EAGAIN only when it cannot wait
-    /// for the descriptor; then the operation begins again, as calls: see `driver/edges.rs`.
+    /// Whether the operation waits until its descriptor is ready. The ring ends such an operation with EAGAIN only if it cannot
+    /// wait for the descriptor. Then the operation starts again with system calls: see `driver/edges.rs`.
     const WAITS: bool = false;
 
-    /// The opcode of [`entry`](Self::entry), so that a kernel without it is found out beforehand.
+    /// The opcode of [`entry`](Self::entry). The driver checks beforehand that the kernel knows it.
     const OPCODE: u8;
 
-    /// Polls whether the operation may begin: `Pending` while it must wait (the waker is kept), `Some(result)`
-    /// when it can be answered without the kernel.
+    /// Polls whether the operation may start. Returns `Pending` while it must wait (the waker is kept), and `Some(result)` if
+    /// the result is known without the kernel.
     fn prepare(&mut self, cx: &mut Context<'_>) -> Poll<Option<i32>> {
         let _ = cx;
         Poll::Ready(None)
@@ -86,7 +89,8 @@ pub(crate) trait Op: Sized + 'static {
         None
     }
 
-    /// The address of the only runtime that can carry it out, if any other would mistake what it names: a place of a table.
+    /// Returns the address of the only runtime that can carry out the operation. `None` if any runtime can. An operation that
+    /// names a slot of the ring's file table is bound to the ring's runtime.
     #[inline]
     fn bound_to(&self) -> Option<*const ()> {
         None
@@ -109,43 +113,44 @@ pub(crate) trait Op: Sized + 'static {
     /// The lane of the blocking pool that makes the call, if the pool makes it.
     const LANE: Lane = Lane::Call;
 
-    /// Whether a call on the pool may be left running when its future has gone: the end of the runtime does not wait for
-    /// it, and the pool starts another thread in its place. For calls that may wait for ever and transfer nothing.
+    /// Whether the shutdown may leave a call on the pool running after its future was dropped. The pool then starts another
+    /// thread as a replacement. For calls that may wait without limit and transfer nothing.
     const MAY_BE_LEFT: bool = false;
 
-    /// Whether the selector is not to try before an event has come: somebody has tried in vain.
+    /// Returns true if the selector must wait for an event before the first call, because a call has failed with EAGAIN just
+    /// before.
     fn waits_first(&self) -> bool {
         false
     }
 
-    /// Its call was answered with EOPNOTSUPP. True if [`call`](Self::call) gives another one from now on.
+    /// Handles EOPNOTSUPP of the call. Returns true if [`call`](Self::call) returns another call from now on.
     fn otherwise(&mut self) -> bool {
         false
     }
 
-    /// Whether this answer of the call means that it has to be made again, when the descriptor is ready.
+    /// Returns true if this answer of the call means that it must be made again when the descriptor is ready.
     fn not_yet(&self, result: i32) -> bool {
         would_block(result)
     }
 
-    /// Whether this answer of the call means that nothing is left to move for now, so that the next one need
-    /// not be tried before the descriptor is ready again. For the selector.
+    /// Returns true if this answer of the call means that nothing is left to move for now. Then the selector makes no further
+    /// call before the descriptor is ready again.
     fn drained(&self, result: i32) -> bool {
         let _ = result;
         false
     }
 
-    /// Takes the result apart; runs once, when nothing of the operation is with the kernel any more.
+    /// Turns the result into the output. Runs once, after the last completion.
     fn complete(self, completion: Completion) -> Self::Output;
 
-    /// The same for an operation whose future has gone: gives back what the kernel delivered all the same.
-    /// `ECANCELED` when it never began.
+    /// Handles the result of an operation whose future was dropped, and keeps data that the kernel has delivered. The result
+    /// is `ECANCELED` if the operation never started.
     fn abandoned(self, completion: Completion) {
         drop(self.complete(completion));
     }
 
-    /// Lets go of everything but the buffer, which the kernel still uses ([`Kind::ZeroCopy`]): the result has come, and
-    /// the future has gone. `abandoned` follows at the notification.
+    /// Releases everything but the buffer, which the kernel still uses ([`Kind::ZeroCopy`]). The result has come, and the
+    /// future was dropped. `abandoned` follows at the notification.
     fn release(&mut self, completion: Completion) {
         let _ = completion;
     }
@@ -167,10 +172,10 @@ pub(crate) struct MultishotStep {
     pub(crate) stop: bool,
 }
 
-/// How the completions of an operation come.
+/// The number of completions of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// One.
+    /// Exactly one.
     Single,
     /// Any number with `F_MORE`, then the last one without. The operation belongs to an endpoint and has no future; its
     /// slot is reclaimed at the last completion.

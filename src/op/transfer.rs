@@ -1,54 +1,53 @@
-//! Operations that move part of a buffer: one step of reading or writing, and the object that goes on
-//! with the next.
+//! Transfers: objects that move a buffer in steps, with one operation for each step.
 #![forbid(unsafe_code)]
 
 use std::io;
 
 use super::Op;
 
-/// When a transfer is over.
+/// The condition for the end of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Goal {
     /// After one step.
     Once,
-    /// When the buffer is done, or a step moved less than it was asked for.
+    /// After the whole buffer, or after a step that moved less than requested.
     UntilShort,
-    /// When the buffer is done, or a step moved nothing.
+    /// After the whole buffer, or after a step that moved nothing.
     UntilNone,
-    /// When the buffer is done; an error if that can't be.
+    /// After the whole buffer. Anything less is an error.
     All,
 }
 
-/// Where bytes come from or go to: makes one operation after the other over a buffer `B`.
+/// A source or target of bytes: makes one operation after the other over a buffer `B`.
 ///
-/// It moves into each operation and comes back with its result, and whatever it holds (a turn)
-/// is held from the first step to the last.
+/// The object moves into each operation and comes back with the result. So it holds its resources, such as a turn, from the
+/// first step to the last.
 pub(crate) trait Transfer<B>: Sized + 'static {
     type Op: Op<Output = (io::Result<usize>, B, Self)>;
 
-    /// The error if a step moves zero bytes although more were asked for.
+    /// The error if a step moves zero bytes although more were requested.
     const EXHAUSTED: io::ErrorKind;
 
-    /// Bytes of a step, at most.
+    /// Returns the largest number of bytes of a step.
     fn limit(&self) -> usize {
         usize::MAX
     }
 
-    /// When the transfer is over, if it was asked for with this goal.
+    /// Returns the actual goal of a transfer that was requested with the goal `asked`.
     fn goal(&self, asked: Goal) -> Goal {
         asked
     }
 
-    /// Bytes that the buffer has to move, those that were moved included.
+    /// Returns the total number of bytes to move, those of earlier steps included.
     fn total(buf: &B) -> usize;
 
-    /// Bytes that the step at byte `done` is about: fewer than a step may have when the buffer has no more, or consists
-    /// of more parts than one call takes.
+    /// Returns the number of bytes that the step at byte `done` requests. It is below the limit if the buffer has no more, or
+    /// has more parts than one call takes.
     fn covers(&self, buf: &mut B, done: usize) -> usize {
         Self::total(buf).saturating_sub(done).min(self.limit())
     }
 
-    /// The step that begins at byte `done` of the buffer.
+    /// Creates the step that begins at byte `done` of the buffer.
     fn step(self, buf: B, done: usize) -> Self::Op;
 }
 

@@ -3,7 +3,7 @@
 
 use crate::buf::{IoBuf, IoBufMut};
 
-/// The part of a buffer that a step is about.
+/// The part of a buffer that one step moves.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     pub(crate) start: usize,
@@ -11,22 +11,22 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// At most what a 32-bit length field takes, in whole pages: the kernel's own limit for one transfer.
+    /// The kernel's limit for one transfer: the whole pages that a 32-bit length can count.
     const KERNEL_LIMIT: usize = 0x7fff_f000;
 
     pub(crate) fn new(total: usize, done: usize, limit: usize) -> Self {
         Window { start: done, len: total.saturating_sub(done).min(limit).min(Self::KERNEL_LIMIT) }
     }
 
-    /// Where the window begins in a buffer that is to be read. It is cut to what the buffer has where it lies now: the
-    /// window may have been made before the buffer moved.
+    /// Returns the start of the window in a buffer to read from, and cuts the window to the buffer's present size. The window
+    /// may have been made before the buffer moved.
     #[inline]
     pub(crate) fn source(&mut self, buf: &impl IoBuf) -> *const u8 {
         self.cut(buf.init_len());
         buf.read_ptr().wrapping_add(self.start)
     }
 
-    /// The same of a buffer that is to be written into.
+    /// Returns the start of the window in a buffer to write into, and cuts the window to the buffer's present size.
     #[inline]
     pub(crate) fn target(&mut self, buf: &mut impl IoBufMut) -> *mut u8 {
         self.cut(buf.total_len());
@@ -38,7 +38,7 @@ impl Window {
         self.len = self.len.min(total.saturating_sub(self.start));
     }
 
-    /// The length for a field of the queue entry.
+    /// Returns the length for an entry of the queue.
     pub(crate) fn len32(self) -> u32 {
         self.len as u32 // `new` limits it
     }

@@ -106,7 +106,7 @@ use super::driver::submission::Submission;
 use super::driver::{attach, current, release_endpoint};
 use super::op::catalogue::poll::PollReady;
 use super::op::completion::Direction;
-use super::op::object::endpoint::EndpointRef;
+use super::op::object::endpoint_ref::EndpointRef;
 use super::sys::signal::Listener;
 
 pub use handler::{Handler, on};

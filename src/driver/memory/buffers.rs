@@ -29,7 +29,7 @@ use crate::buf::Chunk;
 use crate::buf::copying::copied_below;
 use crate::buf::pool::{Lease, Pool};
 use crate::op::completion::Completion;
-use crate::op::object::fd::ZeroCopy;
+use crate::op::fd::descriptor::ZeroCopy;
 use crate::op::object::source::Buffers;
 use crate::sys::lent;
 

@@ -13,7 +13,8 @@ use crate::driver::Driver;
 use crate::driver::dispatch::errno_of;
 use crate::driver::feature::Feature;
 use crate::driver::poll_mode::BackendInfo;
-use crate::op::object::fd::{FixedFileSlot, Opened};
+use crate::op::fd::descriptor::Opened;
+use crate::op::fd::host::FixedFileSlot;
 
 /// Buffers that may be registered at a time.
 pub(in crate::driver) const REGISTERED_BUFFERS: u32 = 1_024;
@@ -177,11 +178,11 @@ mod tests {
     use std::rc::{Rc, Weak};
 
     use super::*;
-    use crate::op::catalogue::file::{ReadFrom, WriteTo};
-    use crate::op::catalogue::socket::Sender;
-    use crate::op::object::endpoint::EndpointRef;
-    use crate::op::object::fd::{Descriptor, ZeroCopy};
-    use crate::op::object::open_file::{FileRef, OpenFile, Traits};
+    use crate::op::catalogue::fs::read_write::{ReadFrom, WriteTo};
+    use crate::op::catalogue::net::send::Sender;
+    use crate::op::fd::descriptor::{Descriptor, ZeroCopy};
+    use crate::op::fd::open_file::{FileRef, OpenFile, Traits};
+    use crate::op::object::endpoint_ref::EndpointRef;
     use crate::op::transfer::Transfer;
     use crate::op::{Entry, Op};
 

@@ -8,7 +8,7 @@ use io_uring::opcode;
 
 use crate::driver::feature::Feature;
 use crate::driver::{Driver, poller};
-use crate::op::object::fd::Descriptor;
+use crate::op::fd::descriptor::Descriptor;
 
 impl Driver {
     /// An epoll set that is readable while the listener has a connection, for the ring to poll: see [`PollListener`]. None

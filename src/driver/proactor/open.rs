@@ -19,7 +19,7 @@ use crate::driver::feature::{Feature, FeatureSet};
 use crate::driver::memory::buffers::BufferRing;
 use crate::driver::poll_mode::Deadline;
 use crate::op::Entry;
-use crate::op::catalogue::multishot::limited;
+use crate::op::catalogue::net::multishot::limited;
 use crate::sys;
 
 /// The features and opcodes that the kernel granted.

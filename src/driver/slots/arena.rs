@@ -633,20 +633,21 @@ pub(in crate::driver) fn foreign_waker(owner: Option<&TaskRef>, cx: &Context<'_>
 mod tests {
     use super::*;
     use crate::buf::{Chunk, RegisteredBuf};
-    use crate::op::catalogue::{file, receive, socket};
+    use crate::op::catalogue::fs::read_write;
+    use crate::op::catalogue::net::{accept, recv, recv_chunk, send};
 
     #[test]
     fn the_operations_of_every_day_lie_in_their_slots() {
         fn fits<O: Op>() {
             assert!(Erased::<O>::BOXED.is_none(), "{} has {} bytes", O::NAME, size_of::<O>());
         }
-        fits::<socket::Recv<Vec<u8>>>();
-        fits::<socket::Send<Vec<u8>>>();
-        fits::<socket::Send<Chunk>>();
-        fits::<socket::Accept>();
+        fits::<recv::Recv<Vec<u8>>>();
+        fits::<send::Send<Vec<u8>>>();
+        fits::<send::Send<Chunk>>();
+        fits::<accept::Accept>();
         fits::<receive::RecvChunk>();
-        fits::<file::ReadAt<Vec<u8>>>();
-        fits::<file::WriteAt<Vec<u8>>>();
-        fits::<file::ReadAt<RegisteredBuf>>();
+        fits::<bytes::ReadAt<Vec<u8>>>();
+        fits::<bytes::WriteAt<Vec<u8>>>();
+        fits::<bytes::ReadAt<RegisteredBuf>>();
     }
 }

@@ -11,9 +11,9 @@ use super::writer::Writer;
 use crate::driver::submission::Submission;
 use crate::driver::{descriptor_closed, flush_for, release_endpoint};
 use crate::op;
-use crate::op::object::endpoint::EndpointRef;
-use crate::op::object::fd::Opened;
-use crate::op::object::open_file::OpenFile;
+use crate::op::fd::descriptor::Opened;
+use crate::op::fd::open_file::OpenFile;
+use crate::op::object::endpoint_ref::EndpointRef;
 
 io_future! {
     /// The future of `close()` on a socket, pipe or file. Dropping or cancelling it closes the descriptor as well.

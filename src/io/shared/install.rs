@@ -11,7 +11,7 @@ use crate::driver::attach;
 use crate::driver::submission::Submission;
 use crate::io::busy;
 use crate::op::catalogue::direct::Install;
-use crate::op::object::endpoint::EndpointRef;
+use crate::op::object::endpoint_ref::EndpointRef;
 
 /// Waits until the kernel holds nothing of an endpoint, and makes an ordinary one of it.
 pub(crate) struct Installing<T> {

@@ -10,10 +10,11 @@ use std::task::{Context, Poll, ready};
 
 use crate::buf::Chunk;
 use crate::io::busy;
-use crate::op::object::endpoint::{EndpointRef, Received};
-use crate::op::object::fd::Opened;
+use crate::op::fd::descriptor::Opened;
+use crate::op::object::endpoint_ref::EndpointRef;
 use crate::op::object::io_lock::Side;
 use crate::op::object::io_turn::IoTurn;
+use crate::op::object::received::Received;
 
 io_future! {
     /// The future of `quiesce()` on a socket: see [`TcpStream::quiesce`](crate::net::TcpStream::quiesce).

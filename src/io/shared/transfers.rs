@@ -6,8 +6,10 @@ use std::io;
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVec, IoVecMut};
 use crate::driver::submission::Submission;
 use crate::driver::transfer::Repeat;
-use crate::op::catalogue::message::{VectoredReceiver, VectoredSender};
-use crate::op::catalogue::socket::{self, Receiver, Sender};
+use crate::op::catalogue::net::recv::Receiver;
+use crate::op::catalogue::net::send::Sender;
+use crate::op::catalogue::net::socket::{self};
+use crate::op::catalogue::net::vectored::{VectoredReceiver, VectoredSender};
 
 io_future! {
     /// The future of [`TcpStream::read`](crate::net::TcpStream::read).

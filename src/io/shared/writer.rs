@@ -18,12 +18,11 @@ use crate::driver::current;
 use crate::driver::submission::Submission;
 use crate::driver::transfer::{Goal, Repeat};
 use crate::op;
-use crate::op::catalogue::socket::Sender;
-use crate::op::object::endpoint::EndpointRef;
+use crate::op::catalogue::net::send::Sender;
+use crate::op::object::endpoint_ref::EndpointRef;
 use crate::sys::cancelled;
 use crate::sys::context::expect_runtime;
-use crate::task::Builder;
-use crate::task::{JoinError, JoinHandle};
+use crate::task::{Builder, JoinError, JoinHandle};
 
 /// Bytes that are copied at a time.
 const PIECE: usize = 64 << 10;
@@ -35,7 +34,7 @@ pub(crate) struct Writer(Cell<Option<Box<Work>>>); // in a box, as most objects 
 enum Work {
     /// A piece that was copied is being sent.
     Sending(JoinHandle<io::Result<()>>),
-    ShuttingDown(Submission<op::catalogue::socket::Shutdown>),
+    ShuttingDown(Submission<op::catalogue::net::socket::Shutdown>),
 }
 
 impl Work {
@@ -134,7 +133,7 @@ impl Writer {
         self.0.set(work);
         if !is_last {
             ready!(self.poll_flush(cx))?;
-            let step = op::catalogue::socket::Shutdown::new(endpoint, std::net::Shutdown::Write);
+            let step = op::catalogue::net::socket::Shutdown::new(endpoint, std::net::Shutdown::Write);
             self.0.set(Some(Box::new(Work::ShuttingDown(Submission::new(step)))));
         }
         self.poll_flush(cx)

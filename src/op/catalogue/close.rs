@@ -1,6 +1,6 @@
-//! Closing a descriptor and hearing of the error: close(2).
+//! Closing a descriptor with a result: close(2).
 //!
-//! Dropping an object closes its descriptor as well, at once, but tells nobody what became of it.
+//! The drop of an object closes its descriptor as well, at once, but ignores errors.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
@@ -8,13 +8,13 @@ use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
 use io_uring::{opcode, types};
 
 use crate::op::completion::Completion;
-use crate::op::object::fd::{Opened, stop_lingering};
+use crate::op::fd::descriptor::{Opened, stop_lingering};
 use crate::op::{Entry, Op, Readiness};
 use crate::sys::call::Call;
 use crate::task::threads::pool::Lane;
 
-/// `LINGERS` says that the close waits for the peer: then a thread of the pool makes the call, one that no file waits for.
-/// (A ring makes it on the thread of the loop.)
+/// Closes a descriptor. `LINGERS`: the close waits for the peer, so a thread of the pool makes the call, in a lane of its own.
+/// (A ring would make it on the thread of the loop.)
 #[derive(Debug)]
 pub(crate) struct Close<const LINGERS: bool> {
     fd: Opened,
@@ -26,7 +26,7 @@ impl<const LINGERS: bool> Close<LINGERS> {
     }
 }
 
-/// No ring has this one.
+/// An opcode that no ring has.
 const NO_OPCODE: u8 = u8::MAX;
 
 impl<const LINGERS: bool> Op for Close<LINGERS> {
@@ -65,7 +65,7 @@ impl<const LINGERS: bool> Op for Close<LINGERS> {
             interrupted if interrupted == -libc::EINTR => Ok(()),
             _ => completion.unit(),
         };
-        // Linux frees the number whatever it answers, unless the operation never ran.
+        // Linux frees the number also if close(2) fails, unless the operation never ran.
         match self.fd {
             Opened::Raw(fd) if completion == Completion::CANCELED => {
                 if LINGERS {

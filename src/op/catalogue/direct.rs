@@ -1,5 +1,5 @@
-//! Operations that only direct descriptors need, which other system calls can't name: an ordinary descriptor of the same
-//! file (FIXED_FD_INSTALL), and socket options (SOCKET_URING_OP_SETSOCKOPT). See fcntl(2), setsockopt(2).
+//! Operations that only direct descriptors need, because system calls cannot name them: making an ordinary descriptor of the
+//! same file (FIXED_FD_INSTALL), and socket options (SOCKET_URING_OP_SETSOCKOPT). See fcntl(2), setsockopt(2).
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 use io_uring::{opcode, types};
 
 use crate::op::completion::Completion;
-use crate::op::object::endpoint::EndpointRef;
-use crate::op::object::fd::{Descriptor, Fd, Opened, on_fd};
-use crate::op::object::open_file::FileRef;
+use crate::op::fd::descriptor::{Descriptor, Fd, Opened, on_fd};
+use crate::op::fd::open_file::FileRef;
+use crate::op::object::endpoint_ref::EndpointRef;
 use crate::op::{Entry, Op, Readiness};
 use crate::sys::call::Call;
 
@@ -18,7 +18,7 @@ use crate::sys::call::Call;
 pub(crate) trait HasDescriptor: 'static {
     fn descriptor(&self) -> &Descriptor;
 
-    /// An operation on it begins.
+    /// Notes the start of an operation on the descriptor.
     fn begin(&mut self) {}
 }
 
@@ -50,7 +50,7 @@ impl<T: HasDescriptor> Op for Install<T> {
         self.0.descriptor().bound_to()
     }
 
-    /// Where an ordinary one takes a direct one's place, a duplicate of it does.
+    /// Duplicates the descriptor at once if it is an ordinary one.
     fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
         self.0.begin();
         let is_direct = self.0.descriptor().is_direct();
@@ -78,7 +78,7 @@ impl<T: HasDescriptor> Op for Install<T> {
         // SAFETY: both answer with a new descriptor. Dropping it closes it.
         unsafe { Opened::answer(completion, None) }.map(|opened| match opened {
             Opened::Raw(fd) => fd,
-            Opened::Direct(_) => unreachable!("no place of the table was set aside"),
+            Opened::Direct(_) => unreachable!("no slot of the table was reserved"),
         })
     }
 }
@@ -106,7 +106,7 @@ impl Op for SetOption {
         self.endpoint.descriptor.bound_to()
     }
 
-    /// An ordinary descriptor needs no help of the ring, which knows of options later than of the rest (6.7).
+    /// Makes the call at once for an ordinary descriptor. The ring has socket options only from Linux 6.7 on.
     fn prepare(&mut self, _: &mut Context<'_>) -> Poll<Option<i32>> {
         let is_direct = self.endpoint.descriptor.is_direct();
         Poll::Ready((!is_direct).then(|| self.call().run_through_signals()))

@@ -2,11 +2,7 @@
 
 pub(crate) mod close;
 pub(crate) mod direct;
-pub(crate) mod file;
-pub(crate) mod message;
-pub(crate) mod multishot;
+pub(crate) mod fs;
+pub(crate) mod net;
 pub(crate) mod nop;
-pub(crate) mod open;
 pub(crate) mod poll;
-pub(crate) mod receive;
-pub(crate) mod socket;

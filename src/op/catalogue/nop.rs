@@ -1,5 +1,4 @@
-//! The empty operation: a round trip to the kernel that does nothing. It proves that a ring works, and
-//! measures what everything around an operation costs.
+//! The empty operation: a round trip to the kernel. It proves that a ring works, and measures the overhead of an operation.
 
 use std::io;
 

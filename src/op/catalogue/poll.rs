@@ -1,9 +1,9 @@
-//! Waiting until a descriptor is ready, for I/O that somebody else does: see poll(2).
+//! Waits for the readiness of a descriptor, on which other code does the I/O: see poll(2).
 //!
-//! Two readings of "ready" are offered. *Level*: the operation asks, and is over as soon as there is something. *Edge*: a
-//! multishot operation (`multishot.rs`) reports whenever something happens, and whoever has tried in vain waits for the
-//! next report. The selector waits for its next event, whatever the level says: a descriptor may be ready and have nothing
-//! to give, such as a socket with something in its queue of errors. A ring without multishot polls asks for the level.
+//! There are two kinds. A *level* wait completes as soon as the descriptor is ready. An *edge* wait follows a call that has
+//! failed with EAGAIN, and completes at the next report of a multishot poll (`net/multishot.rs`). On the selector an edge
+//! wait completes at the next event, whatever the level is: a descriptor may be ready without data, such as a socket with an
+//! entry in its queue of errors. A ring without multishot polls waits for the level.
 
 use crate::op::abi::events;
 use std::cell::Cell;
@@ -15,43 +15,44 @@ use std::task::{Context, Poll, ready};
 use io_uring::{opcode, types};
 
 use crate::op::completion::{Completion, Direction};
-use crate::op::object::endpoint::{EndpointRef, Received};
-use crate::op::object::fd::{Descriptor, on_fd};
+use crate::op::fd::descriptor::{Descriptor, on_fd};
+use crate::op::object::endpoint_ref::EndpointRef;
 use crate::op::object::io_lock::Side;
 use crate::op::object::io_turn::IoTurn;
+use crate::op::object::received::Received;
 use crate::op::object::source::MultishotKind;
 use crate::op::{Entry, Kind, MultishotStep, Op, Readiness};
 use crate::sys::call::Call;
 
 pub(crate) struct PollReady {
     endpoint: EndpointRef,
-    /// Its turn, if it waits for an edge.
+    /// The turn of an edge wait.
     turn: Option<IoTurn>,
     direction: Direction,
     pollfd: libc::pollfd,
 }
 
 impl PollReady {
-    /// Until it is ready.
+    /// Creates a level wait.
     pub(crate) fn level(endpoint: &EndpointRef, direction: Direction) -> Self {
         let pollfd = libc::pollfd { fd: -1, events: events(direction), revents: 0 };
         PollReady { endpoint: endpoint.clone(), turn: None, direction, pollfd }
     }
 
-    /// Creates the wait for the next edge, for an operation that holds the turn and has found the descriptor not ready.
+    /// Creates an edge wait, for a caller that holds the turn and has found the descriptor not ready.
     pub(crate) fn edge(turn: IoTurn, direction: Direction) -> Self {
         let endpoint = turn.endpoint().clone();
         PollReady { turn: Some(turn), ..Self::level(&endpoint, direction) }
     }
 
-    /// Creates the turn of an operation that waits for an edge.
+    /// Creates the turn of an edge wait.
     pub(crate) fn turn(endpoint: &EndpointRef) -> IoTurn {
         IoTurn::new(endpoint, Side::Receive)
     }
 }
 
 impl Op for PollReady {
-    /// The turn comes back.
+    /// The result, and the turn of an edge wait.
     type Output = (io::Result<()>, Option<IoTurn>);
     const NAME: &'static str = "poll";
     const OPCODE: u8 = opcode::PollAdd::CODE;
@@ -71,7 +72,7 @@ impl Op for PollReady {
             if let Received::Error(errno) = received {
                 return Poll::Ready(Some(-errno));
             }
-            // Several reports say no more than one.
+            // Several reports mean the same as one.
             match self.endpoint.next_received() {
                 Some(next) => received = next,
                 None => return Poll::Ready(Some(1)),
@@ -112,18 +113,18 @@ impl Op for PollReady {
     }
 }
 
-/// Waits until a listener has a connection, by way of an epoll set that contains the listener: for the ring.
+/// Waits until a listener has a connection: the ring polls an epoll set that contains the listener.
 ///
-/// A ring keeps the files open that its operations name, until it is taken apart, and the kernel does that some time
-/// after the process has ended. A set does not keep its members open. So a listener closes with its last descriptor,
-/// and its port is free, while this operation is still with the kernel.
+/// A ring keeps the files of its operations open until the kernel destroys it, which is some time after the end of the
+/// process. An epoll set does not keep its members open. So a listener closes with its last descriptor, and its port is free,
+/// while this operation is still in flight.
 pub(crate) struct PollListener {
     set: Rc<OwnedFd>,
     host: *const (),
 }
 
 impl PollListener {
-    /// The set contains this descriptor.
+    /// Creates the wait. `set` contains the listener.
     pub(crate) fn new(set: Rc<OwnedFd>, listener: &Descriptor) -> Self {
         PollListener { set, host: listener.host() }
     }

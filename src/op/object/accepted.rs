@@ -1,12 +1,12 @@
-//! A connection that was accepted.
+//! Accepted connections.
 #![forbid(unsafe_code)]
 
 use std::net::SocketAddr;
 
-use super::fd::Opened;
+use crate::op::fd::descriptor::Opened;
 
-/// A connection that was accepted, and the address of its peer: none for a direct descriptor, and where it is no
-/// Internet address.
+/// An accepted connection with the address of its peer. There is no address for a direct descriptor, and if it is no Internet
+/// address.
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) connection: Opened,

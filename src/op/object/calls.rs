@@ -9,7 +9,7 @@ use crate::op::window::Window;
 use crate::sys::call::Call;
 
 impl Endpoint {
-    /// A call that receives into memory, and does not wait.
+    /// Builds a call that receives into memory and does not wait.
     ///
     /// # Safety
     /// As for [`Call::new`]: the memory has `len` bytes.
@@ -31,7 +31,7 @@ impl Endpoint {
         }
     }
 
-    /// A call that sends from memory, and does not wait, but for one to a terminal, which is for the blocking pool.
+    /// Builds a call that sends from memory and does not wait. A call to a terminal may wait, and is made on the blocking pool.
     ///
     /// # Safety
     /// As for [`Call::new`]: the memory has `len` initialised bytes.
@@ -53,9 +53,8 @@ impl Endpoint {
         }
     }
 
-    /// Sends some of these bytes, which are lent for the call alone, and does not wait. None when the kernel takes none now,
-    /// when another send is not over, and when only an operation can send: there is no number to call with, or a call
-    /// would wait.
+    /// Sends some of these bytes without waiting. Returns `None` if the kernel takes none now, if another send is in flight, or
+    /// if only an operation can send: the descriptor has no number for a call, or a call would wait.
     pub(crate) fn send_now(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
         let by_call =
             matches!(self.kind(), EndpointKind::Socket | EndpointKind::Pipe) && !self.descriptor.is_direct();
@@ -78,9 +77,8 @@ impl Endpoint {
         }
     }
 
-    /// Whether a short receive says that there is no more. Not of pipes, terminals, and sockets of messages, which give
-    /// less than there is; nor of sockets that other code has had in hand, which may be of any kind, or have urgent data
-    /// that was taken otherwise, or records of TLS.
+    /// Returns true if a short receive means that no bytes are left. Pipes, terminals and message sockets may return less than
+    /// there is. So may sockets that other code has had: they may be of any kind, have urgent data, or use records of TLS.
     pub(in crate::op) fn is_drained_by_short_receives(&self) -> bool {
         self.kind() == EndpointKind::Socket && !self.descriptor.is_lent()
     }

@@ -1,4 +1,4 @@
-//! A datagram as recvmsg leaves it in a buffer.
+//! Received datagrams, in the layout of a multishot recvmsg.
 
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use socket2::{SockAddr, SockAddrStorage};
 use super::source::Buffers;
 use crate::buf::Chunk;
 
-/// A datagram as recvmsg leaves it in a buffer: header, address, and then the bytes.
+/// A received datagram in the layout of a multishot recvmsg: header, address, payload.
 #[derive(Debug)]
 pub(crate) struct Datagram(Chunk);
 
@@ -17,16 +17,16 @@ pub(crate) struct Datagram(Chunk);
 /// and flags.
 const NUMBERS: usize = 16;
 
-/// Room for an Internet address.
+/// The size of an Internet address.
 pub(in crate::op) const ADDRESS: usize = size_of::<libc::sockaddr_in6>();
 
 pub(in crate::op) const HEADER: usize = NUMBERS + ADDRESS;
 
 impl Datagram {
-    /// The largest datagram that there is, with its header.
+    /// The size of the largest datagram, with its header.
     pub(crate) const LARGEST: usize = HEADER + 65_535;
 
-    /// One of its own memory.
+    /// Copies a datagram into memory of its own.
     pub(crate) fn copy(bytes: &[u8], sender: Option<&SockAddr>) -> Self {
         let mut whole = vec![0; HEADER];
         if let Some(sender) = sender {
@@ -40,7 +40,7 @@ impl Datagram {
         Datagram(Chunk::copy_from_slice(&whole))
     }
 
-    /// Has recvmsg(2) write a datagram into memory, as it lies there when the ring has received it.
+    /// Sets up recvmsg(2) to write a datagram into memory in the same layout as the ring.
     ///
     /// # Safety
     /// The memory has `len` bytes, and is larger than a header; header and buffer are used while it is there.
@@ -58,7 +58,7 @@ impl Datagram {
         header.msg_iovlen = 1;
     }
 
-    /// The datagram that recvmsg(2) has written so: so many bytes, and so many of the sender's address.
+    /// Returns the datagram that recvmsg(2) has written, with this number of bytes and of address bytes.
     ///
     /// # Safety
     /// It has, where the last `room` of these buffers said.
@@ -74,12 +74,12 @@ impl Datagram {
         }
     }
 
-    /// The datagram that lies in a chunk, which begins with its header.
+    /// Returns the datagram in a chunk that begins with its header.
     pub(crate) fn of_chunk(chunk: Chunk) -> Self {
         Datagram(chunk)
     }
 
-    /// Its bytes.
+    /// Returns the payload.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0[HEADER..]
     }
@@ -88,12 +88,12 @@ impl Datagram {
         self.0.len() - HEADER
     }
 
-    /// The same, in memory of its own size when it keeps more than twice as much.
+    /// Copies the datagram into memory of its own size if it keeps more than twice as much.
     pub(in crate::op) fn compacted(self) -> Self {
         Datagram(self.0.compacted())
     }
 
-    /// Its bytes alone.
+    /// Returns the payload as a chunk.
     pub(crate) fn into_bytes(mut self) -> Chunk {
         self.0.advance(HEADER);
         self.0

@@ -10,21 +10,17 @@
 //! operation keeps the endpoint, and so the descriptor, until its last completion.
 #![forbid(unsafe_code)]
 
+use super::received::{ReceiveQueue, Received};
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::VecDeque;
-use std::fmt;
-use std::io;
 use std::num::NonZeroU64;
-use std::ops::Deref;
-use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::{fmt, io};
 
-use super::accepted::Accepted;
 use super::datagram::Datagram;
 use super::endpoint_kind::{EndpointKind, SendHeader};
-use super::fd::Descriptor;
 use super::io_lock::{IoLock, Side};
 use crate::buf::Chunk;
+use crate::op::fd::descriptor::Descriptor;
 use crate::task::cell::layout::Waiter;
 
 pub(crate) struct Endpoint {
@@ -44,47 +40,9 @@ pub(crate) struct Endpoint {
     /// The number of small pieces in a row after which pieces no longer count as large: see [`Endpoint::note_size`].
     large: Cell<u8>,
     /// The waiter for a received item: an operation that holds the receive lock.
-    waiter: Cell<Option<Waiter>>,
-    sent: Cell<u64>,
-    references: Cell<u32>,
-}
-
-/// An item in an endpoint's receive queue.
-#[derive(Debug)]
-pub(crate) enum Received {
-    Bytes(Chunk),
-    /// The end of a stream.
-    End,
-    Datagram(Datagram),
-    /// A connection of an accept that was dropped in flight.
-    Connection(Box<Accepted>),
-    /// A report of readiness: see `op/catalogue/poll.rs`.
-    Ready,
-    /// An error that the kernel reports only once, such as ECONNRESET.
-    Error(i32),
-}
-
-impl Received {
-    /// Returns the weight of the item in [`Endpoint::holds`].
-    fn weight(&self) -> usize {
-        match self {
-            // A small chunk keeps memory as well.
-            Received::Bytes(chunk) => chunk.len() + SMALL,
-            Received::Datagram(datagram) => datagram.len() + SMALL,
-            Received::Connection(_) | Received::Ready => 1,
-            Received::End | Received::Error(_) => 0,
-        }
-    }
-
-    /// Copies the item into memory of its own size if it keeps more than twice as much.
-    #[cold]
-    fn compacted(self) -> Self {
-        match self {
-            Received::Bytes(chunk) => Received::Bytes(chunk.compacted()),
-            Received::Datagram(datagram) => Received::Datagram(datagram.compacted()),
-            other => other,
-        }
-    }
+    pub(super) waiter: Cell<Option<Waiter>>,
+    pub(super) sent: Cell<u64>,
+    pub(super) references: Cell<u32>,
 }
 
 /// The size from which on a piece counts as large, and the size below which the next piece counts as small.
@@ -92,56 +50,26 @@ const LARGE_PIECE: usize = 16 << 10;
 const SMALL_PIECE: usize = 4 << 10;
 const SMALL_IN_A_ROW: u8 = 2;
 
-/// The number of queued pieces that keep their buffers, whatever their size. Later pieces are copied if they keep more than
-/// twice their size. So an endpoint without a receiver holds little memory beside the bytes.
-const PIECES_IN_PLACE: usize = 16;
-
-/// The capacity that an empty queue keeps.
-const KEPT_PLACES: usize = 32;
-
-/// The weight of a chunk in addition to its bytes.
-const SMALL: usize = 256;
-
-/// A queue that stores its first item inline. Most queues have no second item.
-#[derive(Debug, Default)]
-struct ReceiveQueue {
-    first: Option<Received>,
-    #[expect(clippy::box_collection, reason = "most queues have no rest, and a pointer is smaller")]
-    rest: Option<Box<VecDeque<Received>>>,
-    weight: usize,
-}
-
-impl ReceiveQueue {
-    fn push(&mut self, received: Received) {
-        self.weight += received.weight();
-        match &mut self.first {
-            None => self.first = Some(received),
-            Some(_) => {
-                let rest = self.rest.get_or_insert_default();
-                rest.push_back(if rest.len() < PIECES_IN_PLACE { received } else { received.compacted() });
-            }
-        }
-    }
-
-    fn pop(&mut self) -> Option<Received> {
-        let next = self.rest.as_mut().and_then(|rest| rest.pop_front());
-        if next.is_none() && self.rest.as_ref().is_some_and(|rest| rest.capacity() > KEPT_PLACES) {
-            self.rest = None; // gives the memory of a burst back
-        }
-        let received = std::mem::replace(&mut self.first, next)?;
-        self.weight -= received.weight();
-        Some(received)
-    }
-
-    fn put_back(&mut self, received: Received) {
-        self.weight += received.weight();
-        if let Some(second) = self.first.replace(received) {
-            self.rest.get_or_insert_default().push_front(second);
-        }
-    }
-}
-
 impl Endpoint {
+    /// Creates an endpoint with one counted reference.
+    pub(super) fn new(descriptor: Descriptor, kind: EndpointKind) -> Self {
+        Endpoint {
+            descriptor,
+            kind: Cell::new(kind),
+            lacks_nowait: Cell::new(false),
+            send_header: OnceCell::new(),
+            receiving: IoLock::default(),
+            sending: IoLock::default(),
+            received: RefCell::default(),
+            multishot: Cell::new(None),
+            starved: Cell::new(false),
+            large: Cell::new(0),
+            waiter: Cell::new(None),
+            sent: Cell::new(0),
+            references: Cell::new(1),
+        }
+    }
+
     /// Returns the number of bytes that the kernel has accepted for sending.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.get()
@@ -348,112 +276,6 @@ impl fmt::Debug for Endpoint {
             .field("fd", &self.descriptor)
             .field("armed", &armed)
             .finish_non_exhaustive()
-    }
-}
-
-/// A counted reference to an endpoint. Streams, listeners and the operations of futures hold one; multishot operations hold
-/// the endpoint itself.
-#[derive(Debug)]
-pub(crate) struct EndpointRef(Rc<Endpoint>);
-
-impl EndpointRef {
-    /// Creates an endpoint on a socket.
-    pub(crate) fn new(descriptor: Descriptor) -> Self {
-        Self::of(descriptor, EndpointKind::Socket)
-    }
-
-    /// Creates an endpoint on one end of a pipe, or on a descriptor that was passed as one.
-    pub(crate) fn of_pipe(descriptor: Descriptor, kind: EndpointKind) -> Self {
-        descriptor.note_lent();
-        Self::of(descriptor, kind)
-    }
-
-    fn of(descriptor: Descriptor, kind: EndpointKind) -> Self {
-        if kind != EndpointKind::Socket {
-            descriptor.always_copy(); // only sockets send without a copy
-        }
-        EndpointRef(Rc::new(Endpoint {
-            descriptor,
-            kind: Cell::new(kind),
-            lacks_nowait: Cell::new(false),
-            send_header: OnceCell::new(),
-            receiving: IoLock::default(),
-            sending: IoLock::default(),
-            received: RefCell::default(),
-            multishot: Cell::new(None),
-            starved: Cell::new(false),
-            large: Cell::new(0),
-            waiter: Cell::new(None),
-            sent: Cell::new(0),
-            references: Cell::new(1),
-        }))
-    }
-
-    /// Returns the endpoint for its multishot operation, which does not count as a user.
-    pub(crate) fn endpoint(&self) -> &Rc<Endpoint> {
-        &self.0
-    }
-
-    pub(crate) fn is_same(&self, other: &EndpointRef) -> bool {
-        Rc::ptr_eq(&self.0, &other.0)
-    }
-
-    /// Returns true if this is the only counted reference.
-    pub(crate) fn is_only(&self) -> bool {
-        self.references.get() == 1
-    }
-
-    /// Creates an endpoint that continues this one with another descriptor of the same file.
-    pub(crate) fn continued(&self, descriptor: Descriptor) -> Self {
-        let endpoint = Self::of(descriptor, self.kind());
-        std::iter::from_fn(|| self.next_received()).for_each(|received| endpoint.push_received(received));
-        endpoint.sent.set(self.sent.get());
-        endpoint
-    }
-
-    /// Returns true if exactly this number of references is left, those of multishot operations included.
-    pub(crate) fn has_references(&self, references: usize) -> bool {
-        Rc::strong_count(&self.0) == references
-    }
-
-    /// Returns true if there are other references, those of multishot operations included.
-    pub(crate) fn is_referenced_elsewhere(&self) -> bool {
-        !self.has_references(1)
-    }
-
-    /// Returns the endpoint if this is the last reference.
-    pub(crate) fn into_inner(self) -> Option<Endpoint> {
-        if self.is_referenced_elsewhere() {
-            return None;
-        }
-        let mut endpoint = Some(self.0.clone());
-        drop(self);
-        endpoint.take().and_then(Rc::into_inner)
-    }
-}
-
-impl Clone for EndpointRef {
-    fn clone(&self) -> Self {
-        self.references.set(self.references.get() + 1);
-        EndpointRef(self.0.clone())
-    }
-}
-
-impl Deref for EndpointRef {
-    type Target = Endpoint;
-
-    fn deref(&self) -> &Endpoint {
-        &self.0
-    }
-}
-
-impl Drop for EndpointRef {
-    fn drop(&mut self) {
-        self.references.set(self.references.get() - 1);
-        if self.references.get() == 0 && self.is_armed() {
-            drop(self.waiter.take());
-            self.disarm();
-        }
     }
 }
 

@@ -19,11 +19,11 @@ use crate::op::abi::empty_header;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EndpointKind {
     Socket,
-    /// Read and written, and not received from and sent to: a pipe, a FIFO, a device with readiness.
+    /// A pipe, a FIFO or a device with readiness, used by read(2) and write(2).
     Pipe,
-    /// The same; a write may wait although there is room.
+    /// A terminal: like a pipe, but a write may wait although there is room.
     Terminal,
-    /// Read and written, and without readiness: a regular file, `/dev/null`.
+    /// A file without readiness: a regular file, `/dev/null`.
     File,
 }
 
@@ -55,7 +55,7 @@ pub(in crate::op) struct SendHeader {
 }
 
 impl SendHeader {
-    /// Describes the memory of a send. What this points to stays in its place as long as the endpoint is there.
+    /// Describes the memory of a send. The returned pointer is valid as long as the endpoint exists.
     pub(in crate::op) fn describe(&self, pointer: *const u8, len: usize) -> *const libc::msghdr {
         self.iovec.set(libc::iovec { iov_base: pointer.cast_mut().cast(), iov_len: len });
         let mut header = empty_header();

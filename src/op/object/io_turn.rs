@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
-use super::endpoint::EndpointRef;
+use super::endpoint_ref::EndpointRef;
 use super::io_lock::Side;
 use crate::task::cell::layout::Waiter;
 
@@ -139,8 +139,9 @@ mod tests {
     use std::rc::{Rc, Weak};
     use std::task::Waker;
 
-    use super::super::fd::{Descriptor, FixedFileSlot, Host, ZeroCopy};
     use super::*;
+    use crate::op::fd::descriptor::{Descriptor, ZeroCopy};
+    use crate::op::fd::host::{FixedFileSlot, Host};
     use crate::op::object::source::{Buffers, MultishotKind};
 
     /// The registry of a runtime that has gone.

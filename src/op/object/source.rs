@@ -1,4 +1,4 @@
-//! Where received bytes lie, and what a multishot operation receives.
+//! The kinds of multishot operations, and the memory for received data.
 
 use std::ptr::NonNull;
 
@@ -18,30 +18,30 @@ pub(crate) enum MultishotKind {
     Poll(Direction),
 }
 
-/// Where received bytes lie: the memory for chunks of one loop.
+/// The memory of a runtime for received data.
 pub(crate) trait Buffers {
-    /// The group from which the kernel takes buffers.
+    /// Returns the buffer group from which the kernel takes buffers.
     fn group(&self) -> u16;
 
-    /// Gives the bytes that a completion brings in buffers of the group; none when it brings no buffer.
+    /// Passes the chunks of a completion to `take`. A completion without a buffer has none.
     fn received(&self, completion: Completion, take: &mut dyn FnMut(Chunk));
 
-    /// Whether one receive may fill several buffers.
+    /// Returns true if one receive may fill several buffers.
     fn bundles(&self) -> bool;
 
-    /// The kernel has found no buffer.
+    /// Notes that the kernel has found no buffer.
     fn ran_out(&self);
 
-    /// A buffer for one receive alone.
+    /// Returns a buffer for a single receive.
     fn lease(&self) -> Lease;
 
-    /// The chunk that such a receive has brought, or a copy of it when few buffers are left for others.
+    /// Returns the chunk of such a receive, or a copy of it if few buffers are left.
     fn kept(&self, chunk: Chunk) -> Chunk;
 
-    /// Where the next bytes may be received by a system call, and how many.
+    /// Returns the address and size of the memory for the next receive by a system call.
     fn room(&self) -> (NonNull<u8>, usize);
 
-    /// So many bytes were.
+    /// Returns the chunk of the bytes that a system call has received.
     ///
     /// # Safety
     /// They have been written where the last `room` said.

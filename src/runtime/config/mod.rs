@@ -12,7 +12,7 @@ use super::leak::{Leak, Leaks, OnLeak};
 use crate::driver::Resources;
 use crate::driver::feature::{Feature, FeatureSet};
 use crate::driver::proactor::kernel::{Fault, RingConfig};
-use crate::op::object::fd::ZeroCopy;
+use crate::op::fd::descriptor::ZeroCopy;
 use crate::task::report::hooks::{Hooks, OnSlowPoll, OnSpawn, Stopwatch};
 use crate::task::report::unhandled::OnUnhandled;
 use crate::task::{BlockingPool, SlowPoll, Task, Unhandled};

@@ -1,9 +1,9 @@
-//! Receiving into the loop's own memory when something is there, and not before: no buffer waits with the operation.
+//! Receives into the runtime's own memory. An operation that waits holds no buffer.
 //!
-//! The selector receives when the descriptor is ready. The ring polls, and the future then makes the same call: where
-//! there is no multishot receive, and where the group of buffers has run out. Dropping such an operation loses nothing,
-//! since nothing is received before somebody asks for the result. No call can name a direct descriptor, so for one the
-//! ring receives, too, when there is something.
+//! The selector receives when the descriptor is ready. The ring uses these operations if there is no multishot receive, or
+//! if the group of buffers has run out: it polls, and the future then makes the same call as on the selector. A drop loses
+//! nothing, because nothing is received before the future is polled. No call can name a direct descriptor, so the ring also
+//! makes the receive on one.
 
 use std::io;
 use std::rc::Rc;
@@ -15,36 +15,39 @@ use crate::buf::Chunk;
 use crate::buf::pool::Lease;
 use crate::op::abi::{NO_POSITION, empty_header};
 use crate::op::completion::{Completion, Direction};
+use crate::op::fd::descriptor::on_fd;
 use crate::op::object::datagram::Datagram;
-use crate::op::object::endpoint::{EndpointRef, Received, keep_error};
+use crate::op::object::endpoint::keep_error;
 use crate::op::object::endpoint_kind::EndpointKind;
-use crate::op::object::fd::on_fd;
+use crate::op::object::endpoint_ref::EndpointRef;
 use crate::op::object::io_turn::IoTurn;
+use crate::op::object::received::Received;
 use crate::op::object::source::{Buffers, MultishotKind};
 use crate::op::{Entry, Op, Readiness};
 use crate::sys::call::Call;
 
-/// Bytes from which on a piece keeps the buffer that it was received into, and is not copied out.
+/// The size from which on a piece keeps its buffer and is not copied.
 const WORTH_KEEPING: usize = 4 << 10;
 
 /// The outcome of an operation that receives.
 pub(crate) enum ReceiveStep<T, O> {
     Item(io::Result<T>, IoTurn),
-    /// There may be something now: make the call.
+    /// The descriptor may be ready now: make the call.
     Ready(O),
 }
 
-/// An operation that receives into the loop's memory.
+/// An operation that receives into the runtime's memory.
 pub(crate) trait Receive: Op<Output = ReceiveStep<Self::Item, Self>> {
     type Item;
 
     fn new(turn: IoTurn) -> Self;
 
-    /// The same as an operation of the ring that waits for nothing, where no call can be made.
+    /// Converts the operation into a receive by the ring that does not wait, if no call can be made. Returns the operation as
+    /// an error otherwise.
     fn asking(self) -> Result<Self, Self>;
 }
 
-/// Waits for bytes of a stream, and receives them; none at its end.
+/// Waits for bytes of a stream and receives them. The result is `None` at the end of the stream.
 pub(crate) struct RecvChunk {
     turn: IoTurn,
     state: State,
@@ -52,11 +55,11 @@ pub(crate) struct RecvChunk {
 
 enum State {
     New,
-    /// This had arrived before.
+    /// The chunk was in the receive queue.
     Early(Chunk),
-    /// Where the call was to receive, and how many bytes at most: the completion is its answer.
+    /// A call has been made into this memory, with this number of bytes at most. The completion is its answer.
     ByCall(Rc<dyn Buffers>, u32),
-    /// Where the ring is to receive.
+    /// The ring receives into this memory.
     ByRing(Lease),
 }
 
@@ -180,7 +183,7 @@ impl Op for RecvChunk {
     }
 }
 
-/// Waits for a datagram, and receives it with its sender's address.
+/// Waits for a datagram and receives it with the address of its sender.
 pub(crate) struct RecvDatagram {
     turn: IoTurn,
     early: Option<Datagram>,
@@ -272,7 +275,7 @@ impl Op for RecvDatagram {
     }
 }
 
-/// The proactor's reading of both: whether there is something.
+/// Builds the poll with which the proactor waits for bytes or a datagram.
 fn poll(turn: &IoTurn) -> Entry {
     let events = libc::POLLIN as u32;
     on_fd!(turn.endpoint().descriptor.fd(), |fd| opcode::PollAdd::new(fd, events).build())

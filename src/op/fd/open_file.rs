@@ -1,7 +1,7 @@
-//! An open file: its descriptor, with what the operations on it share.
+//! Open files: a descriptor with the state that its operations share.
 //!
-//! Any number of them may be in flight; each holds a [`FileRef`] of the file, which counts from the moment when it begins, so
-//! that somebody can wait until the kernel holds nothing of the file.
+//! Any number of operations may be in flight. Each holds a [`FileRef`], which counts from the start of the operation. So a
+//! task can wait until no operation on the file is in flight.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -9,24 +9,24 @@ use std::fmt;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::fd::Descriptor;
+use super::descriptor::Descriptor;
 use crate::op::Readiness;
 use crate::op::completion::Direction;
 use crate::sys::call::Call;
 use crate::task::cell::layout::Waiter;
 
-/// How the bytes of a file are reached.
+/// The way in which the bytes of a file are accessed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// At positions: a regular file, a directory, a disk.
+    /// By position: a regular file, a directory, a disk.
     #[default]
     Positions,
-    /// One after the other, by a description of its own with O_NONBLOCK. The selector waits until it is ready.
+    /// As a stream with an open file description of its own, which has O_NONBLOCK. The selector waits until it is ready.
     Stream,
-    /// One after the other, by a description without O_NONBLOCK that others may share. The selector reads when there is
-    /// something, and writes on the pool.
+    /// As a stream without O_NONBLOCK, whose open file description other processes may share. The selector reads when it is
+    /// ready, and writes on the pool.
     BlockingStream,
-    /// One after the other, and the program has asked for O_NONBLOCK: an operation that would have to wait fails.
+    /// As a stream for which the program has requested O_NONBLOCK: an operation that would wait fails.
     NonblockingStream,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Traits {
 pub(crate) struct OpenFile {
     pub(crate) descriptor: Descriptor,
     traits: Traits,
-    /// Operations that have begun and are not over.
+    /// The number of operations that have started and not ended.
     busy: Cell<usize>,
     /// The waiters for `busy` to be zero.
     waiting: RefCell<Vec<Waiter>>,
@@ -62,7 +62,7 @@ impl OpenFile {
         self.traits
     }
 
-    /// Ready when no operation on the file is with the kernel or the pool.
+    /// Polls for the moment when no operation on the file is in flight.
     pub(crate) fn poll_quiet(&self, cx: &Context<'_>) -> Poll<()> {
         if self.busy.get() == 0 {
             return Poll::Ready(());
@@ -75,7 +75,7 @@ impl OpenFile {
         Poll::Pending
     }
 
-    /// Wakes who waits, to look again: all of them, whatever a waker does.
+    /// Wakes all waiters. A panic of one waker does not keep the others from being woken.
     pub(crate) fn wake(&self) {
         self.waiting.take().into_iter().for_each(Waiter::wake_contained);
     }
@@ -90,7 +90,7 @@ impl fmt::Debug for OpenFile {
     }
 }
 
-/// One operation's share of a file, or that of several which follow each other.
+/// A reference to a file for one operation, or for several operations in sequence.
 #[derive(Debug)]
 pub(crate) struct FileRef {
     file: Rc<OpenFile>,
@@ -114,29 +114,29 @@ impl FileRef {
         self.file.traits.appends
     }
 
-    /// Whether a call on it is made at once, by the ring's loop as well: on a non-blocking description the kernel's rings
-    /// differ in whether they wait.
+    /// Returns true if calls are made at once, on the proactor too: kernels differ in whether a ring waits on a non-blocking
+    /// open file description.
     pub(crate) fn never_waits(&self) -> bool {
         self.file.traits.access == Access::NonblockingStream && !self.file.descriptor.is_direct()
     }
 
-    /// A call that reads from it, as the selector makes it.
+    /// Adapts a call that reads from the file, for the selector.
     pub(crate) fn reading(&self, call: Call) -> Call {
         if self.file.traits.access == Access::BlockingStream { call.if_ready(libc::POLLIN) } else { call }
     }
 
-    /// When the selector may make a call that transfers bytes.
+    /// Returns the condition under which a call that transfers bytes can be made.
     pub(crate) fn readiness(&self, direction: Direction) -> Readiness<'_> {
         match self.file.traits.access {
             Access::Positions => Readiness::OnPool,
-            // However little room there is, write(2) does not return before it has written everything.
+            // write(2) does not return before it has written everything, however little room there is.
             Access::BlockingStream if direction == Direction::Write => Readiness::OnPool,
             Access::Stream | Access::BlockingStream => Readiness::When(&self.file.descriptor, direction),
             Access::NonblockingStream => Readiness::Immediate,
         }
     }
 
-    /// From now on it counts, until it is dropped.
+    /// Counts this reference as an operation in flight, until it is dropped.
     #[inline]
     pub(crate) fn begin(&mut self) {
         if !self.begun {

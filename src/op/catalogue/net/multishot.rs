@@ -23,9 +23,10 @@ use io_uring::{opcode, squeue};
 
 use crate::op::abi::{NO_POSITION, events};
 use crate::op::completion::{Completion, Direction};
-use crate::op::object::endpoint::{Endpoint, Received};
+use crate::op::fd::descriptor::{Fd, on_fd};
+use crate::op::object::endpoint::Endpoint;
 use crate::op::object::endpoint_kind::EndpointKind;
-use crate::op::object::fd::{Fd, on_fd};
+use crate::op::object::received::Received;
 use crate::op::{Entry, Kind, MultishotStep, Op, Readiness};
 use crate::sys::call::Call;
 

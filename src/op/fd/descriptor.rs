@@ -1,29 +1,28 @@
-//! Descriptors as operations name them, and the owner that keeps one open.
+//! Open descriptors, as operations name them.
 //!
-//! There are two kinds: the process's, and *direct* ones, which lie in the ring's own table. Only operations can name
-//! these: they are neither inherited nor seen by other system calls, and cost less to look up. Room in the table, a
-//! [`FixedFileSlot`], is set aside before the operation that fills it, so that what the kernel has opened or accepted always
-//! has a place.
+//! There are two kinds: those of the process, and *direct* ones, which lie in the ring's own file table. Only operations can
+//! name direct descriptors: they are neither inherited nor visible to other system calls, and cost less to look up. A
+//! [`FixedFileSlot`] of the table is reserved before the operation that fills it, so a file that the kernel has opened or
+//! accepted always has a slot.
 //!
-//! A [`Descriptor`] is part of an object that the operations on it share by `Rc`. So the number can't be
-//! reused while an entry that names it has not been consumed, and closing happens when the last share goes:
-//! at once when nothing is in flight, and at the terminal completion of the last abandoned operation else.
+//! A [`Descriptor`] is part of an object that its operations share by `Rc`. So the number is not reused while an entry that
+//! names it may be consumed. The descriptor closes with the last reference: at once if no operation is in flight, and at the
+//! last completion of the last abandoned operation otherwise.
 //!
-//! It does not know the drivers; a selector that watches it is told through [`Host`] before the close.
+//! This file does not know the drivers. A selector that watches a descriptor learns of the close through [`Host`].
 
+use super::host::{DirectFd, FixedFileSlot, Host};
 use std::cell::Cell;
-use std::fmt;
-use std::io;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::{Rc, Weak};
+use std::{fmt, io};
 
-use io_uring::types::DestinationSlot;
 use socket2::SockRef;
 
-use super::source::{Buffers, MultishotKind};
 use crate::op::completion::Completion;
+use crate::op::object::source::{Buffers, MultishotKind};
 use crate::sys::{set_nonblock, set_status_flags, status_flags};
 
 /// The target of an entry: a descriptor of the process, or a slot in the ring's own table.
@@ -37,11 +36,11 @@ pub(crate) enum Fd {
 macro_rules! on_fd {
     ($fd:expr, |$target:ident| $entry:expr) => {
         match $fd {
-            $crate::op::object::fd::Fd::Raw(number) => {
+            $crate::op::fd::descriptor::Fd::Raw(number) => {
                 let $target = io_uring::types::Fd(number);
                 $entry
             }
-            $crate::op::object::fd::Fd::Direct(index) => {
+            $crate::op::fd::descriptor::Fd::Direct(index) => {
                 let $target = io_uring::types::Fixed(index);
                 $entry
             }
@@ -50,104 +49,7 @@ macro_rules! on_fd {
 }
 pub(crate) use on_fd;
 
-/// The runtime of a descriptor: it is told before the descriptor is closed, and tells one runtime from another.
-pub(crate) trait Host {
-    /// The descriptor with this token and number is about to be closed or given away.
-    fn deregister(&self, token: u64, fd: RawFd);
-
-    /// A descriptor has been closed: there is room for another.
-    fn descriptor_closed(&self);
-
-    /// Whether this is the process in which the runtime was made, and no fork of it.
-    fn is_here(&self) -> bool;
-
-    /// Room for a direct descriptor; none where an ordinary one takes its place.
-    fn reserve_file_slot(&self) -> io::Result<Option<FixedFileSlot>>;
-
-    /// A place in the ring's table is free again; `filled` says that a descriptor lies there, which is to be closed.
-    fn free_file_slot(&self, index: u32, filled: bool);
-
-    /// A multishot operation is to end.
-    fn stop_multishot(&self, token: NonZeroU64);
-
-    /// Memory for what is received.
-    fn buffers(&self, what: MultishotKind) -> Rc<dyn Buffers>;
-}
-
-/// A place in the ring's table, set aside. Dropping it gives the place back.
-pub(crate) struct FixedFileSlot(TableSlot);
-
-/// A direct descriptor. Dropping it closes the descriptor.
-pub(crate) struct DirectFd(TableSlot);
-
-struct TableSlot {
-    index: u32,
-    host: Weak<dyn Host>,
-}
-
-impl TableSlot {
-    fn free_file_slot(&self, filled: bool) {
-        // Without its runtime the whole table is gone.
-        if let Some(host) = self.host.upgrade() {
-            host.free_file_slot(self.index, filled);
-        }
-    }
-}
-
-impl FixedFileSlot {
-    pub(crate) fn new(index: u32, host: Weak<dyn Host>) -> Self {
-        FixedFileSlot(TableSlot { index, host })
-    }
-
-    /// Where the kernel is to put what it opens.
-    pub(crate) fn destination(&self) -> DestinationSlot {
-        DestinationSlot::try_from_slot_target(self.0.index)
-            .expect("a table is smaller than 32 bits can count")
-    }
-
-    pub(crate) fn index(&self) -> u32 {
-        self.0.index
-    }
-
-    /// The descriptor that lies there now.
-    pub(crate) fn filled(self) -> DirectFd {
-        let this = ManuallyDrop::new(self);
-        // SAFETY: `this` is never dropped and not used again.
-        DirectFd(unsafe { std::ptr::read(&raw const this.0) })
-    }
-}
-
-impl Drop for FixedFileSlot {
-    fn drop(&mut self) {
-        self.0.free_file_slot(false);
-    }
-}
-
-impl DirectFd {
-    /// The address of the registry of the runtime in whose table it lies.
-    pub(crate) fn host(&self) -> *const () {
-        self.0.host.as_ptr().cast()
-    }
-
-    pub(crate) fn index(&self) -> u32 {
-        self.0.index
-    }
-
-    /// It has been closed.
-    pub(crate) fn closed(self) {
-        let this = ManuallyDrop::new(self);
-        // SAFETY: `this` is never dropped and not used again.
-        drop(FixedFileSlot(unsafe { std::ptr::read(&raw const this.0) }));
-    }
-}
-
-impl Drop for DirectFd {
-    fn drop(&mut self) {
-        self.0.free_file_slot(true);
-    }
-}
-
-/// A descriptor that an operation has made, or that a [`Descriptor`] was taken apart to: nobody's yet.
+/// A descriptor that does not belong to a runtime object: a new one, or one that was taken out of a [`Descriptor`].
 #[derive(Debug)]
 pub(crate) enum Opened {
     Raw(OwnedFd),
@@ -182,7 +84,7 @@ pub(crate) struct Descriptor {
     /// The selector's registration, once there is one.
     token: Cell<Option<NonZeroU64>>,
     zero_copy: Cell<ZeroCopy>,
-    /// Code outside this crate has had its number: its options and flags may be any.
+    /// Whether code outside this crate has had the number and may have changed options and flags.
     lent: Cell<bool>,
     /// Whether the ring can wait for it.
     waiting: Cell<Waiting>,
@@ -194,19 +96,19 @@ pub(crate) struct Descriptor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiting {
     ByRing,
-    /// Code outside this crate has had it since somebody has looked.
+    /// Code outside this crate has had the descriptor since the last check for errors.
     Unknown,
     ByEdges,
 }
 
-/// From how many bytes on a send does not copy.
+/// The size from which on a send does without a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ZeroCopy(u32);
 
 impl ZeroCopy {
     /// All sends copy.
     pub(crate) const NEVER: ZeroCopy = ZeroCopy(u32::MAX);
-    /// Those copy of which nobody says otherwise.
+    /// Sends copy unless the method requests otherwise.
     pub(crate) const ON_REQUEST: ZeroCopy = ZeroCopy(u32::MAX - 1);
 
     pub(crate) fn from(bytes: usize) -> Self {
@@ -219,10 +121,9 @@ impl Descriptor {
         let (fd, host) = match fd {
             Opened::Raw(fd) => (Fd::Raw(fd.into_raw_fd()), host),
             Opened::Direct(fd) => {
-                let fd = ManuallyDrop::new(fd);
-                // Its home is where the table is, whoever takes it over.
-                // SAFETY: `fd` is never dropped, and its home not used again.
-                (Fd::Direct(fd.index()), unsafe { std::ptr::read(&raw const fd.0.host) })
+                // The host is the runtime that has the table, whichever runtime takes the descriptor over.
+                let (index, host) = fd.into_parts();
+                (Fd::Direct(index), host)
             }
         };
         Descriptor {
@@ -236,13 +137,13 @@ impl Descriptor {
         }
     }
 
-    /// Whether a send of so many bytes does without a copy.
+    /// Returns true if a send of `len` bytes does without a copy.
     pub(crate) fn sends_without_copy(&self, len: usize, requested: bool) -> bool {
         let from = self.zero_copy.get();
         from != ZeroCopy::NEVER && (requested || (from != ZeroCopy::ON_REQUEST && len >= from.0 as usize))
     }
 
-    /// The kernel can't do so here.
+    /// Notes that the kernel cannot send without a copy here.
     pub(crate) fn always_copy(&self) {
         self.zero_copy.set(ZeroCopy::NEVER);
     }
@@ -252,7 +153,7 @@ impl Descriptor {
         self.fd
     }
 
-    /// Its number, for system calls.
+    /// Returns the number, for system calls.
     #[inline]
     pub(crate) fn raw(&self) -> RawFd {
         match self.fd {
@@ -263,13 +164,13 @@ impl Descriptor {
         }
     }
 
-    /// Its number, for code outside this crate, which may set flags and options.
+    /// Returns the number for code outside this crate, which may set flags and options.
     pub(crate) fn lend(&self) -> BorrowedFd<'_> {
         self.note_lent();
         self.as_fd()
     }
 
-    /// Code outside this crate has or had its number.
+    /// Notes that code outside this crate has or had the number.
     pub(crate) fn note_lent(&self) {
         self.lent.set(true);
         if self.waiting.get() == Waiting::ByRing {
@@ -277,35 +178,36 @@ impl Descriptor {
         }
     }
 
-    /// Whether code outside this crate may have changed its flags and options.
+    /// Returns true if code outside this crate may have changed flags and options.
     pub(crate) fn is_lent(&self) -> bool {
         self.lent.get()
     }
 
-    /// Whether close(2) would wait for the peer (SO_LINGER with a time). Only one that was lent can: others cost no call.
+    /// Checks whether close(2) would wait for the peer (SO_LINGER with a time). Makes no call for a descriptor that was never
+    /// lent.
     pub(crate) fn lingers(&self) -> bool {
         !self.is_direct() && self.lent.get() && lingers(self.as_fd())
     }
 
-    /// Whether the ring cannot wait for it: see `driver/edges.rs`.
+    /// Returns true if the ring cannot wait for the descriptor: see `driver/edges.rs`.
     #[inline]
     pub(crate) fn needs_edges(&self) -> bool {
         self.waiting.get() == Waiting::ByEdges
     }
 
-    /// Whether the ring can wait for it, as far as anybody knows. Nobody knows of one that was lent before somebody has
-    /// looked for errors.
+    /// Returns the known way to wait for the descriptor. It is unknown for one that was lent since the last check for errors.
     #[inline]
     pub(crate) fn waiting(&self) -> Waiting {
         self.waiting.get()
     }
 
-    /// Somebody has looked, and found no error.
+    /// Notes that a check has found no error.
     pub(crate) fn has_no_error(&self) {
         self.waiting.set(Waiting::ByRing);
     }
 
-    /// The ring has given up waiting for it. False where nothing else can wait: for a direct one.
+    /// Notes that the ring has given up waiting for the descriptor. Returns false for a direct one, for which only the ring can
+    /// wait.
     pub(crate) fn needs_edges_from_now_on(&self) -> bool {
         if !self.is_direct() {
             self.waiting.set(Waiting::ByEdges);
@@ -331,7 +233,7 @@ impl Descriptor {
         }
     }
 
-    /// No close waits for the peer from now on: see [`stop_lingering`]. It costs no call where other code has not had it.
+    /// Makes later closes not wait for the peer: see [`stop_lingering`]. Makes no call for a descriptor that was never lent.
     pub(crate) fn stop_lingering(&self) {
         if !self.is_direct() && self.lent.get() {
             stop_lingering(self.as_fd());
@@ -342,13 +244,13 @@ impl Descriptor {
         matches!(self.fd, Fd::Direct(_))
     }
 
-    /// The only runtime that can carry operations on it out, if there is one: its table is where a direct one lies.
+    /// Returns the address of the only runtime that can carry out operations on a direct descriptor. `None` for others.
     #[inline]
     pub(crate) fn bound_to(&self) -> Option<*const ()> {
         self.is_direct().then(|| self.host())
     }
 
-    /// Room for a direct descriptor in its runtime's ring; none where an ordinary one takes its place.
+    /// Reserves a slot for a direct descriptor in its runtime's table. Returns `None` if there is no table.
     pub(crate) fn reserve_file_slot(&self) -> io::Result<Option<FixedFileSlot>> {
         self.host.upgrade().map_or(Ok(None), |host| host.reserve_file_slot())
     }
@@ -362,32 +264,32 @@ impl Descriptor {
         self.token.set(NonZeroU64::new(token));
     }
 
-    /// The address of the runtime's registry, to compare with that of the current one.
+    /// Returns the address of the host, to compare it with the current runtime.
     pub(crate) fn host(&self) -> *const () {
         self.host.as_ptr().cast()
     }
 
-    /// Asks for the end of a multishot operation on it.
+    /// Stops a multishot operation on the descriptor.
     pub(crate) fn stop_multishot(&self, token: NonZeroU64) {
         if let Some(host) = self.host.upgrade() {
             host.stop_multishot(token);
         }
     }
 
-    /// Memory for what is received.
+    /// Returns the memory for received data.
     ///
     /// # Panics
-    /// When the runtime has ended.
+    /// If the runtime has ended.
     pub(crate) fn buffers(&self, what: MultishotKind) -> Rc<dyn Buffers> {
         self.host.upgrade().expect("an operation is carried out by a runtime that is there").buffers(what)
     }
 
-    /// Whether its runtime has gone.
+    /// Returns true if its runtime has ended.
     pub(crate) fn is_orphaned(&self) -> bool {
         self.host.strong_count() == 0
     }
 
-    /// Gives the descriptor away, no longer watched.
+    /// Takes the open descriptor out of its runtime.
     pub(crate) fn into_opened(self) -> Opened {
         let this = ManuallyDrop::new(self);
         this.unwatch();
@@ -397,7 +299,7 @@ impl Descriptor {
         match this.fd {
             // SAFETY: as above; `new` took it from its owner.
             Fd::Raw(number) => Opened::Raw(unsafe { OwnedFd::from_raw_fd(number) }),
-            Fd::Direct(index) => Opened::Direct(DirectFd(TableSlot { index, host })),
+            Fd::Direct(index) => Opened::Direct(DirectFd::from_parts(index, host)),
         }
     }
 
@@ -433,13 +335,13 @@ impl Drop for Descriptor {
     }
 }
 
-/// Whether close(2) of this socket waits until the peer has everything, for some time at most.
+/// Checks whether close(2) of this socket waits, with a time limit, until the peer has received everything.
 fn lingers(fd: BorrowedFd<'_>) -> bool {
     matches!(SockRef::from(&fd).linger(), Ok(Some(time)) if !time.is_zero())
 }
 
-/// Nobody is to wait for the close: turns the wait off. That changes nothing else, since Linux goes on sending in the
-/// background after the time as well. (Zero, which means a reset, stays.)
+/// Turns off the wait of close(2) for the peer. Linux still sends in the background, as it does after the time limit. (A limit
+/// of zero, which means a reset, stays.)
 pub(in crate::op) fn stop_lingering(fd: BorrowedFd<'_>) {
     if lingers(fd) {
         let _ = SockRef::from(&fd).set_linger(None);
@@ -456,17 +358,5 @@ impl AsFd for Descriptor {
 impl fmt::Debug for Descriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.fd.fmt(f)
-    }
-}
-
-impl fmt::Debug for DirectFd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.index().fmt(f)
-    }
-}
-
-impl fmt::Debug for FixedFileSlot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.index.fmt(f)
     }
 }

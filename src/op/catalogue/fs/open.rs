@@ -1,10 +1,10 @@
 //! Opening a file: openat(2).
 //!
-//! open(2) of a FIFO waits for the other side. Nothing may wait there for long: a thread of the pool in open(2) can't be
-//! stopped, and the ring has few workers for it. So a FIFO is opened with O_NONBLOCK, and `fs` does the waiting. The ring
-//! opens every file so, since it can't tell what it will find; the pool looks first.
+//! open(2) of a FIFO waits for the peer. Such a wait must be short: a thread of the pool in open(2) cannot be stopped, and the
+//! ring has few workers for it. So a FIFO is opened with O_NONBLOCK, and `fs` waits. The ring opens every file with
+//! O_NONBLOCK, because it does not know the kind of the file; the pool checks the kind first.
 //!
-//! A descriptor that comes too late is closed.
+//! A descriptor of a dropped future is closed.
 
 use std::ffi::CString;
 use std::io;
@@ -12,7 +12,8 @@ use std::io;
 use io_uring::{opcode, types};
 
 use crate::op::completion::Completion;
-use crate::op::object::fd::{FixedFileSlot, Opened};
+use crate::op::fd::descriptor::Opened;
+use crate::op::fd::host::FixedFileSlot;
 use crate::op::{Entry, Op, Readiness};
 use crate::sys::call::Call;
 
@@ -26,23 +27,23 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    /// The descriptor is never inherited.
+    /// Creates the operation. The descriptor is never inherited.
     pub(crate) fn new(path: CString, flags: i32, mode: libc::mode_t) -> Self {
         Open { path, flags: flags | libc::O_CLOEXEC, mode, into: None }
     }
 
-    /// Opens it into a place of the ring's table.
+    /// Makes the operation fill a slot of the ring's file table.
     pub(crate) fn into(self, into: FixedFileSlot) -> Self {
-        // Nobody inherits a direct descriptor, and the kernel refuses to be told so.
+        // A direct descriptor is never inherited, and the kernel refuses O_CLOEXEC for it.
         Open { flags: self.flags & !libc::O_CLOEXEC, into: Some(into), ..self }
     }
 
-    /// Whether open(2) with these flags may wait for the other side of a FIFO.
+    /// Returns true if open(2) with these flags may wait for the peer of a FIFO.
     pub(crate) fn may_wait(flags: i32) -> bool {
         flags & libc::O_ACCMODE != libc::O_RDWR && flags & (libc::O_NONBLOCK | libc::O_PATH) == 0
     }
 
-    /// The ring's flags. One whose descriptor goes to its table keeps its own: nothing could take O_NONBLOCK away again.
+    /// Returns the flags for the ring. Those of a direct descriptor are not changed: O_NONBLOCK could not be cleared again.
     fn ring_flags(&self) -> i32 {
         let waits = self.into.is_none() && Open::may_wait(self.flags);
         if waits { self.flags | libc::O_NONBLOCK } else { self.flags }
@@ -50,7 +51,7 @@ impl Open {
 }
 
 impl Op for Open {
-    /// The path comes back.
+    /// The result, and the path.
     type Output = (io::Result<Opened>, CString);
     const NAME: &'static str = "openat";
     const OPCODE: u8 = opcode::OpenAt::CODE;
@@ -80,15 +81,14 @@ impl Op for Open {
     }
 }
 
-/// Opens a file on the pool, whatever the ring can do: the call may wait, as long as another process keeps a lease on the
-/// file.
+/// Opens a file on the pool on both backends. The call may wait as long as another process keeps a lease on the file.
 #[derive(Debug)]
 pub(crate) struct OpenOnPool(pub(crate) Open);
 
 impl Op for OpenOnPool {
     type Output = (io::Result<Opened>, CString);
     const NAME: &'static str = Open::NAME;
-    /// No kernel has it.
+    /// An opcode that no kernel has.
     const OPCODE: u8 = u8::MAX;
     const MAY_BE_LEFT: bool = true;
 
