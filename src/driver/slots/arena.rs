@@ -645,9 +645,9 @@ mod tests {
         fits::<send::Send<Vec<u8>>>();
         fits::<send::Send<Chunk>>();
         fits::<accept::Accept>();
-        fits::<receive::RecvChunk>();
-        fits::<bytes::ReadAt<Vec<u8>>>();
-        fits::<bytes::WriteAt<Vec<u8>>>();
-        fits::<bytes::ReadAt<RegisteredBuf>>();
+        fits::<recv_chunk::RecvChunk>();
+        fits::<read_write::ReadAt<Vec<u8>>>();
+        fits::<read_write::WriteAt<Vec<u8>>>();
+        fits::<read_write::ReadAt<RegisteredBuf>>();
     }
 }
