@@ -50,7 +50,7 @@ pub(crate) const LONG_FILES: &[Exception] = &[
     ("src/driver/slots/arena.rs", 681),
     ("src/driver/mod.rs", 606),
     ("src/buf/pool.rs", 527),
-    ("src/net/tcp_stream.rs", 526),
+    ("src/net/tcp_stream.rs", 527),
     ("src/buf/vectored.rs", 474),
     ("src/net/direct.rs", 438),
     ("src/driver/memory/buffers.rs", 453),
@@ -89,4 +89,4 @@ pub(crate) const SUMMARIES: &[&str] = &[
 ];
 
 /// The comment lines that speak of persons. The target is 40.
-pub(crate) const PERSONS: usize = 134;
+pub(crate) const PERSONS: usize = 118;
