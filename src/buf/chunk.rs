@@ -1,6 +1,6 @@
 //! `Chunk`: bytes that were received, in memory of the loop's pool.
 //!
-//! Knows the pool and the buffer traits: not who fills the memory.
+//! It knows the pool and the buffer traits, and not the operations that fill the memory.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -49,7 +49,7 @@ use super::{IoBuf, initialised};
 pub struct Chunk {
     start: NonNull<u8>,
     len: usize,
-    /// None for the empty chunk that has no memory.
+    /// `None` for the empty chunk, which has no memory.
     lease: Option<Lease>,
 }
 
@@ -80,30 +80,30 @@ impl Chunk {
             return Chunk::new();
         }
         let lease = Lease::alone(bytes.len());
-        // SAFETY: the new buffer has this size, and nobody else knows of it.
+        // SAFETY: the new buffer has this size, and there is no other reference to it.
         unsafe {
             lease.memory().copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
             Chunk::of(lease, 0, bytes.len())
         }
     }
 
-    /// The part of a buffer from byte `start` on.
+    /// Makes a chunk of `len` bytes of a buffer, from byte `start` on.
     ///
     /// # Safety
     /// The `len` bytes are within the buffer, initialised, and not written to as long as there are references.
     pub(crate) unsafe fn of(lease: Lease, start: usize, len: usize) -> Self {
         debug_assert!(start + len <= lease.len(), "a chunk lies within its buffer");
-        // SAFETY: by the caller's word, within the buffer.
+        // SAFETY: the caller has promised that it is within the buffer.
         Chunk { start: unsafe { lease.memory().add(start) }, len, lease: Some(lease) }
     }
 
-    /// The chunk itself, or a copy of its own size when it has less than `len` bytes.
+    /// Returns the chunk itself, or a copy in memory of its own size if it has less than `len` bytes.
     #[inline]
     pub(crate) fn copied_below(self, len: usize) -> Self {
         if self.len < len { self.copied() } else { self }
     }
 
-    /// The chunk itself, or a copy of its own size when it keeps more than twice as much of a pool's buffer.
+    /// Returns the chunk itself, or a copy in memory of its own size if it keeps more than twice as much of a pool's buffer.
     pub(crate) fn compacted(self) -> Self {
         let pooled = self.lease.as_ref().filter(|lease| lease.is_pooled());
         let wastes = pooled.is_some_and(|lease| copying::wastes(self.len, lease.len()));
@@ -286,7 +286,7 @@ mod tests {
 
     fn pooled(pool: &Pool, bytes: &[u8]) -> Chunk {
         let lease = pool.take().unwrap();
-        // SAFETY: nobody else has this buffer, and it is large enough.
+        // SAFETY: there is no other reference to this buffer, and it is large enough.
         unsafe {
             lease.memory().copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
             Chunk::of(lease, 0, bytes.len())

@@ -1,4 +1,4 @@
-//! Which chunks are copied out of their pooled buffer, so that few bytes do not keep much memory.
+//! The policy by which chunks are copied out of their pooled buffer, so that few bytes do not keep much memory.
 //!
 //! A chunk keeps the whole buffer that its bytes lie in. That costs nothing while chunks go as fast as they come, which
 //! is the usual case; so nothing is copied while chunks hold few buffers of the pool. When they hold more, a small chunk
@@ -20,7 +20,8 @@ const FEW: usize = 16;
 /// A chunk is small when it has less than this part of its buffer.
 const SMALL: usize = 16;
 
-/// The length below which a chunk is copied, when chunks hold `held` of the pool's `max` buffers of `buffer_len` bytes.
+/// Returns the length below which a chunk is copied, if chunks hold `held` of the pool's `max` buffers of `buffer_len`
+/// bytes.
 pub(crate) fn copied_below(held: usize, max: usize, buffer_len: usize) -> usize {
     if held <= max / FEW {
         0

@@ -1,6 +1,6 @@
 //! The error of an operation that owns a buffer: it carries the buffer back to the caller.
 //!
-//! Knows nothing about what kind of buffer it carries, or which operation failed.
+//! It knows neither the type of the buffer nor the operation that failed.
 
 use std::{error, fmt, io};
 
@@ -109,7 +109,7 @@ impl<B> fmt::Display for BufError<B> {
 }
 
 impl<B> error::Error for BufError<B> {
-    // The text is already that of the I/O error, so the chain goes on behind it.
+    // The text is that of the I/O error already, so the chain of sources continues behind it.
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         self.error.source()
     }

@@ -193,29 +193,29 @@ pub unsafe trait IoBufMut: IoBuf {
     unsafe fn set_init(&mut self, len: usize);
 }
 
-/// The initialised bytes of a buffer.
+/// Returns the initialised bytes of a buffer.
 pub(crate) fn initialised(buf: &impl IoBuf) -> &[u8] {
     // SAFETY: that many bytes are initialised and stay as they are while the value is borrowed, by contract.
     unsafe { std::slice::from_raw_parts(buf.read_ptr(), buf.init_len()) }
 }
 
-/// The first `len` bytes of a buffer, as far as they are initialised.
+/// Returns the first `len` bytes of a buffer, as far as they are initialised.
 pub(crate) fn first(buf: &impl IoBuf, len: usize) -> &[u8] {
     let bytes = initialised(buf);
     &bytes[..len.min(bytes.len())]
 }
 
-/// Takes note that the first `len` bytes are initialised, as far as the buffer has so many where it lies now.
+/// Notes that the first `len` bytes of a buffer are initialised, or all of them if it has fewer.
 ///
 /// # Safety
-/// They are.
+/// These bytes are initialised.
 pub(crate) unsafe fn note_init(buf: &mut impl IoBufMut, len: usize) {
     let len = len.min(buf.total_len());
-    // SAFETY: no more than there may be, and initialised by the caller's word.
+    // SAFETY: at most `total_len`, and the caller has promised that they are initialised.
     unsafe { buf.set_init(len) };
 }
 
-/// The same of several buffers.
+/// Notes that the first bytes of several buffers are initialised.
 ///
 /// # Safety
 /// The first `len` writable bytes, counted across the buffers, are initialised.
@@ -225,7 +225,7 @@ pub(crate) unsafe fn note_init_of_all(bufs: &mut impl IoVecMut, len: usize) {
     unsafe { bufs.set_init(len) };
 }
 
-/// Copies as much of `bytes` as fits to position `start` of a buffer, which then ends behind it.
+/// Copies as many of `bytes` as fit to position `start` of a buffer, whose initialised bytes then end behind them.
 ///
 /// Returns the number of bytes copied. Panics if `start` lies behind the initialised bytes.
 pub(crate) fn fill(buf: &mut impl IoBufMut, start: usize, bytes: &[u8]) -> usize {
@@ -268,7 +268,7 @@ readable! {
     [] &'static str;
 }
 
-/// Implements `IoBuf` for what shares its bytes with other owners, or may only borrow them.
+/// Implements `IoBuf` for types that share their bytes with other owners, or may only borrow them.
 macro_rules! shared {
     ($($buf:ty),*) => {$(
         // SAFETY: the bytes are initialised, lie outside of the value, and live as long as any owner. They cannot change

@@ -111,7 +111,7 @@ impl Deref for RegisteredBuf {
 
 impl DerefMut for RegisteredBuf {
     fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above. Whoever can change it holds it, so no operation does.
+        // SAFETY: as above. The caller owns the buffer, so no operation does.
         unsafe { std::slice::from_raw_parts_mut(self.0.memory.as_ptr(), self.0.len) }
     }
 }

@@ -5,7 +5,7 @@
 //! on a thread of the blocking pool, which so gets a descriptor, a pointer and a length, and never the
 //! operation or its buffer.
 //!
-//! It does not know what its arguments mean: whoever builds one vouches for its pointers.
+//! It does not know the meaning of its arguments: the code that builds a call vouches for its pointers.
 
 use std::ffi::CStr;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
@@ -19,9 +19,9 @@ use super::set_nonblock;
 pub(crate) struct Call {
     number: c_long,
     arguments: [usize; 6],
-    /// Whether it may be made again when a signal has interrupted it.
+    /// Whether the call may be made again when a signal has interrupted it.
     repeatable: bool,
-    /// Whether its answer is a descriptor, which then belongs to whoever made the call.
+    /// Whether the answer is a descriptor, which then belongs to the code that made the call.
     opens: bool,
     /// Events of poll(2), of which one must be there: otherwise the call is not made. Zero asks for none.
     needs: i16,
@@ -32,7 +32,7 @@ pub(crate) struct Call {
     how: How,
 }
 
-/// How a call is made.
+/// The way in which a call is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
     AsItIs,
@@ -42,9 +42,8 @@ enum How {
     Waiting(i16),
 }
 
-// SAFETY: a call is only data. Making it elsewhere is sound when whoever made it keeps what its pointers
-// refer to alive and untouched until it has answered: for operations the slot does, until the pool's job
-// has reported back.
+// SAFETY: a call is only data. Making it elsewhere is sound if the memory that its pointers refer to stays alive and
+// untouched until it has answered: for operations the slot ensures that, until the pool's job has reported back.
 unsafe impl Send for Call {}
 
 impl Call {
@@ -145,7 +144,7 @@ impl Call {
         }
     }
 
-    /// Its number and arguments.
+    /// Returns the number and the arguments.
     #[cfg(proactor_asan)]
     pub(crate) fn parts(self) -> (c_long, [usize; 6]) {
         (self.number, self.arguments)
@@ -170,25 +169,25 @@ impl Call {
         }
     }
 
-    /// It must not be made again when a signal has interrupted it: close(2) frees the number all the same.
+    /// Keeps the call from being repeated when a signal has interrupted it: close(2) frees the number all the same.
     pub(crate) fn once(self) -> Self {
         Call { repeatable: false, ..self }
     }
 
-    /// It answers with a new descriptor.
+    /// Notes that the call answers with a new descriptor.
     pub(crate) fn opening(self) -> Self {
         Call { opens: true, ..self }
     }
 
-    /// Lets go of what the call has answered: nobody is there any more to take it.
+    /// Closes the descriptor that the call has answered with, if any: no caller is left to take it.
     pub(crate) fn discard(self, result: i32) {
         if self.opens && result >= 0 {
-            // SAFETY: the call has just made the descriptor, and nobody else knows its number.
+            // SAFETY: the call has just made the descriptor, and no other code knows its number.
             drop(unsafe { OwnedFd::from_raw_fd(result) });
         }
     }
 
-    /// Makes it, again and again while signals interrupt it.
+    /// Makes the call, and repeats it while signals interrupt it.
     pub(crate) fn run_through_signals(self) -> i32 {
         loop {
             let result = self.run();

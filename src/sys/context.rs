@@ -1,4 +1,4 @@
-//! The slot in which a thread keeps "the loop that is running here".
+//! The thread-local slots of the loop that is running on a thread.
 //!
 //! Each layer (tasks, timers, driver) has a slot of its own, so that none needs to know the others. A
 //! slot is a plain pointer in thread-local storage without a destructor: reading it costs one load, and it
@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use super::sync::LocalKey;
 
-/// A thread's current `T`, if any.
+/// The slot of a thread's current `T`, if any.
 pub(crate) struct Context<T: 'static>(Cell<*const T>);
 
 impl<T> Context<T> {
@@ -34,7 +34,7 @@ pub(crate) fn with<T, U>(key: &'static LocalKey<Context<T>>, f: impl FnOnce(Opti
     f(unsafe { current.as_ref() })
 }
 
-/// The thread's current value, shared.
+/// Returns a reference-counted reference to the thread's current value.
 pub(crate) fn get<T>(key: &'static LocalKey<Context<T>>) -> Option<Rc<T>> {
     let current = key.with(|context| context.0.get());
     if current.is_null() {

@@ -17,13 +17,13 @@ impl EventFd {
         Self::with_flags(0)
     }
 
-    /// One whose reads don't wait: for [`drain`](Self::drain) on suspicion.
+    /// Makes a counter whose reads don't wait: [`drain`](Self::drain) may be called at any time.
     pub(crate) fn nonblocking() -> io::Result<Self> {
         Self::with_flags(libc::EFD_NONBLOCK)
     }
 
     fn with_flags(flags: i32) -> io::Result<Self> {
-        // SAFETY: eventfd(2) takes no pointer, and answers with a descriptor that nobody else owns.
+        // SAFETY: eventfd(2) takes no pointer, and answers with a descriptor that no other code owns.
         let fd = unsafe { OwnedFd::from_raw_fd(check(libc::eventfd(0, libc::EFD_CLOEXEC | flags))?) };
         Ok(EventFd(fd))
     }
@@ -45,7 +45,7 @@ impl EventFd {
         self.take();
     }
 
-    /// Sets the counter back to zero and tells where it stood. A blocking one must have been reported readable.
+    /// Sets the counter back to zero and returns its value. A blocking one must have been reported readable.
     pub(crate) fn take(&self) -> u64 {
         let mut count = [0u8; 8];
         // SAFETY: the eight bytes live until the call has returned. One that fails leaves them as they are.

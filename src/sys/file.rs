@@ -5,18 +5,18 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::check;
 
-/// How an open file is read and written.
+/// The way in which an open file is read and written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileKind {
-    /// At positions. Also what is not known.
+    /// At positions. Files of unknown kinds count as these.
     Positioned,
     Fifo,
-    /// Any other without positions: a terminal, a socket.
+    /// Other files without positions: a terminal, a socket.
     Stream,
 }
 
 impl FileKind {
-    /// Asks the kernel, but no server of a network file system.
+    /// Asks the kernel for the kind of a file, but no server of a network file system.
     pub(crate) fn of(fd: BorrowedFd<'_>) -> Self {
         match file_type(fd) {
             Some(libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK | libc::S_IFLNK) | None => {
@@ -29,7 +29,7 @@ impl FileKind {
     }
 }
 
-/// The bits of its mode that tell the type.
+/// Returns the bits of the file's mode that give its type.
 fn file_type(fd: BorrowedFd<'_>) -> Option<u32> {
     let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
     // SAFETY: the path is a string that ends; the answer lives until the call has returned, and is plain numbers.

@@ -1,6 +1,6 @@
-//! Telling a process from its fork.
+//! Detection of a fork: the process in which a runtime was made.
 //!
-//! A runtime can't go on in a child made by fork(2): the ring's memory is missing there, its submissions would be
+//! A runtime can't continue in a child made by fork(2): the ring's memory is missing there, its submissions would be
 //! the parent's, an epoll set is one and the same for both, and the threads of the pool are gone. So every
 //! runtime knows the process that it was made in.
 //!
@@ -12,7 +12,7 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The process in which this was made.
+/// The process in which this value was made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
     mark: &'static AtomicU64,
@@ -27,7 +27,7 @@ impl Origin {
         let mark = *MARK.get_or_init(wiped_page);
         if mark.load(Ordering::Relaxed) == 0 {
             let token = NEXT.fetch_add(1, Ordering::Relaxed);
-            // Another thread may be faster: then its token is everybody's.
+            // Another thread may be faster: then all threads use its token.
             let _ = mark.compare_exchange(0, token, Ordering::Relaxed, Ordering::Relaxed);
         }
         Origin { mark, token: mark.load(Ordering::Relaxed) }
@@ -38,7 +38,7 @@ impl Origin {
         self.token
     }
 
-    /// Whether this still is that process, and not a fork of it.
+    /// Whether this is still that process, and not a fork of it.
     #[inline]
     pub(crate) fn is_here(self) -> bool {
         self.mark.load(Ordering::Relaxed) == self.token

@@ -1,10 +1,10 @@
-//! Running code of the user several times, to the end, although some of it panics.
+//! Runs several pieces of user code to the end, even if some of them panic.
 #![forbid(unsafe_code)]
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// Keeps the first panic until all has run.
+/// Runs pieces of user code, and keeps the first panic until all have run.
 #[derive(Debug, Default)]
 pub(crate) struct Guarded {
     panic: Option<Box<dyn Any + Send>>,
@@ -20,8 +20,8 @@ impl Guarded {
         }
     }
 
-    /// Goes on with the first panic, if there was one. While another one unwinds already it ends here: a
-    /// second would abort the process, and the panic hook has reported it.
+    /// Resumes the first panic, if there was one. If another panic unwinds already, it is discarded: a second one would
+    /// abort the process, and the panic hook has reported it.
     pub(crate) fn finish(self) {
         match self.panic {
             Some(panic) if !std::thread::panicking() => resume_unwind(panic),
@@ -30,15 +30,15 @@ impl Guarded {
     }
 }
 
-/// Runs code of the user whose panic concerns nobody: it ends here, and the panic hook has reported it.
+/// Runs user code and discards its panic, which the panic hook has reported.
 pub(crate) fn contain(work: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
         discard(panic);
     }
 }
 
-/// Runs code of the user on behalf of a destructor. Its panic goes on, unless something unwinds already: then it ends
-/// here, since a second panic that leaves a destructor aborts the process.
+/// Runs user code in a destructor. Its panic is resumed, unless another one unwinds already: then it is discarded, since
+/// a second panic that leaves a destructor aborts the process.
 pub(crate) fn in_drop(work: impl FnOnce()) {
     if std::thread::panicking() {
         contain(work);
@@ -47,8 +47,8 @@ pub(crate) fn in_drop(work: impl FnOnce()) {
     }
 }
 
-/// Drops what somebody panicked with, which is code of the user as well. What that panics with is lost: its
-/// drop may panic for ever.
+/// Drops the payload of a panic, which may run user code. If that panics, the new payload is leaked: its drop may panic
+/// for ever.
 fn discard(payload: Box<dyn Any + Send>) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(panic);

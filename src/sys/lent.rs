@@ -1,5 +1,5 @@
-//! Memory that the kernel writes into at a time of its choosing, marked for the address sanitizer: a program that touches
-//! it meanwhile is ended with the sanitizer's report.
+//! Marks for the address sanitizer on memory that the kernel may write into at any time: if a program touches it
+//! meanwhile, the sanitizer ends the program with a report.
 //!
 //! Only builds for the sanitizer (`--cfg proactor_asan`) mark anything. The kernel does not look at the marks.
 
@@ -20,7 +20,7 @@ unsafe extern "C" {
     fn __asan_unpoison_memory_region(address: *const libc::c_void, len: usize);
 }
 
-/// The kernel has this memory from now on.
+/// Marks memory that the kernel gets.
 #[inline]
 pub(crate) fn lend(start: *const u8, len: usize) {
     #[cfg(proactor_asan)]
@@ -32,7 +32,7 @@ pub(crate) fn lend(start: *const u8, len: usize) {
     let _ = (start, len);
 }
 
-/// The kernel has let go of this memory.
+/// Removes the marks from memory that the kernel has returned.
 #[inline]
 pub(crate) fn take_back(start: *const u8, len: usize) {
     #[cfg(proactor_asan)]
@@ -44,8 +44,8 @@ pub(crate) fn take_back(start: *const u8, len: usize) {
     let _ = (start, len);
 }
 
-/// The kernel has let go of a part of such memory, which may begin and end within a granule: it is taken back with the rest
-/// of its granules, for which there is one note. The memory begins and ends with whole granules.
+/// Removes the marks from a part of such memory. A part may begin and end within a granule: the rest of the granule,
+/// for which there is one note, loses its mark too. The whole memory begins and ends with whole granules.
 #[inline]
 pub(crate) fn take_back_around(start: *const u8, len: usize) {
     let before = start.addr() % GRANULE;

@@ -1,10 +1,19 @@
-//! Interfaces to the operating system, below the drivers: one system call as a value, an
-//! event counter, the kind of a file, a pause, telling a process from its fork, signals, the kernel's version, the slot
-//! in which a thread keeps its current loop, a way to run code of the user to its end although some of it panics, marks
-//! on memory that the kernel has, the cell of what a lock
-//! protects, and the seam at which models replace atomics and locks.
+//! Interfaces to the operating system, below the drivers.
 //!
-//! Nothing here knows of operations, tasks or buffers.
+//! | file | contents |
+//! |---|---|
+//! | `call.rs` | one system call as a value |
+//! | `context.rs` | the thread-local slots of the running loop |
+//! | `eventfd.rs` | the kernel's event counter |
+//! | `file.rs` | the kind of an open file |
+//! | `fork.rs` | detection of a fork |
+//! | `guarded.rs` | user code that runs to the end, even if some of it panics |
+//! | `lent.rs` | marks on memory that the kernel has, for the address sanitizer |
+//! | `rng.rs` | random numbers |
+//! | `signal.rs` | signals and their handler |
+//! | `sync/` | atomics and locks, which models replace, and the cell of a value that a lock protects |
+//!
+//! This folder knows no operations, tasks or buffers.
 
 pub(crate) mod call;
 pub(crate) mod context;
@@ -13,7 +22,6 @@ pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod guarded;
 pub(crate) mod lent;
-pub(crate) mod lock_cell;
 pub(crate) mod rng;
 pub(crate) mod signal;
 pub(crate) mod sync;
@@ -23,19 +31,19 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The answer of a C library call as an `io::Result`: a negative one is the thread's `errno`.
+/// Converts the answer of a C library call: a negative one becomes the thread's `errno`.
 pub(crate) fn check(answer: libc::c_int) -> io::Result<libc::c_int> {
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(answer) }
 }
 
-/// Whether poll(2) reports an error, or something in the queue of errors, at once.
+/// Whether poll(2) reports an error at once, or an entry in the queue of errors.
 pub(crate) fn has_error(fd: BorrowedFd<'_>) -> bool {
     let mut pollfd = libc::pollfd { fd: fd.as_raw_fd(), events: 0, revents: 0 };
     // SAFETY: the structure lives until the call has returned.
     unsafe { libc::poll(&raw mut pollfd, 1, 0) > 0 && pollfd.revents & libc::POLLERR != 0 }
 }
 
-/// The flags of an open file description: see F_GETFL in fcntl(2).
+/// Returns the flags of an open file description: see F_GETFL in fcntl(2).
 pub(crate) fn status_flags(fd: RawFd) -> io::Result<libc::c_int> {
     // SAFETY: it takes no pointer.
     check(unsafe { libc::fcntl(fd, libc::F_GETFL) })
@@ -47,7 +55,7 @@ pub(crate) fn set_status_flags(fd: RawFd, flags: libc::c_int) -> io::Result<()> 
     check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags) }).map(drop)
 }
 
-/// Sets O_NONBLOCK where it is not set. True if it was not.
+/// Sets O_NONBLOCK if it is not set. Returns true if it was not.
 pub(crate) fn set_nonblock(fd: RawFd) -> io::Result<bool> {
     let flags = status_flags(fd)?;
     let was_clear = flags & libc::O_NONBLOCK == 0;
@@ -77,7 +85,7 @@ fn is_offset(offsets: &str) -> bool {
     monotonic.is_some_and(|numbers| numbers.split_whitespace().any(|number| number != "0"))
 }
 
-/// Lets time pass, whatever signals come.
+/// Pauses the thread for a time, whatever signals arrive.
 ///
 /// Not by sleep(3) of whatever kind: it waits for a length of time, begins anew with what is left after each
 /// signal, and the timer's slack is added each time, so that it never returns when signals come fast enough.
@@ -100,7 +108,7 @@ pub(crate) fn kernel_version(release: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// The error of something that was asked to end.
+/// Returns the error of an operation that was cancelled.
 pub(crate) fn cancelled() -> io::Error {
     io::Error::from_raw_os_error(libc::ECANCELED)
 }
@@ -113,7 +121,7 @@ mod tests {
     #[cfg_attr(miri, ignore = "signals")]
     fn t21_a_pause_ends_under_a_storm_of_signals() {
         extern "C" fn nothing(_: i32) {}
-        // SAFETY: a handler that lives for ever and does nothing, for a signal that nobody else uses here.
+        // SAFETY: a handler that lives for ever and does nothing, for a signal that no other test uses.
         unsafe {
             libc::signal(libc::SIGRTMIN() + 7, nothing as extern "C" fn(i32) as usize);
         }

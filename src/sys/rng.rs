@@ -13,7 +13,7 @@ thread_local! {
 #[derive(Debug)]
 pub(crate) struct Rng {
     state: Cell<u64>,
-    /// The next number. It is computed in advance, so that the caller does not wait for the multiplications.
+    /// The next number, computed in advance, so that the caller does not wait for the multiplications.
     next: Cell<u64>,
 }
 
@@ -38,7 +38,7 @@ impl Rng {
     }
 }
 
-/// [`random`], if there is a runtime.
+/// Returns the next random number of the thread's runtime, if there is one.
 #[inline]
 pub(crate) fn try_random() -> Option<u64> {
     context::with(&CURRENT, |current| current.map(Rng::next))

@@ -1,22 +1,22 @@
-//! Signals, counted for each who listens: sigaction(2), and the one handler of this crate.
+//! Signals, counted for each listener: sigaction(2), and the one handler of this crate.
 //!
-//! The handler may interrupt anything, on any thread, so it waits for nobody, allocates nothing and leaves `errno` alone.
+//! The handler may interrupt any code, on any thread, so it never waits, allocates nothing and leaves `errno` alone.
 //! It walks the list of its signal's listeners and adds one to the event counter of each: the kernel counts, and makes a
 //! descriptor readable for which a loop can wait. It runs once for each delivery; what the kernel has merged before (a
 //! standard signal that was pending already) it can't tell apart.
 //!
 //! Nodes of the list and their descriptors are never freed, only used again, for the same signal: a handler that was held
-//! up between its look at a node and its write writes to no descriptor that has come to be somebody else's.
+//! up between its read of a node and its write writes to no descriptor that has another owner by then.
 //!
-//! The handler is in place only while somebody listens. A listener is entered into the list before it is put in place and
-//! taken out after the program's own disposition has been put back, so that at no time a signal is caught and forgotten.
-//! In a fork of the process the handler is inherited, but not the listeners: the first signal that nobody listens to there
-//! puts the previous disposition back and is sent anew.
+//! The handler is in place only while there are listeners. A listener is entered into the list before the handler is put
+//! in place, and taken out after the program's own disposition has been put back, so that at no time a signal is caught
+//! and forgotten. In a fork of the process the handler is inherited, but not the listeners: the first signal without a
+//! listener there puts the previous disposition back and is sent anew.
 //!
 //! A listener can have its second delivery end the process: the handler itself does that, because the loop may be blocked
 //! in user code. Several listeners, for different signals, can count as one for that.
 //!
-//! It does not know loops, tasks, or what a signal means.
+//! It does not know loops, tasks, or the meaning of a signal.
 
 use std::cell::{Cell, UnsafeCell};
 use std::io;
@@ -37,13 +37,13 @@ const SIGNALS: usize = 65;
 
 static WATCHES: [Watch; SIGNALS] = [const { Watch::new() }; SIGNALS];
 
-/// One signal.
+/// The state of one signal.
 struct Watch {
     /// The token of the process that changes the disposition or the list, or zero.
     changing: AtomicU64,
-    /// All nodes that there ever were, the newest first.
+    /// All nodes that were ever made, the newest first.
     newest: AtomicPtr<Node>,
-    /// The disposition that the handler has replaced. Only for who [changes](Change) something.
+    /// The disposition that the handler has replaced. Accessed only by the holder of the [`Change`].
     previous: UnsafeCell<libc::sigaction>,
 }
 
@@ -59,7 +59,7 @@ struct Node {
     /// The node whose `delivered` decides whether a delivery ends the process: this one, or one of another signal. Null
     /// if none does.
     ends_with: AtomicPtr<Node>,
-    /// There was a delivery, for this node or one that ends with it: the next one ends the process.
+    /// Whether there was a delivery, for this node or one that ends with it: the next one ends the process.
     delivered: AtomicBool,
     older: Option<&'static Node>,
 }
@@ -124,7 +124,7 @@ impl Watch {
         std::iter::successors(newest, |node| node.older)
     }
 
-    /// Counts a delivery for each who listens in this process. False when nobody does. (For the handler.)
+    /// Counts a delivery for each listener in this process. Returns false if there is none. (For the handler.)
     fn count(&self, signal: c_int) -> bool {
         let mut heard = false;
         for node in self.nodes().filter(|node| node.is_heard()) {
@@ -135,11 +135,11 @@ impl Watch {
         heard
     }
 
-    /// A signal has come and nobody listens, as in a fork, or after other code has put the handler back into place: if it
-    /// is in place, the previous disposition is to have the signal. (For the handler.)
+    /// Gives a signal without a listener to the previous disposition, if the handler is in place. There is no listener in a
+    /// fork, or after other code has put the handler back into place. (For the handler.)
     #[cold]
     fn hand_back(&self, signal: c_int) {
-        // If somebody is just coming or going, perhaps on this very thread, it is as if the signal were theirs.
+        // While a listener is being added or removed, perhaps on this very thread, the signal counts as taken by it.
         let Some(change) = self.try_change() else { return };
         if !self.count(signal) && change.restore(signal) {
             // SAFETY: raise(3) takes a number. The signal is blocked until the handler has returned.
@@ -147,7 +147,8 @@ impl Watch {
         }
     }
 
-    /// For the handler as well: it never waits. (The handler is never the first to ask for the origin.)
+    /// Tries to get the right to change the signal, without waiting, so that the handler may call it. (The handler is never
+    /// the first to ask for the origin.)
     fn try_change(&self) -> Option<Change<'_>> {
         let own = Origin::here().token();
         let held_by = self.changing.load(Ordering::Relaxed);
@@ -185,7 +186,7 @@ impl Drop for Change<'_> {
 }
 
 impl Change<'_> {
-    /// A node that nobody uses, at zero.
+    /// Returns an unused node, its counter at zero.
     fn vacant(&self) -> io::Result<&'static Node> {
         let origin = Origin::here();
         let mut nodes = self.0.nodes();
@@ -203,7 +204,7 @@ impl Change<'_> {
         Ok(node)
     }
 
-    /// Puts the handler in place, if it is not.
+    /// Puts the handler in place, if it is not there.
     fn install(&self, signal: c_int) -> io::Result<()> {
         // SAFETY: zeros are an empty mask, and the default for what is not set here.
         let mut action: libc::sigaction = unsafe { zeroed() };
@@ -217,7 +218,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Puts the previous disposition back, if the handler still is in place. False when it is not.
+    /// Puts the previous disposition back, if the handler still is in place. Returns false if it is not.
     fn restore(&self, signal: c_int) -> bool {
         // SAFETY: this is the only change of this signal.
         let previous = unsafe { &*self.0.previous.get() };
@@ -225,7 +226,7 @@ impl Change<'_> {
     }
 }
 
-/// Sets a disposition, or only asks for it. Gives the one that was in place.
+/// Sets a disposition, if one is given. Returns the one that was in place.
 fn set(signal: c_int, action: Option<&libc::sigaction>) -> io::Result<libc::sigaction> {
     let action = action.map_or(ptr::null(), ptr::from_ref);
     // SAFETY: both structures live until the call has returned; zeros are a valid one. The handlers are this crate's,
@@ -254,8 +255,8 @@ impl Listener {
         Self::with(signal, |_| ptr::null())
     }
 
-    /// One whose second delivery ends the process with the status 128 + `signal`, whatever its threads do. Deliveries for
-    /// `first`, which must end no earlier than this, and for others beside it, count as well.
+    /// Makes a listener whose second delivery ends the process with the status 128 + `signal`, whatever its threads do.
+    /// Deliveries for `first`, which must be dropped no earlier than this, and for others beside it, count as well.
     pub(crate) fn ending(signal: c_int, first: Option<&Listener>) -> io::Result<Self> {
         Self::with(signal, |own| ptr::from_ref(first.map_or(own, |first| first.node)))
     }
@@ -273,13 +274,13 @@ impl Listener {
         Ok(Listener { signal, node, stopped: Cell::new(false) })
     }
 
-    /// Deliveries since the last time. None in a fork, where the counter is still the parent's.
+    /// Takes the deliveries since the last call. There are none in a fork, where the counter is still the parent's.
     pub(crate) fn take(&self) -> u64 {
         if self.node.origin.is_here() && !self.stopped.get() { self.node.count.take() } else { 0 }
     }
 
-    /// Stops listening. Returns the deliveries since the last time: the counter is read after the previous disposition is
-    /// back, so that each signal is either counted here or left to that.
+    /// Stops listening. Returns the deliveries since the last call: the counter is read after the previous disposition is
+    /// back, so that each signal is either counted here or left to that disposition.
     pub(crate) fn stop(&self) -> u64 {
         if self.stopped.get() {
             return 0;

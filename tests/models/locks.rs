@@ -1,6 +1,6 @@
 //! Locks between threads: who waits is woken, what a waiter leaves goes to the next, and one at a time has the value.
 //!
-//! The value's cell tells loom of each use (`sys/lock_cell.rs`), so that a model fails also where one user does not know
+//! The value's cell tells loom of each use (`sys/sync/lock_cell.rs`), so that a model fails also where one user does not know
 //! what the one before has written.
 
 use std::future::Future;

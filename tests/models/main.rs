@@ -24,7 +24,7 @@
 #[macro_use]
 #[path = "../../src/error.rs"]
 mod error;
-#[path = "../../src/buf/pool.rs"]
+#[path = "../../src/buf/pool/mod.rs"]
 mod buffer_pool;
 mod buffers;
 mod channels;

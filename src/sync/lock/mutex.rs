@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use crate::sync::core::flavor::Flavor;
 use crate::sync::core::permits::Permits;
 use crate::sync::core::request::{HasPermits, Request, debug_request};
-use crate::sys::lock_cell::{Exclusive, LockCell};
+use crate::sys::sync::lock_cell::{Exclusive, LockCell};
 
 /// A fair mutual exclusion lock around a value; asyncio's `Lock`, with the value inside.
 ///

@@ -17,8 +17,8 @@ use super::rwlock::{self, RwLock};
 use super::semaphore::{self, AcquireError, Semaphore, TryAcquireError};
 use crate::sync::core::flavor::{Flavor, Local, Threaded};
 use crate::sync::core::request::{Request, debug_request};
-use crate::sys::lock_cell::{Exclusive, Shared};
 use crate::sys::sync;
+use crate::sys::sync::lock_cell::{Exclusive, Shared};
 
 /// Defines the methods, once for `Rc` and once for `Arc`; `kept` converts it into the reference that the guards own.
 macro_rules! on_references {

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use crate::sync::core::flavor::Flavor;
 use crate::sync::core::permits::{Held, MAX_PERMITS, Permits};
 use crate::sync::core::request::{HasPermits, Request, debug_request};
-use crate::sys::lock_cell::{Exclusive, LockCell, Shared};
+use crate::sys::sync::lock_cell::{Exclusive, LockCell, Shared};
 
 /// The number of permits: a writer needs them all, a reader one.
 pub(in crate::sync) const ALL: usize = MAX_PERMITS;

@@ -8,6 +8,5 @@ pub(crate) mod eventfd;
 pub(crate) mod fork;
 #[path = "../../../src/sys/guarded.rs"]
 pub(crate) mod guarded;
-pub(crate) mod lock_cell;
 pub(crate) mod memory;
 pub(crate) mod sync;

@@ -1,5 +1,7 @@
 //! The names of `src/sys/sync.rs`, with loom behind them.
 
+pub(crate) mod lock_cell;
+
 use std::sync::LockResult;
 use std::time::Duration;
 

@@ -3,8 +3,9 @@
 //!
 //! These are the standard library's, under the same names. `task/` takes them from here and from nowhere
 //! else, so that `tests/models` can compile the very files that ship against a model checker's, which tries
-//! every order in which threads can meet. What is never used by two threads at once need not come from here.
-#![forbid(unsafe_code)]
+//! interleaving of threads. Types that two threads never use at once need not come from here.
+
+pub(crate) mod lock_cell;
 
 pub(crate) use std::alloc::dealloc;
 pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard, atomic};
@@ -15,7 +16,7 @@ pub(crate) use std::thread_local;
 /// take a late use of the one for a use of the other, nor in the models.
 pub(crate) const KEEPS_FREE_LISTS: bool = cfg!(not(any(proactor_asan, miri)));
 
-/// The `Arc` by which a method is called, which has to be the standard library's, as one of these.
+/// Converts the standard library's `Arc`, which a method's `self` must have, into the `Arc` of this module.
 pub(crate) fn share<T>(arc: std::sync::Arc<T>) -> Arc<T> {
     arc
 }

@@ -1,18 +1,18 @@
-//! The cell of what a lock protects: a value beside the lock, and the right to use it as a value of its own.
+//! The cell of a value that a lock protects, and the right to use the value, as a value of its own.
 //!
-//! It knows no lock. Who makes an [`Exclusive`] or a [`Shared`] says by it that the lock has been got; from there on
-//! their use is safe, and costs a load. The models put a cell in this one's place that tells their checker who uses
-//! the value and when.
+//! It knows no lock. The code that makes an [`Exclusive`] or a [`Shared`] asserts by it that the lock is held; from then
+//! on their use is safe, and costs a load. The models replace this cell by one that reports each use of the value to
+//! their checker.
 
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
-/// A value that a lock protects. `SHARES` says whether the lock lets several have it at once.
+/// A value that a lock protects. `SHARES` is true for locks that can have several holders at once.
 pub(crate) struct LockCell<T: ?Sized, const SHARES: bool>(UnsafeCell<T>);
 
-// SAFETY: the value is used by who holds the lock, one thread after the other, as if it were sent.
+// SAFETY: only the holder of the lock uses the value: one thread after the other, as if it were sent.
 unsafe impl<T: ?Sized + Send> Sync for LockCell<T, false> {}
 // SAFETY: as above, or by several threads at once, by shared references.
 unsafe impl<T: ?Sized + Send + Sync> Sync for LockCell<T, true> {}
@@ -33,7 +33,7 @@ impl<T: ?Sized, const SHARES: bool> LockCell<T, SHARES> {
     }
 
     /// # Safety
-    /// Until the last use of what comes back the cell lives, does not move, and nobody else uses its value.
+    /// Until the last use of the result the cell lives and does not move, and nothing else uses its value.
     #[inline]
     pub(crate) unsafe fn exclusive(&self) -> Exclusive<T> {
         Exclusive { value: pointer(&self.0), invariant: PhantomData }
@@ -42,7 +42,7 @@ impl<T: ?Sized, const SHARES: bool> LockCell<T, SHARES> {
 
 impl<T: ?Sized> LockCell<T, true> {
     /// # Safety
-    /// Until the last use of what comes back the cell lives, does not move, and nobody has its value exclusively.
+    /// Until the last use of the result the cell lives and does not move, and no [`Exclusive`] of it is used.
     #[inline]
     pub(crate) unsafe fn shared(&self) -> Shared<T> {
         Shared(pointer(&self.0))
@@ -55,16 +55,17 @@ fn pointer<T: ?Sized>(cell: &UnsafeCell<T>) -> NonNull<T> {
     unsafe { NonNull::new_unchecked(cell.get()) }
 }
 
-/// The value of a cell, for one.
+/// The value of a cell, for the only holder of the lock.
 ///
-/// A pointer and not a reference: whoever holds it gives the lock back while it is still about, though not used.
+/// A pointer and not a reference: a guard releases the lock before this field is dropped, though not used any more.
 pub(crate) struct Exclusive<T: ?Sized> {
     value: NonNull<T>,
-    /// In its type, as an exclusive reference is: who took `&'static str` for `&'a str` could put one of those there.
+    /// Makes the type invariant in `T`, as an exclusive reference is: otherwise a `&'a str` could be written into a cell of
+    /// a `&'static str`.
     invariant: PhantomData<*mut T>,
 }
 
-/// The value of a cell, for one of several.
+/// The value of a cell, for one of several holders of the lock.
 pub(crate) struct Shared<T: ?Sized>(NonNull<T>);
 
 // SAFETY: it is what an exclusive reference is.
@@ -81,7 +82,7 @@ impl<T: ?Sized> Deref for Exclusive<T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: its maker has promised that the value lives and is nobody else's.
+        // SAFETY: its maker has promised that the value lives and that nothing else uses it.
         unsafe { self.value.as_ref() }
     }
 }
@@ -99,7 +100,7 @@ impl<T: ?Sized> Deref for Shared<T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: its maker has promised that the value lives and that nobody changes it.
+        // SAFETY: its maker has promised that the value lives and that nothing changes it.
         unsafe { self.0.as_ref() }
     }
 }
@@ -112,12 +113,12 @@ mod tests {
     fn the_value_is_used_in_place() {
         let mut cell = LockCell::<_, true>::new(vec![1]);
         {
-            // SAFETY: nobody else uses the cell.
+            // SAFETY: nothing else uses the cell.
             let mut exclusive = unsafe { cell.exclusive() };
             exclusive.push(2);
         }
         {
-            // SAFETY: nobody changes the value.
+            // SAFETY: nothing changes the value.
             let (first, second) = unsafe { (cell.shared(), cell.shared()) };
             assert_eq!((first.len(), second.len()), (2, 2));
         }

@@ -1,4 +1,4 @@
-//! The cell of `src/sys/lock_cell.rs`, with loom told who uses the value and when: two who do at once, or one after the
+//! The cell of `src/sys/sync/lock_cell.rs`, with loom told who uses the value and when: two who do at once, or one after the
 //! other without knowing of it, fail the model.
 
 use std::cell::UnsafeCell;
