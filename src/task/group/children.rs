@@ -1,13 +1,13 @@
-//! A child set: many futures in the future of one task, each polled only when it was woken.
+//! Child sets: many futures in the future of one task, each polled only when it was woken.
 //!
-//! Polling all of a thousand futures whenever one of them can go on costs a thousand polls each time. Here each has a
-//! cell like a task's, with a waker of its own: waking it puts it into the child set's own ready queue and wakes the owner.
-//! Wakers on the owner thread cost no atomics, as a task's do. The futures are polled and dropped by their owner alone, so
-//! that they may borrow whatever it may.
+//! Polling all of a thousand futures whenever one of them is ready costs a thousand polls each time. Here each child has a
+//! cell like a task's, with a waker of its own. A wake puts the child into the ready queue of its set and wakes the owner
+//! of the set. On the owner thread a wake costs no atomics, as that of a task. Only the owner polls and drops the futures,
+//! so they may borrow what the owner may.
 //!
-//! Their operations and cancellations belong to the owner's task. Each has its own task-locals, which start with those
-//! of the moment when it was made, as in asyncio's tasks. A [`ScopedChildren`] has children that can be cancelled by
-//! themselves.
+//! Operations and cancellations of the children belong to the owner's task. Each child has its own task-locals, which start
+//! with those of the moment when it was made, as in asyncio's tasks. The children of [`ScopedChildren`] can be cancelled one
+//! by one.
 
 use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use std::fmt;
@@ -49,7 +49,7 @@ impl ChildSetCore {
     /// Adds a future, which is polled with the next poll of the child set.
     ///
     /// # Safety
-    /// The child ends, and with it the future, before anything ends that the future borrows.
+    /// The child ends, and with it the future, before the end of anything that the future borrows.
     #[track_caller]
     unsafe fn add<F: Future>(&self, future: F, name: Option<Rc<str>>, flags: Flags) -> TaskRef {
         let spawned_at = Location::caller();
@@ -70,7 +70,7 @@ impl ChildSetCore {
         child
     }
 
-    /// The next of those that were woken and have not ended; none when `left` of them have been taken.
+    /// Takes the next child that was woken and has not ended from the ready queue. Returns `None` after `left` entries.
     fn next_woken(&self, left: &mut usize) -> Option<TaskRef> {
         while *left > 0 {
             *left -= 1;
@@ -85,16 +85,16 @@ impl ChildSetCore {
         None
     }
 
-    /// A child has ended.
+    /// Removes a child that has ended.
     fn remove(&self, child: &TaskRef) {
         let removed = self.children.borrow_mut().try_remove(key(child));
         debug_assert!(removed.is_some_and(|removed| removed.same(child)));
     }
 
-    /// Waits for the next wake; ready when there are no children.
+    /// Waits for the next wake. It is ready when there are no children.
     ///
     /// # Panics
-    /// When no wake can come: the loop in which the children were made is gone.
+    /// When no wake can come, because the loop in which the children were made has ended.
     fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
         if self.children.borrow().is_empty() {
             return Poll::Ready(());
@@ -120,11 +120,11 @@ fn key(child: &TaskRef) -> usize {
 /// The key of a future that has ended, and its output or panic.
 pub(crate) type ChildEnded<T> = (usize, Result<T, JoinError>);
 
-/// Futures of one type, in no order; their owner polls the child set.
+/// A set of futures of one type, in no order. The owner of the set polls it.
 pub(crate) struct ChildSet<F: Future> {
-    /// Its address stays: the children have it.
+    /// In an `Rc`, because the children hold its address.
     core: Rc<ChildSetCore>,
-    /// They are in the cells, and count as the child set's own.
+    /// The futures are in the cells, but the child set owns them.
     futures: PhantomData<UnsafeCell<F>>,
 }
 
@@ -143,8 +143,8 @@ impl<F: Future> ChildSet<F> {
         self.core.children.borrow().len()
     }
 
-    /// Adds a future, which is polled with the next poll of the child set; gives its key, which is used again when it has
-    /// ended. The keys of those that are added before the first poll are 0, 1, 2 and so on.
+    /// Adds a future, which is polled with the next poll of the child set, and returns its key. A key is used again after its
+    /// future has ended. Futures that are added before the first poll have the keys 0, 1, 2 and so on.
     ///
     /// # Panics
     /// Outside a runtime.
@@ -162,7 +162,7 @@ impl<F: Future> ChildSet<F> {
         self.core.ready.len()
     }
 
-    /// Polls those that were woken until one has ended: its key, and its output or panic. None when `left` have been polled.
+    /// Polls woken futures until one has ended, and returns its key and its output or panic. Returns `None` after `left` polls.
     pub(crate) fn step(&mut self, left: &mut usize) -> Option<ChildEnded<F::Output>> {
         while let Some(child) = self.core.next_woken(left) {
             if child.poll_child() != Polled::Pending {
@@ -174,12 +174,12 @@ impl<F: Future> ChildSet<F> {
         None
     }
 
-    /// Ready when all have ended; otherwise the poller is woken when one is woken.
+    /// Waits for the next wake of a future. It is ready when all have ended.
     pub(crate) fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
         self.core.poll_empty(cx)
     }
 
-    /// The next of the futures that has ended, and its key; `None` when there are none.
+    /// Waits until one of the futures has ended, and returns its key and its output or panic; `None` if there are none.
     pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<ChildEnded<F::Output>>> {
         let mut left = self.generation();
         match self.step(&mut left) {
@@ -189,10 +189,10 @@ impl<F: Future> ChildSet<F> {
     }
 }
 
-/// The outcome of a child that has ended.
+/// Takes the outcome of a child that has ended.
 ///
 /// # Safety
-/// Its future's output is a `T`, and its outcome is in its cell.
+/// The output of the child's future is a `T`, and the outcome is in the cell.
 unsafe fn outcome<T>(child: &TaskRef) -> Result<T, JoinError> {
     child.header().phase.set(Phase::Complete);
     // SAFETY: by the caller's word.
@@ -213,7 +213,7 @@ impl<F: Future> Drop for ChildSet<F> {
                 guarded.run(|| resume_unwind(panic.into_payload()));
             }
         }
-        // What is still queued has ended, and is nothing but memory now.
+        // Children that are still in the ready queue have ended: the queue frees their memory.
         guarded.finish();
     }
 }
@@ -224,10 +224,10 @@ impl<F: Future> fmt::Debug for ChildSet<F> {
     }
 }
 
-/// Futures of any types, each with a handle for its output, which can be cancelled like tasks: what a group has.
+/// The children of a group: futures of any types, each with a handle for its output, which can be cancelled like tasks.
 ///
-/// It is shared: a child may add others. The futures may borrow what lives for `'a`; a handle that is forgotten leaks the
-/// output.
+/// It is used by shared reference: a child may add others. The futures may borrow what lives for `'a`. A handle that is
+/// forgotten leaks the output.
 pub(in crate::task) struct ScopedChildren<'a> {
     core: Rc<ChildSetCore>,
     /// Cancelled children whose cleanup is pending.
@@ -265,7 +265,7 @@ impl<'a> ScopedChildren<'a> {
         JoinHandle::new(child)
     }
 
-    /// Asks all for their end.
+    /// Requests cancellation of all children.
     pub(in crate::task) fn cancel_all(&self) {
         let children: Vec<TaskRef> =
             self.core.children.borrow().iter().map(|(_, child)| child.clone()).collect();
@@ -274,7 +274,8 @@ impl<'a> ScopedChildren<'a> {
         }
     }
 
-    /// Polls those that were woken, each once at most. Ready when all have ended, and what was cancelled has left nothing.
+    /// Polls woken children, each at most once, and drops those with a pending cancellation. It is ready when all have ended,
+    /// including the cleanup of cancelled ones.
     pub(in crate::task) fn poll(&self, cx: &Context<'_>) -> Poll<()> {
         let mut left = self.core.ready.len();
         while let Some(child) = self.core.next_woken(&mut left) {
@@ -343,14 +344,14 @@ impl Future for CancelledChild {
 
 impl Drop for ScopedChildren<'_> {
     fn drop(&mut self) {
-        // All must end, since they have the address of what goes now.
+        // All children must end, since they have the address of what is dropped now.
         let mut guarded = Guarded::default();
         let children = self.core.children.take();
         for (_, child) in &children {
             if child.phase() == Phase::Idle {
                 child.drop_child(); // a panic of the destructor is in the outcome
             }
-            guarded.run(|| child.complete()); // wakes who waits: user code, perhaps
+            guarded.run(|| child.complete()); // wakes waiters, which may run user code
         }
         guarded.finish();
     }

@@ -226,7 +226,7 @@ impl<E: fmt::Display> fmt::Display for GroupError<E> {
     }
 }
 
-/// Begins further lines under the first.
+/// A writer that indents all lines after the first.
 struct Indented<'a, 'f>(&'a mut fmt::Formatter<'f>);
 
 impl Write for Indented<'_, '_> {

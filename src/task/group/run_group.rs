@@ -1,8 +1,9 @@
 //! Running a group to its end: its body, its children, and requests for the task around.
 //!
-//! As in asyncio, a request goes to the body alone while it runs, so that the body may still await its children before
-//! it lets the request go. When it has ended without suppressing the request, the group ends: the children are
-//! cancelled and awaited, and the request continues outward. A body that has suppressed it leaves the group running.
+//! As in asyncio, a cancellation request reaches only the body while it runs, so that the body may still await its
+//! children before the request continues. When the body has ended without suppressing the request, the group ends: the
+//! children are cancelled and awaited, and the request continues outward. A body that has suppressed it leaves the group
+//! running.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -18,19 +19,20 @@ use crate::task::cancel::scopes::cancel_with;
 use crate::task::handle::join::JoinHandle;
 use crate::task::handle::yield_now::yield_now;
 
-/// The children of a group and its body, as the group's future sees them.
+/// Operations of a group's future on the children and the body.
 pub(in crate::task) trait GroupChildren {
-    /// Waits until all have ended.
+    /// Waits until the body and all children have ended.
     async fn ended(&self);
 
-    /// Closes the group and cancels all; once.
+    /// Closes the group and cancels its body and children; only the first call has an effect.
     fn end(&self);
 
-    /// Cancels once more what nothing but the group could cancel.
+    /// Cancels once more the body, and those children that only the group can cancel.
     fn cancel_again(&self);
 }
 
-/// Runs a group to its end, and gives the value of its body, or `otherwise`. None when it was ended quietly.
+/// Runs a group to its end, and returns the value of the body, or else that of `otherwise`. Returns `None` if the group was
+/// ended without a value.
 pub(in crate::task) async fn run_group<T, E: Debug>(
     children: &impl GroupChildren,
     state: &GroupState<E>,
@@ -46,7 +48,7 @@ pub(in crate::task) async fn run_group<T, E: Debug>(
             let mut ended = pin!(children.ended());
             poll_fn(|cx| {
                 let polled = ended.as_mut().poll(cx);
-                was_cancelled |= body.leave(children, state, &requests);
+                was_cancelled |= body.check_ended(children, state, &requests);
                 polled
             })
             .await;
@@ -68,13 +70,14 @@ pub(in crate::task) async fn run_group<T, E: Debug>(
 /// The body of a group.
 struct Body<T> {
     handle: RefCell<JoinHandle<Option<T>>>,
-    /// When it has ended.
+    /// The outcome, after the body has ended.
     outcome: Cell<Option<Option<T>>>,
 }
 
 impl<T> Body<T> {
-    /// Decides what follows when the body has ended; once. True when it was cancelled, and by no request of the group's.
-    fn leave<E>(
+    /// Handles the end of the body, once: suppresses requests that the body has suppressed, and ends the group if the body was
+    /// cancelled or a request remains. Returns true if the body was cancelled, but not by a request for the group's future.
+    fn check_ended<E>(
         &self,
         children: &impl GroupChildren,
         state: &GroupState<E>,
@@ -109,11 +112,11 @@ async fn result_of_group<T, E: Debug>(
     let errors = state.take_errors();
     state.resume_panic_and_report_errors(&errors);
     if !errors.is_empty() {
-        return Err(GroupError::new(errors)); // and the next await ends a task that was cancelled
+        return Err(GroupError::new(errors)); // if the task was cancelled, its next await ends it
     }
     if !requests.is_empty() {
         pass_on(requests).await;
-        yield_now().await; // the end, unless nothing can end this
+        yield_now().await; // ends the task or child, if it can be cancelled
     } else if was_cancelled {
         let mut polled_before = false;
         poll_fn(

@@ -2,15 +2,14 @@
 //!
 //! The children of [`task_group`](fn@task_group) are futures that the group's future polls, so that they may borrow
 //! from around it, as threads of `std::thread::scope` do. The body is one of them: it is polled, cancelled and awaited
-//! like the others. The children of a [`TaskGroup`](crate::task::TaskGroup)
-//! are tasks.
+//! like the others. The children of a [`TaskGroup`](crate::task::TaskGroup) are tasks.
 //!
 //! # How children borrow without `unsafe`
 //!
-//! A child may refer to the [`Group`] it is in (to spawn others), and so the group must be there for as long as there are
-//! children: a value that is borrowed for as long as it lives, which the borrow checker accepts only of one that has no
-//! destructor. So what owns the children lies in a `ManuallyDrop`, and [`Close`], which borrows the group like a child,
-//! takes it out and drops it. If that were ever left out, children would be leaked, and nothing worse.
+//! A child may refer to its [`Group`] (to spawn others). So the group is borrowed for as long as it lives, which the borrow
+//! checker accepts only of a value without a destructor. Therefore the owner of the children lies in a `ManuallyDrop`, and
+//! [`Close`], which borrows the group like a child, takes it out and drops it. Without that, children would be leaked, and
+//! nothing worse.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -100,7 +99,7 @@ where
     F: for<'scope> AsyncFnOnce(&'scope Group<'scope, 'env, T, E>) -> Result<T, E>,
 {
     let group = Group::new();
-    let close = Close(&group); // first: what makes the body may start children, and panic
+    let close = Close(&group); // first: making the body may start children, and panic
     group.run(close, body(&group)).await
 }
 
@@ -111,14 +110,14 @@ where
 /// # Examples
 /// See [`task_group`](fn@task_group).
 // `T` and `E` outlive `'env`: if they were only known to outlive `'scope`, as `&'scope Group` implies, the borrow checker
-// would ask of what a child borrows that it lives as long as they may: for ever, where `E` is a `Box<dyn Error>`.
+// would require that what a child borrows lives as long as they may: forever, if `E` is a `Box<dyn Error>`.
 pub struct Group<'scope, 'env: 'scope, T: 'env, E: 'env> {
-    /// Until the group is over.
+    /// The children, until the group has ended.
     children: ManuallyDrop<RefCell<Option<Rc<ScopedChildren<'scope>>>>>,
     state: GroupState<E>,
-    /// Of a group that was told to finish.
+    /// The value of [`finish`](Self::finish).
     value: RefCell<Option<T>>,
-    /// Neither longer nor shorter.
+    /// Makes `'env` invariant.
     env: PhantomData<Cell<&'env ()>>,
 }
 
@@ -207,7 +206,8 @@ impl<'scope, 'env, T: 'env, E: 'env> Group<'scope, 'env, T, E> {
         self.children.borrow().clone()
     }
 
-    /// Cancels all; once. For the body it is a request that is counted.
+    /// Closes the group because of a child or of a command, and cancels all children. Only the first call has an effect; the
+    /// group's owner then counts a cancellation request.
     fn end_by_child(&self) {
         if self.state.close_by_child() {
             self.cancel_children();
@@ -284,7 +284,7 @@ impl<'scope, 'env, T: 'env, E: 'env> GroupHooks<E> for &'scope Group<'scope, 'en
     }
 }
 
-/// The group, as its body sees it.
+/// The hooks of the group's body.
 struct BodyHooks<'scope, 'env, T, E>(&'scope Group<'scope, 'env, T, E>);
 
 impl<'env, T: 'env, E: 'env> GroupHooks<E> for BodyHooks<'_, 'env, T, E> {
@@ -306,7 +306,7 @@ impl<'env, T: 'env, E: 'env> fmt::Debug for Group<'_, 'env, T, E> {
     }
 }
 
-/// Ends a group: drops the children that are left.
+/// Closes a group when it is dropped, and drops the remaining children.
 struct Close<'scope, 'env, T, E>(&'scope Group<'scope, 'env, T, E>);
 
 impl<'env, T: 'env, E: 'env> Drop for Close<'_, 'env, T, E> {
@@ -314,6 +314,6 @@ impl<'env, T: 'env, E: 'env> Drop for Close<'_, 'env, T, E> {
         self.0.state.close();
         let children = self.0.children.take();
         drop(children);
-        self.0.state.resume_panic(); // of a destructor
+        self.0.state.resume_panic(); // of the destructor of a child
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Hooks {
     pub(crate) on_unhandled: Option<OnUnhandled>,
     pub(crate) on_spawn: Option<OnSpawn>,
     pub(crate) stopwatch: Option<Stopwatch>,
-    /// Where closures that block run, instead of the loop's own pool.
+    /// The pool for closures of `spawn_blocking`, instead of the loop's own.
     pub(crate) blocking_pool: Option<BlockingPool>,
 }
 
@@ -34,7 +34,7 @@ impl fmt::Debug for Hooks {
     }
 }
 
-/// Takes the time of each poll. This module does not know the clock.
+/// Measures the duration of each poll. The clock is a parameter, because this folder does not know it.
 #[derive(Clone)]
 pub(crate) struct Stopwatch {
     pub(crate) clock: fn() -> Instant,
@@ -43,7 +43,7 @@ pub(crate) struct Stopwatch {
 }
 
 impl Stopwatch {
-    /// Runs a task once.
+    /// Calls `run`, which runs a task once, and reports it if that took too long.
     pub(in crate::task) fn watch(&self, task: Task, is_callback: bool, run: impl FnOnce()) {
         let begin = (self.clock)();
         run();

@@ -1,4 +1,4 @@
-//! What a loop tells about its tasks: information, errors that were not retrieved, slow polls.
+//! Reports about tasks: information, unhandled errors, slow polls, hooks.
 
 pub(crate) mod hooks;
 pub(in crate::task) mod task_info;

@@ -1,4 +1,4 @@
-//! `Task`: information about a task, as `current`, the list of all tasks, and callbacks give it.
+//! `Task`: information about a task, returned by `current`, the list of all tasks, and callbacks.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -84,7 +84,7 @@ impl Task {
         let header = self.0.header();
         match header.phase.get() {
             Phase::Idle if header.scheduled.get() => TaskState::Ready,
-            // The future of `block_on` is polled by its owner, under a cell that stays idle.
+            // `block_on` polls its future itself; the cell of the root stays idle.
             Phase::Idle if self.id() == TaskId(0) && current_is(&self.0) => TaskState::Running,
             Phase::Idle => TaskState::Waiting,
             Phase::Running => TaskState::Running,

@@ -1,4 +1,4 @@
-//! Unhandled errors: a task has failed, and its result was never retrieved. They go to a hook
+//! Unhandled errors: failures of tasks whose results were never retrieved. They go to a hook
 //! ([`Config::on_unhandled`](crate::Config::on_unhandled)), or to standard error.
 #![forbid(unsafe_code)]
 
@@ -74,7 +74,7 @@ pub struct Unhandled {
 }
 
 impl Unhandled {
-    /// The failure of the task or callback `id`, or of a cleanup that was registered at `spawned_at`.
+    /// Makes the report of a failure of the task or callback `id`, or of a cleanup that was registered at `spawned_at`.
     pub(in crate::task) fn new(
         id: TaskId,
         name: Option<Rc<str>>,
@@ -86,9 +86,9 @@ impl Unhandled {
         Unhandled { id, name, spawned_at, message, panicked, callback }
     }
 
-    /// The same, of a cleanup that was registered at `place`.
-    pub(in crate::task) fn of_cleanup(self, place: &'static Location<'static>) -> Self {
-        Unhandled { spawned_at: place, ..self }
+    /// Turns it into the failure of a cleanup that was registered at `location`.
+    pub(in crate::task) fn of_cleanup(self, location: &'static Location<'static>) -> Self {
+        Unhandled { spawned_at: location, ..self }
     }
 
     /// The task's number.
