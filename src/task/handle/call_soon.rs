@@ -1,6 +1,6 @@
-//! Callbacks of the loop: closures that stand in the ready queue among the tasks, first come, first served.
+//! Callbacks of the loop: closures in the ready queue among the tasks, first come, first served.
 //!
-//! A callback is a cell like a task's, so that both stand in one queue; it is not in the list of tasks. Its panic goes
+//! A callback has a cell like a task's, so that both are in one queue; it is not in the list of tasks. Its panic goes
 //! to the hook for [unhandled](crate::task::Unhandled) errors, and the loop continues.
 #![forbid(unsafe_code)]
 
@@ -50,7 +50,7 @@ fn start_soon(options: SpawnOptions, callback: impl FnOnce() + 'static) -> CallH
     CallHandle { task: task.detached(), when: None }
 }
 
-/// The same for a callback that was added before, at `location` and with these task-locals.
+/// Schedules a callback that was added before, at `location` and with these task-locals.
 pub(in crate::task) fn call_soon_with(
     values: Inherited,
     location: &'static Location<'static>,
@@ -61,8 +61,8 @@ pub(in crate::task) fn call_soon_with(
     call
 }
 
-/// The same at a point in time, when `first` has waited for it. With `at_once` its timer is set at once, so that it is not late when the time has passed:
-/// that requires a runtime that is entered as a whole.
+/// Schedules a callback for a point in time. `first` waits for that time. With `at_once` it is polled in this call, so that
+/// its timer is set at once; that requires a runtime that is entered as a whole.
 #[track_caller]
 pub(crate) fn call_at(
     when: Instant,
@@ -85,7 +85,7 @@ pub(crate) fn call_at(
     CallHandle { task, when: Some(when) }
 }
 
-/// Something that calls back again and again, until it fails.
+/// Starts a watcher of a descriptor: a callback of the loop that is called again and again, until it fails.
 #[track_caller]
 pub(crate) fn watch(watcher: impl Future<Output = io::Result<()>> + 'static) -> CallHandle {
     let options = SpawnOptions { flags: Flags::CALLBACK, ..SpawnOptions::here() };

@@ -1,7 +1,6 @@
-//! `JoinHandle`: waiting for a task, and ending it.
+//! `JoinHandle`: waiting for a task, and cancelling it.
 //!
-//! The type of the task's output is known here and nowhere below: the handle was made together with the
-//! cell, and takes out of it what was put in.
+//! The handle knows the type of the task's output, which the files below do not: it is made together with the cell.
 
 use std::fmt;
 use std::future::Future;
@@ -46,7 +45,7 @@ pub struct JoinHandle<T> {
 impl<T> Unpin for JoinHandle<T> {}
 
 impl<T> JoinHandle<T> {
-    /// The caller has just made the task, with a future of output `T`.
+    /// Makes the handle of a task that the caller has just made, with a future of output `T`.
     pub(in crate::task) fn new(task: TaskRef) -> Self {
         JoinHandle { task, output: PhantomData }
     }
@@ -55,7 +54,7 @@ impl<T> JoinHandle<T> {
         &self.task
     }
 
-    /// Detaches the task, and keeps a reference.
+    /// Detaches the task, and returns a reference to it.
     pub(in crate::task) fn into_task(self) -> TaskRef {
         self.task.clone()
     }
@@ -170,10 +169,10 @@ impl<T> JoinHandle<T> {
 }
 
 impl<T> JoinHandle<T> {
-    /// A future of the task's end, for a caller that keeps the handle elsewhere and does not poll it meanwhile.
+    /// A future of the task's end, for a caller that keeps the handle and does not poll it meanwhile.
     ///
     /// # Panics
-    /// As the handle's own poll.
+    /// When the handle's own poll would panic.
     pub(crate) fn end(&self) -> End {
         if !self.task.is_complete() {
             self.task.check_joiner();
@@ -196,7 +195,7 @@ impl<T, E> JoinHandle<Result<T, E>> {
     }
 }
 
-/// The end of a task, beside its handle.
+/// Future of the end of a task, for the owner of its handle. It takes no result.
 #[derive(Debug)]
 pub(crate) struct End(TaskRef);
 
@@ -245,7 +244,7 @@ impl<T> Drop for JoinHandle<T> {
             wait_for_end(&self.task);
         }
         if self.task.is_complete() {
-            self.task.clear(); // nobody will ask for the outcome any more
+            self.task.clear(); // the outcome will not be taken any more
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Callbacks for the end of a task or promise. The loop calls them in its next turn, in the order in which they were added;
-//! never the code that ends it.
+//! Callbacks for the end of a task or promise. The loop calls them in its next turn, in the order in which they were added.
+//! The code that ends the task or promise never calls them.
 #![forbid(unsafe_code)]
 
 use std::panic::Location;
@@ -12,7 +12,7 @@ use crate::task::cell::watchers::CallbackId;
 use crate::task::report::task_info::Task;
 
 impl<A: 'static> Watchers<A> {
-    /// Adds a callback. It is called by the loop that runs at the end; without one it is dropped.
+    /// Adds a callback. The loop that runs at the end calls it; if none runs, the callback is dropped.
     #[track_caller]
     pub(in crate::task) fn add(&self, call: impl FnOnce(A) + 'static) -> CallbackId {
         let (location, values) = (Location::caller(), Inherited::now());
@@ -23,7 +23,7 @@ impl<A: 'static> Watchers<A> {
         })))
     }
 
-    /// Schedules a callback: the end was before it could be added.
+    /// Schedules a callback at once, because the end was before it was added.
     #[track_caller]
     pub(in crate::task) fn add_late(&self, argument: A, call: impl FnOnce(A) + 'static) -> CallbackId {
         drop(call_soon(move || call(argument)));

@@ -1,4 +1,4 @@
-//! Starting tasks.
+//! Starting tasks: `spawn`, `try_spawn`, `spawn_eager`, `Builder`.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -83,6 +83,7 @@ where
     spawn_task_eagerly::<_, Opaque>(future, SpawnOptions::here(), |_| ())
 }
 
+/// Starts a task with options, and a policy for the report of its error.
 #[inline]
 #[track_caller]
 pub(in crate::task) fn spawn_task<F, V>(future: F, options: SpawnOptions) -> JoinHandle<F::Output>
@@ -94,6 +95,7 @@ where
     JoinHandle::new(scheduler::expect("spawn", |scheduler| scheduler.spawn::<F, V>(future, options)))
 }
 
+/// Starts a task, calls `made` with its handle, and polls the task in this call.
 #[track_caller]
 fn spawn_task_eagerly<F, V>(
     future: F,
@@ -191,7 +193,7 @@ impl Builder {
         }
     }
 
-    /// Starts the task, and calls `made` before it can run.
+    /// Starts the task, and calls `made` with its handle before the task is polled.
     #[track_caller]
     pub(in crate::task) fn spawn_then<F>(
         self,

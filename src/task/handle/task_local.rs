@@ -19,7 +19,7 @@ impl Values {
         self.0.iter().find(|(other, _)| *other == key).map(|(_, value)| value)
     }
 
-    /// Gives the value before.
+    /// Sets or removes a value, and returns the previous one.
     fn put(&mut self, key: usize, value: Option<Rc<dyn Any>>) -> Option<Rc<dyn Any>> {
         let index = self.0.iter().position(|(other, _)| *other == key);
         match (index, value) {
@@ -34,16 +34,16 @@ impl Values {
     }
 }
 
-/// The values of one moment, for what begins later: a callback sees those of the moment in which it was added.
+/// A copy of the current task-locals, for a callback that is called later.
 pub(in crate::task) struct Inherited(Option<Rc<Values>>);
 
 impl Inherited {
-    /// Those of the code that runs now. Outside of a running loop there are none.
+    /// The task-locals of the code that runs now; none outside of a running loop.
     pub(in crate::task) fn now() -> Self {
         Inherited(scheduler::with(|current| current?.locals()))
     }
 
-    /// Makes them those of a task that has not begun.
+    /// Gives them to a task that was not polled yet.
     pub(in crate::task) fn give_to(self, task: &TaskRef) {
         let header = task.header();
         if self.0.is_none() && header.cold().is_none() {
@@ -82,7 +82,7 @@ impl Inherited {
 /// ```
 pub struct TaskLocal<T: 'static> {
     default: Option<fn() -> T>,
-    /// It has an address of its own, whatever `T` is.
+    /// One byte, so that each task-local has an address of its own, for any `T`.
     _address: u8,
     value: PhantomData<fn() -> T>,
 }

@@ -1,18 +1,18 @@
-//! The inbox: the one way from other threads into a loop, and how they wake it when it sleeps.
+//! The inbox: how other threads reach a loop, and wake it when it sleeps.
 //!
-//! A lock-free stack of intrusive nodes (Treiber 1986). A task carries its node, so that waking one never
-//! allocates, blocks or fails; closures from [`Handle`](crate::task::Handle) and reports of the blocking pool box
-//! theirs. The loop takes the whole stack in one exchange and turns it round, which gives arrival order and
-//! leaves no room for the ABA problem.
+//! The inbox is a lock-free stack of intrusive nodes (Treiber 1986). A task contains its node, so that a wake never
+//! allocates, blocks or fails; closures from [`Handle`](crate::task::Handle) and reports of the blocking pool are in boxes
+//! with a node. The loop takes the whole stack in one exchange and reverses it, which restores the order of arrival and
+//! rules out the ABA problem.
 //!
-//! Sleeping: before the loop waits it announces `PARKED`, and looks into the inbox once more. Who pushes
-//! announces `AWAKE` afterwards, and if it finds `PARKED` there, signals the event descriptor. This flag changes
-//! by exchanges alone. They come one after the other, and each sees what was written before all earlier ones:
-//! either the loop looks after a push and sees it, or the push finds `PARKED`. A wake-up can't fall between, and
-//! a loop that is awake costs the waker no system call.
+//! Sleeping: before the loop waits, it announces `PARKED` and then checks the inbox once more. A thread that pushes a node
+//! announces `AWAKE` afterwards; if it finds `PARKED` there, it signals the event descriptor. This flag changes by
+//! exchanges alone. They are totally ordered, and each sees what was written before all earlier ones: either the loop
+//! checks after a push and sees it, or the push finds `PARKED`. So no wake-up is lost, and the wake of a loop that is awake
+//! costs no system call.
 //!
-//! When the runtime ends it closes the inbox: what lies in it is discarded and later pushes are refused. In a fork of
-//! the process it counts as closed.
+//! When the runtime ends, it closes the inbox: its nodes are discarded and later pushes are refused. In a fork of the
+//! process it counts as closed.
 
 use std::cell::Cell;
 use std::fmt;
@@ -47,7 +47,7 @@ struct LocalCount(Cell<usize>);
 unsafe impl Sync for LocalCount {}
 
 impl fmt::Debug for LocalCount {
-    /// Without the number: any thread may print a handle.
+    /// Omits the number: any thread may print a handle.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalCount").finish_non_exhaustive()
     }
@@ -61,11 +61,11 @@ const PARKED: u8 = 1;
 #[repr(C)]
 pub(crate) struct Node {
     next: AtomicPtr<Node>,
-    /// Points to a static. No reference: it may reach further than the kind, to all of a task's table.
+    /// A pointer to a static. It is no reference, because it may point to more than the kind: to all of a task's vtable.
     kind: *const NodeKind,
 }
 
-/// The functions for nodes of one kind. A task's is the beginning of its table of functions.
+/// The functions for nodes of one kind. That of tasks is the beginning of a vtable.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct NodeKind {
@@ -75,22 +75,22 @@ pub(crate) struct NodeKind {
 /// The treatment of a node that leaves the inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// On the loop's thread, which is running.
+    /// Run: the loop, which is running, delivers the node on its thread.
     Run,
-    /// The runtime has ended: release what the node holds.
+    /// Discard: the runtime has ended; release the contents of the node.
     Discard,
 }
 
 impl Node {
     pub(crate) fn new(kind: &'static NodeKind) -> Self {
-        // SAFETY: a reference to a static can be read for ever.
+        // SAFETY: a reference to a static can always be read.
         unsafe { Node::of_table(kind) }
     }
 
-    /// A node whose kind is the beginning of a table, which [`kind`](Self::kind) gives back.
+    /// Makes a node whose kind is the beginning of a vtable, to which [`kind`](Self::kind) returns the pointer.
     ///
     /// # Safety
-    /// `kind` can be read for ever.
+    /// `kind` can always be read.
     #[inline]
     pub(in crate::task) unsafe fn of_table(kind: *const NodeKind) -> Self {
         Node { next: AtomicPtr::new(ptr::null_mut()), kind }
@@ -103,12 +103,12 @@ impl Node {
 
     #[inline]
     fn deliver(&self) -> unsafe fn(NonNull<Node>, Delivery) {
-        // SAFETY: whoever made the node promised that its kind can be read.
+        // SAFETY: the caller of `of_table` has promised that the kind can be read.
         unsafe { (*self.kind).deliver }
     }
 }
 
-/// Head of a closed inbox: no node has this address.
+/// The head of a closed inbox. No node has this address.
 fn closed() -> *mut Node {
     ptr::without_provenance_mut(usize::MAX & !(align_of::<Node>() - 1))
 }
@@ -117,7 +117,7 @@ impl Shared {
     pub(crate) fn new() -> io::Result<Arc<Self>> {
         Ok(Arc::new(Shared {
             head: AtomicPtr::new(ptr::null_mut()),
-            park: AtomicU8::new(PARKED), // it does not run yet
+            park: AtomicU8::new(PARKED), // the loop does not run yet
             stop: AtomicBool::new(false),
             eventfd: EventFd::new()?,
             origin: Origin::here(),
@@ -153,8 +153,8 @@ impl Shared {
         }
     }
 
-    /// Puts a node in, from any thread, and wakes the loop if it sleeps. False when the inbox is closed:
-    /// the node then stays the caller's.
+    /// Pushes a node, from any thread, and wakes the loop if it sleeps. Returns false if the inbox is closed: then the node
+    /// still belongs to the caller.
     ///
     /// # Safety
     /// The node is valid until its `deliver` has been called, and is in no inbox now.
@@ -180,7 +180,7 @@ impl Shared {
         true
     }
 
-    /// Runs `closure` on the loop's thread; gives it back when the inbox is closed.
+    /// Posts a closure, which the loop calls on its thread. Returns the closure if the inbox is closed.
     pub(crate) fn post<F: FnOnce(Delivery) + Send + 'static>(&self, closure: F) -> Result<(), F> {
         let post = NonNull::from(Box::leak(Box::new(Post { node: Node::new(Post::<F>::KIND), closure })));
         // SAFETY: the box is leaked until `deliver` takes it back; it has just been made.
@@ -191,7 +191,7 @@ impl Shared {
         Err(unsafe { Box::from_raw(post.as_ptr()) }.closure)
     }
 
-    /// Whether something lies in the inbox, or a loop that can be stopped was asked to.
+    /// Whether the inbox has nodes, or a stop of a stoppable loop was requested.
     pub(crate) fn has_arrivals(&self, stoppable: bool) -> bool {
         let empty = self.head.load(Ordering::Acquire).is_null();
         !empty || (stoppable && self.stop.load(Ordering::Acquire))
@@ -199,17 +199,17 @@ impl Shared {
 
     /// Wakes the loop if it sleeps.
     pub(crate) fn unpark(&self) {
-        // In a fork nobody sleeps, and the descriptor is the parent's.
+        // In a fork no loop sleeps here, and the descriptor is the parent's.
         if self.park.swap(AWAKE, Ordering::AcqRel) == PARKED && self.origin.is_here() {
             self.eventfd.signal();
         }
     }
 
-    /// Announces that the loop is about to sleep. False when it must not: there is something in the inbox,
-    /// or a loop that can be stopped was asked to.
+    /// Announces that the loop is about to sleep. Returns false if it must not: the inbox has nodes, or a stop of a stoppable
+    /// loop was requested.
     #[must_use]
     pub(crate) fn park(&self, stoppable: bool) -> bool {
-        self.park.swap(PARKED, Ordering::AcqRel); // before the looks below: see the file's head
+        self.park.swap(PARKED, Ordering::AcqRel); // before the checks below: see the file's head
         if self.has_arrivals(stoppable) {
             self.awake();
             return false;
@@ -217,16 +217,16 @@ impl Shared {
         true
     }
 
-    /// The loop is awake again.
+    /// Notes that the loop is awake again.
     pub(crate) fn awake(&self) {
-        // A look suffices if a waker was first: only the loop sets PARKED.
+        // A load suffices if a wake was first: only the loop sets PARKED.
         if self.park.load(Ordering::Relaxed) == PARKED {
-            // No plain store: the next `park` would not see what those wrote who found AWAKE before it.
+            // No plain store: the next `park` would not see the writes of threads that found AWAKE before it.
             self.park.swap(AWAKE, Ordering::AcqRel);
         }
     }
 
-    /// Delivers what has arrived, in order of arrival. Called by the loop, once a turn: a load when empty.
+    /// Delivers all nodes in the order of their arrival. The loop calls it once a turn; it is one load if the inbox is empty.
     pub(crate) fn deliver(&self) {
         let head = self.head.load(Ordering::Relaxed);
         if head.is_null() || head == closed() {
@@ -235,7 +235,7 @@ impl Shared {
         drain(self.head.swap(ptr::null_mut(), Ordering::AcqRel), Delivery::Run);
     }
 
-    /// Closes the inbox for good and discards what lies in it.
+    /// Closes the inbox forever, and discards its nodes.
     pub(crate) fn close(&self) {
         let head = self.head.swap(closed(), Ordering::AcqRel);
         if head != closed() {
@@ -247,12 +247,13 @@ impl Shared {
         self.head.load(Ordering::Acquire) == closed() || !self.origin.is_here()
     }
 
+    /// Requests a stop of the loop, and wakes it.
     pub(crate) fn request_stop(&self) {
         self.stop.store(true, Ordering::Release);
         self.unpark();
     }
 
-    /// True once for each stop that was asked for.
+    /// Takes a requested stop. Returns false if none was requested since the last call.
     pub(crate) fn take_stop(&self) -> bool {
         self.stop.load(Ordering::Relaxed) && self.stop.swap(false, Ordering::AcqRel)
     }
@@ -293,7 +294,7 @@ impl Drop for Shared {
     }
 }
 
-/// Turns the stack round and delivers each node.
+/// Reverses the stack and delivers each node.
 fn drain(mut stack: *mut Node, delivery: Delivery) {
     if stack == closed() {
         return;
@@ -306,7 +307,7 @@ fn drain(mut stack: *mut Node, delivery: Delivery) {
         next.store(queue, Ordering::Relaxed);
         queue = node.as_ptr();
     }
-    // A closure that panics must not keep the others from being delivered.
+    // A closure that panics must not stop the delivery of the others.
     let mut guarded = Guarded::default();
     while let Some(node) = NonNull::new(queue) {
         // SAFETY: as above; `deliver` may free the node, or push it again, so its link is read first.
@@ -319,6 +320,7 @@ fn drain(mut stack: *mut Node, delivery: Delivery) {
     guarded.finish();
 }
 
+/// A posted closure with its node.
 #[repr(C)]
 struct Post<F> {
     node: Node,

@@ -1,15 +1,15 @@
-//! The blocking pool: bounded sets of threads for calls that would hold up the loop.
+//! The blocking pool: bounded sets of threads for calls that would block the loop.
 //!
-//! No thread is started before the first job, and one that has had nothing to do for a while ends. A job is a boxed
-//! closure; its report goes back to the loop through the inbox. The queues themselves have no limit: a task that submits operations
-//! waits for their results, and so limits itself.
+//! No thread is started before the first job, and a thread that was idle for a while ends. A job is a boxed closure; its
+//! report goes back to the loop through the inbox. The queues have no limit: a task that submits operations waits for
+//! their results, and so limits itself.
 //!
 //! Each [`Lane`] has a limit of its own, so that jobs of one lane never wait for jobs of another: closures that wait
-//! for each other, a name server that does not answer, or peers that acknowledge nothing, hold up no file.
+//! for each other, a name server that does not answer, or peers that acknowledge nothing do not delay file operations.
 //!
-//! A job that has not begun can be withdrawn; one that has runs to its end, since nothing can stop a thread in a system
-//! call. That is why a shutdown may have to leave jobs behind. An abandoned job, whose result is not needed, gives its
-//! place in the lane to the next one while it runs.
+//! A job that has not begun can be withdrawn. A job that has begun runs to its end, because nothing can stop a thread in a
+//! system call; a shutdown may have to leave such jobs behind. An abandoned job, whose result is not needed, no longer
+//! counts in its lane, so that the next job can begin while it runs.
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,7 +20,7 @@ use crate::sys::fork::Origin;
 use crate::sys::guarded::contain;
 use crate::sys::sync::{Arc, Condvar, Mutex, MutexGuard, ThreadBuilder};
 
-/// The kind of a job. Each kind has its own queue, and its own share of the threads.
+/// The kind of a job. Each kind has its own queue and its own limit of threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
     /// System calls of operations.
@@ -35,13 +35,13 @@ pub(crate) enum Lane {
 
 const LANES: [Lane; 4] = [Lane::Call, Lane::Close, Lane::Lookup, Lane::Closure];
 
-/// Abandoned jobs that may run beside the limits of their lanes. Further ones keep their place in the lane.
+/// The number of abandoned jobs that may run beyond the limits of their lanes. Further ones still count in their lanes.
 const MOST_ABANDONED: usize = 256;
 
-/// How long the end of a pool waits for abandoned jobs. Most end at once; one that does not may never end.
+/// The time for which the end of a pool waits for abandoned jobs. Most end at once; one that does not may never end.
 pub(crate) const GRACE: Duration = Duration::from_millis(100);
 
-/// How a job is called.
+/// The circumstances in which a job is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Launch {
     /// On a thread of the pool.
@@ -50,7 +50,7 @@ pub(crate) enum Launch {
     NoThread(i32),
 }
 
-/// Runs on a thread of the pool. Dropped without being called when the pool is closed first.
+/// The closure of a job. It is dropped uncalled if the pool is closed first.
 type Work = Box<dyn FnOnce(Launch) + Send>;
 
 struct Job {
@@ -64,7 +64,7 @@ struct Running {
     tag: u64,
     lane: Lane,
     abandoned: bool,
-    /// Whether it takes a place of its lane.
+    /// Whether it counts for the limit of its lane.
     counted: bool,
 }
 
@@ -80,11 +80,11 @@ pub(crate) fn no_thread(errno: i32) -> io::Error {
     )
 }
 
-/// Clones are the same pool.
+/// A handle of a blocking pool. Clones are the same pool.
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
     inner: Arc<Inner>,
-    /// Of each lane.
+    /// The limit of threads of each lane.
     max_threads: usize,
     keep_alive: Duration,
     /// The process whose threads these are.
@@ -94,43 +94,43 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 struct Inner {
     state: Mutex<State>,
-    /// A job has come, or the pool has closed.
+    /// Is notified when a job was queued or the pool was closed.
     work: Condvar,
-    /// A job of a closed pool has ended.
+    /// Is notified when a job of a closed pool has ended or was abandoned.
     ended: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// By the number of the lane.
+    /// The queued jobs of each lane.
     queues: [VecDeque<Job>; LANES.len()],
-    /// Jobs of each lane that run and are counted.
+    /// The number of running jobs that count for the limit of each lane.
     busy: [usize; LANES.len()],
     running: Vec<Running>,
     threads: usize,
     idle: usize,
     closed: bool,
-    /// Of jobs that are given one here.
+    /// The last tag that [`submit_closure`](Pool::submit_closure) has given.
     last_tag: u64,
 }
 
 impl State {
-    /// A lane whose next job may begin.
+    /// The first lane whose next job may begin.
     fn next_lane(&self, max: usize) -> Option<Lane> {
         LANES.into_iter().find(|lane| self.may_begin(*lane, max) > 0)
     }
 
-    /// How many of a lane's queued jobs may begin now.
+    /// The number of queued jobs of a lane that may begin now.
     fn may_begin(&self, lane: Lane, max: usize) -> usize {
         self.queues[lane as usize].len().min(max - self.busy[lane as usize])
     }
 
-    /// How many queued jobs may begin now.
+    /// The number of queued jobs of all lanes that may begin now.
     fn due(&self, max: usize) -> usize {
         LANES.into_iter().map(|lane| self.may_begin(lane, max)).sum()
     }
 
-    /// Threads that look for a job next: idle ones, and those that have just been started.
+    /// The number of threads without a job: idle ones, and those that were just started.
     fn free_threads(&self) -> usize {
         self.threads - self.running.len()
     }
@@ -150,7 +150,7 @@ impl State {
         }
     }
 
-    /// Jobs that run, without those that were abandoned.
+    /// The number of running jobs, without abandoned ones.
     fn wanted(&self) -> usize {
         self.running.iter().filter(|running| !running.abandoned).count()
     }
@@ -178,13 +178,13 @@ impl Inner {
 }
 
 impl Pool {
-    /// One of at most `max_threads` threads for each lane.
+    /// Makes a pool of at most `max_threads` threads for each lane.
     pub(crate) fn new(max_threads: usize, keep_alive: Duration) -> Self {
         let inner = Arc::new(Inner { state: Mutex::default(), work: Condvar::new(), ended: Condvar::new() });
         Pool { inner, max_threads, keep_alive, origin: Origin::here() }
     }
 
-    /// Queues `work`, under a tag that nobody else uses, which it gives. See [`submit`](Self::submit).
+    /// Queues `work` under a new tag, and returns the tag. See [`submit`](Self::submit).
     pub(crate) fn submit_closure(&self, lane: Lane, work: impl FnOnce(Launch) + Send + 'static) -> u64 {
         /// Tags of closures have the top bit; those of operations have not.
         const CLOSURE: u64 = 1 << 63;
@@ -201,9 +201,9 @@ impl Pool {
     pub(crate) fn submit(&self, lane: Lane, tag: u64, work: impl FnOnce(Launch) + Send + 'static) {
         let Some(mut state) = self.lock().filter(|state| !state.closed) else { return };
         state.queues[lane as usize].push_back(Job { tag, work: Box::new(work) });
-        let Err(error) = self.staff(state) else { return };
+        let Err(error) = self.ensure_threads(state) else { return };
         let mut state = self.inner.lock();
-        // Another thread may come to it yet: one that is free, or one that ends another job of the lane.
+        // No error if another thread will take the job: a free one, or one that ends another job of the lane.
         if state.busy[lane as usize] > 0 || state.free_threads() >= state.due(self.max_threads) {
             return;
         }
@@ -215,8 +215,8 @@ impl Pool {
         }
     }
 
-    /// Sees to it that a thread looks at the jobs that may begin.
-    fn staff(&self, mut state: MutexGuard<'_, State>) -> io::Result<()> {
+    /// Wakes a thread for the jobs that may begin, or starts one if too few are free.
+    fn ensure_threads(&self, mut state: MutexGuard<'_, State>) -> io::Result<()> {
         if state.free_threads() >= state.due(self.max_threads) {
             drop(state);
             self.inner.work.notify_one();
@@ -231,17 +231,17 @@ impl Pool {
         })
     }
 
-    /// Takes a job back that has not begun. False when it has.
+    /// Withdraws a job that has not begun. Returns false if it has.
     pub(crate) fn withdraw(&self, tag: u64) -> bool {
         let Some(mut state) = self.lock() else { return false };
         let job = state.queues.iter_mut().find_map(|queue| {
             queue.iter().position(|job| job.tag == tag).and_then(|place| queue.remove(place))
         });
         drop(state);
-        job.is_some() // and its closure is dropped here, outside the lock
+        job.is_some() // the closure is dropped here, outside the lock
     }
 
-    /// Nobody takes the result of a job: takes it back, or has it give its place in the lane to another while it runs.
+    /// Abandons a job whose result is not needed: withdraws it, or stops counting it in its lane if it runs.
     pub(crate) fn abandon(&self, tag: u64) {
         if self.withdraw(tag) {
             return;
@@ -257,7 +257,7 @@ impl Pool {
         }
         state.busy[lane as usize] -= 1;
         if state.may_begin(lane, self.max_threads) > 0 {
-            let _ = self.staff(state); // without a new thread, one that ends another job comes to it
+            let _ = self.ensure_threads(state); // if no thread can be started, one that ends another job takes it
         }
     }
 
@@ -271,11 +271,11 @@ impl Pool {
         drop(orphans);
     }
 
-    /// Waits until all jobs of a closed pool have ended, for `timeout` at most, and for abandoned ones a moment at most;
-    /// gives how many have not.
+    /// Waits until all jobs of a closed pool have ended, up to `timeout`, and for abandoned ones only up to [`GRACE`]. Returns
+    /// the number of jobs that have not ended.
     pub(crate) fn wait_closed(&self, timeout: Duration) -> usize {
         let Some(state) = self.lock() else { return 0 };
-        // A wait that signals may interrupt without end: sleep(3) begins anew each time, and never returns
+        // A wait that signals may interrupt without end. sleep(3) begins anew each time, and never returns
         // when they come fast enough.
         let ended = &self.inner.ended;
         let waited = ended.wait_timeout_while(state, timeout, |state: &mut State| state.wanted() > 0);
@@ -288,20 +288,21 @@ impl Pool {
         waited.unwrap_or_else(PoisonError::into_inner).0.running.len()
     }
 
-    /// The state; none in a fork of the process, where the threads are missing and one of them may have left it
-    /// locked.
+    /// Locks the state. Returns `None` in a fork of the process: the threads are missing there, and one of them may have held
+    /// the lock.
     fn lock(&self) -> Option<MutexGuard<'_, State>> {
         self.origin.is_here().then(|| self.inner.lock())
     }
 }
 
+/// Runs jobs on a thread of the pool, until the pool is closed or the thread was idle for `keep_alive`.
 fn serve(inner: &Inner, keep_alive: Duration, max: usize) {
     let mut state = inner.lock();
     loop {
         let lane = state.next_lane(max);
         if let Some(job) = lane.and_then(|lane| state.begin(lane)) {
             drop(state);
-            // Jobs report panics themselves; this only keeps the thread and its count.
+            // Jobs report panics themselves; this only protects the thread and the count of threads.
             contain(|| (job.work)(Launch::Run));
             state = inner.lock();
             state.end(job.tag);
