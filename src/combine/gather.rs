@@ -43,7 +43,7 @@ where
     Gather { children, outputs: Some(outputs) }
 }
 
-/// The futures, under their places as keys.
+/// Makes a child set of futures; their positions are the keys.
 #[track_caller]
 pub(super) fn child_set_of<I>(futures: I) -> ChildSet<I::Item>
 where
@@ -58,7 +58,7 @@ where
     child_set
 }
 
-/// The output of a future; resumes its panic.
+/// Returns the output of a future, or resumes its panic.
 pub(super) fn output_of<T>(ended: Result<T, JoinError>) -> T {
     ended.unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }
@@ -67,7 +67,7 @@ pub(super) fn output_of<T>(ended: Result<T, JoinError>) -> T {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Gather<F: Future> {
     children: ChildSet<F>,
-    /// By the children's keys; none when they have been given.
+    /// The outputs, by the keys of the children; `None` after they were returned.
     outputs: Option<Vec<Option<F::Output>>>,
 }
 

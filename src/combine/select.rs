@@ -1,8 +1,8 @@
 //! `select!`: the first of a list of futures, in place.
 //!
 //! How the macro works: `@branch` and `@handler` take one branch after the other from the list and give each a name and a
-//! number; `@build` makes of them an enum with one variant for each branch, which brings the winner's output from where
-//! the futures live to where the handlers are, outside of any closure.
+//! number. `@build` makes an enum of them, with one variant for each branch. The enum carries the output of the first
+//! branch from the closure that polls the futures to the handlers, which are outside of any closure.
 #![forbid(unsafe_code)]
 
 /// The index of the branch that a `select!` polls first.
@@ -82,8 +82,8 @@ macro_rules! select {
         $crate::select!(@handler $order [$($names)*] $done ($name $number ($pattern) ($future) ()) $($rest)+)
     };
 
-    // Its handler, and it has all that it needs. A block is known by its braces: asked for as one it would swallow the
-    // expression that another macro puts here.
+    // The handler completes the branch. A block is matched by its braces: a `block` fragment would also match the expression
+    // that another macro puts here.
     (@handler $order:tt $names:tt [$($done:tt)*] ($($branch:tt)+) { $($block:tt)* }, $($rest:tt)*) => {
         $crate::select!(@branch $order $names [$($done)* ($($branch)+ ({ $($block)* }))] $($rest)*)
     };
@@ -114,8 +114,8 @@ macro_rules! select {
                 let first: usize = $crate::select!(@first $order _enabled);
                 ::core::future::poll_fn(|cx| {
                     let mut pending = false;
-                    // Those from `first` on, then those before. One place for each branch, in a line: a jump to the branch
-                    // that is next would go where no processor can foresee.
+                    // The branches from `first` on, then those before. The code of the branches is in one line: the processor could
+                    // not predict a jump to the branch that is next.
                     for begun in [true, false] {
                         $(
                             let running = if ($number >= first) == begun {

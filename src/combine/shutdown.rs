@@ -1,4 +1,4 @@
-//! The end of a set of tasks, within a time.
+//! `TaskSet::shutdown`: ends the tasks of a set within a time limit.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;

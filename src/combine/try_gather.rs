@@ -50,7 +50,7 @@ where
     let futures = futures.into_iter();
     let mut tasks = Vec::with_capacity(futures.size_hint().0);
     for future in futures {
-        tasks.push(spawn(future)); // in no closure: the tasks are spawned where this is called
+        tasks.push(spawn(future)); // not in a closure: the tasks are spawned at the caller's location
     }
     try_gather_tasks(tasks)
 }
@@ -86,13 +86,13 @@ enum State {
     Waiting,
     /// One of the tasks was cancelled by other code, and the waiter with it.
     Cancelled,
-    Over,
+    Finished,
 }
 
 /// The future of [`try_gather`](fn@try_gather) and [`try_gather_tasks`].
 #[must_use = "dropping it cancels the tasks"]
 pub struct TryGather<T, E> {
-    /// Under the places as keys.
+    /// The ends of the tasks; their positions are the keys.
     ends: ChildSet<End>,
     places: Vec<Place<T, E>>,
     state: State,
@@ -101,7 +101,7 @@ pub struct TryGather<T, E> {
 impl<T, E> Unpin for TryGather<T, E> {}
 
 impl<T, E> TryGather<T, E> {
-    /// A task has ended; gives the answer, if it is none of the values.
+    /// Handles the end of a task: keeps its value, or returns the error that ends this future.
     fn task_ended(&mut self, key: usize) -> Option<Result<E, JoinError>> {
         let Place::Running(task) = &mut self.places[key] else { unreachable!("a task ends once") };
         let answer = match task.try_take() {
@@ -111,11 +111,11 @@ impl<T, E> TryGather<T, E> {
             }
             Some(Ok(Err(error))) => Ok(error),
             Some(Err(error)) => Err(error),
-            None => unreachable!("nobody else has the handle"),
+            None => unreachable!("only this future has the handle"),
         };
-        self.state = State::Over;
+        self.state = State::Finished;
         self.ends = ChildSet::new();
-        self.places.clear(); // detaches the others: they go on
+        self.places.clear(); // detaches the others, which continue
         Some(answer)
     }
 }
@@ -131,7 +131,7 @@ impl<T, E> Future for TryGather<T, E> {
             State::Cancelled => panic!(
                 "a task of a try_gather was cancelled, and its waiter, the future given to block_on, can't be cancelled"
             ),
-            State::Over => panic!("a TryGather was polled after its result"),
+            State::Finished => panic!("a TryGather was polled after its result"),
         }
         let mut left = self.ends.generation();
         while let Some((key, _)) = self.ends.step(&mut left) {
@@ -146,7 +146,7 @@ impl<T, E> Future for TryGather<T, E> {
             }
         }
         ready!(self.ends.poll_empty(cx));
-        self.state = State::Over;
+        self.state = State::Finished;
         let value = |place| match place {
             Place::Value(value) => value,
             Place::Running(_) => unreachable!("all have ended"),

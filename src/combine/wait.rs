@@ -90,7 +90,7 @@ pub struct WaitTasks<'a, T> {
     has_failed: fn(&JoinHandle<T>) -> bool,
     when: ReturnWhen,
     limit: Option<Sleep>,
-    /// Of the tasks that had not ended at the first poll, and their places by the keys.
+    /// The ends of the tasks that had not ended at the first poll, and the positions of these tasks, by the keys.
     ends: Option<(ChildSet<End>, Vec<usize>)>,
 }
 
@@ -115,7 +115,7 @@ impl<'a, T> WaitTasks<'a, T> {
         self
     }
 
-    /// Whether the end of this task is the end of the wait, although others may go on.
+    /// Whether the end of this task completes the wait, although others may still run.
     fn suffices(&self, place: usize) -> bool {
         match self.when {
             ReturnWhen::FirstCompleted => true,
@@ -127,16 +127,16 @@ impl<'a, T> WaitTasks<'a, T> {
     fn poll_ends(&mut self, cx: &Context<'_>) -> Poll<()> {
         let Some((mut ends, places)) = self.ends.take() else { return self.begin(cx) };
         let mut left = ends.generation();
-        let mut over = false;
+        let mut ended = false;
         while let Some((key, _)) = ends.step(&mut left) {
-            over |= self.suffices(places[key]);
+            ended |= self.suffices(places[key]);
         }
         let all = ends.poll_empty(cx);
         self.ends = Some((ends, places));
-        if over { Poll::Ready(()) } else { all }
+        if ended { Poll::Ready(()) } else { all }
     }
 
-    /// The first poll.
+    /// Starts to wait for the tasks that have not ended, at the first poll.
     fn begin(&mut self, cx: &Context<'_>) -> Poll<()> {
         let (done, pending) = self.split();
         if done.into_iter().any(|place| self.suffices(place)) || pending.is_empty() {
@@ -161,9 +161,9 @@ impl<T> Future for WaitTasks<'_, T> {
     type Output = Waited;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Waited> {
-        let over = self.poll_ends(cx).is_ready();
+        let ended = self.poll_ends(cx).is_ready();
         let limit = self.limit.as_mut();
-        if over || limit.is_some_and(|limit| Pin::new(limit).poll(cx).is_ready()) {
+        if ended || limit.is_some_and(|limit| Pin::new(limit).poll(cx).is_ready()) {
             let (done, pending) = self.split();
             return Poll::Ready(Waited { done, pending });
         }

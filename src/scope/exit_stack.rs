@@ -1,7 +1,7 @@
-//! `ExitStack`: closes what it holds, in reverse order.
+//! `ExitStack`: closes its resources in reverse order.
 //!
-//! Resources are entered through a shared reference and lent out for as long as the stack lives, so they lie in places that
-//! are only ever added to, each in a box that stays where it is.
+//! Resources are entered through a shared reference and lent for as long as the stack lives. So entries are only added, and
+//! each resource is in a box that never moves.
 #![forbid(unsafe_code)]
 
 use std::any::Any;
@@ -45,7 +45,7 @@ pub struct ExitStack {
     len: Cell<usize>,
 }
 
-/// Each chunk has twice the places of the one before: what lies in one is never moved.
+/// A chunk of entries, which never move. Each chunk has room for twice as many as the one before.
 type Chunk = Box<[OnceCell<Entry>]>;
 const CHUNKS: usize = 32;
 
@@ -65,7 +65,7 @@ struct Resource<R>(R);
 
 impl<R: AsyncClose + 'static> Exit for Resource<R> {
     fn exit(self: Box<Self>) -> Pin<Box<dyn Future<Output = io::Result<()>>>> {
-        Box::pin(async move { self.0.close().await }) // it may panic when it is called
+        Box::pin(async move { self.0.close().await }) // `close` may panic when it is called
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -95,7 +95,7 @@ impl ExitStack {
     #[track_caller]
     pub fn enter<R: AsyncClose + 'static>(&self, resource: R) -> &R {
         let exit = self.push(Box::new(Resource(resource)));
-        exit.as_any().downcast_ref().expect("it has just been put there")
+        exit.as_any().downcast_ref().expect("the resource was just added")
     }
 
     /// Adds a call that is awaited at the end; asyncio's `push_async_callback`.

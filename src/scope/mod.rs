@@ -25,7 +25,7 @@ use std::task::{Context, Poll};
 
 pub use exit_stack::{ExitStack, exit_stack};
 
-use super::task::cancel::cleanup::defer;
+use crate::task::cancel::cleanup::defer;
 
 /// A resource whose close may await and may fail; asyncio's `aclose` and `__aexit__`.
 ///
@@ -87,7 +87,7 @@ where
     F: AsyncFnOnce(&mut R) -> Result<T, E>,
     E: From<io::Error>,
 {
-    let location = Location::caller(); // an `async fn` would not see it
+    let location = Location::caller(); // an `async fn` would not see the caller
     async move {
         let mut open = Open { resource: Some(resource), location };
         let result = body(open.resource.as_mut().expect("it is open")).await;
@@ -114,13 +114,13 @@ impl<R: AsyncClose + 'static> Open<R> {
 impl<R: AsyncClose + 'static> Drop for Open<R> {
     fn drop(&mut self) {
         if let Some(resource) = self.resource.take() {
-            // Called there as well: it may panic, and a panic may be unwinding here.
+            // `close` is called in the cleanup: it may panic, and a panic may be unwinding here.
             defer(self.location, async move { resource.close().await });
         }
     }
 }
 
-/// A close in progress: when it is dropped, it continues as a cleanup. Hence the box.
+/// The future of a close. If it is dropped before its end, the close continues as a cleanup; therefore it is in a box.
 struct Closing {
     close: Option<Pin<Box<dyn Future<Output = io::Result<()>>>>>,
     location: &'static Location<'static>,
@@ -130,7 +130,7 @@ impl Future for Closing {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Taken out, since nobody polls it again when it panics.
+        // Taken out, because it must not be polled again after a panic.
         let mut close = self.close.take().expect("a Closing was polled after its result");
         let closed = close.as_mut().poll(cx);
         if closed.is_pending() {

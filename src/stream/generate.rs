@@ -21,22 +21,23 @@ use crate::task::cell::layout::Waiter;
 use crate::task::spawn;
 use crate::task::{JoinError, JoinHandle};
 
-/// Where the block and its reader meet.
-struct Meeting<T> {
+/// The state that the block and its reader share: the value that is handed over, and their waiters.
+struct Handoff<T> {
     value: Option<T>,
-    /// The reader has asked for a value that it has not got.
+    /// Whether the reader has requested a value and not received one.
     wanted: bool,
-    /// The waiters of the block, each by the number of its [`Give`]: the block may give several values side by side, each
+    /// The waiters of the block, each with the number of its [`Give`]: the block may give several values concurrently, each
     /// with a waker of its own.
     block: Vec<(u64, Waiter)>,
     /// The number of the next [`Give`].
     next_give: u64,
-    /// The reader, while it waits for a value.
+    /// The waiter of the reader, while it waits for a value.
     reader: Option<Waiter>,
 }
 
-impl<T> Meeting<T> {
-    /// A part of the block waits for a request. Returns the waiter that it had, because dropping it is user code.
+impl<T> Handoff<T> {
+    /// Keeps the waiter of a [`Give`] that waits for a request. Returns its earlier waiter, because dropping that may run user
+    /// code.
     fn watch(&mut self, give: u64, waiter: Waiter) -> Option<Waiter> {
         match self.block.iter_mut().find(|(other, _)| *other == give) {
             Some((_, place)) => Some(std::mem::replace(place, waiter)),
@@ -48,17 +49,17 @@ impl<T> Meeting<T> {
     }
 }
 
-/// Resumes the block. Nothing is borrowed while it is woken.
-fn wake_block<T>(shared: &RefCell<Meeting<T>>) {
+/// Wakes all waiters of the block, while nothing is borrowed.
+fn wake_block<T>(shared: &RefCell<Handoff<T>>) {
     let mut block = std::mem::take(&mut shared.borrow_mut().block);
     block.drain(..).for_each(|(_, waiter)| waiter.wake());
-    let mut meeting = shared.borrow_mut();
-    if meeting.block.is_empty() {
-        meeting.block = block; // keeps its memory
+    let mut handoff = shared.borrow_mut();
+    if handoff.block.is_empty() {
+        handoff.block = block; // keeps its memory
     }
 }
 
-type Shared<T> = Rc<RefCell<Meeting<T>>>;
+type Shared<T> = Rc<RefCell<Handoff<T>>>;
 
 /// Creates a stream of the values that `block` yields; asyncio's async generator.
 ///
@@ -92,8 +93,8 @@ where
     T: 'static,
     F: AsyncFnOnce(Yielder<T>) + 'static,
 {
-    let meeting = Meeting { value: None, wanted: false, block: Vec::new(), next_give: 0, reader: None };
-    let shared = Rc::new(RefCell::new(meeting));
+    let handoff = Handoff { value: None, wanted: false, block: Vec::new(), next_give: 0, reader: None };
+    let shared = Rc::new(RefCell::new(handoff));
     let yielder = Yielder { shared: shared.clone() };
     let block: Block = Box::pin(async move { block(yielder).await });
     Generator { shared, state: State::New(block) }
@@ -135,7 +136,7 @@ enum State {
     /// No value was requested yet.
     New(Block),
     Begun(JoinHandle<()>),
-    Over,
+    Finished,
 }
 
 impl<T> Unpin for Generator<T> {}
@@ -148,7 +149,7 @@ impl<T> Generator<T> {
     /// # Panics
     /// If the block panics.
     pub async fn close(mut self) {
-        if let State::Begun(task) = std::mem::replace(&mut self.state, State::Over) {
+        if let State::Begun(task) = std::mem::replace(&mut self.state, State::Finished) {
             task.request_cancel();
             surface(task.await);
         }
@@ -175,25 +176,27 @@ impl<T: 'static> Stream for Generator<T> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let this = &mut *self;
         if let State::New(_) = this.state {
-            let State::New(block) = std::mem::replace(&mut this.state, State::Over) else { unreachable!() };
+            let State::New(block) = std::mem::replace(&mut this.state, State::Finished) else {
+                unreachable!()
+            };
             this.state = State::Begun(spawn(block).cancel_on_drop());
         }
         let State::Begun(task) = &mut this.state else { return Poll::Ready(None) };
         let waiter = Waiter::new(cx); // may be user code: nothing is borrowed
-        let mut meeting = this.shared.borrow_mut();
-        if let Some(value) = meeting.value.take() {
-            meeting.wanted = false;
+        let mut handoff = this.shared.borrow_mut();
+        if let Some(value) = handoff.value.take() {
+            handoff.wanted = false;
             return Poll::Ready(Some(value));
         }
-        meeting.wanted = true;
-        let replaced = meeting.reader.replace(waiter);
-        drop(meeting);
+        handoff.wanted = true;
+        let replaced = handoff.reader.replace(waiter);
+        drop(handoff);
         drop(replaced);
         wake_block(&this.shared);
         let outcome = ready!(Pin::new(task).poll(cx));
-        this.state = State::Over;
+        this.state = State::Finished;
         surface(outcome);
-        // A last value can't be left: the block goes on behind a value when that was taken.
+        // No value is left: the block continues after a value only when that was taken.
         Poll::Ready(None)
     }
 }
@@ -203,7 +206,7 @@ impl<T> fmt::Debug for Generator<T> {
         let state = match self.state {
             State::New(_) => "new",
             State::Begun(_) => "started",
-            State::Over => "finished",
+            State::Finished => "finished",
         };
         f.debug_struct("Generator").field("state", &state).finish_non_exhaustive()
     }
@@ -226,9 +229,9 @@ impl<T> Yielder<T> {
     /// If the future is dropped before the value was handed over, because it was not polled or an earlier value was not
     /// read yet, the value is dropped too. Later, the value stays until it is read or the stream ends.
     pub fn give(&self, value: T) -> Give<'_, T> {
-        let mut meeting = self.shared.borrow_mut();
-        meeting.next_give += 1;
-        Give { yielder: self, number: meeting.next_give, value: Some(value) }
+        let mut handoff = self.shared.borrow_mut();
+        handoff.next_give += 1;
+        Give { yielder: self, number: handoff.next_give, value: Some(value) }
     }
 }
 
@@ -253,24 +256,24 @@ impl<T> Future for Give<'_, T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let waiter = Waiter::new(cx); // may be user code: nothing is borrowed
-        let mut meeting = self.yielder.shared.borrow_mut();
-        // Several of one block take turns: a value lies here until it is taken.
-        if meeting.value.is_none() {
+        let mut handoff = self.yielder.shared.borrow_mut();
+        // Several `Give`s of one block take turns: a value stays here until it is taken.
+        if handoff.value.is_none() {
             let Some(value) = self.value.take() else {
-                // Taken. The block goes on when the next is asked for.
-                if meeting.wanted {
+                // The value was taken. The block continues when the next one is requested.
+                if handoff.wanted {
                     return Poll::Ready(());
                 }
-                let replaced = meeting.watch(self.number, waiter);
-                drop(meeting);
+                let replaced = handoff.watch(self.number, waiter);
+                drop(handoff);
                 drop(replaced);
                 return Poll::Pending;
             };
-            meeting.value = Some(value);
+            handoff.value = Some(value);
         }
-        let replaced = meeting.watch(self.number, waiter);
-        let reader = meeting.reader.take();
-        drop(meeting);
+        let replaced = handoff.watch(self.number, waiter);
+        let reader = handoff.reader.take();
+        drop(handoff);
         drop(replaced);
         reader.into_iter().for_each(Waiter::wake);
         Poll::Pending
@@ -279,11 +282,11 @@ impl<T> Future for Give<'_, T> {
 
 impl<T> Drop for Give<'_, T> {
     fn drop(&mut self) {
-        let mut meeting = self.yielder.shared.borrow_mut();
-        let place = meeting.block.iter().position(|(give, _)| *give == self.number);
-        let waiter = place.map(|place| meeting.block.remove(place));
-        drop(meeting);
-        drop(waiter); // user code
+        let mut handoff = self.yielder.shared.borrow_mut();
+        let place = handoff.block.iter().position(|(give, _)| *give == self.number);
+        let waiter = place.map(|place| handoff.block.remove(place));
+        drop(handoff);
+        drop(waiter); // may run user code
     }
 }
 
