@@ -87,7 +87,7 @@ enum State {
     Inside(Entered),
     /// The future was dropped, and its cleanup is pending. `None` after the request was returned.
     Caught(Option<Cancelled>, PendingCleanup),
-    Over,
+    Finished,
 }
 
 impl<F: Future> Future for CatchCancel<F> {
@@ -107,26 +107,26 @@ impl<F: Future> Future for CatchCancel<F> {
                     *this.state = State::New; // another task polls it
                 }
                 State::Inside(entered) if entered.is_triggered() => {
-                    let State::Inside(entered) = std::mem::replace(this.state, State::Over) else {
+                    let State::Inside(entered) = std::mem::replace(this.state, State::Finished) else {
                         unreachable!("the state was matched above")
                     };
-                    let (caught, pending) = entered.end_by(|| drop_and_track(|| this.future.set(None)));
+                    let (caught, pending) = entered.drop_inside(|| drop_and_track(|| this.future.set(None)));
                     *this.state = State::Caught(Some(Cancelled(caught)), pending);
                 }
                 State::Inside(entered) => {
                     let future = this.future.as_mut().as_pin_mut().expect("it is there while inside");
                     let output = ready!(entered.around(cx, |cx| future.poll(cx)));
-                    *this.state = State::Over;
+                    *this.state = State::Finished;
                     this.future.set(None);
                     return Poll::Ready(Ok(output));
                 }
                 State::Caught(cancelled, pending) => {
                     ready!(Pin::new(pending).poll(cx));
                     let cancelled = cancelled.take().expect("it is given once");
-                    *this.state = State::Over;
+                    *this.state = State::Finished;
                     return Poll::Ready(Err(cancelled));
                 }
-                State::Over => panic!("a CatchCancel was polled after its result"),
+                State::Finished => panic!("a CatchCancel was polled after its result"),
             }
         }
     }

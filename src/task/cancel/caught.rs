@@ -33,7 +33,7 @@ impl HandlingGuard {
     /// Marks the task as handling a request, and also the tasks around it if it is the body of a group.
     fn new(task: &TaskRef) -> Self {
         let mut tasks = Vec::new();
-        task.each_runner(|task| {
+        task.for_each_runner(|task| {
             let handled = &task.header().cold_or_new().scopes.handled;
             handled.set(handled.get() + 1);
             tasks.push(task.clone());

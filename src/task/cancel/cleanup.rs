@@ -155,7 +155,7 @@ impl CleanupOwner {
     /// Returns the task that waits for the cleanup. The first call spawns it, cancelled and with a future that never ends.
     fn task(&mut self, scheduler: &Scheduler) -> TaskRef {
         let task = self.0.get_or_insert_with(|| {
-            let task = scheduler.spawn_empty();
+            let task = scheduler.spawn_idle();
             task.request_cancel();
             task
         });

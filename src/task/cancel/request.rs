@@ -49,12 +49,12 @@ impl TaskRef {
     /// Counts the request of a time limit or group in this task. If this is the body of a group, the task that runs the group
     /// counts it as well, because the body is part of its code.
     pub(in crate::task) fn count_own_request(&self) {
-        self.each_runner(TaskRef::count_request);
+        self.for_each_runner(TaskRef::count_request);
     }
 
     /// Takes back the count of [`count_own_request`](Self::count_own_request), when the time limit or the group has ended.
     pub(in crate::task) fn uncount_own_request(&self) {
-        self.each_runner(|task| {
+        self.for_each_runner(|task| {
             let cancels = &task.header().cancels;
             cancels.set(cancels.get().saturating_sub(1));
         });
@@ -62,7 +62,7 @@ impl TaskRef {
 
     /// Calls `f` for this task or child; if it is the body of a group, also for the task or child that runs the group, and so
     /// on outward.
-    pub(in crate::task) fn each_runner(&self, mut f: impl FnMut(&TaskRef)) {
+    pub(in crate::task) fn for_each_runner(&self, mut f: impl FnMut(&TaskRef)) {
         let mut task = Some(self.clone());
         while let Some(current) = task {
             f(&current);

@@ -242,7 +242,7 @@ impl Entered {
     }
 
     /// Leaves the list, and drops the future inside by `drop_it`, because of the request that the scope has caught.
-    pub(in crate::task) fn end_by<T>(self, drop_it: impl FnOnce() -> T) -> (Option<CaughtRequest>, T) {
+    pub(in crate::task) fn drop_inside<T>(self, drop_it: impl FnOnce() -> T) -> (Option<CaughtRequest>, T) {
         let caught = self.scope.caught.take();
         let task = self.task.clone();
         drop(self); // later requests are for the scopes around

@@ -94,7 +94,7 @@ impl ColdFields {
 
     /// Tells the end of the task to its callbacks, end waiters, group and set, and drops its task-locals.
     pub(in crate::task) fn task_ended(&self, task: &TaskRef) {
-        self.callbacks.tell_all(|| task.clone());
+        self.callbacks.notify_all(|| task.clone());
         let end_waiters = self.end_waiters.take();
         end_waiters.iter().for_each(TaskRef::op_ended);
         let group = self.group.take();

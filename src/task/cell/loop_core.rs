@@ -49,25 +49,25 @@ impl LoopCore {
     #[inline]
     pub(in crate::task) fn locals(&self) -> Option<Rc<Values>> {
         // SAFETY: the guard that set the pointer borrows a reference to the task or child.
-        let owner = unsafe { self.owner_of_values().as_ref() }?;
+        let owner = unsafe { self.locals_owner_address().as_ref() }?;
         owner.cold()?.locals.borrow().clone()
     }
 
     /// The cell with the task-locals of the code that runs now: a child of the current task, or that task.
     #[inline]
-    fn owner_of_values(&self) -> *const Header {
+    fn locals_owner_address(&self) -> *const Header {
         let child = self.child.get();
         if child.is_null() { self.current.get() } else { child }
     }
 
     /// The task or child with the task-locals of the code that runs now.
-    pub(in crate::task) fn values_owner(&self) -> Option<TaskRef> {
+    pub(in crate::task) fn locals_owner(&self) -> Option<TaskRef> {
         // SAFETY: as for `locals`.
-        unsafe { TaskRef::from_address(self.owner_of_values()) }
+        unsafe { TaskRef::from_address(self.locals_owner_address()) }
     }
 
     /// Calls `f` with the task-locals of a child of the current task. They are restored afterwards, also after a panic.
-    pub(in crate::task) fn with_values_of<T>(&self, child: &TaskRef, f: impl FnOnce() -> T) -> T {
+    pub(in crate::task) fn with_locals_of<T>(&self, child: &TaskRef, f: impl FnOnce() -> T) -> T {
         struct Restore<'a>(&'a LoopCore, *const Header);
         impl Drop for Restore<'_> {
             fn drop(&mut self) {

@@ -13,7 +13,7 @@ impl TaskRef {
         let header = self.header();
         header.scheduled.set(false);
         if (header.phase.get() != Phase::Idle || header.has(Flags::CANCEL_PENDING))
-            && let Some(outcome) = self.run_otherwise()
+            && let Some(outcome) = self.run_other_step()
         {
             return outcome;
         }
@@ -50,7 +50,7 @@ impl TaskRef {
 
     /// Takes a step other than a poll. Returns `None` if the task is to be polled after all.
     #[cold]
-    fn run_otherwise(&self) -> Option<RunOutcome> {
+    fn run_other_step(&self) -> Option<RunOutcome> {
         let header = self.header();
         match header.phase.get() {
             Phase::Idle => {
@@ -89,7 +89,7 @@ impl TaskRef {
         let header = self.header();
         header.phase.set(Phase::Complete);
         if header.cold.get().is_some() {
-            self.tell_of_end();
+            self.notify_end();
         }
         if header.join_state.get() == JoinState::Gone {
             self.clear();
@@ -100,7 +100,7 @@ impl TaskRef {
     }
 
     #[cold]
-    fn tell_of_end(&self) {
+    fn notify_end(&self) {
         self.header().cold().into_iter().for_each(|cold| cold.task_ended(self));
     }
 }

@@ -64,7 +64,7 @@ impl<A: 'static> Watchers<A> {
 
     /// Wakes all waiters and schedules all callbacks, in their order, at the end of the task or promise. It runs no user code
     /// except foreign wakers and the destructors of callbacks.
-    pub(in crate::task) fn tell_all(&self, argument: impl Fn() -> A) {
+    pub(in crate::task) fn notify_all(&self, argument: impl Fn() -> A) {
         let list = self.list.take();
         self.removed.set(0);
         for watcher in list.into_iter().filter_map(|(_, watcher)| watcher) {

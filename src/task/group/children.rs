@@ -369,21 +369,21 @@ impl TaskRef {
     /// Polls a child, with its own task-locals.
     #[inline]
     fn poll_child(&self) -> Polled {
-        self.with_own_values(|| self.poll())
+        self.with_own_locals(|| self.poll())
     }
 
     /// Drops the future of a child, with its own task-locals.
     fn drop_child(&self) {
-        self.with_own_values(|| self.drop_future());
+        self.with_own_locals(|| self.drop_future());
     }
 
     #[inline]
-    fn with_own_values<T>(&self, f: impl FnOnce() -> T) -> T {
+    fn with_own_locals<T>(&self, f: impl FnOnce() -> T) -> T {
         if self.header().has(Flags::BODY) {
             return f();
         }
         loop_core::with(|current| match current {
-            Some(core) => core.with_values_of(self, f),
+            Some(core) => core.with_locals_of(self, f),
             None => f(),
         })
     }

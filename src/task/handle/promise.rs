@@ -69,7 +69,7 @@ impl<T, E> State<T, E> {
             return Err(outcome);
         }
         self.outcome.replace(Outcome::Settled(outcome));
-        self.watchers.tell_all(|| ());
+        self.watchers.notify_all(|| ());
         Ok(())
     }
 

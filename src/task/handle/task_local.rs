@@ -100,7 +100,7 @@ impl<T: 'static> TaskLocal<T> {
     /// Calls a closure with the task's value: the one that it has set or inherited, else the default, else `None`.
     pub fn with<U>(&'static self, f: impl FnOnce(Option<&T>) -> U) -> U {
         let value = scheduler::with(|current| {
-            let owner = current?.values_owner()?;
+            let owner = current?.locals_owner()?;
             let locals = owner.header().cold()?.locals.borrow();
             locals.as_ref()?.get(self.key()).cloned()
         });
@@ -167,7 +167,7 @@ impl<T: 'static> TaskLocal<T> {
 
     #[track_caller]
     fn replace(&'static self, value: Option<Rc<dyn Any>>) -> Option<Rc<dyn Any>> {
-        let owner = scheduler::with(|current| current?.values_owner());
+        let owner = scheduler::with(|current| current?.locals_owner());
         let owner = expect_runtime(owner, "a task-local");
         let locals = &owner.header().cold_or_new().locals;
         // Dropping a value is user code, as is dropping the list: not while it is borrowed.

@@ -161,10 +161,10 @@ impl Scheduler {
         let index = self.tasks.borrow_mut().insert(task.clone());
         task.header().index.set(u32::try_from(index).expect("fewer than 2^32 tasks"));
         if closed {
-            self.spawned_late(&task, options.flags);
+            self.handle_late_spawn(&task, options.flags);
         }
         if let Some(hook) = &self.hooks.on_spawn {
-            call_on_spawn(hook, &task, options.flags);
+            notify_spawn(hook, &task, options.flags);
         }
         if scheduled {
             self.push(task.clone());
@@ -189,7 +189,7 @@ impl Scheduler {
     }
 
     /// Spawns a task that does nothing until it is cancelled.
-    pub(super) fn spawn_empty(&self) -> TaskRef {
+    pub(super) fn spawn_idle(&self) -> TaskRef {
         self.spawn::<_, Opaque>(
             pending::<()>(),
             SpawnOptions { flags: Flags::KILLED, ..SpawnOptions::here() },
@@ -363,7 +363,7 @@ impl std::fmt::Debug for Scheduler {
 
 /// Calls the hook for new tasks, unless the task is a callback or one of the runtime's own.
 #[cold]
-fn call_on_spawn(hook: &OnSpawn, task: &TaskRef, flags: Flags) {
+fn notify_spawn(hook: &OnSpawn, task: &TaskRef, flags: Flags) {
     if flags == Flags::NONE {
         contain(|| hook(&Task::new(task.clone())));
     }

@@ -109,7 +109,7 @@ impl Scheduler {
     /// first poll, in its own run: dropping its future here would recurse if its destructor spawns again. A task that is being
     /// polled, to clean up, may spawn.
     #[cold]
-    pub(super) fn spawned_late(&self, task: &TaskRef, flags: Flags) {
+    pub(super) fn handle_late_spawn(&self, task: &TaskRef, flags: Flags) {
         let killing = self.abandoned.get();
         if !killing && flags.is(Flags::UNCANCELLABLE) {
             task.header().set(Flags::SHUTTING_DOWN); // the shutdown waits for it
