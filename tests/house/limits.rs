@@ -82,8 +82,6 @@ pub(crate) const CODE_IN_ALL: usize = 28_000;
 
 /// Summaries that begin with What, Who or Why. The target is none.
 pub(crate) const SUMMARIES: &[&str] = &[
-    "What a loop tells about its tasks: information, errors that were not retrieved, slow polls.",
-    "When it has ended.",
 ];
 
 /// The comment lines that speak of persons. The target is 40.
