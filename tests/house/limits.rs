@@ -81,8 +81,7 @@ pub(crate) const CODE_IN_THE_CORE: usize = 17_500;
 pub(crate) const CODE_IN_ALL: usize = 28_000;
 
 /// Summaries that begin with What, Who or Why. The target is none.
-pub(crate) const SUMMARIES: &[&str] = &[
-];
+pub(crate) const SUMMARIES: &[&str] = &[];
 
 /// The comment lines that speak of persons. The target is 40.
 pub(crate) const PERSONS: usize = 76;

@@ -113,13 +113,13 @@ fn report_panic(location: &'static Location<'static>, payload: Box<dyn Any + Sen
 
 /// Reports to the hook that a cleanup of the task that is being polled has failed.
 fn report(location: &'static Location<'static>, message: String, panicked: bool) {
-    let told = scheduler::with(|current| {
+    let report = scheduler::with(|current| {
         let scheduler = current?;
         let task = scheduler.current_task()?;
         let unhandled = task.header().unhandled(message, panicked).of_cleanup(location);
         Some((unhandled, Arc::as_ptr(scheduler.shared())))
     });
-    if let Some((unhandled, shared)) = told {
+    if let Some((unhandled, shared)) = report {
         loop_core::report(&unhandled, shared);
     }
 }

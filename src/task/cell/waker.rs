@@ -203,7 +203,7 @@ pub(in crate::task) unsafe fn wake_ref(task: NonNull<Header>) {
     // SAFETY: by the caller's word.
     let header = unsafe { task.as_ref() };
     let ended = |phase| matches!(phase, Phase::Complete | Phase::Empty);
-    let with_loop_of = loop_core::with_loop_of(header.shared, |core| {
+    let woken = loop_core::with_loop_of(header.shared, |core| {
         if header.scheduled.get() || ended(header.phase.get()) || header.local_refs.get() == 0 {
             return;
         }
@@ -213,7 +213,7 @@ pub(in crate::task) unsafe fn wake_ref(task: NonNull<Header>) {
             core.push(TaskRef::clone(&task));
         }
     });
-    if with_loop_of.is_none() {
+    if woken.is_none() {
         // SAFETY: the caller's promise is the same.
         unsafe { wake_from_elsewhere(task) };
     }
