@@ -1,4 +1,4 @@
-//! The inbox: what is put in leaves it once, in order, and a closed one keeps nothing.
+//! The inbox: each node is delivered once, in order of arrival, and a closed inbox keeps none.
 
 use loom::thread;
 
@@ -15,7 +15,7 @@ pub(crate) fn models() -> Vec<Model> {
     ]
 }
 
-/// What was delivered, as (producer, number) in order of delivery.
+/// The delivered closures, as (producer, number) in order of delivery.
 type Log = Arc<Mutex<Vec<(usize, usize)>>>;
 
 fn produce(shared: &Shared, log: &Log, producer: usize, count: usize) {
@@ -47,7 +47,7 @@ fn two_producers_against_delivery() {
     }
 }
 
-/// How each of two closures ended. They are dropped in any case: what they hold is counted by loom.
+/// The ends of two closures. Each is dropped in any case: loom counts what it holds.
 #[derive(Default)]
 struct Ends {
     run: AtomicUsize,
@@ -89,7 +89,7 @@ fn close_against_pushes() {
     }
 }
 
-/// A loop that is gone without having closed its inbox: the last owner, wherever it is, discards.
+/// A loop that has ended without closing its inbox: the last owner, on any thread, discards the nodes.
 fn last_owner_drops_it() {
     let shared = Shared::new().unwrap();
     let ends: [Arc<Ends>; 2] = Default::default();

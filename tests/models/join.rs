@@ -13,8 +13,8 @@ use crate::task::{JoinError, RemoteHandle};
 
 pub(crate) fn models() -> Vec<Model> {
     vec![
-        ("remote_result_sent_against_poll", given_against_poll),
-        ("remote_result_sent_against_wait", given_against_wait),
+        ("remote_result_sent_against_poll", sent_against_poll),
+        ("remote_result_sent_against_wait", sent_against_wait),
         ("remote_result_sender_dropped", sender_dropped),
         ("join_across_threads", join_across_threads),
         ("cancel_request_against_the_task", cancel_request_against_the_task),
@@ -25,7 +25,7 @@ pub(crate) fn models() -> Vec<Model> {
     ]
 }
 
-fn given_against_poll() {
+fn sent_against_poll() {
     let result = RemoteResult::new();
     let sender = ResultSender::new(result.clone(), JoinError::Cancelled);
     let thread = thread::spawn(move || sender.send(Ok(Box::new(7))));
@@ -34,7 +34,7 @@ fn given_against_poll() {
     join([thread]);
 }
 
-fn given_against_wait() {
+fn sent_against_wait() {
     let result = RemoteResult::new();
     let sender = ResultSender::new(result.clone(), JoinError::Cancelled);
     let thread = thread::spawn(move || sender.send(Ok(Box::new(7))));
@@ -55,7 +55,7 @@ fn sender_dropped() {
     join([thread]);
 }
 
-/// From a thread onto a loop that sleeps, and back to the thread, which sleeps in turn.
+/// A thread sends a task to a loop that sleeps, and sleeps itself until the result comes back.
 fn join_across_threads() {
     let test_loop = TestLoop::new();
     let handle = test_loop.handle();

@@ -1,4 +1,4 @@
-//! What the models share: checking one, a loop for the owner thread, and a thread that blocks on a future.
+//! Tools of the models: checking a model, a loop for the owner thread, and a thread that blocks on a future.
 
 use std::future::Future;
 use std::pin::pin;
@@ -18,12 +18,11 @@ use crate::task::scheduler::{Scheduler, Step};
 use crate::task::threads::inbox::Shared;
 use crate::task::{Handle, JoinHandle, spawn};
 
-/// A name and what one run does. All threads that it starts it joins, and it leaves nothing behind.
+/// A name and the body of one run. The run joins all threads that it starts, and releases everything.
 pub(crate) type Model = (&'static str, fn());
 
-/// A thread is taken from the processor against its will at most so often in a run. What goes wrong between
-/// threads goes wrong with two such preemptions as a rule (Musuvathi and Qadeer, "Iterative context bounding",
-/// 2007); without a bound the runs would be too many.
+/// The number of times that threads are preempted in a run, at most. Most errors between threads show with two preemptions
+/// (Musuvathi and Qadeer, "Iterative context bounding", 2007). Without a bound there would be too many runs.
 const PREEMPTIONS: usize = 3;
 
 /// Runs a model in every order.
@@ -43,7 +42,7 @@ pub(crate) fn check((name, model): Model) {
     eprintln!("{name}: {} runs in {:.1} s", runs.load(Ordering::Relaxed), began.elapsed().as_secs_f64());
 }
 
-/// The loop's thread: turns as in `runtime/core/turn.rs`, with nothing but tasks and the inbox.
+/// A loop on this thread: turns as in `runtime/core/turn.rs`, with tasks and the inbox alone.
 pub(crate) struct TestLoop {
     scheduler: Rc<Scheduler>,
     entered: Option<EnteredScheduler>,
@@ -65,10 +64,10 @@ impl TestLoop {
     }
 
     pub(crate) fn spawn<F: Future<Output: 'static> + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        spawn(future) // this thread's loop is this one
+        spawn(future) // the loop of this thread is this one
     }
 
-    /// Takes the inbox and runs what can go on.
+    /// Delivers the inbox and runs the ready tasks.
     pub(crate) fn turn(&self) {
         self.shared().deliver();
         for _ in 0..self.scheduler.ready_len() {
@@ -76,7 +75,7 @@ impl TestLoop {
         }
     }
 
-    /// Turns, and sleeps between turns, until the task has ended.
+    /// Runs turns, and sleeps between them, until the task has ended.
     pub(crate) fn run<T: 'static>(&self, mut task: JoinHandle<T>) -> T {
         self.run_until(false, || task.is_finished());
         let mut cx = Context::from_waker(std::task::Waker::noop());
@@ -86,7 +85,7 @@ impl TestLoop {
         }
     }
 
-    /// As `run_forever` does.
+    /// Runs turns until a stop is requested, as `run_forever` does.
     pub(crate) fn run_forever(&self) {
         self.run_until(true, || self.shared().take_stop());
     }
@@ -104,7 +103,7 @@ impl TestLoop {
         }
     }
 
-    /// As `Core::shutdown` does, with nothing in the kernel. The thread stays, without a loop.
+    /// Ends the loop as `Core::shutdown` does, without operations. The thread continues without a loop.
     pub(crate) fn shut_down(&mut self) {
         self.scheduler.cancel_all();
         self.scheduler.pool.close();
@@ -118,7 +117,7 @@ impl TestLoop {
 
 impl Drop for TestLoop {
     fn drop(&mut self) {
-        // A model that fails keeps its failure.
+        // A model that fails keeps its first failure.
         if self.entered.is_some() && !std::thread::panicking() {
             self.shut_down();
         }
@@ -131,7 +130,7 @@ pub(crate) fn join<const N: usize>(threads: [JoinThread<()>; N]) {
     }
 }
 
-/// Sleeps as the loop does, if it may.
+/// Sleeps as the loop does, unless the inbox has nodes or a stop was requested.
 pub(crate) fn sleep(shared: &Shared, stoppable: bool) {
     if shared.park(stoppable) {
         shared.eventfd.drain();

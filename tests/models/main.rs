@@ -1,4 +1,4 @@
-//! Models of what threads do to each other here: the inbox, parking, wakers, results that cross threads, locks, channels
+//! Models of the parts that several threads use: the inbox, parking, wakers, results that cross threads, locks, channels
 //! and queues, and the pool of buffers behind chunks.
 //!
 //! Each model is a short program on the crate's own source: `src/task/`, `src/sync/` and `src/buf/pool.rs` are compiled again
@@ -11,8 +11,8 @@
 //! Two limits: loom takes a sequentially consistent access for an acquire or release one, and knows the memory of
 //! a task only at its release (see `sys/memory.rs`).
 //!
-//! A model runs in a process of its own, which ends at the first panic: what a run that failed has left behind
-//! can't be dropped any more. With `--nocapture` the models say how many runs they took.
+//! A model runs in a process of its own, which ends at the first panic: the values of a failed run can't be dropped any
+//! more. With `--nocapture` each model prints the number of its runs.
 
 #![allow(
     dead_code,
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }
 
-/// Runs one model in a process of its own; its failure is what the process said.
+/// Runs one model in a process of its own. The output of the process is the failure.
 fn run_alone(model: Model, chatty: bool) -> Result<(), String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let output = Command::new(program).args([ALONE, model.0]).output().map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! Parking: a loop that sleeps is woken for whatever came while it fell asleep, and by that alone.
+//! Parking: a loop that falls asleep is woken by each node and stop that arrives meanwhile, and by nothing else.
 
 use std::sync::Arc as StdArc;
 use std::sync::atomic::AtomicUsize as StdAtomicUsize;
@@ -20,10 +20,10 @@ pub(crate) fn models() -> Vec<Model> {
     ]
 }
 
-/// How many closures were delivered. The loop alone counts them, so that loom need not follow it.
+/// The number of delivered closures. Only the loop counts them, so that loom need not track it.
 type Count = StdArc<StdAtomicUsize>;
 
-/// A thread that posts so many closures.
+/// Starts a thread that posts this number of closures.
 fn producer(shared: &Arc<Shared>, delivered: &Count, posts: usize) -> JoinHandle<()> {
     let (shared, delivered) = (shared.clone(), delivered.clone());
     thread::spawn(move || (0..posts).for_each(|_| post(&shared, &delivered)))
@@ -32,18 +32,18 @@ fn producer(shared: &Arc<Shared>, delivered: &Count, posts: usize) -> JoinHandle
 /// Posts a closure that reads what this thread wrote before.
 fn post(shared: &Shared, delivered: &Count) {
     let written = UnsafeCell::new(0);
-    // SAFETY: nobody else knows of it yet.
+    // SAFETY: no other thread has a reference to it yet.
     written.with_mut(|value| unsafe { *value = 7 });
     let delivered = delivered.clone();
     let posted = shared.post(move |_| {
-        // SAFETY: its writer gave it away; loom checks that this is known here.
+        // SAFETY: the writer has passed it on; loom checks that the write is visible here.
         assert_eq!(written.with(|value| unsafe { *value }), 7);
         delivered.fetch_add(1, Ordering::Relaxed);
     });
     assert!(posted.is_ok(), "nobody closes it");
 }
 
-/// Turns until so many closures have been delivered.
+/// Runs turns until this number of closures was delivered.
 fn run_until(shared: &Shared, delivered: &Count, count: usize) {
     loop {
         shared.deliver();

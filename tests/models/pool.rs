@@ -1,4 +1,4 @@
-//! The blocking pool: a job is begun or withdrawn, never both and never neither, and no thread sleeps past one.
+//! The blocking pool: each job is begun or withdrawn, never both and never neither, and no thread sleeps while a job waits.
 //!
 //! loom has no time: a thread of the pool waits for its next job until the pool is closed.
 
@@ -33,7 +33,7 @@ fn withdraw_against_begin() {
     }
     let withdrawn = [0, 1].map(|tag| pool.withdraw(tag));
     for (withdrawn, begun) in withdrawn.into_iter().zip(&begun) {
-        // What was not withdrawn is begun, now or soon.
+        // A job that was not withdrawn begins, now or later.
         while !withdrawn && !begun.load(Ordering::Relaxed) {
             loom::thread::yield_now();
         }
@@ -43,7 +43,7 @@ fn withdraw_against_begin() {
     pool.close();
 }
 
-/// Jobs done, for a thread that waits for them.
+/// The number of finished jobs, for a thread that waits for them.
 #[derive(Default)]
 struct Done {
     count: Mutex<usize>,
@@ -115,7 +115,7 @@ fn abandon_against_jobs() {
     let pool = pool(1);
     let done = Arc::new(Done::default());
     let first = done.clone();
-    // If it has begun, it waits for the second.
+    // If the first job has begun, it waits for the second.
     pool.submit(Lane::Call, 1, move |_| first.wait_for(1));
     let second = done.clone();
     pool.submit(Lane::Call, 2, move |_| second.one());

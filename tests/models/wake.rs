@@ -1,5 +1,5 @@
-//! Wakers of a task in the hands of other threads: no wake-up is lost, and the cell is released once, after its
-//! last use, by whoever is last.
+//! Wakers of a task on other threads: no wake-up is lost, and the last reference releases the cell, once and after its last
+//! use.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -26,13 +26,13 @@ pub(crate) fn models() -> Vec<Model> {
     ]
 }
 
-/// What a thread outside sets before it wakes the task.
+/// A flag that another thread sets before it wakes the task.
 #[derive(Clone, Default)]
 struct Flag(Arc<AtomicBool>);
 
 impl Flag {
     fn set(&self) {
-        // Relaxed: to make it known is the waker's business.
+        // Relaxed: the wake makes it visible to the task.
         self.0.store(true, Ordering::Relaxed);
     }
 
@@ -41,7 +41,7 @@ impl Flag {
     }
 }
 
-/// A task that ends when all flags are set, and as many wakers of it.
+/// Makes a task that ends when all flags are set, and one waker of it for each flag.
 fn task_of<const N: usize>(test_loop: &TestLoop, flags: &[Flag; N]) -> (JoinHandle<()>, [Waker; N], Watched) {
     let wakers = Rc::new(RefCell::new(None));
     let task = test_loop.spawn({
@@ -125,7 +125,7 @@ fn waker_during_shutdown() {
     join(threads);
 }
 
-/// The handle, too, goes away on the owner thread, last of all there.
+/// The handle is dropped after the loop, as the last local reference.
 fn waker_outlives_the_runtime() {
     let test_loop = TestLoop::new();
     let flags: [Flag; 1] = Default::default();
@@ -160,7 +160,7 @@ fn dropped_while_its_task_ends() {
     join([thread]);
 }
 
-/// The count of wakers falls to none and rises again, on the owner thread and elsewhere.
+/// The count of wakers falls to zero and rises again, on the owner thread and on others.
 fn cloned_and_dropped_on_two_threads() {
     let test_loop = TestLoop::new();
     let flags: [Flag; 2] = Default::default();

@@ -1,4 +1,4 @@
-//! eventfd(2) as a counter under a lock, whose read blocks: a loop that nobody signals stays asleep.
+//! eventfd(2) as a counter under a lock, whose read blocks: a loop that is not signalled stays asleep.
 
 use std::io;
 

@@ -1,9 +1,8 @@
 //! The release of task cells, which loom does not see by itself, since a cell is reached by plain pointers.
 //!
-//! A released cell is filled with rubbish and kept until the run has ended: whoever comes too late meets no
-//! object of loom's there, and fails. A cell that is *watched* is also checked for order: each thread says
-//! when it has used it ([`Watched::touch`]), and the release must come after that as loom knows it, and come
-//! once, before the run ends.
+//! A released cell is overwritten and kept until the run has ended: a later use finds no object of loom's there, and
+//! fails. A cell that is *watched* is also checked for order: each thread notes its last use ([`Watched::touch`]), and the
+//! release must happen after that, as loom sees it, and happen once, before the run ends.
 
 use std::alloc::Layout;
 use std::cell::RefCell;
@@ -33,23 +32,23 @@ impl Watched {
         Watched::at(waker.data().cast_mut().cast())
     }
 
-    /// Memory whose release begins at this address.
+    /// Watches the memory whose release begins at this address.
     pub(crate) fn at(address: *mut u8) -> Self {
         MEMORY.with_borrow_mut(|memory| Watched(memory.watched.entry(address).or_default().clone()))
     }
 
-    /// This thread uses the cell now, and later only to give back the reference that it holds.
+    /// Notes a use of the cell by this thread. Afterwards the thread only drops its reference.
     pub(crate) fn touch(&self) {
         self.0.with(|_| ());
     }
 }
 
-/// A run begins.
+/// Prepares for a run.
 pub(crate) fn begin() {
     MEMORY.take();
 }
 
-/// A run has ended.
+/// Ends a run: checks that every watched cell was released, and frees the memory.
 pub(crate) fn end() {
     let memory = MEMORY.take();
     assert!(memory.watched.is_empty(), "a cell was never released");

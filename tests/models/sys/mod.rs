@@ -1,5 +1,5 @@
-//! The crate's `sys` as the models see it: the real files, but for what blocks, what threads meet at, and how
-//! memory is released.
+//! The crate's `sys` for the models: the real files, except for blocking calls, synchronization between threads, and the
+//! release of memory.
 
 #[path = "../../../src/sys/context.rs"]
 pub(crate) mod context;
