@@ -12,7 +12,7 @@
 //! - [`net/`](crate::net), [`fs/`](crate::fs), [`io/`](crate::io): thin public types, with one operation for each method.
 //! - [`signal/`](crate::signal): signals, counted for each listener.
 //! - [`buf/`](crate::buf): the traits of owned buffers, windows, groups, errors that return buffers; chunks and their pool.
-//! - [`guide/`](crate::guide): coming from asyncio; this map.
+//! - [`guide/`](crate::guide): coming from asyncio; this map; [benchmarks](crate::guide::benchmarks).
 //! - `op/`: the operations: each with its io_uring entry and its system call next to each other.
 //! - `driver/`: operations in flight: slots, the ring, the poller.
 //! - `sys/`: a system call as a value, eventfd, signals, thread-local context, forks.

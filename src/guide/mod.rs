@@ -1,5 +1,5 @@
 //! Coming from asyncio: a walk through the lessons, the differences between Python and Rust, and a page of [asyncio's
-//! names](names) with their counterparts. It also contains the [map of the source](map).
+//! names](names) with their counterparts. It also contains the [map of the source](map) and [benchmarks].
 //!
 //! The *lessons* are short programs, one for each idea of the tutorials that people learn asyncio from. They are in
 //! `examples/lessons/`. Each one describes at its top what you will see, and at its end what it prints:
@@ -390,5 +390,6 @@
 #![forbid(unsafe_code)]
 
 pub mod basics;
+pub mod benchmarks;
 pub mod map;
 pub mod names;

@@ -11,8 +11,9 @@ use std::task::{Context, Poll, ready};
 use socket2::{Protocol, SockAddr, SockRef, Type};
 
 use super::addr::{LookupHost, ToSocketAddrs, lookup_host};
+use super::bind::{Binding, first_that_works};
 use super::datagrams::{Datagrams, ReceivingDatagram, RecvChunkFrom};
-use super::{Binding, first_that_works, internet, socket};
+use super::{internet, socket};
 use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut};
 use crate::driver::submission::Submission;
 use crate::driver::{attach, attach_shared, release_endpoint};

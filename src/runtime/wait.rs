@@ -6,7 +6,7 @@ use std::time::Instant;
 /// The time that a turn may wait when no task is ready.
 ///
 /// # Examples
-/// See [`Embed`].
+/// See [`Embed`](crate::Embed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Wait {
@@ -47,7 +47,7 @@ impl Default for Budget {
 /// The result of a turn.
 ///
 /// # Examples
-/// See [`Embed`].
+/// See [`Embed`](crate::Embed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Turn {

@@ -13,7 +13,7 @@ use crate::sync::core::flavor::{Flavor, Local};
 use crate::sync::core::waiters::Ticket;
 use crate::sync::core::waiting::{self, poll_queue};
 
-/// The future of [`Queue::put`].
+/// The future of [`Queue::put`](super::Queue::put).
 #[must_use = "futures do nothing unless awaited"]
 pub struct Put<'a, T, O: Order<T> = Fifo, F: Flavor = Local> {
     pub(super) state: &'a F::Cell<State<T, O, F>>,
@@ -62,7 +62,7 @@ impl<T, O: Order<T>, F: Flavor> fmt::Debug for Put<'_, T, O, F> {
     }
 }
 
-/// The future of [`Queue::get`].
+/// The future of [`Queue::get`](super::Queue::get).
 #[must_use = "futures do nothing unless awaited"]
 pub struct Get<'a, T, O: Order<T> = Fifo, F: Flavor = Local> {
     pub(super) state: &'a F::Cell<State<T, O, F>>,
@@ -99,7 +99,7 @@ impl<T, O: Order<T>, F: Flavor> fmt::Debug for Get<'_, T, O, F> {
     }
 }
 
-/// The future of [`Queue::join`].
+/// The future of [`Queue::join`](super::Queue::join).
 #[must_use = "futures do nothing unless awaited"]
 pub struct Join<'a, T, O: Order<T> = Fifo, F: Flavor = Local> {
     pub(super) state: &'a F::Cell<State<T, O, F>>,

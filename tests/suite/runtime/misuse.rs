@@ -102,9 +102,9 @@ fn misuses() -> Vec<Misuse> {
         misuse("task/handle/local_handle.rs current", || LocalHandle::current()),
         misuse("runtime/rng.rs random", || proactor::random()),
         misuse("net/direct.rs from_std", move || direct::TcpListener::from_std(listener())),
-        misuse("net/tcp_listener.rs from_std", move || TcpListener::from_std(listener())),
-        misuse("net/tcp_stream.rs from_std", move || TcpStream::from_std(stream())),
-        misuse("net/tcp_stream.rs from_owned_fd", move || {
+        misuse("net/tcp/listener.rs from_std", move || TcpListener::from_std(listener())),
+        misuse("net/tcp/stream.rs from_std", move || TcpStream::from_std(stream())),
+        misuse("net/tcp/stream.rs from_owned_fd", move || {
             TcpStream::from_owned_fd(stream().into(), Leftover::default())
         }),
         misuse("net/udp.rs from_std", move || UdpSocket::from_std(udp())),

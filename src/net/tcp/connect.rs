@@ -9,11 +9,11 @@ use std::task::{Context, Poll, ready};
 
 use socket2::{Domain, Protocol, SockAddr, Type};
 
-use super::addr::{LookupHost, ToSocketAddrs, lookup_host};
-use super::socket;
-use super::tcp_stream::TcpStream;
+use super::stream::TcpStream;
 use crate::driver::submission::Submission;
 use crate::driver::{attach, current};
+use crate::net::addr::{LookupHost, ToSocketAddrs, lookup_host};
+use crate::net::socket;
 use crate::op::catalogue::net::socket::{Connect as ConnectSocket, OpenSocket};
 use crate::op::object::endpoint_ref::EndpointRef;
 use crate::sys::context::expect_runtime;
@@ -85,12 +85,12 @@ impl Attempt {
 }
 
 impl ConnectTo {
-    pub(super) fn new(address: impl ToSocketAddrs, direct: bool) -> Self {
+    pub(in crate::net) fn new(address: impl ToSocketAddrs, direct: bool) -> Self {
         let (lookup, untried) = (Some(lookup_host(address)), Vec::new().into_iter());
         ConnectTo { lookup, untried, current: None, direct, cancelled: false }
     }
 
-    pub(super) fn request_cancel(&mut self) {
+    pub(in crate::net) fn request_cancel(&mut self) {
         self.cancelled = true;
         if let Some(lookup) = &mut self.lookup {
             lookup.request_cancel();
@@ -151,7 +151,7 @@ impl Future for ConnectTo {
             if let Some((address, error)) = last.take()
                 && (self.cancelled || self.untried.len() == 0)
             {
-                return Poll::Ready(Err(super::naming(&address, error)));
+                return Poll::Ready(Err(crate::net::bind::naming(&address, error)));
             }
             let Some(address) = self.untried.next() else { panic!("a Connect was polled after its result") };
             match self.begin(&address) {

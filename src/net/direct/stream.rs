@@ -1,43 +1,27 @@
-//! Sockets whose descriptors belong to the ring.
-//!
-//! A *direct descriptor* is an entry of the ring's table instead of the process's. The kernel uses it without counting
-//! references. Only operations can accept, open, close or name it: these types have no `AsFd` and no descriptor number,
-//! and `install` converts one into an ordinary stream.
-//!
-//! The table has [`Config::direct_descriptors`](crate::Config::direct_descriptors) entries. When all are taken,
-//! connects and accepts fail with `QuotaExceeded`, and the connection stays in the listener's backlog. On the selector,
-//! and on a kernel without direct descriptors, these types use ordinary descriptors, so that the same program runs.
-//! [`Feature::DirectDescriptors`](crate::Feature::DirectDescriptors) in the report shows which are in use, and
-//! [`Config::require`](crate::Config::require) asks for an error instead. Code that is generic over
-//! [`AnyTcpStream`](super::AnyTcpStream) and [`AnyTcpListener`](super::AnyTcpListener) runs on both kinds.
-//!
-//! Everything else is as for [`TcpStream`](super::TcpStream): nothing that was received is lost, and operations keep their
-//! order.
+//! `TcpStream` with a direct descriptor.
 #![forbid(unsafe_code)]
 
-use crate::io::shared::install::Installing;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
 
-use super::accept::{Accepting, Acceptor};
-use super::addr::ToSocketAddrs;
-use super::connect::ConnectTo;
-use super::{
-    Read, ReadExact, ReadVectored, Shutdown, Write, WriteAll, WriteAllVectored, WriteVectored, internet,
-};
 use crate::buf::{Chunk, IoBuf, IoBufMut, IoVec, IoVecMut};
 use crate::driver::submission::Submission;
 use crate::io::Close;
 use crate::io::shared::chunks::{Chunks, Recv};
+use crate::io::shared::install::Installing;
 use crate::io::shared::quiesce::Quiesce;
-use crate::io::shared::unfinished::Unfinished;
+use crate::io::shared::transfers::{
+    Read, ReadExact, ReadVectored, Shutdown, Write, WriteAll, WriteAllVectored, WriteVectored,
+};
+use crate::net::addr::ToSocketAddrs;
+use crate::net::internet;
+use crate::net::tcp;
+use crate::net::tcp::connect::ConnectTo;
 use crate::op::catalogue::direct::{Install, SetOption};
 use crate::op::object::endpoint_ref::EndpointRef;
 
@@ -63,13 +47,13 @@ use crate::op::object::endpoint_ref::EndpointRef;
 /// }).unwrap();
 /// ```
 #[derive(Debug)]
-pub struct TcpStream(super::TcpStream);
+pub struct TcpStream(pub(super) tcp::stream::TcpStream);
 
 impl TcpStream {
     /// Connects to the first address that accepts; tries them in order.
     ///
     /// # Errors
-    /// As [`TcpStream::connect`](super::TcpStream::connect), and `QuotaExceeded` when the table is full.
+    /// As [`TcpStream::connect`](crate::net::TcpStream::connect), and `QuotaExceeded` when the table is full.
     ///
     /// # Panics
     /// When polled outside a runtime.
@@ -80,98 +64,98 @@ impl TcpStream {
         Connect(Connecting(ConnectTo::new(address, true)))
     }
 
-    /// As [`TcpStream::read`](super::TcpStream::read).
+    /// As [`TcpStream::read`](crate::net::TcpStream::read).
     pub fn read<B: IoBufMut>(&self, buf: B) -> Read<B> {
         self.0.read(buf)
     }
 
-    /// As [`TcpStream::read_exact`](super::TcpStream::read_exact).
+    /// As [`TcpStream::read_exact`](crate::net::TcpStream::read_exact).
     pub fn read_exact<B: IoBufMut>(&self, buf: B) -> ReadExact<B> {
         self.0.read_exact(buf)
     }
 
-    /// As [`TcpStream::read_vectored`](super::TcpStream::read_vectored).
+    /// As [`TcpStream::read_vectored`](crate::net::TcpStream::read_vectored).
     pub fn read_vectored<V: IoVecMut>(&self, bufs: V) -> ReadVectored<V> {
         self.0.read_vectored(bufs)
     }
 
-    /// As [`TcpStream::recv`](super::TcpStream::recv).
+    /// As [`TcpStream::recv`](crate::net::TcpStream::recv).
     pub fn recv(&self) -> Recv {
         self.0.recv()
     }
 
-    /// As [`TcpStream::poll_recv`](super::TcpStream::poll_recv).
+    /// As [`TcpStream::poll_recv`](crate::net::TcpStream::poll_recv).
     pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Chunk>>> {
         self.0.poll_recv(cx)
     }
 
-    /// As [`TcpStream::chunks`](super::TcpStream::chunks).
+    /// As [`TcpStream::chunks`](crate::net::TcpStream::chunks).
     pub fn chunks(&self) -> Chunks {
         self.0.chunks()
     }
 
-    /// As [`TcpStream::write`](super::TcpStream::write).
+    /// As [`TcpStream::write`](crate::net::TcpStream::write).
     pub fn write<B: IoBuf>(&self, buf: B) -> Write<B> {
         self.0.write(buf)
     }
 
-    /// As [`TcpStream::write_all`](super::TcpStream::write_all).
+    /// As [`TcpStream::write_all`](crate::net::TcpStream::write_all).
     pub fn write_all<B: IoBuf>(&self, buf: B) -> WriteAll<B> {
         self.0.write_all(buf)
     }
 
-    /// As [`TcpStream::write_zerocopy`](super::TcpStream::write_zerocopy).
+    /// As [`TcpStream::write_zerocopy`](crate::net::TcpStream::write_zerocopy).
     pub fn write_zerocopy<B: IoBuf>(&self, buf: B) -> Write<B> {
         self.0.write_zerocopy(buf)
     }
 
-    /// As [`TcpStream::write_all_zerocopy`](super::TcpStream::write_all_zerocopy).
+    /// As [`TcpStream::write_all_zerocopy`](crate::net::TcpStream::write_all_zerocopy).
     pub fn write_all_zerocopy<B: IoBuf>(&self, buf: B) -> WriteAll<B> {
         self.0.write_all_zerocopy(buf)
     }
 
-    /// As [`TcpStream::poll_write`](super::TcpStream::poll_write). No system call can name a direct descriptor, so all
+    /// As [`TcpStream::poll_write`](crate::net::TcpStream::poll_write). No system call can name a direct descriptor, so all
     /// bytes are copied.
     pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.0.poll_write(cx, bytes)
     }
 
-    /// As [`TcpStream::poll_flush`](super::TcpStream::poll_flush).
+    /// As [`TcpStream::poll_flush`](crate::net::TcpStream::poll_flush).
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.poll_flush(cx)
     }
 
-    /// As [`TcpStream::poll_shutdown`](super::TcpStream::poll_shutdown).
+    /// As [`TcpStream::poll_shutdown`](crate::net::TcpStream::poll_shutdown).
     pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.poll_shutdown(cx)
     }
 
-    /// As [`TcpStream::write_vectored`](super::TcpStream::write_vectored).
+    /// As [`TcpStream::write_vectored`](crate::net::TcpStream::write_vectored).
     pub fn write_vectored<V: IoVec>(&self, bufs: V) -> WriteVectored<V> {
         self.0.write_vectored(bufs)
     }
 
-    /// As [`TcpStream::write_all_vectored`](super::TcpStream::write_all_vectored).
+    /// As [`TcpStream::write_all_vectored`](crate::net::TcpStream::write_all_vectored).
     pub fn write_all_vectored<V: IoVec>(&self, bufs: V) -> WriteAllVectored<V> {
         self.0.write_all_vectored(bufs)
     }
 
-    /// As [`TcpStream::write_all_vectored_zerocopy`](super::TcpStream::write_all_vectored_zerocopy).
+    /// As [`TcpStream::write_all_vectored_zerocopy`](crate::net::TcpStream::write_all_vectored_zerocopy).
     pub fn write_all_vectored_zerocopy<V: IoVec>(&self, bufs: V) -> WriteAllVectored<V> {
         self.0.write_all_vectored_zerocopy(bufs)
     }
 
-    /// As [`TcpStream::shutdown`](super::TcpStream::shutdown).
+    /// As [`TcpStream::shutdown`](crate::net::TcpStream::shutdown).
     pub fn shutdown(&self, how: std::net::Shutdown) -> Shutdown {
         self.0.shutdown(how)
     }
 
-    /// As [`TcpStream::bytes_sent`](super::TcpStream::bytes_sent).
+    /// As [`TcpStream::bytes_sent`](crate::net::TcpStream::bytes_sent).
     pub fn bytes_sent(&self) -> u64 {
         self.0.bytes_sent()
     }
 
-    /// As [`TcpStream::quiesce`](super::TcpStream::quiesce).
+    /// As [`TcpStream::quiesce`](crate::net::TcpStream::quiesce).
     pub fn quiesce(&self) -> Quiesce {
         self.0.quiesce()
     }
@@ -234,7 +218,7 @@ impl TcpStream {
     /// # Cancellation
     /// Dropping the future closes the connection.
     pub fn install(self) -> InstallStream {
-        InstallStream(Installing::new(self.0.endpoint(), super::TcpStream::from_endpoint))
+        InstallStream(Installing::new(self.0.endpoint(), tcp::stream::TcpStream::from_endpoint))
     }
 
     /// Closes the connection and waits until it is closed. A drop closes it as well, but reports no error.
@@ -251,106 +235,9 @@ crate::io::reads_owned!(TcpStream);
 
 crate::io::writes_owned!(TcpStream);
 
-/// A listener that accepts connections as direct descriptors. Its own descriptor is an ordinary one.
-///
-/// # Examples
-/// See [`TcpStream`].
-#[derive(Debug)]
-pub struct TcpListener {
-    listener: super::TcpListener,
-    polled: Unfinished<Accept>,
-}
-
-impl TcpListener {
-    /// As [`TcpListener::bind`](super::TcpListener::bind).
-    pub fn bind(address: impl ToSocketAddrs) -> Bind {
-        Bind(Binding(super::TcpListener::bind(address)))
-    }
-
-    /// Takes over a listener of the standard library.
-    ///
-    /// # Errors
-    /// Those of fcntl(2), and on the proactor of epoll_create1(2) and epoll_ctl(2).
-    ///
-    /// # Panics
-    /// Outside a runtime.
-    #[track_caller]
-    pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
-        super::TcpListener::from_std(listener).map(Self::from)
-    }
-
-    /// Waits for a connection. The peer's address would cost a further system call: see [`TcpStream::peer_addr`].
-    ///
-    /// A connection is accepted only when the future is polled, as by
-    /// [`TcpListener::accept`](super::TcpListener::accept).
-    ///
-    /// # Errors
-    /// Those of accept(2), and `QuotaExceeded` when the table is full. Try again after these: as after `EMFILE`
-    /// ([`TcpListener::accept`](super::TcpListener::accept)), the next accept first waits until a descriptor has been
-    /// closed, or for a pause. The connection stays in the backlog.
-    ///
-    /// # Cancellation
-    /// Dropping the future loses no connection.
-    pub fn accept(&self) -> Accept {
-        Accept(AcceptFrom(Accepting::direct(self.acceptor())))
-    }
-
-    /// Polls for a connection, for adapters. After `Pending` it keeps its turn: other accepts wait until it has
-    /// returned `Ready`.
-    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
-        self.polled.poll(cx, || self.accept())
-    }
-
-    fn acceptor(&self) -> &Rc<Acceptor> {
-        self.listener.acceptor()
-    }
-
-    /// The address that the listener is bound to.
-    ///
-    /// # Errors
-    /// Those of getsockname(2).
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-
-    /// Sets whether connections that are accepted from now on send small segments at once (TCP_NODELAY).
-    ///
-    /// # Errors
-    /// Those of setsockopt(2).
-    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        SockRef::from(&self.listener.as_fd()).set_tcp_nodelay(nodelay)
-    }
-
-    /// Closes the listener and waits until it is closed. A drop closes it as well, but reports no error.
-    ///
-    /// # Errors
-    /// Those of close(2); `ResourceBusy` while futures of this listener exist.
-    pub fn close(self) -> Close {
-        self.polled.end();
-        self.listener.close()
-    }
-}
-
-impl From<super::TcpListener> for TcpListener {
-    /// Connections inherit SO_LINGER from their listener. A ring closes direct descriptors on the loop's thread, which
-    /// must not wait: so a linger time is turned off, and zero is kept.
-    fn from(listener: super::TcpListener) -> Self {
-        listener.acceptor().endpoint.descriptor.stop_lingering();
-        TcpListener { listener, polled: Unfinished::default() }
-    }
-}
-
 io_future! {
     /// The future of [`TcpStream::connect`].
     Connect<> = Connecting => io::Result<TcpStream>
-}
-io_future! {
-    /// The future of [`TcpListener::bind`].
-    Bind<> = Binding => io::Result<TcpListener>
-}
-io_future! {
-    /// The future of [`TcpListener::accept`].
-    Accept<> = AcceptFrom => io::Result<TcpStream>
 }
 io_future! {
     /// The future of [`TcpStream::set_nodelay`] and the other options.
@@ -362,7 +249,7 @@ io_future! {
 }
 io_future! {
     /// The future of [`TcpStream::install`].
-    InstallStream<> = Installing<super::TcpStream> => io::Result<super::TcpStream>
+    InstallStream<> = Installing<tcp::stream::TcpStream> => io::Result<tcp::stream::TcpStream>
 }
 
 pub(crate) struct Connecting(ConnectTo);
@@ -378,41 +265,6 @@ impl Future for Connecting {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.0).poll(cx).map_ok(TcpStream)
-    }
-}
-
-pub(crate) struct Binding(super::Bind);
-
-impl Binding {
-    fn request_cancel(&mut self) {
-        crate::io::Cancellable::request_cancel(&mut self.0);
-    }
-}
-
-impl Future for Binding {
-    type Output = io::Result<TcpListener>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx).map_ok(TcpListener::from)
-    }
-}
-
-pub(crate) struct AcceptFrom(Accepting);
-
-impl AcceptFrom {
-    fn request_cancel(&mut self) {
-        self.0.request_cancel();
-    }
-}
-
-impl Future for AcceptFrom {
-    type Output = io::Result<TcpStream>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let accepted = Pin::new(&mut self.0).poll(cx);
-        accepted.map_ok(|accepted| {
-            TcpStream(super::TcpStream::from_opened(accepted.connection, "direct::TcpListener::accept"))
-        })
     }
 }
 

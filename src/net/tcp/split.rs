@@ -9,11 +9,11 @@ use std::task::{Context, Poll};
 
 use socket2::SockRef;
 
-use super::{
-    Chunks, Read, ReadExact, ReadVectored, Recv, TcpStream, Write, WriteAll, WriteAllVectored, WriteVectored,
-};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVec, IoVecMut};
 use crate::io::{ReadOwned, WriteOwned};
+use crate::net::{
+    Chunks, Read, ReadExact, ReadVectored, Recv, TcpStream, Write, WriteAll, WriteAllVectored, WriteVectored,
+};
 use crate::task::cell::loop_core::is_running;
 use crate::task::spawn;
 
@@ -34,11 +34,11 @@ use crate::task::spawn;
 /// }).unwrap();
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct ReadHalf<'a>(pub(super) &'a TcpStream);
+pub struct ReadHalf<'a>(pub(in crate::net) &'a TcpStream);
 
 /// The writing half of a borrowed stream: see [`TcpStream::split`], and [`ReadHalf`] for an example.
 #[derive(Clone, Copy, Debug)]
-pub struct WriteHalf<'a>(pub(super) &'a TcpStream);
+pub struct WriteHalf<'a>(pub(in crate::net) &'a TcpStream);
 
 /// The reading half of a stream: see [`TcpStream::into_split`].
 ///
@@ -72,7 +72,7 @@ pub struct OwnedWriteHalf {
     stream: Option<TcpStream>,
 }
 
-pub(super) fn split(stream: TcpStream) -> (OwnedReadHalf, OwnedWriteHalf) {
+pub(in crate::net) fn split(stream: TcpStream) -> (OwnedReadHalf, OwnedWriteHalf) {
     let other = TcpStream::from_endpoint(stream.endpoint().clone());
     (OwnedReadHalf { stream }, OwnedWriteHalf { stream: Some(other) })
 }

@@ -12,13 +12,14 @@ use std::task::{Context, Poll, ready};
 use socket2::{Protocol, SockAddr, SockRef, Type};
 
 use super::accept::{Accepting, Acceptor};
-use super::addr::ToSocketAddrs;
-use super::tcp_stream::TcpStream;
-use super::{Binding, internet, not_internet, socket};
+use super::stream::TcpStream;
 use crate::driver::{attach, release_endpoint};
 use crate::io::Close;
 use crate::io::shared::quiesce::{ListenerIntoOwnedFd, Quiesce, Surrender};
 use crate::io::shared::unfinished::{Unfinished, adopt};
+use crate::net::addr::ToSocketAddrs;
+use crate::net::bind::Binding;
+use crate::net::{internet, not_internet, socket};
 use crate::op::fd::descriptor::Opened;
 use crate::op::object::endpoint_ref::EndpointRef;
 use crate::op::object::received::Received;
@@ -110,7 +111,7 @@ impl TcpListener {
         Ok(TcpListener { acceptor, polled: Unfinished::default() })
     }
 
-    pub(super) fn acceptor(&self) -> &Rc<Acceptor> {
+    pub(in crate::net) fn acceptor(&self) -> &Rc<Acceptor> {
         &self.acceptor
     }
 
@@ -238,7 +239,7 @@ pub(crate) struct AcceptFrom {
 }
 
 impl AcceptFrom {
-    pub(super) fn new(acceptor: &Rc<Acceptor>) -> Self {
+    pub(in crate::net) fn new(acceptor: &Rc<Acceptor>) -> Self {
         AcceptFrom { step: Accepting::new(acceptor) }
     }
 

@@ -11,11 +11,11 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 
 use super::accept::Acceptor;
-use super::tcp_listener::{Accept, AcceptFrom, TcpListener};
-use super::tcp_stream::TcpStream;
+use super::listener::{Accept, AcceptFrom, TcpListener};
+use super::stream::TcpStream;
 
 /// The connections of a listener, as a [`Stream`] that never ends: see
-/// [`TcpListener::incoming`](super::TcpListener::incoming).
+/// [`TcpListener::incoming`](crate::net::TcpListener::incoming).
 ///
 /// # Examples
 /// ```
@@ -47,14 +47,14 @@ impl TcpListener {
 }
 
 impl Incoming {
-    pub(super) fn new(acceptor: &Rc<Acceptor>) -> Self {
+    pub(in crate::net) fn new(acceptor: &Rc<Acceptor>) -> Self {
         Incoming { acceptor: acceptor.clone(), next: None }
     }
 
     /// The next connection.
     ///
     /// # Errors
-    /// Those of [`accept`](super::TcpListener::accept); the next call continues.
+    /// Those of [`accept`](crate::net::TcpListener::accept); the next call continues.
     ///
     /// # Cancellation
     /// Dropping the future loses nothing: the next call returns the connection.
@@ -63,7 +63,10 @@ impl Incoming {
         std::future::poll_fn(|cx| self.poll_accept(cx))
     }
 
-    pub(super) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+    pub(in crate::net) fn poll_accept(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let next = self.next.get_or_insert_with(|| Accept(AcceptFrom::new(&self.acceptor)));
         let accepted = ready!(Pin::new(next).poll(cx));
         self.next = None;

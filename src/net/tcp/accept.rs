@@ -35,8 +35,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The state that the accepts of one listener share.
 #[derive(Debug)]
-pub(super) struct Acceptor {
-    pub(super) endpoint: EndpointRef,
+pub(in crate::net) struct Acceptor {
+    pub(in crate::net) endpoint: EndpointRef,
     /// Until when the kernel need not be asked, and the pause that led to this; after a failure.
     exhausted: Cell<Option<(Instant, Duration)>>,
     /// The epoll set that the ring polls in the listener's place; none on the selector.
@@ -46,7 +46,7 @@ pub(super) struct Acceptor {
 impl Acceptor {
     /// The acceptor of a listener that belongs to the runtime of this thread. On the ring it has an epoll set, made now
     /// so that a later lack of descriptors does not concern it.
-    pub(super) fn new(endpoint: EndpointRef) -> io::Result<Rc<Self>> {
+    pub(in crate::net) fn new(endpoint: EndpointRef) -> io::Result<Rc<Self>> {
         let set = current().map_or(Ok(None), |driver| driver.set_of_listener(&endpoint.descriptor))?;
         Ok(Rc::new(Acceptor { endpoint, exhausted: Cell::new(None), set: set.map(Rc::new) }))
     }
@@ -104,7 +104,7 @@ impl Future for Pause {
 /// all, takes neither a client nor the kernel's wake-up for one, so another loop or process with the same listener
 /// serves it. On the ring that takes two steps. An operation waits until the listener has a connection
 /// ([`PollListener`]); then accept4(2) is called, or the ring accepts, and neither waits.
-pub(super) struct Accepting {
+pub(in crate::net) struct Accepting {
     acceptor: Rc<Acceptor>,
     /// Into the ring's table.
     direct: bool,
@@ -126,16 +126,16 @@ enum State {
 }
 
 impl Accepting {
-    pub(super) fn new(acceptor: &Rc<Acceptor>) -> Self {
+    pub(in crate::net) fn new(acceptor: &Rc<Acceptor>) -> Self {
         Accepting { acceptor: acceptor.clone(), direct: false, state: State::New, cancelled: false }
     }
 
     /// One that becomes a direct descriptor.
-    pub(super) fn direct(acceptor: &Rc<Acceptor>) -> Self {
+    pub(in crate::net) fn direct(acceptor: &Rc<Acceptor>) -> Self {
         Accepting { direct: true, ..Self::new(acceptor) }
     }
 
-    pub(super) fn request_cancel(&mut self) {
+    pub(in crate::net) fn request_cancel(&mut self) {
         self.cancelled = true;
         match &mut self.state {
             State::New | State::Done => {}
@@ -152,7 +152,7 @@ impl Accepting {
     }
 
     /// The listener whose connections it takes.
-    pub(super) fn listener(&self) -> &EndpointRef {
+    pub(in crate::net) fn listener(&self) -> &EndpointRef {
         &self.acceptor.endpoint
     }
 
