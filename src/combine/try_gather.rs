@@ -84,7 +84,7 @@ enum Place<T, E> {
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     Waiting,
-    /// One of the tasks was cancelled by other code, and the waiter with it.
+    /// Other code has cancelled one of the tasks, and the waiter was cancelled with it.
     Cancelled,
     Finished,
 }

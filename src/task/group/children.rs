@@ -122,7 +122,7 @@ pub(crate) type ChildEnded<T> = (usize, Result<T, JoinError>);
 
 /// A set of futures of one type, in no order. The owner of the set polls it.
 pub(crate) struct ChildSet<F: Future> {
-    /// In an `Rc`, because the children hold its address.
+    /// The part to which the children hold a pointer. It is in an `Rc`, so that its address stays the same.
     core: Rc<ChildSetCore>,
     /// The futures are in the cells, but the child set owns them.
     futures: PhantomData<UnsafeCell<F>>,

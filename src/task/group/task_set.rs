@@ -266,7 +266,7 @@ impl<T> TaskSet<T> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct JoinNext<'a, T> {
     shared: &'a Shared<T>,
-    /// Its key in the list of those that wait.
+    /// The key among the futures that wait, after the first wait.
     key: Option<usize>,
 }
 

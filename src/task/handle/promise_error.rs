@@ -22,7 +22,7 @@ use std::io;
 pub enum PromiseError<E> {
     /// The error that was set.
     Failed(E),
-    /// The promise was cancelled, or its [`Promise`] was dropped before it was settled.
+    /// The promise was cancelled, or its [`Promise`](crate::task::Promise) was dropped before it was settled.
     Cancelled,
 }
 

@@ -91,9 +91,11 @@ impl SpawnOptions {
 /// The result of one step of the ready queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
+    /// The ready queue is empty.
     Empty,
+    /// A task was run.
     Task,
-    /// It is the root's turn: poll it with [`Scheduler::run_root`].
+    /// The root is next: poll it with [`Scheduler::run_root`].
     Root,
 }
 

@@ -44,9 +44,9 @@ pub(crate) const GRACE: Duration = Duration::from_millis(100);
 /// The circumstances in which a job is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Launch {
-    /// On a thread of the pool.
+    /// The job runs on a thread of the pool.
     Run,
-    /// On the thread that has submitted it: no thread could be started, with this `errno`.
+    /// No thread could be started, with this `errno`. The job is called on the thread that has submitted it.
     NoThread(i32),
 }
 
