@@ -27,6 +27,7 @@ pub(crate) fn enter<T>(key: &'static LocalKey<Context<T>>, value: Rc<T>) -> Ente
 }
 
 /// Calls `f` with the thread's current value.
+#[inline(always)] // a load; every wake-up comes through here
 pub(crate) fn with<T, U>(key: &'static LocalKey<Context<T>>, f: impl FnOnce(Option<&T>) -> U) -> U {
     let current = key.with(|context| context.0.get());
     // SAFETY: the guard that stored the pointer holds an `Rc` of the value, and guards are dropped only by

@@ -93,7 +93,7 @@ impl Waiter {
 }
 
 impl Drop for Waiter {
-    #[inline]
+    #[inline(always)] // most are tasks, and only counted down
     fn drop(&mut self) {
         let is_task = self.is_task();
         // SAFETY: the waker is not used after this.
@@ -199,6 +199,7 @@ unsafe fn drop_waker(data: *const ()) {
 ///
 /// # Safety
 /// The caller holds a counted waker, or a local reference on the owner thread.
+#[inline(never)] // one copy, into which all that it calls is inlined
 pub(in crate::task) unsafe fn wake_ref(task: NonNull<Header>) {
     // SAFETY: by the caller's word.
     let header = unsafe { task.as_ref() };
