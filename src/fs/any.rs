@@ -10,7 +10,7 @@ use super::{
     WriteAllAt, WriteAt, WriteVectoredAt, direct,
 };
 use crate::buf::{IoBuf, IoBufMut, IoVec, IoVecMut};
-use crate::driver::submission::sealed;
+use crate::driver::operation::submission::sealed;
 use crate::io::Close;
 
 /// An open file of either kind: [`File`] or [`direct::File`]. Code that is generic over it is written once and chooses

@@ -18,7 +18,7 @@ use super::{
     WriteAt, WriteVectoredAt,
 };
 use crate::buf::{IoBuf, IoBufMut, IoVec, IoVecMut};
-use crate::driver::submission::Submission;
+use crate::driver::operation::submission::Submission;
 use crate::io::Close;
 use crate::op::catalogue::direct::Install;
 use crate::op::catalogue::fs::metadata::{StatTarget, Statx};

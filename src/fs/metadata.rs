@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::c_path;
-use crate::driver::submission::Submission;
+use crate::driver::operation::submission::Submission;
 use crate::op::catalogue::fs::metadata::{StatTarget, Statx};
 
 /// Metadata of a file.

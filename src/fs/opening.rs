@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use super::{File, Metadata};
-use crate::driver::submission::Submission;
+use crate::driver::operation::submission::Submission;
 use crate::driver::{Driver, current};
 use crate::op::catalogue::fs::metadata::{StatTarget, Statx};
 use crate::op::catalogue::fs::open::{Open, OpenOnPool};

@@ -29,7 +29,7 @@
 //! No two files import each other, directly or by a chain.
 //!
 //! Where to begin reading: `runtime/core/turn.rs` is the loop, `op/mod.rs` defines an operation, `driver/slots/lifecycle.rs`
-//! its lifecycle, and `driver/mod.rs` is the only place where the code of the two backends diverges.
+//! its lifecycle, and `driver/engine.rs` has the two engines of a driver, by which the backends differ.
 //! *A new operation is three edits*: its struct and `impl Op` in `op/`, one public method, one generic test.
 //!
 //! # One turn
@@ -42,20 +42,20 @@
 //! ready queue  one generation: tasks
 //!   ↓          ready at the start
 //! any task ready?
-//!   yes → visit the kernel only after
+//!   yes → poll the kernel only after
 //!         256 polls or 200 µs, or if
 //!         the ring's flags report
 //!         work; do not wait there
-//!   no  → visit the kernel and wait
+//!   no  → poll the kernel and wait
 //!         there: for a completion,
 //!         an event, the next timer,
 //!         or another thread
 //!   ↓
-//! settle       wake tasks, release
+//! deferred     wake tasks, release
 //!              abandoned operations
 //! ```
 //!
-//! A visit is one system call: on the proactor `io_uring_enter`, which submits, waits and reaps at once; on the selector
+//! A poll is one system call: on the proactor `io_uring_enter`, which submits, waits and reaps at once; on the selector
 //! `epoll_pwait2`, which waits.
 //!
 //! # The life of one read
@@ -84,14 +84,14 @@
 //! loop; Rust 1.95, x86-64, link-time optimisation):
 //!
 //! - **530: the future.** The I/O lock; the buffer and entry of a send made, moved into the slot, queued, and later the
-//!   result taken out again; or received data taken from the endpoint. The code is in `driver/submission.rs`,
-//!   `driver/transfer.rs`, `driver/dispatch.rs` and `op/object/endpoint.rs`.
+//!   result taken out again; or received data taken from the endpoint. The code is in `driver/operation/submission.rs`,
+//!   `driver/operation/transfer.rs`, `driver/operation/dispatch.rs` and `op/object/endpoint.rs`.
 //! - **265: the completion.** It is taken from the queue, its slot is found and stepped, received bytes are queued with
 //!   their endpoint, and the task is made ready. The code is in `driver/proactor/ring.rs`,
 //!   `driver/slots/arena.rs`, `driver/memory/buffers.rs` and `op/catalogue/net/multishot.rs`.
 //! - **130: the task**, with the server's own code. It leaves the ready queue and is polled through its table; references
 //!   are counted. The code is in `task/scheduler/` and `task/cell/`.
-//! - **15: its share of the turn** and of the visit to the kernel, in `runtime/core/turn.rs`.
+//! - **15: its share of the turn** and of the poll of the kernel, in `runtime/core/turn.rs`.
 //! - **940: the sum.**
 //!
 //! `cargo bench --bench instructions -- echo` counts all four operations of a round trip, with 8 connections: 4,211. The
@@ -125,8 +125,8 @@
 //! - **A drop outside the running loop closes at once**: it submits the cancel of its operation, takes the completion,
 //!   and closes. It runs no waker and no destructor of other operations; the loop does that in its next turn.
 //! - **No user code** (wakers, destructors, futures) **runs while the driver is borrowed.**
-//! - **Only `driver/mod.rs` matches on the backend**; only `driver/proactor/kernel.rs` calls io_uring (with `open.rs` and
-//!   `resize.rs`, which make the ring and a larger one), only `driver/poller.rs` waits with epoll
+//! - **Only the files of `driver/` itself match on the engine**; only `driver/proactor/uring.rs` calls io_uring (with `open.rs` and
+//!   `resize.rs`, which make the ring and a larger one), only `driver/selector/poller.rs` waits with epoll
 //!   (`listening.rs` makes the set by which a ring polls a listener), and a running loop waits in
 //!   these two alone (but for a pause when the kernel refuses a ring's enter again and again).
 //! - **Only `time` reads the clock**, and all randomness comes from one seed: [`Config::seed`], or a random one that

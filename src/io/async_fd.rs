@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use crate::driver::submission::{Cancel, Cancellable, Submission, sealed};
+use crate::driver::operation::submission::{Cancel, Cancellable, Submission, sealed};
 use crate::driver::{attach, current, release_endpoint};
 use crate::op::catalogue::poll::PollReady;
 use crate::op::completion::Direction;

@@ -21,7 +21,7 @@ use std::future::Future;
 
 use super::buf::{BufResult, IoBuf, IoBufMut};
 
-pub use super::driver::submission::{Cancel, Cancellable};
+pub use super::driver::operation::submission::{Cancel, Cancellable};
 pub use async_fd::{AsyncFd, Ready, With};
 pub use copy::copy;
 pub use nop::{Nop, nop};

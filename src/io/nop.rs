@@ -3,7 +3,7 @@
 
 use std::io;
 
-use crate::driver::submission::Submission;
+use crate::driver::operation::submission::Submission;
 use crate::op;
 
 /// A round trip to the kernel that does nothing: `IORING_OP_NOP` on the proactor, getppid(2) on the selector.

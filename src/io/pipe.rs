@@ -13,7 +13,7 @@ use super::shared::unfinished::{Unfinished, adopt};
 use super::shared::writer::Writer;
 use crate::buf::{Chunk, IoBuf, IoBufMut};
 use crate::driver::attach;
-use crate::driver::transfer::{Goal, Repeat};
+use crate::driver::operation::transfer::{Goal, Repeat};
 use crate::op::catalogue::net::recv::Receiver;
 use crate::op::catalogue::net::send::Sender;
 use crate::op::object::endpoint_kind::EndpointKind;

@@ -12,7 +12,7 @@ use super::{
     WriteAllVectored, WriteVectored, direct,
 };
 use crate::buf::{Chunk, IoBuf, IoBufMut, IoVec, IoVecMut};
-use crate::driver::submission::sealed;
+use crate::driver::operation::submission::sealed;
 use crate::io::Close;
 
 /// A TCP stream of either kind: [`TcpStream`] or [`direct::TcpStream`]. Code that is generic over it is written once

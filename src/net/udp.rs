@@ -15,7 +15,7 @@ use super::bind::{Binding, first_that_works};
 use super::datagrams::{Datagrams, ReceivingDatagram, RecvChunkFrom};
 use super::{internet, socket};
 use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut};
-use crate::driver::submission::Submission;
+use crate::driver::operation::submission::Submission;
 use crate::driver::{attach, attach_shared, release_endpoint};
 use crate::io::Close;
 use crate::io::shared::quiesce::{Quiesce, Surrender, UdpIntoOwnedFd};

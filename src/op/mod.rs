@@ -70,7 +70,7 @@ pub(crate) trait Op: Sized + 'static {
     const KIND: Kind = Kind::Single;
 
     /// Whether the operation waits until its descriptor is ready. The ring ends such an operation with EAGAIN only if it cannot
-    /// wait for the descriptor. Then the operation starts again with system calls: see `driver/edges.rs`.
+    /// wait for the descriptor. Then the operation starts again with system calls: see `driver/selector/edges.rs`.
     const WAITS: bool = false;
 
     /// The opcode of [`entry`](Self::entry). The driver checks beforehand that the kernel knows it.

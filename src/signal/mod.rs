@@ -102,7 +102,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
-use super::driver::submission::Submission;
+use super::driver::operation::submission::Submission;
 use super::driver::{attach, current, release_endpoint};
 use super::op::catalogue::poll::PollReady;
 use super::op::completion::Direction;

@@ -40,20 +40,12 @@ pub(crate) const FILES_IN_CIRCLES: usize = 0;
 /// Files of a folder beside `mod.rs`.
 pub(crate) const FILES_IN_A_FOLDER: usize = 10;
 
-pub(crate) const LARGE_FOLDERS: &[Exception] = &[("src/driver", 11)];
+pub(crate) const LARGE_FOLDERS: &[Exception] = &[];
 
 /// Lines of all kinds.
 pub(crate) const LINES_IN_A_FILE: usize = 400;
 
-pub(crate) const LONG_FILES: &[Exception] = &[
-    ("src/driver/tests/ring.rs", 796),
-    ("src/driver/slots/arena.rs", 681),
-    ("src/driver/mod.rs", 606),
-    ("src/driver/memory/buffers.rs", 453),
-    ("src/driver/proactor/ring.rs", 453),
-    ("src/driver/proactor/kernel.rs", 448),
-    ("src/driver/dispatch.rs", 430),
-];
+pub(crate) const LONG_FILES: &[Exception] = &[("src/driver/tests/ring.rs", 796)];
 
 /// Lines of code between the braces of a function.
 pub(crate) const LINES_IN_A_FUNCTION: usize = 40;

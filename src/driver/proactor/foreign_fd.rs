@@ -8,8 +8,9 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use super::kernel::{Kernel, Uring};
-use crate::driver::poller;
+use super::kernel::Kernel;
+use super::uring::Uring;
+use crate::driver::selector::poller;
 use crate::sys::eventfd::EventFd;
 use crate::task::threads::inbox::Shared;
 

@@ -6,8 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use io_uring::opcode;
 
+use crate::driver::Driver;
 use crate::driver::feature::Feature;
-use crate::driver::{Driver, poller};
+use crate::driver::selector::poller;
 use crate::op::fd::descriptor::Descriptor;
 
 impl Driver {

@@ -3,14 +3,17 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `ring.rs` | the ring, over any `Kernel`: queueing, submitting, reaping |
-//! | `kernel.rs` | the seam `Kernel`; with the next two the only file that calls io_uring |
-//! | `open.rs` | opening a ring, and finding out what it has |
-//! | `resize.rs` | a larger ring in the place of one that keeps overflowing |
+//! | `deliver.rs` | delivery of a completion to its operation |
+//! | `kernel.rs` | the interface `Kernel` to a ring |
+//! | `uring.rs` | the kernel's ring; with the next two the only file that calls io_uring |
+//! | `open.rs` | opening a ring, and probing its features |
+//! | `resize.rs` | replacing a ring that keeps overflowing by a larger one |
 //! | `setup.rs` | the ladder of setup flags, refusals |
-//! | `listening.rs` | how the ring waits for the clients of a listener |
-//! | `readiness.rs` | the proactor's descriptor for a foreign loop |
+//! | `listening.rs` | waiting for the clients of a listener |
+//! | `foreign_fd.rs` | the proactor's descriptor for a foreign loop |
 //! | `wake.rs` | the loop's own read of its event descriptor |
 
+mod deliver;
 pub(in crate::driver) mod foreign_fd;
 pub(crate) mod kernel;
 pub(in crate::driver) mod listening;
@@ -18,4 +21,5 @@ pub(in crate::driver) mod open;
 pub(in crate::driver) mod resize;
 pub(crate) mod ring;
 pub(crate) mod setup;
+pub(in crate::driver) mod uring;
 pub(crate) mod wake;

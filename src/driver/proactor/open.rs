@@ -12,11 +12,12 @@ use std::time::Duration;
 use io_uring::types::{Fd, Napi};
 use io_uring::{IoUring, Probe, opcode};
 
-use super::kernel::{CLOSED, Kernel, REGISTER_RING_FDS, RingConfig, STREAMS, Uring};
+use super::kernel::{Kernel, RingConfig};
 use super::resize::COMPLETIONS;
 use super::setup::{Attempt, Next, Refused, SetupCall};
+use super::uring::{CLOSED, REGISTER_RING_FDS, STREAMS, Uring};
 use crate::driver::feature::{Feature, FeatureSet};
-use crate::driver::memory::buffers::BufferRing;
+use crate::driver::memory::buffer_ring::BufferRing;
 use crate::driver::poll_mode::Deadline;
 use crate::op::Entry;
 use crate::op::catalogue::net::multishot::limited;

@@ -14,8 +14,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd};
 
 use io_uring::{IoUring, Parameters};
 
-use super::kernel::Uring;
 use super::setup::MAX_ENTRIES;
+use super::uring::Uring;
 
 const REGISTER_RESIZE_RINGS: u32 = 33;
 const SETUP_CQSIZE: u32 = 1 << 3;

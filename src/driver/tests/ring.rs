@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use crate::driver::feature::{Feature, FeatureSet};
 use crate::driver::poll_mode::{Deadline, Deferred, PollMode};
-use crate::driver::proactor::kernel::{Kernel, Reaped, RingConfig, Uring};
+use crate::driver::proactor::kernel::{Kernel, Reaped, RingConfig};
 use crate::driver::proactor::ring::Ring;
-use crate::driver::slots::arena::{SlotRef, Slots};
+use crate::driver::proactor::uring::Uring;
+use crate::driver::slots::arena::Slots;
 use crate::driver::slots::key::Key;
 use crate::driver::slots::lifecycle::{Action, Event, Lifecycle};
+use crate::driver::slots::slot_ref::SlotRef;
 use crate::driver::stats::Stats;
 use crate::op::completion::Completion;
 use crate::op::{Entry, Kind, MultishotStep, Op, Readiness};

@@ -12,12 +12,13 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use io_uring::types::BufRingEntry;
 use proptest::prelude::*;
 
-use crate::driver::memory::buffers::{BufferRing, Memory};
+use crate::driver::memory::buffer_ring::BufferRing;
+use crate::driver::memory::buffers::Memory;
 use crate::driver::memory::table::{Filler, Full, Table};
+use crate::driver::operation::submission::Submission;
 use crate::driver::slots::arena::Slots;
 use crate::driver::slots::key::Key;
 use crate::driver::slots::lifecycle::Event;
-use crate::driver::submission::Submission;
 use crate::op::completion::Completion;
 use crate::op::object::datagram::Datagram;
 use crate::op::object::source::Buffers;

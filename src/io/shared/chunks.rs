@@ -10,7 +10,7 @@ use futures_core::Stream;
 
 use crate::buf::Chunk;
 use crate::driver::current;
-use crate::driver::submission::Submission;
+use crate::driver::operation::submission::Submission;
 use crate::op::catalogue::net::recv_chunk::{Receive, ReceiveStep, RecvChunk};
 use crate::op::object::endpoint_ref::EndpointRef;
 use crate::op::object::io_lock::Side;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use super::writer::Writer;
-use crate::driver::submission::Submission;
+use crate::driver::operation::submission::Submission;
 use crate::driver::{descriptor_closed, flush_for, release_endpoint};
 use crate::op;
 use crate::op::fd::descriptor::Opened;

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use super::quiesce::Quieting;
 use crate::driver::attach;
-use crate::driver::submission::Submission;
+use crate::driver::operation::submission::Submission;
 use crate::io::busy;
 use crate::op::catalogue::direct::Install;
 use crate::op::object::endpoint_ref::EndpointRef;

@@ -4,11 +4,11 @@
 use std::io;
 
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVec, IoVecMut};
-use crate::driver::submission::Submission;
-use crate::driver::transfer::Repeat;
+use crate::driver::operation::submission::Submission;
+use crate::driver::operation::transfer::Repeat;
 use crate::op::catalogue::net::recv::Receiver;
 use crate::op::catalogue::net::send::Sender;
-use crate::op::catalogue::net::socket::{self};
+use crate::op::catalogue::net::socket;
 use crate::op::catalogue::net::vectored::{VectoredReceiver, VectoredSender};
 
 io_future! {

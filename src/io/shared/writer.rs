@@ -15,8 +15,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::driver::current;
-use crate::driver::submission::Submission;
-use crate::driver::transfer::{Goal, Repeat};
+use crate::driver::operation::submission::Submission;
+use crate::driver::operation::transfer::{Goal, Repeat};
 use crate::op;
 use crate::op::catalogue::net::send::Sender;
 use crate::op::object::endpoint_ref::EndpointRef;

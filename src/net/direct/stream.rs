@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use socket2::SockRef;
 
 use crate::buf::{Chunk, IoBuf, IoBufMut, IoVec, IoVecMut};
-use crate::driver::submission::Submission;
+use crate::driver::operation::submission::Submission;
 use crate::io::Close;
 use crate::io::shared::chunks::{Chunks, Recv};
 use crate::io::shared::install::Installing;

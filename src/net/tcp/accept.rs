@@ -16,7 +16,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use crate::driver::descriptor_limit::DescriptorFreed;
-use crate::driver::submission::Submission;
+use crate::driver::operation::submission::Submission;
 use crate::driver::{Driver, current};
 use crate::op::Op;
 use crate::op::catalogue::net::accept::Accept;

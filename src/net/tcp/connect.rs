@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use socket2::{Domain, Protocol, SockAddr, Type};
 
 use super::stream::TcpStream;
-use crate::driver::submission::Submission;
+use crate::driver::operation::submission::Submission;
 use crate::driver::{attach, current};
 use crate::net::addr::{LookupHost, ToSocketAddrs, lookup_host};
 use crate::net::socket;

@@ -10,7 +10,7 @@ use socket2::SockRef;
 
 use super::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::buf::{Chunk, IoBufMut, IoVecMut};
-use crate::driver::transfer::{Goal, Repeat};
+use crate::driver::operation::transfer::{Goal, Repeat};
 use crate::driver::{attach, attach_shared};
 use crate::io::Close;
 use crate::io::shared::chunks::{Chunks, Recv};

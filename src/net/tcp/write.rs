@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use super::stream::TcpStream;
 use crate::buf::{IoBuf, IoVec};
-use crate::driver::submission::Submission;
-use crate::driver::transfer::{Goal, Repeat};
+use crate::driver::operation::submission::Submission;
+use crate::driver::operation::transfer::{Goal, Repeat};
 use crate::io::shared::transfers::{Shutdown, Write, WriteAll, WriteAllVectored, WriteVectored};
 use crate::op;
 use crate::op::catalogue::net::send::Sender;

@@ -92,7 +92,7 @@ pub(crate) struct Descriptor {
     made_nonblocking: Cell<bool>,
 }
 
-/// The way in which a proactor waits for a descriptor: see `driver/edges.rs`.
+/// The way in which a proactor waits for a descriptor: see `driver/selector/edges.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiting {
     ByRing,
@@ -189,7 +189,7 @@ impl Descriptor {
         !self.is_direct() && self.lent.get() && lingers(self.as_fd())
     }
 
-    /// Returns true if the ring cannot wait for the descriptor: see `driver/edges.rs`.
+    /// Returns true if the ring cannot wait for the descriptor: see `driver/selector/edges.rs`.
     #[inline]
     pub(crate) fn needs_edges(&self) -> bool {
         self.waiting.get() == Waiting::ByEdges

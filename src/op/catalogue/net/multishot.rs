@@ -248,7 +248,7 @@ pub(crate) fn limited(mut entry: Entry, bytes: u32) -> Entry {
     entry
 }
 
-/// Checks whether the kernel has given up waiting for the descriptor. Then the endpoint uses edges: see `driver/edges.rs`.
+/// Checks whether the kernel has given up waiting for the descriptor. Then the endpoint uses edges: see `driver/selector/edges.rs`.
 fn cannot_wait(endpoint: &Endpoint, completion: Completion) -> bool {
     completion.result == -libc::EAGAIN && endpoint.descriptor.needs_edges_from_now_on()
 }

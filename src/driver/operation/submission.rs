@@ -10,8 +10,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::dispatch::{Admitted, Started};
-use super::slots::key::Key;
-use super::{Driver, current};
+use crate::driver::slots::key::Key;
+use crate::driver::{Driver, current};
 use crate::op::Op;
 use crate::op::completion::Completion;
 use crate::sys::context::expect_runtime;

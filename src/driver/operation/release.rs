@@ -7,10 +7,11 @@
 
 use std::time::Duration;
 
-use super::Driver;
-use super::poll_mode::{Deadline, Deferred, PollMode};
-use super::slots::arena::{Holder, SlotRef};
-use super::slots::key::Key;
+use crate::driver::Driver;
+use crate::driver::poll_mode::{Deadline, Deferred, PollMode};
+use crate::driver::slots::arena::Holder;
+use crate::driver::slots::key::Key;
+use crate::driver::slots::slot_ref::SlotRef;
 use crate::op::fd::descriptor::Descriptor;
 use crate::op::object::endpoint_ref::EndpointRef;
 use crate::sys::guarded::Guarded;
@@ -26,12 +27,12 @@ const KERNEL_THREAD_WAIT: Duration = Duration::from_millis(1);
 impl Driver {
     /// Returns true if the loop of this driver runs on this thread now. Then it polls the kernel soon.
     fn is_running(&self) -> bool {
-        super::with(|current| current.is_some_and(|driver| std::ptr::eq(driver, self)))
+        crate::driver::with(|current| current.is_some_and(|driver| std::ptr::eq(driver, self)))
     }
 
     /// Submits the cancel or the close of a direct descriptor that a drop has queued, and takes its completion. Does nothing
     /// in the running loop.
-    pub(super) fn release_outside(&self, operation: Option<Key>) {
+    pub(in crate::driver) fn release_outside(&self, operation: Option<Key>) {
         if self.is_running() {
             return;
         }
@@ -97,7 +98,7 @@ impl Driver {
 
     /// Releases everything but the buffers of operations that wait for a notification, so that their descriptors close. The
     /// engine is about to be closed, so no notification will come.
-    pub(super) fn release_notifying(&self) {
+    pub(in crate::driver) fn release_notifying(&self) {
         let mut guarded = Guarded::default();
         for key in self.slots.keys() {
             guarded.run(|| self.slots.find(key).map_or((), SlotRef::release));
@@ -132,7 +133,7 @@ pub(crate) fn release_endpoint(endpoint: &EndpointRef) {
 /// Has the kernel end the operations of dropped futures on a descriptor that is being closed, if its runtime is that of this
 /// thread. A runtime that shuts down ends all operations together.
 pub(crate) fn flush_for(descriptor: &Descriptor) {
-    if let Some(driver) = super::current()
+    if let Some(driver) = crate::driver::current()
         && std::ptr::addr_eq(descriptor.host(), std::rc::Rc::as_ptr(&driver))
         && !driver.scheduler.is_closed()
     {

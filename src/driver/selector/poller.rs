@@ -19,11 +19,12 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::feature::{Feature, FeatureSet};
-use super::poll_mode::{Deadline, Deferred, PollMode};
-use super::slots::arena::{SlotRef, Slots};
-use super::slots::key::Key;
-use super::stats::Stats;
+use crate::driver::feature::{Feature, FeatureSet};
+use crate::driver::poll_mode::{Deadline, Deferred, PollMode};
+use crate::driver::slots::arena::Slots;
+use crate::driver::slots::key::Key;
+use crate::driver::slots::slot_ref::SlotRef;
+use crate::driver::stats::Stats;
 use crate::op::completion::Direction;
 use crate::op::fd::descriptor::Descriptor;
 use crate::sys::check;
@@ -274,7 +275,7 @@ impl Poller {
 }
 
 /// An epoll set that is readable while one of these is.
-pub(super) fn set_of<const N: usize>(members: [BorrowedFd<'_>; N]) -> io::Result<OwnedFd> {
+pub(in crate::driver) fn set_of<const N: usize>(members: [BorrowedFd<'_>; N]) -> io::Result<OwnedFd> {
     let epoll = create()?;
     for member in members {
         control(epoll.as_fd(), libc::EPOLL_CTL_ADD, member.as_raw_fd(), libc::EPOLLIN as u32, 0)?;

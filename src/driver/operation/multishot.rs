@@ -6,13 +6,13 @@
 use std::num::NonZeroU64;
 use std::rc::Rc;
 
-use super::Driver;
-use super::feature::Feature;
-use super::memory::buffers::Memory;
-use super::proactor::kernel::DATAGRAMS;
-use super::slots::arena::SlotRef;
-use super::slots::key::Key;
-use super::slots::lifecycle::Lifecycle;
+use crate::driver::Driver;
+use crate::driver::feature::Feature;
+use crate::driver::memory::buffers::Memory;
+use crate::driver::proactor::uring::DATAGRAMS;
+use crate::driver::slots::key::Key;
+use crate::driver::slots::lifecycle::Lifecycle;
+use crate::driver::slots::slot_ref::SlotRef;
 use crate::op::Op;
 use crate::op::catalogue::net::multishot::{Bytes, Datagrams, Multishot, PollEvents};
 use crate::op::object::datagram::Datagram;
@@ -25,7 +25,7 @@ const DATAGRAM_BUFFER: usize = Datagram::LARGEST.next_multiple_of(4_096);
 impl Driver {
     /// Starts a multishot operation that fills the endpoint's receive queue. Each item and the end of the operation wake the
     /// endpoint's waiter. Returns false if the backend cannot do that, or not now.
-    pub(super) fn arm(&self, endpoint: &EndpointRef, what: MultishotKind) -> bool {
+    pub(in crate::driver) fn arm(&self, endpoint: &EndpointRef, what: MultishotKind) -> bool {
         self.check_host(endpoint.descriptor.host(), "a receive");
         let feature = match what {
             MultishotKind::Bytes | MultishotKind::Datagrams => Feature::MultishotRecv,
@@ -60,7 +60,7 @@ impl Driver {
     }
 
     /// Submits a multishot operation, which has no future. Returns `None` if there is no ring.
-    pub(super) fn start_multishot<O: Op<Output = ()>>(&self, op: O) -> Option<Key> {
+    pub(in crate::driver) fn start_multishot<O: Op<Output = ()>>(&self, op: O) -> Option<Key> {
         let inserted = self.slots.insert(op, None, None);
         // SAFETY: it was inserted with this type in the line above, and nobody else refers to it.
         let entry = unsafe { inserted.get::<O>().as_mut() }.entry();
@@ -72,7 +72,7 @@ impl Driver {
     }
 
     /// Cancels a multishot operation, unless it is ending already.
-    pub(super) fn stop_operation(&self, key: Key) {
+    pub(in crate::driver) fn stop_operation(&self, key: Key) {
         let lifecycle = self.slots.find(key).map(SlotRef::lifecycle);
         if matches!(lifecycle, Some(Lifecycle::Queued | Lifecycle::InFlight | Lifecycle::Cancelling)) {
             self.abandon(key);
@@ -80,7 +80,7 @@ impl Driver {
     }
 
     /// Returns the memory for datagrams. They have a buffer group of their own, because no two share a buffer.
-    pub(super) fn datagrams(&self) -> &Rc<Memory> {
+    pub(in crate::driver) fn datagrams(&self) -> &Rc<Memory> {
         self.datagrams.get_or_init(|| {
             let ring = self.features.has(Feature::MultishotRecv).then(|| {
                 self.with_ring(|ring| ring.kernel.register_buffers(DATAGRAMS, false).ok()).flatten()

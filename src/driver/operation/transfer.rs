@@ -130,9 +130,9 @@ macro_rules! io_future {
             }
         }
 
-        impl<$($generic: $bound),*> $crate::driver::submission::sealed::Sealed for $name<$($generic),*> {}
+        impl<$($generic: $bound),*> $crate::driver::operation::submission::sealed::Sealed for $name<$($generic),*> {}
 
-        impl<$($generic: $bound),*> $crate::driver::submission::Cancellable for $name<$($generic),*> {
+        impl<$($generic: $bound),*> $crate::driver::operation::submission::Cancellable for $name<$($generic),*> {
             fn request_cancel(&mut self) {
                 self.0.request_cancel();
             }
@@ -140,8 +140,8 @@ macro_rules! io_future {
 
         impl<$($generic: $bound),*> $name<$($generic),*> {
             #[doc = $cancel]
-            pub fn cancel(self) -> $crate::driver::submission::Cancel<Self> {
-                $crate::driver::submission::Cancel::new(self)
+            pub fn cancel(self) -> $crate::driver::operation::submission::Cancel<Self> {
+                $crate::driver::operation::submission::Cancel::new(self)
             }
         }
 

@@ -13,9 +13,9 @@ use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::poll_mode::PollMode;
 use super::poller::Poller;
-use super::{Driver, attach, with};
+use crate::driver::poll_mode::PollMode;
+use crate::driver::{Driver, attach, with};
 use crate::op::Op;
 use crate::op::catalogue::poll::{PollSet, SetState};
 use crate::op::completion::Completion;
@@ -24,7 +24,7 @@ use crate::task::threads::inbox::Shared;
 
 /// The epoll set of a proactor; made when it is first needed.
 #[derive(Debug, Default)]
-pub(super) struct Edges {
+pub(in crate::driver) struct Edges {
     poller: RefCell<Option<Poller>>,
     /// A second descriptor of the set, for the ring's poll, and the state of that.
     poll: RefCell<Option<(Rc<OwnedFd>, Rc<SetState>)>>,
@@ -44,31 +44,31 @@ impl Edges {
     }
 
     /// Closes the set: the runtime ends, or this process is a fork of its own.
-    pub(super) fn close(&self) {
+    pub(in crate::driver) fn close(&self) {
         self.poller.take();
         self.poll.take();
     }
 
     /// Calls `f` with the set. Returns `None` if there is no set.
-    pub(super) fn with<T>(&self, f: impl FnOnce(&mut Poller) -> T) -> Option<T> {
+    pub(in crate::driver) fn with<T>(&self, f: impl FnOnce(&mut Poller) -> T) -> Option<T> {
         self.poller.borrow_mut().as_mut().map(f)
     }
 
     /// Whether the ring polls the set now.
-    pub(super) fn is_polled(&self) -> bool {
+    pub(in crate::driver) fn is_polled(&self) -> bool {
         self.poll.borrow().as_ref().is_some_and(|(_, state)| state.armed.get())
     }
 }
 
 impl Driver {
     /// Makes the epoll set for descriptors for which the ring cannot wait.
-    pub(super) fn open_edges(&self) -> io::Result<()> {
+    pub(in crate::driver) fn open_edges(&self) -> io::Result<()> {
         self.edges.open(self.scheduler.shared())
     }
 
     /// Whether the ring cannot wait for this descriptor.
     #[inline]
-    pub(super) fn needs_edges(&self, descriptor: &Descriptor) -> bool {
+    pub(in crate::driver) fn needs_edges(&self, descriptor: &Descriptor) -> bool {
         descriptor.waiting() != Waiting::ByRing && self.finds_errors(descriptor)
     }
 
@@ -89,7 +89,7 @@ impl Driver {
 
     /// Whether an operation that the ring ended with this has to begin again, by way of the epoll set.
     #[inline]
-    pub(super) fn goes_over<O: Op>(&self, op: &mut O, completion: Completion) -> bool {
+    pub(in crate::driver) fn goes_over<O: Op>(&self, op: &mut O, completion: Completion) -> bool {
         O::WAITS && completion.result == -libc::EAGAIN && Self::give_up_waiting(op)
     }
 
@@ -100,7 +100,7 @@ impl Driver {
     }
 
     /// Has the ring poll the set, unless it does.
-    pub(super) fn arm_edges(&self) {
+    pub(in crate::driver) fn arm_edges(&self) {
         let Some((set, state)) = self.edges.poll.borrow().clone() else { return };
         if !state.armed.replace(true) && self.start_multishot(PollSet::new(set, state.clone())).is_none() {
             state.armed.set(false);
@@ -108,7 +108,7 @@ impl Driver {
     }
 
     /// Takes the edges that the set has, if the ring's poll says that there are some. What follows is left in `deferred`.
-    pub(super) fn take_edges(&self) -> io::Result<()> {
+    pub(in crate::driver) fn take_edges(&self) -> io::Result<()> {
         if !self.edges.poll.borrow().as_ref().is_some_and(|(_, state)| state.fired.take()) {
             return Ok(());
         }
@@ -122,7 +122,7 @@ impl Driver {
     }
 
     /// A descriptor in the set is about to be closed.
-    pub(super) fn deregister_edges(&self, token: u64, fd: RawFd) {
+    pub(in crate::driver) fn deregister_edges(&self, token: u64, fd: RawFd) {
         self.edges.with(|poller| poller.deregister(token, fd, &self.stats));
     }
 }

@@ -1,49 +1,45 @@
-//! How an operation begins, goes on and is given up.
+//! Start and poll of an operation.
 //!
-//! On the ring it is inserted in its slot and its entry queued. Elsewhere its system call is made: at once where
-//! it never waits, when the descriptor is ready, or on the blocking pool. The backend is borrowed only for
-//! the moments in which it is asked, never while user code runs.
+//! On the ring an operation is inserted into its slot and its entry is queued. Otherwise its system call is made: at once if
+//! it never waits, when the descriptor is ready, or on the blocking pool. The engine is borrowed only for short moments,
+//! never while user code runs.
 
 use std::io;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::poller::Poller;
-use super::slots::arena::{Holder, SlotRef, foreign_waker};
-use super::slots::key::Key;
-use super::slots::lifecycle::{Action, Event, Lifecycle};
-use super::{Driver, Route, with};
+use crate::driver::selector::poller::Poller;
+use crate::driver::slots::arena::Holder;
+use crate::driver::slots::key::Key;
+use crate::driver::slots::lifecycle::{Event, Lifecycle};
+use crate::driver::slots::slot_ref::{SlotRef, foreign_waker};
+use crate::driver::{Driver, Route};
 use crate::op::completion::Completion;
 use crate::op::{Op, Readiness};
-use crate::sys::call::Call;
 use crate::sys::guarded::contain;
 use crate::task::cell::layout::Waiter;
-use crate::task::threads::inbox::{Delivery, Shared};
-use crate::task::threads::pool::{Lane, Launch};
 
-/// Whether an operation may begin.
-pub(super) enum Admitted {
+/// The answer to whether an operation may start.
+pub(in crate::driver) enum Admitted {
     Yes,
-    /// It need not: this is its result.
+    /// It need not start: this is its result.
     Answered(i32),
-    /// It must wait before it may: poll again when woken.
+    /// It must wait: poll again after the wake.
     NotYet,
 }
 
 /// The state of an operation after its start.
-pub(super) enum Started<O: Op> {
-    /// It is over already.
+pub(in crate::driver) enum Started<O: Op> {
+    /// It has completed.
     Done(O::Output),
-    /// It is in its slot.
+    /// It is in a slot.
     Pending(Key),
 }
 
 impl Driver {
-    /// Whether an operation may begin. It stays where it is: what it needs is asked for as often as it is polled, and
-    /// an operation is too large to be moved about for that.
+    /// Checks whether an operation may start. The operation is not moved: it is large, and this check runs at every poll.
     #[inline]
-    pub(super) fn admit<O: Op>(&self, op: &mut O, cx: &mut Context<'_>) -> Admitted {
-        // (Who has just found nothing there is watched at once: what comes meanwhile would not be told.)
+    pub(in crate::driver) fn admit<O: Op>(&self, op: &mut O, cx: &mut Context<'_>) -> Admitted {
+        // (An edge wait starts at once: an event in the meantime would not be reported.)
         if self.scheduler.inline_exhausted() && !op.waits_first() {
             cx.waker().wake_by_ref(); // let the others run first
             return Admitted::NotYet;
@@ -64,7 +60,7 @@ impl Driver {
         }
     }
 
-    /// Whether something may be tried that is no operation: it counts as one that is answered at once.
+    /// Polls whether an attempt without an operation may be made. It counts as an operation that completes at once.
     pub(crate) fn poll_attempt(&self, cx: &Context<'_>) -> Poll<()> {
         if self.scheduler.inline_exhausted() {
             cx.waker().wake_by_ref(); // let the others run first
@@ -74,9 +70,9 @@ impl Driver {
         Poll::Ready(())
     }
 
-    /// Begins an operation that has been admitted.
-    #[inline(always)] // an operation is large, and begins again in a place of its own
-    pub(super) fn start<O: Op>(&self, mut op: O, cx: &mut Context<'_>) -> Started<O> {
+    /// Starts an operation that has been admitted.
+    #[inline(always)] // an operation is large; a restart has a function of its own
+    pub(in crate::driver) fn start<O: Op>(&self, mut op: O, cx: &mut Context<'_>) -> Started<O> {
         if let Readiness::When(descriptor, _) = op.readiness() {
             self.check_host(descriptor.host(), O::NAME);
         } else if let Some(host) = op.bound_to() {
@@ -104,7 +100,7 @@ impl Driver {
         }
     }
 
-    /// Begins an operation on a descriptor for which the ring cannot wait.
+    /// Starts an operation on a descriptor for which the ring cannot wait.
     #[cold]
     #[inline(never)]
     fn start_by_edges<O: Op>(&self, op: O, cx: &mut Context<'_>) -> Started<O> {
@@ -115,7 +111,7 @@ impl Driver {
     }
 
     /// # Panics
-    /// When the object belongs to another runtime.
+    /// If the object belongs to another runtime.
     #[inline]
     pub(crate) fn check_host(&self, host: *const (), what: &str) {
         assert!(
@@ -124,10 +120,10 @@ impl Driver {
         );
     }
 
-    /// Makes an operation's call, for which its descriptor is ready; it ends as cancelled when its runtime has gone.
+    /// Makes the call of an operation whose descriptor is ready. The result is ECANCELED if its runtime has ended.
     ///
     /// # Panics
-    /// When the descriptor belongs to another runtime.
+    /// If the descriptor belongs to another runtime.
     pub(crate) fn call_now<O: Op>(&self, mut op: O) -> O::Output {
         if let Readiness::When(descriptor, _) = op.readiness() {
             if descriptor.is_orphaned() {
@@ -146,7 +142,7 @@ impl Driver {
         self.slots.insert(op, owner, waker)
     }
 
-    /// Places an operation and queues its entry.
+    /// Inserts an operation into a slot and queues its entry.
     #[inline]
     fn submit<O: Op>(&self, op: O, cx: &Context<'_>) -> Started<O> {
         let inserted = self.insert(op, cx);
@@ -159,10 +155,14 @@ impl Driver {
         }
     }
 
-    /// Asks an operation that has just been inserted, and that no future has the key of yet, for what the kernel needs. A
-    /// buffer of the user may panic when it is asked for its address: then the operation is taken out again.
+    /// Calls `ask`, which reads the buffers of an operation that has just been inserted and whose key no future has yet. A
+    /// user's buffer may panic when it returns its address: then the operation is removed from its slot.
     #[inline(always)]
-    fn removing_on_unwind<T>(&self, inserted: SlotRef<'_>, ask: impl FnOnce() -> T) -> T {
+    pub(in crate::driver) fn removing_on_unwind<T>(
+        &self,
+        inserted: SlotRef<'_>,
+        ask: impl FnOnce() -> T,
+    ) -> T {
         struct RemoveOnUnwind<'a>(&'a Driver, Key);
         impl Drop for RemoveOnUnwind<'_> {
             fn drop(&mut self) {
@@ -175,7 +175,7 @@ impl Driver {
         answer
     }
 
-    /// Ends an operation that has just been inserted.
+    /// Completes an operation that has just been inserted.
     #[cold]
     fn end<O: Op>(&self, inserted: SlotRef<'_>, result: i32) -> Started<O> {
         finish_queued(inserted, result);
@@ -184,8 +184,7 @@ impl Driver {
         Started::Done(op.complete(completion))
     }
 
-    /// Makes the call if the descriptor may be ready; places the operation and has the descriptor watched
-    /// if it is not.
+    /// Makes the call if the descriptor may be ready. Otherwise inserts the operation into a slot and watches the descriptor.
     fn call_or_watch<O: Op>(&self, mut op: O, cx: &Context<'_>) -> Started<O> {
         if !op.waits_first()
             && let Some(result) = self.try_call(&mut op)
@@ -201,7 +200,7 @@ impl Driver {
         }
     }
 
-    /// The selector's call, if the descriptor may be ready and answers anything but "not yet".
+    /// Makes the call if the descriptor may be ready. Returns `None` if it is not ready.
     fn try_call<O: Op>(&self, op: &mut O) -> Option<i32> {
         if !self.with_poller(op, Poller::may_be_ready)? {
             return None;
@@ -228,10 +227,10 @@ impl Driver {
         watched.unwrap_or(Ok(()))
     }
 
-    /// Goes on with an operation in its slot. One that is over comes out of it, with its result: the caller forgets the
-    /// key before it has the operation complete, which may run user code.
-    #[inline(always)] // what comes back is large, and taken apart at once
-    pub(super) fn poll<O: Op>(
+    /// Polls an operation in its slot. Moves a completed one out, with its result. The caller must drop the key before it calls
+    /// `complete`, which may run user code.
+    #[inline(always)] // the result is large, and destructured at once
+    pub(in crate::driver) fn poll<O: Op>(
         &self,
         key: Key,
         cx: &mut Context<'_>,
@@ -248,7 +247,7 @@ impl Driver {
         unsafe { operation.take::<O>() }
     }
 
-    /// It waits in the ring's backlog, or for readiness: then this makes the call if there may be some.
+    /// Makes the call of an operation that waits for readiness, if its descriptor may be ready.
     fn poll_queued<O: Op>(&self, operation: SlotRef<'_>, cx: &mut Context<'_>) {
         if self.native.get().has(O::OPCODE) && operation.holder() != Holder::Edges {
             return; // an entry in the backlog points into it
@@ -259,7 +258,7 @@ impl Driver {
         match self.with_poller(op, Poller::may_be_ready) {
             Some(true) => {}
             Some(false) => {
-                // Another waiter was faster, and has found out that there is nothing more.
+                // Another operation was faster and has taken everything.
                 let _ = self.watch(op, operation.key());
                 return;
             }
@@ -283,128 +282,15 @@ impl Driver {
             }
         }
     }
-
-    /// Hands an operation's call to the pool; the report comes home through the inbox.
-    fn submit_job(&self, inserted: SlotRef<'_>, lane: Lane) {
-        let (key, call) = (inserted.key(), self.removing_on_unwind(inserted, || inserted.call()));
-        inserted.give_to_pool();
-        inserted.apply(Event::Push);
-        inserted.lend_to_pool(call);
-        self.stats.submissions.add(1);
-        self.stats.calls.add(1);
-        let pool = &self.scheduler.pool;
-        let shared = self.scheduler.shared().clone();
-        let report = Report { shared, key, call, completion: Completion::CANCELED };
-        pool.submit(lane, key.pack(), move |launch| report.carry_out(launch));
-    }
-
-    /// A job has reported.
-    fn job_done(&self, key: Key, completion: Completion) {
-        self.stats.completions.add(1);
-        if let Some(operation) = self.slots.find(key) {
-            self.deferred.borrow_mut().deliver(operation, Event::Last, completion);
-        }
-        self.run_deferred();
-    }
-
-    /// Asks for an operation's end; its future goes on waiting for the result.
-    pub(super) fn cancel(&self, key: Key) {
-        let Some(operation) = self.slots.find(key) else { return };
-        if operation.lifecycle() == Lifecycle::Done && operation.kept().result == -libc::EAGAIN {
-            operation.keep(Completion::CANCELED); // it would begin again: see `edges.rs`
-        }
-        match operation.apply(Event::Cancel) {
-            Action::SendCancel => self.send_cancel(operation),
-            Action::CancelledAndWake => {
-                operation.keep(Completion::CANCELED);
-                if let Some(waiter) = operation.wake() {
-                    waiter.wake();
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// An operation's future has gone.
-    pub(super) fn abandon(&self, key: Key) {
-        let Some(operation) = self.slots.find(key) else { return };
-        if self.scheduler.is_tracking_drop() && operation.lifecycle().is_in_flight() {
-            self.scheduler.cleanup_owner().into_iter().for_each(|owner| operation.reassign(owner));
-        }
-        match operation.apply(Event::Abandon) {
-            Action::SendCancel => {
-                self.send_cancel(operation);
-                self.release_outside(Some(key));
-            }
-            Action::ReclaimCancelled => {
-                operation.keep(Completion::CANCELED);
-                operation.reclaim();
-            }
-            Action::Reclaim => operation.reclaim(),
-            // It was asked to end before.
-            Action::Nothing if operation.is_left() => self.send_cancel(operation),
-            Action::Release => operation.release(),
-            _ => {}
-        }
-    }
-
-    fn send_cancel(&self, operation: SlotRef<'_>) {
-        let key = operation.key();
-        match operation.holder() {
-            // One that has not begun is dropped, and reports so; nothing can stop one that has.
-            Holder::Pool if operation.is_left() => self.scheduler.pool.abandon(key.pack()),
-            Holder::Pool => drop(self.scheduler.pool.withdraw(key.pack())),
-            // One that waits for an edge is never in flight.
-            Holder::Kernel | Holder::Edges => {
-                let asked = self.with_ring(|ring| ring.cancel(key));
-                if asked.is_none() && operation.is_multishot() && !self.origin.is_here() {
-                    // In a fork of the process: its copy of the descriptor is closed, which nobody else can do.
-                    self.deferred.borrow_mut().deliver(operation, Event::Last, Completion::CANCELED);
-                    self.run_deferred();
-                }
-            }
-        }
-    }
 }
 
-pub(super) fn errno_of(error: &io::Error) -> i32 {
+pub(in crate::driver) fn errno_of(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(libc::EIO)
 }
 
-/// An operation that waited for readiness has its result.
+/// Completes an operation that waited for readiness.
 fn finish_queued(operation: SlotRef<'_>, result: i32) {
     operation.apply(Event::Push);
     operation.apply(Event::Last);
     operation.keep(Completion::new(result));
-}
-
-/// Carries a job's result home when it is dropped, so that a job which never ran reports as well.
-struct Report {
-    shared: Arc<Shared>,
-    key: Key,
-    call: Call,
-    completion: Completion,
-}
-
-impl Report {
-    fn carry_out(mut self, launch: Launch) {
-        self.completion = match launch {
-            Launch::Run => Completion::new(self.call.run_through_signals()),
-            Launch::NoThread(errno) => Completion::no_thread(errno),
-        };
-    }
-}
-
-impl Drop for Report {
-    fn drop(&mut self) {
-        let (key, call, completion) = (self.key, self.call, self.completion);
-        let report = move |delivery| match delivery {
-            Delivery::Run => drop(with(|driver| driver.map(|driver| driver.job_done(key, completion)))),
-            // The slot has been given up as leaked.
-            Delivery::Discard => call.discard(completion.result),
-        };
-        if let Err(report) = self.shared.post(report) {
-            report(Delivery::Discard); // the inbox is closed
-        }
-    }
 }
