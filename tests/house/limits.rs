@@ -65,7 +65,7 @@ pub(crate) const LONG_FUNCTIONS: &[Exception] = &[
 pub(crate) const CORE: &[&str] = &["runtime", "task", "time", "driver", "op", "buf"];
 
 /// The lines of code in the core. The target is 12,000.
-pub(crate) const CODE_IN_THE_CORE: usize = 17_500;
+pub(crate) const CODE_IN_THE_CORE: usize = 17_650;
 
 /// The lines of code in all of `src`. The target is 20,000.
 pub(crate) const CODE_IN_ALL: usize = 28_000;
@@ -74,4 +74,4 @@ pub(crate) const CODE_IN_ALL: usize = 28_000;
 pub(crate) const SUMMARIES: &[&str] = &[];
 
 /// The comment lines that speak of persons. The target is 40.
-pub(crate) const PERSONS: usize = 67;
+pub(crate) const PERSONS: usize = 60;
