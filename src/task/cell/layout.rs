@@ -13,7 +13,7 @@
 //! | reference | counted in | where it may be |
 //! |---|---|---|
 //! | [`TaskRef`], a *local reference*: in the task table, the ready queue, operations, join handles | [`local_refs`](Header::local_refs), not atomic | the owner thread |
-//! | [`Waiter`] of a task of this loop: a local reference with the looks of a waker | the same | the owner thread |
+//! | [`Waiter`] of a task of this loop: a local reference in the form of a waker | the same | the owner thread |
 //! | a [`Waker`] with the functions of `WAKER`, and the inbox while the cell is in it | [`refs`](Header::refs), atomic, 2 each | any thread |
 //! | the borrowed waker of a poll | not counted: `poll` holds a local reference | the poll |
 //!
@@ -37,7 +37,7 @@
 //!
 //! A task that finishes completes at once, although operations that it has abandoned may still be with the kernel. A task
 //! that was cancelled or has panicked stays `Reaping` until [`ops`](Header::ops) is 0. The release of the last local
-//! reference drops what the stage still holds.
+//! reference of a task drops the content of the stage. A child's content is dropped by its child set or by its handle.
 //!
 //! [`flags`](Header::flags) are properties, one bit each:
 //!
@@ -78,13 +78,13 @@
 //!   unless the loop that runs on its thread is the task's own (`with_loop_of` compares [`shared`](Header::shared)): then
 //!   it is on the owner thread. So no other field is touched by two threads.
 //! - *One user of the stage.* A poll is started in the phase `Idle` alone and sets `Running` first, so that a run inside it
-//!   does nothing. `cancel`, `take` and `clear` set the next phase before they call the vtable, so that a panic or a nested
-//!   call finds a stage that is not its own. The code that runs a task holds a `TaskRef`, so the cell is not released
+//!   does nothing. The callers of `cancel`, `take` and `clear` set the next phase first, so that the content is not
+//!   used again after a panic or by a nested call. The code that runs a task holds a `TaskRef`, so the cell is not released
 //!   meanwhile.
-//! - *Pinning.* The future is made in the cell, and dropped there before the outcome is written over it. It is never
-//!   moved.
+//! - *Pinning.* The future is moved into the cell when the cell is made, and never again. It is dropped in place before the
+//!   outcome is written over it.
 //! - *One release.* The drop of the last local reference drops the stage, the joiner and the cold fields, and then takes
-//!   its 1 from `refs`. No local reference can come back: one is made of a waker only while there are others. The drop that
+//!   the 1 from `refs`. No local reference can come back: one is made of a waker only while there are others. The drop that
 //!   takes the last part of `refs` frees the memory. Its subtraction acquires what the earlier ones have released, as in
 //!   [`Arc`](std::sync::Arc). So the drop of a waker, on any thread, frees bare memory at most.
 //! - *The remote side.* `shared` lives as long as the cell: the local references count in it without an atomic
