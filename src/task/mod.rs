@@ -32,8 +32,8 @@ pub(crate) mod scheduler;
 pub(crate) mod threads;
 
 pub use cancel::catch::{Cancelled, CatchCancel, catch_cancel};
+pub use cell::done_callbacks::CallbackId;
 pub use cell::error::{Ended, JoinError, Panic, RuntimeGone, TaskId};
-pub use cell::watchers::CallbackId;
 pub use group::child::Child;
 pub use group::error::GroupError;
 pub use group::scoped::{Group, task_group};

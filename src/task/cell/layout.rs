@@ -233,7 +233,7 @@ pub(in crate::task) struct ColdFields {
     /// The task-locals. Tasks that this one spawned share them until one of the tasks sets a value.
     pub(in crate::task) locals: RefCell<Option<Rc<Values>>>,
     /// Callbacks for the end of the task.
-    pub(in crate::task) callbacks: Watchers<TaskRef>,
+    pub(in crate::task) callbacks: DoneCallbacks<TaskRef>,
     /// The scopes that catch cancellation requests, and those of time limits.
     pub(in crate::task) scopes: Scopes,
     /// Cleanups that have not started, and run before the task completes.
@@ -269,16 +269,16 @@ pub(in crate::task) struct Cleanup {
 }
 
 /// Callbacks and waiters for the end of a task or the outcome of a promise, in the order in which they were added.
-pub(in crate::task) struct Watchers<A> {
-    /// The watchers, with rising numbers. `None` where one was removed.
-    pub(in crate::task) list: RefCell<Vec<(u64, Option<Watcher<A>>)>>,
-    /// The number of removed watchers in the list.
+pub(in crate::task) struct DoneCallbacks<A> {
+    /// The entries, with rising numbers. `None` where one was removed.
+    pub(in crate::task) list: RefCell<Vec<(u64, Option<DoneCallback<A>>)>>,
+    /// The number of removed entries in the list.
     pub(in crate::task) removed: Cell<usize>,
     pub(in crate::task) next_id: Cell<u64>,
 }
 
-/// A callback or waiter in a list of [`Watchers`].
-pub(in crate::task) enum Watcher<A> {
+/// A callback or waiter in a list of [`DoneCallbacks`].
+pub(in crate::task) enum DoneCallback<A> {
     /// A closure that schedules a callback.
     Call(Box<dyn FnOnce(A)>),
     Wake(Waiter),

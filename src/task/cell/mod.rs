@@ -6,12 +6,13 @@
 //! | `state.rs`, `error.rs` | phase and flags; the number of a task, the way it has ended |
 //! | `loop_core.rs` | the part of the running loop that cells need |
 //! | `header.rs` | access to the header and to the rarely used fields |
-//! | `watchers.rs` | the list of waiters and callbacks for an end |
+//! | `done_callbacks.rs` | the list of callbacks and waiters for an end |
 //! | `waker.rs` | wakers, and waiters of this loop |
 //! | `stage.rs` | the future and its outcome, and the functions that know their types |
 //! | `task_ref.rs` | references to a task: making a cell, its outcome, its release |
 //! | `run.rs` | running a task, and its end |
 
+pub(in crate::task) mod done_callbacks;
 pub(crate) mod error;
 pub(in crate::task) mod header;
 pub(crate) mod layout;
@@ -21,4 +22,3 @@ pub(in crate::task) mod stage;
 pub(in crate::task) mod state;
 pub(crate) mod task_ref;
 pub(crate) mod waker;
-pub(in crate::task) mod watchers;

@@ -9,10 +9,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::task::cancel::cleanup::wait_for_end;
+use crate::task::cell::done_callbacks::CallbackId;
 use crate::task::cell::error::{JoinError, TaskId};
-use crate::task::cell::layout::{TaskRef, Watchers};
+use crate::task::cell::layout::{DoneCallbacks, TaskRef};
 use crate::task::cell::state::{JoinState, Phase};
-use crate::task::cell::watchers::CallbackId;
 use crate::task::report::task_info::Task;
 
 /// The owner's handle of a task: a future of its result.
@@ -150,7 +150,7 @@ impl<T> JoinHandle<T> {
     /// ```
     #[track_caller]
     pub fn on_done(&self, callback: impl FnOnce(Task) + 'static) -> CallbackId {
-        Watchers::add_to(&self.task, Box::new(callback))
+        DoneCallbacks::add_to(&self.task, Box::new(callback))
     }
 
     /// Removes a callback of [`on_done`](Self::on_done). Returns false if it was called or is about to be.

@@ -6,17 +6,17 @@ use std::panic::Location;
 
 use super::call_soon::{call_soon, call_soon_with};
 use super::task_local::Inherited;
-use crate::task::cell::layout::{TaskRef, Watcher, Watchers};
+use crate::task::cell::done_callbacks::CallbackId;
+use crate::task::cell::layout::{DoneCallback, DoneCallbacks, TaskRef};
 use crate::task::cell::loop_core;
-use crate::task::cell::watchers::CallbackId;
 use crate::task::report::task_info::Task;
 
-impl<A: 'static> Watchers<A> {
+impl<A: 'static> DoneCallbacks<A> {
     /// Adds a callback. The loop that runs at the end calls it; if none runs, the callback is dropped.
     #[track_caller]
     pub(in crate::task) fn add(&self, call: impl FnOnce(A) + 'static) -> CallbackId {
         let (location, values) = (Location::caller(), Inherited::now());
-        self.push(Watcher::Call(Box::new(move |argument| {
+        self.push(DoneCallback::Call(Box::new(move |argument| {
             if loop_core::is_running() {
                 drop(call_soon_with(values, location, move || call(argument)));
             }
@@ -31,7 +31,7 @@ impl<A: 'static> Watchers<A> {
     }
 }
 
-impl Watchers<TaskRef> {
+impl DoneCallbacks<TaskRef> {
     /// Adds a callback for the end of a task. If it has ended, the callback is called in the next turn.
     #[track_caller]
     pub(in crate::task) fn add_to(task: &TaskRef, call: impl FnOnce(Task) + 'static) -> CallbackId {

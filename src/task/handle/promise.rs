@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 
 use super::promise_error::{AlreadySettled, PromiseError};
 use crate::sys::guarded::in_drop;
-use crate::task::cell::layout::{Waiter, Watchers};
-use crate::task::cell::watchers::CallbackId;
+use crate::task::cell::done_callbacks::CallbackId;
+use crate::task::cell::layout::{DoneCallbacks, Waiter};
 
 /// Makes a future and the side that settles it once; asyncio's `loop.create_future()`.
 ///
@@ -27,7 +27,7 @@ use crate::task::cell::watchers::CallbackId;
 /// });
 /// ```
 pub fn promise<T, E>() -> (Promise<T, E>, Promised<T, E>) {
-    let state = Rc::new(State { outcome: RefCell::new(Outcome::Open), watchers: Watchers::default() });
+    let state = Rc::new(State { outcome: RefCell::new(Outcome::Open), callbacks: DoneCallbacks::default() });
     (Promise { state: state.clone() }, Promised { state, key: None })
 }
 
@@ -35,7 +35,7 @@ struct State<T, E> {
     /// The outcome. User code borrows it only after it was settled; from then on only its [`Promised`] changes it.
     outcome: RefCell<Outcome<T, E>>,
     /// Tasks and callbacks in one list, so that they are served in the order in which they came, as in asyncio.
-    watchers: Watchers<()>,
+    callbacks: DoneCallbacks<()>,
 }
 
 enum Outcome<T, E> {
@@ -69,7 +69,7 @@ impl<T, E> State<T, E> {
             return Err(outcome);
         }
         self.outcome.replace(Outcome::Settled(outcome));
-        self.watchers.notify_all(|| ());
+        self.callbacks.notify_all(|| ());
         Ok(())
     }
 
@@ -155,7 +155,7 @@ impl<T, E> fmt::Debug for Promise<T, E> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Promised<T, E> {
     state: Rc<State<T, E>>,
-    /// The key in the list of watchers, after the first poll.
+    /// The key in the list of callbacks, after the first poll.
     key: Option<CallbackId>,
 }
 
@@ -196,14 +196,14 @@ impl<T, E> Promised<T, E> {
     /// When it is settled, and there is no runtime.
     #[track_caller]
     pub fn on_done(&self, callback: impl FnOnce() + 'static) -> CallbackId {
-        let (watchers, call) = (&self.state.watchers, Box::new(|()| callback()));
-        if self.is_done() { watchers.add_late((), call) } else { watchers.add(call) }
+        let (callbacks, call) = (&self.state.callbacks, Box::new(|()| callback()));
+        if self.is_done() { callbacks.add_late((), call) } else { callbacks.add(call) }
     }
 
     /// Removes a callback of [`on_done`](Self::on_done); asyncio's `remove_done_callback`. Returns false if it was
     /// called or is about to be.
     pub fn remove_on_done(&self, id: CallbackId) -> bool {
-        self.state.watchers.remove(id)
+        self.state.callbacks.remove(id)
     }
 
     /// Converts it into a future that several tasks can await, and more than once.
@@ -217,7 +217,7 @@ impl<T, E> Promised<T, E> {
             return Poll::Ready(());
         }
         let waiter = Waiter::new(cx); // may be user code
-        self.state.watchers.wake(key, waiter);
+        self.state.callbacks.set_waiter(key, waiter);
         Poll::Pending
     }
 }
@@ -226,7 +226,7 @@ impl<T, E> Drop for Promised<T, E> {
     fn drop(&mut self) {
         let outcome = self.state.take();
         in_drop(|| drop(outcome)); // user code
-        self.key.take().into_iter().for_each(|key| in_drop(|| _ = self.state.watchers.remove(key)));
+        self.key.take().into_iter().for_each(|key| in_drop(|| _ = self.state.callbacks.remove(key)));
     }
 }
 
@@ -277,7 +277,7 @@ impl<T, E> fmt::Debug for Promised<T, E> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct SharedPromised<T, E> {
     promised: Rc<Promised<T, E>>,
-    /// The key of this clone in the list of watchers, after the first poll.
+    /// The key of this clone in the list of callbacks, after the first poll.
     key: Option<CallbackId>,
 }
 

@@ -80,7 +80,7 @@ impl Handle {
                 sender.set_error_on_drop(JoinError::Cancelled);
                 // Inside a task, so that a panic of `make` is the task's, like one of its future.
                 let mut task = spawn(async move { make().await }).cancel_on_drop();
-                spawn_watcher(async move {
+                spawn_uncancellable(async move {
                     let result = poll_fn(|cx| {
                         if request.poll(cx) {
                             task.request_cancel();
@@ -127,8 +127,8 @@ impl Handle {
 }
 
 /// Spawns a task that is never cancelled. The shutdown of the runtime waits for it.
-fn spawn_watcher(watcher: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
-    spawn_task::<_, Opaque>(watcher, SpawnOptions { flags: Flags::UNCANCELLABLE, ..SpawnOptions::here() })
+fn spawn_uncancellable(future: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
+    spawn_task::<_, Opaque>(future, SpawnOptions { flags: Flags::UNCANCELLABLE, ..SpawnOptions::here() })
 }
 
 /// Whether a closure of user code may be called. It may not while the runtime shuts down.

@@ -1,10 +1,10 @@
-//! The list of watchers of a task or promise: waiters to be woken and callbacks to be scheduled at its end.
+//! Done callbacks of a task or promise: callbacks to be scheduled, and waiters to be woken, at its end.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
-use super::layout::{Waiter, Watcher, Watchers};
+use super::layout::{DoneCallback, DoneCallbacks, Waiter};
 
 /// Identifies a callback of a task or promise, for its removal.
 ///
@@ -13,50 +13,50 @@ use super::layout::{Waiter, Watcher, Watchers};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallbackId(u64);
 
-impl<A> Default for Watchers<A> {
+impl<A> Default for DoneCallbacks<A> {
     fn default() -> Self {
-        Watchers { list: RefCell::default(), removed: Cell::new(0), next_id: Cell::new(0) }
+        DoneCallbacks { list: RefCell::default(), removed: Cell::new(0), next_id: Cell::new(0) }
     }
 }
 
-impl<A: 'static> Watchers<A> {
+impl<A: 'static> DoneCallbacks<A> {
     pub(in crate::task) fn new_id(&self) -> CallbackId {
         CallbackId(self.next_id.replace(self.next_id.get() + 1))
     }
 
-    pub(in crate::task) fn push(&self, watcher: Watcher<A>) -> CallbackId {
+    pub(in crate::task) fn push(&self, callback: DoneCallback<A>) -> CallbackId {
         let id = self.new_id();
-        self.list.borrow_mut().push((id.0, Some(watcher)));
+        self.list.borrow_mut().push((id.0, Some(callback)));
         id
     }
 
     /// Adds a waiter. With a `key` it replaces the earlier waiter of this key, and keeps its order in the list.
-    pub(in crate::task) fn wake(&self, key: &mut Option<CallbackId>, waiter: Waiter) {
+    pub(in crate::task) fn set_waiter(&self, key: &mut Option<CallbackId>, waiter: Waiter) {
         let Some(id) = *key else {
-            *key = Some(self.push(Watcher::Wake(waiter)));
+            *key = Some(self.push(DoneCallback::Wake(waiter)));
             return;
         };
         let mut list = self.list.borrow_mut();
         let index = list.binary_search_by_key(&id.0, |(id, _)| *id).expect("a waiter keeps its key");
-        let replaced = list[index].1.replace(Watcher::Wake(waiter));
+        let replaced = list[index].1.replace(DoneCallback::Wake(waiter));
         drop(list);
         drop(replaced);
     }
 
-    /// Removes a watcher. Returns false if there is none with this id, or no longer.
+    /// Removes a callback. Returns false if there is none with this id, or no longer.
     pub(in crate::task) fn remove(&self, id: CallbackId) -> bool {
         let removed = self.take(id);
         removed.is_some() // and is dropped here, which may run user code
     }
 
-    fn take(&self, id: CallbackId) -> Option<Watcher<A>> {
+    fn take(&self, id: CallbackId) -> Option<DoneCallback<A>> {
         let mut list = self.list.borrow_mut();
         let index = list.binary_search_by_key(&id.0, |(id, _)| *id).ok()?;
         let removed = list[index].1.take()?;
         // Holes are removed all at once, so that a thousand removals cost a thousand steps and not a million.
         self.removed.set(self.removed.get() + 1);
         if self.removed.get() > list.len() / 2 {
-            list.retain(|(_, watcher)| watcher.is_some());
+            list.retain(|(_, callback)| callback.is_some());
             self.removed.set(0);
         }
         Some(removed)
@@ -67,18 +67,18 @@ impl<A: 'static> Watchers<A> {
     pub(in crate::task) fn notify_all(&self, argument: impl Fn() -> A) {
         let list = self.list.take();
         self.removed.set(0);
-        for watcher in list.into_iter().filter_map(|(_, watcher)| watcher) {
-            match watcher {
-                Watcher::Wake(waiter) => waiter.wake_contained(), // a panic must not stop the others
-                Watcher::Call(schedule) => schedule(argument()),
+        for callback in list.into_iter().filter_map(|(_, callback)| callback) {
+            match callback {
+                DoneCallback::Wake(waiter) => waiter.wake_contained(), // a panic must not stop the others
+                DoneCallback::Call(schedule) => schedule(argument()),
             }
         }
     }
 }
 
-impl<A> fmt::Debug for Watchers<A> {
+impl<A> fmt::Debug for DoneCallbacks<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.list.borrow().len() - self.removed.get();
-        f.debug_tuple("Watchers").field(&count).finish()
+        f.debug_tuple("DoneCallbacks").field(&count).finish()
     }
 }
