@@ -12,7 +12,7 @@ impl<T: 'static> TaskSet<T> {
     ///
     /// The time is one for all tasks together. Within it a task that [catches its
     /// cancellation](crate::task::catch_cancel()) may clean up. After it the future of the task is dropped at its next
-    /// await, whatever it catches. In either case a task completes only after its operations have completed and its
+    /// await, even inside a `catch_cancel`. In either case a task completes only after its operations have completed and its
     /// cleanups have run, without a time limit.
     ///
     /// A task that already handles an earlier request (of [`request_cancel`](TaskSet::request_cancel), of its own time limit,
