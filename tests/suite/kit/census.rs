@@ -36,6 +36,15 @@ pub(crate) fn threads_named(name: &str) -> usize {
     threads().iter().filter(|other| *other == name).count()
 }
 
+/// Whether a thread of the process whose name begins so is running, or waits for the kernel without sleeping.
+pub(crate) fn is_busy(name: &str) -> bool {
+    std::fs::read_dir("/proc/self/task").unwrap().any(|thread| {
+        let stat = std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap_or_default();
+        let fields = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(") "));
+        fields.is_some_and(|(this, state)| this.starts_with(name) && !state.starts_with('S'))
+    })
+}
+
 /// The names of the process's threads, without the watchdog's.
 pub(crate) fn threads() -> Vec<String> {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
