@@ -1,13 +1,11 @@
 //! Keys that are used up, futures whose operation panics, memory that the kernel leaves as it was.
 
-use std::cell::RefCell;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr;
-use std::rc::Rc;
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::task::{Context, Poll, Waker};
 
 use io_uring::types::BufRingEntry;
 use proptest::prelude::*;
@@ -27,7 +25,7 @@ use crate::sys::call::Call;
 
 /// Implements the methods of an operation that moves nothing: an empty round trip, or a call on the pool without
 /// arguments.
-macro_rules! asks_nothing {
+macro_rules! empty_operation {
     () => {
         const OPCODE: u8 = io_uring::opcode::Nop::CODE;
 
@@ -51,7 +49,7 @@ struct Plain(u64);
 impl Op for Plain {
     type Output = u64;
     const NAME: &'static str = "plain";
-    asks_nothing!();
+    empty_operation!();
 
     fn complete(self, _: Completion) -> u64 {
         self.0
@@ -165,7 +163,7 @@ struct PanicsAtItsEnd;
 impl Op for PanicsAtItsEnd {
     type Output = ();
     const NAME: &'static str = "panics";
-    asks_nothing!();
+    empty_operation!();
 
     fn complete(self, completion: Completion) {
         assert_eq!(completion.result, -1, "expected: at its end");
@@ -194,41 +192,6 @@ fn t95_a_future_whose_operation_panicked_has_no_key_any_more() {
         let panic = again.expect_err("it looked for its operation again");
         let message = panic.downcast::<String>().unwrap();
         assert!(message.contains("polled after its result"), "{message}");
-    });
-}
-
-#[test]
-#[cfg_attr(miri, ignore = "needs the blocking pool")]
-fn t97_a_waker_that_can_not_be_cloned_takes_no_operation_from_its_task() {
-    static TABLE: RawWakerVTable =
-        RawWakerVTable::new(|_| panic!("expected: no clone"), |_| (), |_| (), |_| ());
-    // SAFETY: the functions use no data.
-    let waker = unsafe { Waker::from_raw(RawWaker::new(ptr::null(), &TABLE)) };
-    let runtime = crate::Selector::new().unwrap();
-    runtime.block_on(async {
-        // Begun by a task that ends meanwhile: it waits for the operation before it does.
-        let shared = Rc::new(RefCell::new(None));
-        let slot = shared.clone();
-        let listener = crate::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let task = crate::spawn(async move {
-            let stream = crate::net::TcpStream::connect(address).await.unwrap();
-            let mut read = stream.read(vec![0; 8]);
-            let first = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut read).poll(cx))).await;
-            assert!(first.is_pending());
-            *slot.borrow_mut() = Some((read, stream));
-        });
-        let accepted = listener.accept().await.unwrap();
-        while shared.borrow().is_none() {
-            crate::yield_now().await;
-        }
-        let (mut read, stream) = shared.take().unwrap();
-        let polled =
-            catch_unwind(AssertUnwindSafe(|| Pin::new(&mut read).poll(&mut Context::from_waker(&waker))));
-        assert!(polled.is_err(), "the waker was not cloned");
-        drop((read, stream));
-        task.await.unwrap();
-        drop(accepted);
     });
 }
 
