@@ -69,7 +69,7 @@ pub trait AnyFile: sealed::Sealed + Sized + 'static {
     fn close(self) -> Close;
 }
 
-/// The trait for one kind, which `$open` opens.
+/// Implements the trait for one kind, which `$open` opens.
 macro_rules! any_file {
     ($file:ty, $open:path) => {
         impl sealed::Sealed for $file {}

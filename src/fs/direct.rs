@@ -123,7 +123,7 @@ impl File {
     /// # Errors
     /// Those of statx(2), and `EMFILE`.
     pub fn metadata(&self) -> DirectMetadata {
-        DirectMetadata(Asking::Installing(self.installing()))
+        DirectMetadata(Query::Installing(self.installing()))
     }
 
     /// Converts it into an ordinary file. Operations in flight continue with the direct descriptor.
@@ -159,7 +159,7 @@ io_future! {
 }
 io_future! {
     /// The future of [`File::metadata`].
-    DirectMetadata<> = Asking => io::Result<Metadata>
+    DirectMetadata<> = Query => io::Result<Metadata>
 }
 io_future! {
     /// The future of [`File::install`].
@@ -188,31 +188,31 @@ impl Future for OpenInto {
     }
 }
 
-/// Asks an ordinary descriptor of the same file.
-pub(crate) enum Asking {
+/// Queries the metadata of the file, by an ordinary descriptor of the same file.
+pub(crate) enum Query {
     Installing(Submission<Install<FileRef>>),
-    Asking(Box<Submission<Statx>>),
+    Query(Box<Submission<Statx>>),
 }
 
-impl Asking {
+impl Query {
     fn request_cancel(&mut self) {
         match self {
-            Asking::Installing(step) => step.request_cancel(),
-            Asking::Asking(step) => step.request_cancel(),
+            Query::Installing(step) => step.request_cancel(),
+            Query::Query(step) => step.request_cancel(),
         }
     }
 }
 
-impl Future for Asking {
+impl Future for Query {
     type Output = io::Result<Metadata>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Asking::Installing(step) = &mut *self {
+        if let Query::Installing(step) = &mut *self {
             let fd = ready!(Pin::new(step).poll(cx))?;
             let step = Submission::new(Statx::new(StatTarget::Installed(fd)));
-            *self = Asking::Asking(Box::new(step));
+            *self = Query::Query(Box::new(step));
         }
-        let Asking::Asking(step) = &mut *self else { unreachable!("the stage before is over") };
+        let Query::Query(step) = &mut *self else { unreachable!("the stage before is over") };
         Pin::new(step).poll(cx).map_ok(Metadata::new)
     }
 }

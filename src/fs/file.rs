@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::metadata::Asking;
+use super::metadata::Query;
 use super::opening::traits_of;
 use super::{Metadata, Open, OpenOptions};
 use crate::buf::{BufResult, IoBuf, IoBufMut, IoVec, IoVecMut};
@@ -83,7 +83,7 @@ impl File {
         &self.file
     }
 
-    /// For an operation on it.
+    /// Makes a reference for an operation on the file.
     fn used(&self) -> FileRef {
         FileRef::new(&self.file)
     }
@@ -186,7 +186,7 @@ impl File {
     /// # Errors
     /// Those of statx(2).
     pub fn metadata(&self) -> FileMetadata {
-        FileMetadata(Asking(Ok(Submission::new(Statx::new(StatTarget::File(self.used()))))))
+        FileMetadata(Query(Ok(Submission::new(Statx::new(StatTarget::File(self.used()))))))
     }
 
     /// Truncates the file to a length, or extends it with zeros.
@@ -208,7 +208,7 @@ impl File {
     /// # Cancellation
     /// Dropping the future is harmless.
     pub fn quiesce(&self) -> QuiesceFile {
-        QuiesceFile(Quieting { file: self.file.clone(), cancelled: false })
+        QuiesceFile(Quiescing { file: self.file.clone(), cancelled: false })
     }
 
     /// Closes the file and waits until it is closed. A drop closes it as well, but reports no error.
@@ -262,30 +262,30 @@ io_future! {
 }
 io_future! {
     /// The future of [`File::metadata`].
-    FileMetadata<> = Asking => io::Result<Metadata>
+    FileMetadata<> = Query => io::Result<Metadata>
 }
 io_future! {
     /// The future of [`File::quiesce`].
-    QuiesceFile<> = Quieting => io::Result<()>
+    QuiesceFile<> = Quiescing => io::Result<()>
 }
 io_future! {
     /// The future of [`File::set_len`].
     SetLen<> = Submission<Truncate> => io::Result<()>
 }
 
-pub(crate) struct Quieting {
+pub(crate) struct Quiescing {
     file: Rc<OpenFile>,
     cancelled: bool,
 }
 
-impl Quieting {
+impl Quiescing {
     fn request_cancel(&mut self) {
         self.cancelled = true;
         self.file.wake();
     }
 }
 
-impl Future for Quieting {
+impl Future for Quiescing {
     type Output = io::Result<()>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -143,7 +143,7 @@ impl fmt::Debug for Metadata {
 /// });
 /// ```
 pub fn metadata(path: impl AsRef<Path>) -> PathMetadata {
-    PathMetadata(Asking(match c_path(path.as_ref()) {
+    PathMetadata(Query(match c_path(path.as_ref()) {
         Ok(path) => Ok(Submission::new(Statx::new(StatTarget::Path(path)))),
         Err(error) => Err(Some(error)),
     }))
@@ -151,12 +151,12 @@ pub fn metadata(path: impl AsRef<Path>) -> PathMetadata {
 
 io_future! {
     /// The future of [`metadata`].
-    PathMetadata<> = Asking => io::Result<Metadata>
+    PathMetadata<> = Query => io::Result<Metadata>
 }
 
-pub(crate) struct Asking(pub(super) Result<Submission<Statx>, Option<io::Error>>);
+pub(crate) struct Query(pub(super) Result<Submission<Statx>, Option<io::Error>>);
 
-impl Asking {
+impl Query {
     pub(super) fn request_cancel(&mut self) {
         if let Ok(step) = &mut self.0 {
             step.request_cancel();
@@ -164,7 +164,7 @@ impl Asking {
     }
 }
 
-impl Future for Asking {
+impl Future for Query {
     type Output = io::Result<Metadata>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

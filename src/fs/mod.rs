@@ -55,7 +55,7 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     let file = File::open(path).await?;
     let expected = usize::try_from(file.metadata().await?.len()).unwrap_or(usize::MAX);
     let mut contents = Vec::new();
-    // One byte more, so that the end shows without another look at a larger buffer.
+    // One byte more, so that the end is found without a read into a larger buffer.
     reserve(&mut contents, expected.max(4_095).saturating_add(1))?;
     loop {
         let done = contents.len();

@@ -1,9 +1,10 @@
 //! The future of an open.
 //!
-//! open(2) of a FIFO waits until somebody has opened its other side. Nothing in the kernel can be waited for in its place:
-//! it tells a reader of bytes, not of a writer, and gives a writer no descriptor before there is a reader. A thread that waits in
-//! open(2) can't be stopped. So an open that has to wait is tried again after a pause, which grows to [`LONGEST`]:
-//! - for reading, the FIFO is opened without waiting, which lets writers in, and looked at until one has come;
+//! open(2) of a FIFO waits until its other side is opened. The kernel has no event that could be waited for instead: it
+//! reports bytes to a reader, but no writer, and gives a writer no descriptor before there is a reader. A thread that
+//! waits in open(2) can't be stopped. So an open that has to wait is tried again after a pause, which grows to
+//! [`LONGEST`]:
+//! - for reading, the FIFO is opened without waiting, which lets writers in, and checked until there is one;
 //! - for writing, the open fails with ENXIO while there is no reader, and is repeated.
 #![forbid(unsafe_code)]
 
@@ -29,37 +30,37 @@ use crate::sys::file::{FileKind, has_had_writer, set_status_flags, status_flags}
 use crate::sys::guarded::contain;
 use crate::time::{Sleep, sleep};
 
-/// The first pause before a FIFO is looked at again.
+/// The first pause before a FIFO is checked again.
 const SHORTEST: Duration = Duration::from_millis(1);
-/// The longest one.
+/// The longest pause.
 const LONGEST: Duration = Duration::from_millis(32);
 
 pub(crate) struct Opening {
     flags: i32,
     mode: libc::mode_t,
-    /// It goes into the ring's table.
+    /// Whether the file gets a direct descriptor.
     direct: bool,
     pause: Duration,
     state: State,
-    /// Its end has been asked for: nothing is begun any more.
+    /// Whether cancellation was requested: no new step is begun then.
     cancelled: bool,
-    /// The waker of who polls, during a pause.
+    /// The waker of the polling task, during a pause.
     waker: Option<Waker>,
 }
 
 enum State {
     New(CString),
-    /// Not to be asked for.
+    /// The options are invalid.
     Failed(io::Error),
-    Asking(Submission<Open>),
-    /// The same in a call that may wait: another process has a lease on the file.
-    AskingPool(Submission<OpenOnPool>),
+    Open(Submission<Open>),
+    /// The file is being opened by a call on the pool, which may wait: another process has a lease on the file.
+    OpeningOnPool(Submission<OpenOnPool>),
     /// There may be a FIFO without a reader at the path.
-    Looking(CString, Box<Submission<Statx>>),
-    /// Before the next attempt.
+    CheckingFifo(CString, Box<Submission<Statx>>),
+    /// The pause before the next attempt.
     Pausing(CString, Sleep),
     /// A FIFO is open for reading, and has no writer.
-    Meeting(OwnedFd, Sleep),
+    AwaitingWriter(OwnedFd, Sleep),
     Done,
 }
 
@@ -75,11 +76,11 @@ impl Opening {
     pub(super) fn request_cancel(&mut self) {
         self.cancelled = true;
         match &mut self.state {
-            State::Asking(step) => step.request_cancel(),
-            State::AskingPool(step) => step.request_cancel(),
-            State::Looking(_, step) => step.request_cancel(),
+            State::Open(step) => step.request_cancel(),
+            State::OpeningOnPool(step) => step.request_cancel(),
+            State::CheckingFifo(_, step) => step.request_cancel(),
             State::Failed(_) | State::Done => {}
-            State::New(_) | State::Pausing(..) | State::Meeting(..) => {
+            State::New(_) | State::Pausing(..) | State::AwaitingWriter(..) => {
                 self.state = State::Failed(cancelled());
                 if let Some(waker) = self.waker.take() {
                     contain(|| waker.wake());
@@ -92,7 +93,7 @@ impl Opening {
         expect_runtime(current(), "File::open")
     }
 
-    /// A pause, longer than the one before.
+    /// Makes a pause, longer than the previous one.
     fn pause(&mut self) -> Sleep {
         let pause = sleep(self.pause);
         self.pause = (self.pause * 2).min(LONGEST);
@@ -104,7 +105,7 @@ impl Opening {
         let open = Open::new(path, self.flags, self.mode);
         let slot =
             if self.direct && driver.carries_out::<Open>() { driver.reserve_file_slot()? } else { None };
-        Ok(State::Asking(Submission::new(match slot {
+        Ok(State::Open(Submission::new(match slot {
             Some(slot) => open.into(slot),
             None => open,
         })))
@@ -128,11 +129,11 @@ impl Opening {
                 return match error.raw_os_error() {
                     Some(libc::ENXIO) if access == libc::O_WRONLY => {
                         let look = Statx::new(StatTarget::Path(path.clone()));
-                        Ok(Step::Next(State::Looking(path, Box::new(Submission::new(look)))))
+                        Ok(Step::Next(State::CheckingFifo(path, Box::new(Submission::new(look)))))
                     }
                     Some(libc::EAGAIN) if !on_pool => {
                         let open = OpenOnPool(Open::new(path, self.flags, self.mode));
-                        Ok(Step::Next(State::AskingPool(Submission::new(open))))
+                        Ok(Step::Next(State::OpeningOnPool(Submission::new(open))))
                     }
                     _ => Err(error),
                 };
@@ -140,7 +141,7 @@ impl Opening {
         };
         let kind = FileKind::of(fd.as_fd());
         if may_wait && access == libc::O_RDONLY && kind == FileKind::Fifo && !has_had_writer(fd.as_fd()) {
-            return Ok(Step::Next(State::Meeting(fd, self.pause())));
+            return Ok(Step::Next(State::AwaitingWriter(fd, self.pause())));
         }
         self.opened(fd, kind, on_pool).map(Step::File)
     }
@@ -149,7 +150,7 @@ impl Opening {
         Traits { access, appends: self.flags & libc::O_APPEND != 0 }
     }
 
-    /// Takes O_NONBLOCK away where it was only for the open, and sets it where the selector needs it.
+    /// Clears O_NONBLOCK if it was only for the open, and sets it if the selector needs it.
     fn opened(&self, fd: OwnedFd, kind: FileKind, on_pool: bool) -> io::Result<File> {
         /// The flags that F_SETFL sets.
         const STATUS: i32 =
@@ -191,10 +192,10 @@ impl Future for Opening {
             // What has to be waited for.
             let (mut answer, mut found) = (None, None);
             match &mut this.state {
-                State::Asking(step) => answer = Some((ready!(Pin::new(step).poll(cx)), false)),
-                State::AskingPool(step) => answer = Some((ready!(Pin::new(step).poll(cx)), true)),
-                State::Looking(_, step) => found = Some(ready!(Pin::new(&mut **step).poll(cx))),
-                State::Pausing(_, pause) | State::Meeting(_, pause) => {
+                State::Open(step) => answer = Some((ready!(Pin::new(step).poll(cx)), false)),
+                State::OpeningOnPool(step) => answer = Some((ready!(Pin::new(step).poll(cx)), true)),
+                State::CheckingFifo(_, step) => found = Some(ready!(Pin::new(&mut **step).poll(cx))),
+                State::Pausing(_, pause) | State::AwaitingWriter(_, pause) => {
                     if Pin::new(pause).poll(cx).is_pending() {
                         this.waker = Some(cx.waker().clone()); // a cancel ends the pause
                         return Poll::Pending;
@@ -205,19 +206,21 @@ impl Future for Opening {
             let step = match std::mem::replace(&mut this.state, State::Done) {
                 State::New(path) | State::Pausing(path, _) => Step::Next(this.ask(path)?),
                 State::Failed(error) => return Poll::Ready(Err(error)),
-                State::Asking(_) | State::AskingPool(_) => {
+                State::Open(_) | State::OpeningOnPool(_) => {
                     let ((answer, path), on_pool) = answer.expect("it was polled above");
                     this.answered(answer, path, on_pool)?
                 }
-                State::Looking(path, _) => match found.expect("it was polled above").map(Metadata::new) {
-                    Ok(metadata) if metadata.is_fifo() => Step::Next(State::Pausing(path, this.pause())),
-                    Ok(_) => return Poll::Ready(Err(io::Error::from_raw_os_error(libc::ENXIO))),
-                    Err(error) => return Poll::Ready(Err(error)),
-                },
-                State::Meeting(fd, _) if has_had_writer(fd.as_fd()) => {
+                State::CheckingFifo(path, _) => {
+                    match found.expect("it was polled above").map(Metadata::new) {
+                        Ok(metadata) if metadata.is_fifo() => Step::Next(State::Pausing(path, this.pause())),
+                        Ok(_) => return Poll::Ready(Err(io::Error::from_raw_os_error(libc::ENXIO))),
+                        Err(error) => return Poll::Ready(Err(error)),
+                    }
+                }
+                State::AwaitingWriter(fd, _) if has_had_writer(fd.as_fd()) => {
                     Step::File(this.opened(fd, FileKind::Fifo, false)?)
                 }
-                State::Meeting(fd, _) => Step::Next(State::Meeting(fd, this.pause())),
+                State::AwaitingWriter(fd, _) => Step::Next(State::AwaitingWriter(fd, this.pause())),
                 State::Done => panic!("an Open was polled after its result"),
             };
             match step {
@@ -229,7 +232,7 @@ impl Future for Opening {
     }
 }
 
-/// The traits of a file that was opened elsewhere: its description may be shared, and is left as it is.
+/// Returns the traits of a file that was opened elsewhere. Its description may be shared, and is left as it is.
 pub(super) fn traits_of(fd: &impl AsFd) -> Traits {
     let flags = status_flags(fd.as_fd()).unwrap_or_default();
     let access = match FileKind::of(fd.as_fd()) {

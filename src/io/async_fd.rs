@@ -43,7 +43,7 @@ use crate::op::object::io_turn::IoTurn;
 /// }).unwrap();
 /// ```
 pub struct AsyncFd<T> {
-    sides: Sides, // before the object: nobody waits for one that is closed
+    sides: Sides, // dropped before the object: no operation waits for a closed descriptor
     inner: T,
 }
 
@@ -55,7 +55,7 @@ struct Sides {
 }
 
 impl Drop for Sides {
-    /// Lets go of the file at once, also where a poll was with the kernel.
+    /// Releases the file at once, also if a poll is in flight.
     fn drop(&mut self) {
         self.read.get().into_iter().chain(self.write.get()).for_each(release_endpoint);
     }
@@ -235,7 +235,7 @@ impl<T: AsFd, R, F: FnMut(&T) -> io::Result<R>> Future for With<'_, T, F> {
                 }
                 State::Trying(turn) => {
                     ready!(turn.poll_acquire(cx));
-                    // A loop of attempts that succeed must not keep the others from running.
+                    // A loop of attempts that succeed must not keep other tasks from running.
                     ready!(current().map_or(Poll::Ready(()), |driver| driver.poll_attempt(cx)));
                     match (this.attempt)(&this.fd.inner) {
                         Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

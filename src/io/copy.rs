@@ -1,11 +1,11 @@
-//! `copy`: everything from one object to another.
+//! `copy`: copies all bytes of one object to another.
 #![forbid(unsafe_code)]
 
 use std::io;
 
 use super::{ReadOwned, WriteOwned};
 
-/// Bytes of the one buffer that a copy uses.
+/// The size of the buffer of a copy, in bytes.
 const BUFFER: usize = 64 * 1024;
 
 /// Copies from `reader` to `writer` until the end, and returns the number of bytes. It uses one buffer of 64 KiB.

@@ -73,7 +73,7 @@ pub trait WriteOwned {
     fn write_all<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>>;
 }
 
-/// The trait of what is read, by the method of the same name.
+/// Implements [`ReadOwned`] by the method of the same name.
 macro_rules! reads_owned {
     ($type:ident) => {
         impl $crate::io::ReadOwned for $type {
@@ -88,7 +88,7 @@ macro_rules! reads_owned {
 }
 pub(crate) use reads_owned;
 
-/// The trait of what is written to, by the methods of the same names.
+/// Implements [`WriteOwned`] by the methods of the same names.
 macro_rules! writes_owned {
     ($type:ident) => {
         impl $crate::io::WriteOwned for $type {

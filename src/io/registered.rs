@@ -1,4 +1,4 @@
-//! Making buffers that the runtime's ring knows.
+//! Makes buffers that are registered with the runtime's ring.
 #![forbid(unsafe_code)]
 
 use std::io;

@@ -29,7 +29,7 @@ pub trait ToSocketAddrs: sealed::Target {}
 pub(super) mod sealed {
     #[expect(unnameable_types, reason = "it keeps the trait from being implemented elsewhere")]
     pub trait Target {
-        /// The addresses, if no name has to be looked up; else the name and the port.
+        /// Returns the addresses if no name has to be looked up; otherwise the name and the port.
         fn target(&self) -> Result<Vec<super::SocketAddr>, super::Name>;
     }
 }
@@ -160,14 +160,14 @@ pub struct LookupHost(State);
 enum State {
     Known(Option<Vec<SocketAddr>>),
     Named(Option<Name>),
-    Asking(Blocking<io::Result<Vec<SocketAddr>>>),
+    Lookup(Blocking<io::Result<Vec<SocketAddr>>>),
 }
 
 impl LookupHost {
-    /// The next poll answers that it was cancelled.
+    /// Makes the next poll return the error of a cancellation.
     pub(super) fn request_cancel(&mut self) {
         match &mut self.0 {
-            State::Named(_) | State::Asking(_) => self.0 = State::Named(None),
+            State::Named(_) | State::Lookup(_) => self.0 = State::Named(None),
             State::Known(_) => {}
         }
     }
@@ -192,10 +192,10 @@ impl Future for LookupHost {
                         unreachable!("matched in the line above")
                     };
                     let ask = move || name.resolve();
-                    self.0 = State::Asking(Blocking::begin("lookup_host", Lane::Lookup, ask));
+                    self.0 = State::Lookup(Blocking::begin("lookup_host", Lane::Lookup, ask));
                 }
                 State::Named(None) => return Poll::Ready(Err(cancelled())),
-                State::Asking(answer) => {
+                State::Lookup(answer) => {
                     let answer = ready!(Pin::new(answer).poll(cx));
                     return Poll::Ready(answer.and_then(|found| found));
                 }

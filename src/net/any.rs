@@ -105,7 +105,7 @@ pub trait AnyTcpStream: sealed::Sealed + Sized + 'static {
     fn close(self) -> Close;
 }
 
-/// The trait for one kind. What it does at once is a future by way of `$at_once`.
+/// Implements the trait for one kind. `$at_once` converts a method that returns at once into a future.
 macro_rules! any_tcp_stream {
     ($stream:ty, $at_once:path) => {
         impl sealed::Sealed for $stream {}
@@ -283,7 +283,7 @@ pub trait AnyTcpListener: sealed::Sealed + Sized + 'static {
     fn close(self) -> Close;
 }
 
-/// The trait for one kind, of whose accepted values `$stream` takes the stream.
+/// Implements the trait for one kind. `$stream` takes the stream out of an accepted value.
 macro_rules! any_tcp_listener {
     ($listener:ty, $of:ty, $stream:expr) => {
         impl sealed::Sealed for $listener {}

@@ -18,7 +18,7 @@ use crate::buf::{BufResult, Chunk, IoBuf, IoBufMut};
 use crate::driver::operation::submission::Submission;
 use crate::driver::{attach, attach_shared, release_endpoint};
 use crate::io::Close;
-use crate::io::shared::quiesce::{Quiesce, Surrender, UdpIntoOwnedFd};
+use crate::io::shared::quiesce::{Detaching, Quiesce, UdpIntoOwnedFd};
 use crate::io::shared::unfinished::Unfinished;
 use crate::op::catalogue::net::datagram;
 use crate::op::object::endpoint_ref::EndpointRef;
@@ -189,7 +189,7 @@ impl UdpSocket {
             };
             received.into_iter().filter_map(datagram).collect()
         };
-        UdpIntoOwnedFd(Surrender::new(self.endpoint.clone(), datagrams))
+        UdpIntoOwnedFd(Detaching::new(self.endpoint.clone(), datagrams))
     }
 
     /// The local address.

@@ -85,7 +85,7 @@ impl fmt::Debug for Handler {
     }
 }
 
-/// The task of a [`Handler`]. The signal lies between the two, so that either can end the listening.
+/// The task of a [`Handler`]. The two share the signal, so that either can stop listening.
 struct Calls<F> {
     kind: Kind,
     signal: Rc<Cell<Option<Signal>>>,

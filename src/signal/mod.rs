@@ -162,7 +162,7 @@ pub fn stream(kind: Kind) -> io::Result<Signal> {
 #[must_use = "dropping it stops listening"]
 pub struct Signal {
     kind: Kind,
-    /// Taken from the counter, and not returned yet.
+    /// Deliveries that were taken from the counter and not returned yet.
     counted: u64,
     /// The wait for the counter. It stays when a future is dropped: the next one continues it.
     waiting: Option<Submission<PollReady>>,
@@ -177,8 +177,8 @@ impl Signal {
         Self::of(Listener::new(kind.as_raw())?, kind, what)
     }
 
-    /// One whose second delivery ends the process: the signal handler does that, because the loop may be blocked.
-    /// Deliveries for `first` count as well; it must be dropped after this.
+    /// Makes a listener whose second delivery ends the process. The signal handler does that, because the loop may be
+    /// blocked. Deliveries for `first` count as well; it must be dropped after this.
     #[track_caller]
     pub(crate) fn ending_process(kind: Kind, first: Option<&Signal>, what: &str) -> io::Result<Self> {
         let first = first.map(|first| &first.listener);
@@ -211,7 +211,7 @@ impl Signal {
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.counted > 0 {
-                // Many in a row must not keep the others from running.
+                // Many deliveries in a row must not keep other tasks from running.
                 ready!(current().map_or(Poll::Ready(()), |driver| driver.poll_attempt(cx)));
                 self.counted -= 1;
                 return Poll::Ready(Ok(()));
@@ -232,7 +232,7 @@ impl Signal {
 
     /// Stops listening. Returns whether deliveries were counted that [`recv`](Self::recv) has not returned.
     pub(crate) fn stop(&mut self) -> bool {
-        self.waiting = None; // its operation would keep the task that began it from ending
+        self.waiting = None; // the task that began its operation could not complete otherwise
         self.counted += self.listener.stop();
         std::mem::take(&mut self.counted) > 0
     }
@@ -278,7 +278,7 @@ impl Future for Recv<'_> {
 }
 
 thread_local! {
-    /// The signal that has requested the end of the main future that runs on this thread, or ran last.
+    /// The signal that has cancelled the main future that runs on this thread, or that ran last.
     static INTERRUPTED_BY: Cell<Option<Kind>> = const { Cell::new(None) };
 }
 

@@ -28,7 +28,7 @@ impl Recv {
     }
 }
 
-/// Receives once: what a multishot operation has brought, or else what there is once there is something.
+/// Receives once: data that a multishot operation has put into the receive queue, or else the next data that arrives.
 pub(crate) struct Receiving<O: Receive> {
     step: Submission<O>,
     cancelled: bool,
@@ -75,7 +75,7 @@ impl<O: Receive> Future for Receiving<O> {
                 },
             };
             match result {
-                // Somebody else was faster, or nothing was there after all: the ring's next poll may say the same again.
+                // Another receive was faster, or there was no data after all: the ring's next poll may report the same.
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
                         && !self.cancelled =>

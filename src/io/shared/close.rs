@@ -1,4 +1,4 @@
-//! `Close`: closing an object and returning the error.
+//! `Close`: the future that closes an object and returns the error.
 #![forbid(unsafe_code)]
 
 use std::future::Future;
@@ -29,15 +29,15 @@ impl Close {
 
 /// An object with a descriptor, shared with the operations on it.
 pub(crate) trait Closable: 'static {
-    /// Waits for the bytes that polled writes have taken, and gives their error.
+    /// Waits until the bytes that polled writes have taken are sent, and returns their error.
     fn poll_written(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    /// Has the kernel end the operations of dropped futures.
+    /// Submits the cancels of operations whose futures were dropped.
     fn flush(&self);
 
-    /// Waits until the object's own operation is over, if nobody else uses it.
+    /// Waits until the object's multishot operation has completed, if this is the last user of the object.
     fn poll_alone(&self, _: &Context<'_>) -> Poll<()> {
         Poll::Ready(())
     }
@@ -116,7 +116,7 @@ impl Closable for Rc<OpenFile> {
     }
 }
 
-/// The object is used by others as well, and can't be taken apart.
+/// Returns the error of an object that has other users as well, and can't be taken apart.
 pub(crate) fn busy() -> io::Error {
     io::Error::new(
         io::ErrorKind::ResourceBusy,
@@ -190,7 +190,7 @@ impl Future for Closing {
     }
 }
 
-/// [`AsyncClose`] by the method of the same name.
+/// Implements [`AsyncClose`] by the method of the same name.
 macro_rules! async_close {
     ($($object:ty),* $(,)?) => {
         $(impl $crate::scope::AsyncClose for $object {

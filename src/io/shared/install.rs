@@ -1,4 +1,4 @@
-//! Making an ordinary descriptor of a direct one.
+//! The conversion of a direct descriptor into an ordinary one.
 #![forbid(unsafe_code)]
 
 use std::future::Future;
@@ -6,38 +6,38 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::quiesce::Quieting;
+use super::quiesce::Quiescing;
 use crate::driver::attach;
 use crate::driver::operation::submission::Submission;
 use crate::io::busy;
 use crate::op::catalogue::direct::Install;
 use crate::op::object::endpoint_ref::EndpointRef;
 
-/// Waits until the kernel holds nothing of an endpoint, and makes an ordinary one of it.
+/// Quiesces an endpoint, and converts it into one with an ordinary descriptor.
 pub(crate) struct Installing<T> {
-    /// None once the result has been given.
+    /// `None` after the result was returned.
     endpoint: Option<EndpointRef>,
-    stage: Stage,
+    state: State,
     make: fn(EndpointRef) -> T,
 }
 
-enum Stage {
-    Quieting(Quieting),
+enum State {
+    Quiescing(Quiescing),
     Installing(Submission<Install<EndpointRef>>),
     Done,
 }
 
 impl<T> Installing<T> {
     pub(crate) fn new(endpoint: &EndpointRef, make: fn(EndpointRef) -> T) -> Self {
-        let stage = Stage::Quieting(Quieting::new(endpoint));
-        Installing { endpoint: Some(endpoint.clone()), stage, make }
+        let state = State::Quiescing(Quiescing::new(endpoint));
+        Installing { endpoint: Some(endpoint.clone()), state, make }
     }
 
     pub(crate) fn request_cancel(&mut self) {
-        match &mut self.stage {
-            Stage::Quieting(quieting) => quieting.request_cancel(),
-            Stage::Installing(step) => step.request_cancel(),
-            Stage::Done => {}
+        match &mut self.state {
+            State::Quiescing(quiescing) => quiescing.request_cancel(),
+            State::Installing(step) => step.request_cancel(),
+            State::Done => {}
         }
     }
 }
@@ -49,23 +49,23 @@ impl<T> Future for Installing<T> {
         let this = &mut *self;
         let endpoint = this.endpoint.as_ref().expect("an install was polled after its result");
         let fd = loop {
-            match &mut this.stage {
-                Stage::Quieting(quieting) => match ready!(Pin::new(quieting).poll(cx)) {
+            match &mut this.state {
+                State::Quiescing(quiescing) => match ready!(Pin::new(quiescing).poll(cx)) {
                     Ok(()) => {
-                        this.stage = Stage::Installing(Submission::new(Install(endpoint.clone())));
-                        // It is shared with the step, and with nobody else.
+                        this.state = State::Installing(Submission::new(Install(endpoint.clone())));
+                        // One reference is this future's, the other one the operation's.
                         if !endpoint.has_references(2) {
                             break Err(busy());
                         }
                     }
                     Err(error) => break Err(error),
                 },
-                Stage::Installing(step) => break ready!(Pin::new(step).poll(cx)),
-                Stage::Done => unreachable!("the endpoint goes with it"),
+                State::Installing(step) => break ready!(Pin::new(step).poll(cx)),
+                State::Done => unreachable!("the endpoint goes with it"),
             }
         };
         let installed = fd.map(|fd| (this.make)(endpoint.continued(attach(fd, "install"))));
-        this.stage = Stage::Done; // with its reference to the endpoint
+        this.state = State::Done; // with its reference to the endpoint
         this.endpoint = None;
         Poll::Ready(installed)
     }

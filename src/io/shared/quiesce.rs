@@ -18,24 +18,24 @@ use crate::op::object::received::Received;
 
 io_future! {
     /// The future of `quiesce()` on a socket: see [`TcpStream::quiesce`](crate::net::TcpStream::quiesce).
-    Quiesce<> = Quieting => io::Result<()>
+    Quiesce<> = Quiescing => io::Result<()>
 }
 io_future! {
     /// The future of [`TcpStream::into_owned_fd`](crate::net::TcpStream::into_owned_fd).
-    IntoOwnedFd<> = Surrender<Leftover> => io::Result<(OwnedFd, Leftover)>
+    IntoOwnedFd<> = Detaching<Leftover> => io::Result<(OwnedFd, Leftover)>
 }
 io_future! {
     /// The future of [`TcpListener::into_owned_fd`](crate::net::TcpListener::into_owned_fd).
-    ListenerIntoOwnedFd<> = Surrender<Vec<OwnedFd>> => io::Result<(OwnedFd, Vec<OwnedFd>)>
+    ListenerIntoOwnedFd<> = Detaching<Vec<OwnedFd>> => io::Result<(OwnedFd, Vec<OwnedFd>)>
 }
 io_future! {
     /// The future of [`UdpSocket::into_owned_fd`](crate::net::UdpSocket::into_owned_fd).
-    UdpIntoOwnedFd<> = Surrender<Vec<(Chunk, SocketAddr)>> => io::Result<(OwnedFd, Vec<(Chunk, SocketAddr)>)>
+    UdpIntoOwnedFd<> = Detaching<Vec<(Chunk, SocketAddr)>> => io::Result<(OwnedFd, Vec<(Chunk, SocketAddr)>)>
 }
 
 impl Quiesce {
     pub(crate) fn of(endpoint: &EndpointRef) -> Self {
-        Quiesce(Quieting::new(endpoint))
+        Quiesce(Quiescing::new(endpoint))
     }
 }
 
@@ -56,7 +56,7 @@ impl Leftover {
             match received {
                 Received::Bytes(chunk) => leftover.chunks.push(chunk),
                 Received::Error(errno) => leftover.error = Some(io::Error::from_raw_os_error(errno)),
-                // The kernel says so again.
+                // The kernel reports the end again.
                 Received::End => {}
                 other => unreachable!("a stream received {other:?}"),
             }
@@ -72,15 +72,15 @@ impl Leftover {
 }
 
 /// Takes both I/O locks, so that no other operation is with the kernel, and stops the endpoint's multishot operation.
-pub(crate) struct Quieting {
+pub(crate) struct Quiescing {
     receiving: IoTurn,
     sending: IoTurn,
     cancelled: bool,
 }
 
-impl Quieting {
+impl Quiescing {
     pub(crate) fn new(endpoint: &EndpointRef) -> Self {
-        Quieting {
+        Quiescing {
             receiving: IoTurn::new(endpoint, Side::Receive),
             sending: IoTurn::new(endpoint, Side::Send),
             cancelled: false,
@@ -94,15 +94,15 @@ impl Quieting {
     }
 }
 
-impl Quieting {
-    /// Lets the others go on: also while this is kept, with its result given.
+impl Quiescing {
+    /// Releases the I/O locks, so that other operations continue even if this completed future is kept.
     fn leave(&mut self) {
         self.receiving.release_and_wake();
         self.sending.release_and_wake();
     }
 }
 
-impl Future for Quieting {
+impl Future for Quiescing {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -123,40 +123,40 @@ impl Future for Quieting {
     }
 }
 
-/// Takes a quiet endpoint apart: its descriptor, and what had arrived and was not taken.
-pub(crate) struct Surrender<T> {
+/// Quiesces an endpoint and takes it apart: its descriptor, and the data in its receive queue.
+pub(crate) struct Detaching<T> {
     endpoint: Option<EndpointRef>,
-    quieting: Option<Quieting>,
+    quiescing: Option<Quiescing>,
     leftover: fn(Vec<Received>) -> T,
 }
 
-impl<T> Surrender<T> {
+impl<T> Detaching<T> {
     pub(crate) fn new(endpoint: EndpointRef, leftover: fn(Vec<Received>) -> T) -> Self {
-        let quieting = Some(Quieting::new(&endpoint));
-        Surrender { endpoint: Some(endpoint), quieting, leftover }
+        let quiescing = Some(Quiescing::new(&endpoint));
+        Detaching { endpoint: Some(endpoint), quiescing, leftover }
     }
 
     pub(crate) fn request_cancel(&mut self) {
-        if let Some(quieting) = &mut self.quieting {
-            quieting.request_cancel();
+        if let Some(quiescing) = &mut self.quiescing {
+            quiescing.request_cancel();
         }
     }
 }
 
-impl<T> Future for Surrender<T> {
+impl<T> Future for Detaching<T> {
     type Output = io::Result<(OwnedFd, T)>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let quieting = self.quieting.as_mut().expect("an `into_owned_fd` was polled after its result");
-        let quiet = ready!(Pin::new(quieting).poll(cx));
-        self.quieting = None; // its turns refer to the endpoint
+        let quiescing = self.quiescing.as_mut().expect("an `into_owned_fd` was polled after its result");
+        let quiet = ready!(Pin::new(quiescing).poll(cx));
+        self.quiescing = None; // its turns refer to the endpoint
         let endpoint = self.endpoint.take().expect("an `into_owned_fd` was polled after its result");
         quiet?;
         if endpoint.is_referenced_elsewhere() {
             return Poll::Ready(Err(busy()));
         }
         let received = std::iter::from_fn(|| endpoint.next_received()).collect();
-        let endpoint = endpoint.into_inner().expect("nobody else holds it");
+        let endpoint = endpoint.into_inner().expect("this is the only reference");
         match endpoint.descriptor.into_opened() {
             Opened::Raw(fd) => Poll::Ready(Ok((fd, (self.leftover)(received)))),
             Opened::Direct(_) => unreachable!("a direct descriptor is installed instead"),

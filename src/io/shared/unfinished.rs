@@ -1,4 +1,4 @@
-//! Futures that methods with \`poll_\` in their names keep from one call to the next.
+//! Futures that methods with `poll_` in their names keep from one call to the next.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
@@ -24,7 +24,7 @@ impl<T: Future + Unpin> Unfinished<T> {
         output
     }
 
-    /// Drops what was not finished.
+    /// Drops the pending future, if any.
     pub(crate) fn end(&self) {
         self.0.set(None);
     }

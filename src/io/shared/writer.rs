@@ -1,4 +1,4 @@
-//! Writing by `poll_write`, for adapters: bytes are lent.
+//! The polled writes of adapters, whose bytes are borrowed.
 //!
 //! The caller lends bytes for the length of the call, and the kernel gets them at once, by a call that does not wait. The
 //! rest is copied, one piece at a time, and a task sends it: in order, and even if the caller never polls again. The piece
@@ -55,12 +55,12 @@ fn outcome(ended: Result<io::Result<()>, JoinError>) -> io::Result<()> {
     match ended {
         Ok(result) => result,
         Err(JoinError::Panicked(panic)) => resume_unwind(panic.into_payload()),
-        Err(_) => Err(cancelled()), // the runtime ends
+        Err(_) => Err(cancelled()), // by the runtime's shutdown
     }
 }
 
 impl Writer {
-    /// Waits for what was begun, and gives its error.
+    /// Waits until the operation in flight has completed, and returns its error.
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(mut work) = self.0.take() else { return Poll::Ready(Ok(())) };
         let result = work.poll(cx);
@@ -70,7 +70,7 @@ impl Writer {
         result
     }
 
-    /// Gives bytes to the kernel, or a piece of them to a task.
+    /// Writes bytes at once if the kernel takes some; otherwise gives a copy of them to a task.
     pub(crate) fn poll_write(
         &self,
         endpoint: &EndpointRef,
@@ -83,7 +83,7 @@ impl Writer {
         }
         let driver = expect_runtime(current(), "poll_write");
         driver.check_host(endpoint.descriptor.host(), "poll_write");
-        // A loop of writes that succeed must not keep the others from running.
+        // A loop of writes that succeed must not keep other tasks from running.
         ready!(driver.poll_attempt(cx));
         driver.stats.calls.add(1);
         if let Some(sent) = endpoint.send_now(bytes) {
@@ -104,7 +104,7 @@ impl Writer {
         Poll::Ready(Ok(len))
     }
 
-    /// Gives bytes to the kernel, if it takes some now.
+    /// Writes bytes at once, if the kernel takes some.
     pub(crate) fn try_write(&self, endpoint: &EndpointRef, bytes: &[u8]) -> io::Result<usize> {
         if let Some(mut work) = self.0.take() {
             let ended = match &mut *work {
@@ -126,7 +126,7 @@ impl Writer {
         endpoint.send_now(bytes).unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
     }
 
-    /// Waits for what was begun, and then ends the direction.
+    /// Waits until the operation in flight has completed, and then shuts the direction down.
     pub(crate) fn poll_shutdown(&self, endpoint: &EndpointRef, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let work = self.0.take();
         let is_last = matches!(work.as_deref(), Some(Work::ShuttingDown(_)));

@@ -206,7 +206,7 @@ impl TcpStream {
     }
 
     fn address(&self, ask: fn(SockRef<'_>) -> io::Result<SocketAddr>) -> Address {
-        Address(Asking { step: Submission::new(Install(self.0.endpoint().clone())), ask })
+        Address(Query { step: Submission::new(Install(self.0.endpoint().clone())), ask })
     }
 
     /// Converts it into an ordinary stream, which keeps the data that was received and not yet taken.
@@ -245,7 +245,7 @@ io_future! {
 }
 io_future! {
     /// The future of [`TcpStream::local_addr`] and [`TcpStream::peer_addr`].
-    Address<> = Asking => io::Result<SocketAddr>
+    Address<> = Query => io::Result<SocketAddr>
 }
 io_future! {
     /// The future of [`TcpStream::install`].
@@ -268,19 +268,19 @@ impl Future for Connecting {
     }
 }
 
-/// Asks an ordinary descriptor of the same socket.
-pub(crate) struct Asking {
+/// Queries an address of the socket, by an ordinary descriptor of the same socket.
+pub(crate) struct Query {
     step: Submission<Install<EndpointRef>>,
     ask: fn(SockRef<'_>) -> io::Result<SocketAddr>,
 }
 
-impl Asking {
+impl Query {
     fn request_cancel(&mut self) {
         self.step.request_cancel();
     }
 }
 
-impl Future for Asking {
+impl Future for Query {
     type Output = io::Result<SocketAddr>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -1,8 +1,8 @@
-//! Taking a connection off a listener's backlog, and not spinning when there is no descriptor for it.
+//! The accept of a connection from a listener's backlog, without spinning if there is no descriptor for it.
 //!
 //! With no descriptor free accept(2) answers EMFILE, at once and on both backends, and the client stays in the
-//! backlog. The error is reported; but a caller who tries again at once, as servers do, would take all of the
-//! CPU to hear the same again. So the next accept of that listener first waits: until the runtime has closed a
+//! backlog. The error is reported; but a caller that tries again at once, as servers do, would use all of the
+//! CPU for the same error. So the next accept of that listener first waits: until the runtime has closed a
 //! descriptor, or for a pause that doubles with each failure in a row.
 #![forbid(unsafe_code)]
 
@@ -37,39 +37,42 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(in crate::net) struct Acceptor {
     pub(in crate::net) endpoint: EndpointRef,
-    /// Until when the kernel need not be asked, and the pause that led to this; after a failure.
+    /// After a failure: the time before which no accept is tried, and the pause that led to it.
     exhausted: Cell<Option<(Instant, Duration)>>,
-    /// The epoll set that the ring polls in the listener's place; none on the selector.
+    /// The epoll set that the ring polls in the listener's place; `None` on the selector.
     set: Option<Rc<OwnedFd>>,
 }
 
 impl Acceptor {
-    /// The acceptor of a listener that belongs to the runtime of this thread. On the ring it has an epoll set, made now
-    /// so that a later lack of descriptors does not concern it.
+    /// Makes the acceptor of a listener that belongs to the runtime of this thread. On the ring it has an epoll set, made
+    /// now, so that a later lack of descriptors does not affect it.
     pub(in crate::net) fn new(endpoint: EndpointRef) -> io::Result<Rc<Self>> {
         let set = current().map_or(Ok(None), |driver| driver.set_of_listener(&endpoint.descriptor))?;
         Ok(Rc::new(Acceptor { endpoint, exhausted: Cell::new(None), set: set.map(Rc::new) }))
     }
 
-    /// Returns the set that the ring polls before an accept is tried. None if the operation waits by itself, or need not wait.
+    /// Returns the set that the ring polls before an accept is tried. Returns `None` if the operation waits by itself, or
+    /// need not wait.
     fn polled(&self, driver: &Driver) -> Option<Rc<OwnedFd>> {
         let polls = driver.check_origin().is_ok() && !self.endpoint.has_received();
         self.set.clone().filter(|_| polls)
     }
 
-    /// The kernel has answered: notes whether it lacked a descriptor, or memory for one.
+    /// Notes from the kernel's answer whether it lacked a descriptor, or memory for one.
     fn note<T>(&self, answer: &io::Result<T>) {
         let error = answer.as_ref().err();
         match error.and_then(io::Error::raw_os_error) {
-            _ if error.is_some_and(|error| error.kind() == io::ErrorKind::QuotaExceeded) => self.lacks_room(),
-            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => self.lacks_room(),
-            Some(libc::ECANCELED | libc::EAGAIN | libc::EINTR) => {} // they say nothing about descriptors
+            _ if error.is_some_and(|error| error.kind() == io::ErrorKind::QuotaExceeded) => {
+                self.note_no_descriptor()
+            }
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => self.note_no_descriptor(),
+            Some(libc::ECANCELED | libc::EAGAIN | libc::EINTR) => {} // no information about descriptors
             _ => self.exhausted.set(None),
         }
     }
 
-    /// There was no descriptor for a connection.
-    fn lacks_room(&self) {
+    /// Notes that there was no descriptor for a connection.
+    fn note_no_descriptor(&self) {
         let pause = self.exhausted.get().map_or(FIRST_PAUSE, |(_, pause)| (2 * pause).min(LONGEST_PAUSE));
         self.exhausted.set(Some((now() + pause, pause)));
     }
@@ -81,7 +84,7 @@ impl Acceptor {
     }
 }
 
-/// Done when a descriptor has been closed, or the time has come.
+/// A pause: it ends when a descriptor has been closed, or when the time has elapsed.
 struct Pause {
     freed: DescriptorFreed,
     time: Sleep,
@@ -106,7 +109,7 @@ impl Future for Pause {
 /// ([`PollListener`]); then accept4(2) is called, or the ring accepts, and neither waits.
 pub(in crate::net) struct Accepting {
     acceptor: Rc<Acceptor>,
-    /// Into the ring's table.
+    /// Whether the connection gets a direct descriptor.
     direct: bool,
     state: State,
     cancelled: bool,
@@ -120,8 +123,8 @@ enum State {
     Entering(IoTurn),
     /// The ring waits for a connection.
     Waiting(IoTurn, Submission<PollListener>),
-    Asking(Submission<Accept>),
-    /// It has given its result.
+    Accept(Submission<Accept>),
+    /// The result has been returned.
     Done,
 }
 
@@ -130,7 +133,7 @@ impl Accepting {
         Accepting { acceptor: acceptor.clone(), direct: false, state: State::New, cancelled: false }
     }
 
-    /// One that becomes a direct descriptor.
+    /// Makes an accept whose connection gets a direct descriptor.
     pub(in crate::net) fn direct(acceptor: &Rc<Acceptor>) -> Self {
         Accepting { direct: true, ..Self::new(acceptor) }
     }
@@ -141,7 +144,7 @@ impl Accepting {
             State::New | State::Done => {}
             State::Entering(turn) => turn.withdraw(),
             State::Waiting(_, step) => step.request_cancel(),
-            State::Asking(step) => step.request_cancel(),
+            State::Accept(step) => step.request_cancel(),
             State::Pausing(_) => {
                 let before = std::mem::replace(&mut self.state, State::New);
                 if let State::Pausing(pause) = before {
@@ -151,12 +154,12 @@ impl Accepting {
         }
     }
 
-    /// The listener whose connections it takes.
+    /// Returns the listener whose connections this accepts.
     pub(in crate::net) fn listener(&self) -> &EndpointRef {
         &self.acceptor.endpoint
     }
 
-    /// The runtime of the listener.
+    /// Returns the runtime of the listener.
     ///
     /// # Panics
     /// When it is not the one that runs here: an accept makes an object, which belongs to the runtime that polls it.
@@ -177,22 +180,22 @@ impl Accepting {
                 let wait = PollListener::new(set, &self.acceptor.endpoint.descriptor);
                 State::Waiting(turn, Submission::new(wait))
             }
-            None => State::Asking(Submission::new(Accept::new(turn, self.direct))),
+            None => State::Accept(Submission::new(Accept::new(turn, self.direct))),
         }
     }
 
-    /// Accepts what the ring has reported: gives the next state, or the result.
+    /// Accepts a connection that the ring has reported. Returns the next state, or the result.
     fn take(&self, turn: IoTurn, driver: &Driver) -> Result<State, io::Result<Accepted>> {
         let on_ring = driver.accepts_on_ring(&self.acceptor.endpoint.descriptor, self.direct);
         let accept = Accept::new(turn, on_ring && self.direct);
         if on_ring {
-            return Ok(State::Asking(Submission::new(accept)));
+            return Ok(State::Accept(Submission::new(accept)));
         }
         let (answer, turn) = driver.call_now(accept);
         self.answered(answer, turn)
     }
 
-    /// An accept has ended with this: gives the next state if there is to be another, or the result.
+    /// Handles the answer of an accept. Returns the next state if there is to be another accept, or the result.
     fn answered(&self, answer: io::Result<Accepted>, turn: IoTurn) -> Result<State, io::Result<Accepted>> {
         self.acceptor.note(&answer);
         match answer.as_ref().map_err(io::Error::kind) {
@@ -232,7 +235,7 @@ impl Future for Accepting {
                     let State::Waiting(turn, _) = before else { unreachable!("matched above") };
                     ended.map_err(Err).and_then(|()| this.take(turn, &driver))
                 }
-                State::Asking(step) => {
+                State::Accept(step) => {
                     let (answer, turn) = ready!(Pin::new(step).poll(cx));
                     this.answered(answer, turn)
                 }

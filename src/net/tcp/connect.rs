@@ -44,7 +44,7 @@ pub(crate) struct ConnectTo {
     lookup: Option<LookupHost>,
     untried: std::vec::IntoIter<SocketAddr>,
     current: Option<(SocketAddr, Attempt)>,
-    /// With sockets in the ring's table.
+    /// Whether the sockets get direct descriptors.
     direct: bool,
     cancelled: bool,
 }
@@ -63,7 +63,7 @@ impl Attempt {
         }
     }
 
-    /// Goes on with it; the next step, when there is one.
+    /// Polls the current step. Returns the next step, if there is one.
     fn poll(
         &mut self,
         address: &SocketAddr,
@@ -147,7 +147,7 @@ impl Future for ConnectTo {
                     Err(error) => last = Some((address, error)),
                 }
             }
-            // The last address, or one that was asked to end: its error is the answer.
+            // The error of the last address, or of a cancelled connect, is the result.
             if let Some((address, error)) = last.take()
                 && (self.cancelled || self.untried.len() == 0)
             {

@@ -15,7 +15,7 @@ use super::accept::{Accepting, Acceptor};
 use super::stream::TcpStream;
 use crate::driver::{attach, release_endpoint};
 use crate::io::Close;
-use crate::io::shared::quiesce::{ListenerIntoOwnedFd, Quiesce, Surrender};
+use crate::io::shared::quiesce::{Detaching, ListenerIntoOwnedFd, Quiesce};
 use crate::io::shared::unfinished::{Unfinished, adopt};
 use crate::net::addr::ToSocketAddrs;
 use crate::net::bind::Binding;
@@ -168,7 +168,7 @@ impl TcpListener {
             };
             received.into_iter().filter_map(connection).collect()
         };
-        ListenerIntoOwnedFd(Surrender::new(self.acceptor.endpoint.clone(), connections))
+        ListenerIntoOwnedFd(Detaching::new(self.acceptor.endpoint.clone(), connections))
     }
 
     /// The address that the listener is bound to.

@@ -102,7 +102,7 @@ impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if let Some(stream) = &self.stream {
             let endpoint = stream.endpoint();
-            // The peer may have gone already: the error concerns nothing that is left.
+            // The peer may be gone already; no later operation depends on this error.
             if endpoint.is_free_to_send() || !is_running() {
                 let _ = SockRef::from(&endpoint.descriptor).shutdown(std::net::Shutdown::Write);
             } else {

@@ -14,7 +14,7 @@ use crate::driver::operation::transfer::{Goal, Repeat};
 use crate::driver::{attach, attach_shared};
 use crate::io::Close;
 use crate::io::shared::chunks::{Chunks, Recv};
-use crate::io::shared::quiesce::{IntoOwnedFd, Leftover, Quiesce, Surrender};
+use crate::io::shared::quiesce::{Detaching, IntoOwnedFd, Leftover, Quiesce};
 use crate::io::shared::transfers::{Read, ReadExact, ReadVectored};
 use crate::io::shared::unfinished::Unfinished;
 use crate::io::shared::writer::Writer;
@@ -117,7 +117,7 @@ impl TcpStream {
         TcpStream { endpoint, polled: Unfinished::default(), writer: Writer::default() }
     }
 
-    /// It was accepted by this listener, whose options it has.
+    /// Notes the listener that accepted this stream, whose options it has inherited.
     pub(in crate::net) fn inherit(self, listener: &EndpointRef) -> Self {
         if listener.descriptor.is_lent() {
             self.endpoint.descriptor.note_lent();
@@ -252,7 +252,7 @@ impl TcpStream {
     /// # Cancellation
     /// Dropping or cancelling the future closes the connection.
     pub fn into_owned_fd(self) -> IntoOwnedFd {
-        IntoOwnedFd(Surrender::new(self.endpoint, Leftover::of))
+        IntoOwnedFd(Detaching::new(self.endpoint, Leftover::of))
     }
 
     /// Closes the connection and waits until it is closed. A drop closes it as well, but reports no error. The bytes
