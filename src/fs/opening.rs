@@ -56,11 +56,11 @@ enum State {
     /// The file is being opened by a call on the pool, which may wait: another process has a lease on the file.
     OpeningOnPool(Submission<OpenOnPool>),
     /// There may be a FIFO without a reader at the path.
-    CheckingFifo(CString, Box<Submission<Statx>>),
+    Statx(CString, Box<Submission<Statx>>),
     /// The pause before the next attempt.
     Pausing(CString, Sleep),
     /// A FIFO is open for reading, and has no writer.
-    AwaitingWriter(OwnedFd, Sleep),
+    NoWriter(OwnedFd, Sleep),
     Done,
 }
 
@@ -78,9 +78,9 @@ impl Opening {
         match &mut self.state {
             State::Open(step) => step.request_cancel(),
             State::OpeningOnPool(step) => step.request_cancel(),
-            State::CheckingFifo(_, step) => step.request_cancel(),
+            State::Statx(_, step) => step.request_cancel(),
             State::Failed(_) | State::Done => {}
-            State::New(_) | State::Pausing(..) | State::AwaitingWriter(..) => {
+            State::New(_) | State::Pausing(..) | State::NoWriter(..) => {
                 self.state = State::Failed(cancelled());
                 if let Some(waker) = self.waker.take() {
                     contain(|| waker.wake());
@@ -129,7 +129,7 @@ impl Opening {
                 return match error.raw_os_error() {
                     Some(libc::ENXIO) if access == libc::O_WRONLY => {
                         let look = Statx::new(StatTarget::Path(path.clone()));
-                        Ok(Step::Next(State::CheckingFifo(path, Box::new(Submission::new(look)))))
+                        Ok(Step::Next(State::Statx(path, Box::new(Submission::new(look)))))
                     }
                     Some(libc::EAGAIN) if !on_pool => {
                         let open = OpenOnPool(Open::new(path, self.flags, self.mode));
@@ -141,7 +141,7 @@ impl Opening {
         };
         let kind = FileKind::of(fd.as_fd());
         if may_wait && access == libc::O_RDONLY && kind == FileKind::Fifo && !has_had_writer(fd.as_fd()) {
-            return Ok(Step::Next(State::AwaitingWriter(fd, self.pause())));
+            return Ok(Step::Next(State::NoWriter(fd, self.pause())));
         }
         self.opened(fd, kind, on_pool).map(Step::File)
     }
@@ -189,13 +189,13 @@ impl Future for Opening {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         loop {
-            // What has to be waited for.
+            // Poll the operation or the pause of this state.
             let (mut answer, mut found) = (None, None);
             match &mut this.state {
                 State::Open(step) => answer = Some((ready!(Pin::new(step).poll(cx)), false)),
                 State::OpeningOnPool(step) => answer = Some((ready!(Pin::new(step).poll(cx)), true)),
-                State::CheckingFifo(_, step) => found = Some(ready!(Pin::new(&mut **step).poll(cx))),
-                State::Pausing(_, pause) | State::AwaitingWriter(_, pause) => {
+                State::Statx(_, step) => found = Some(ready!(Pin::new(&mut **step).poll(cx))),
+                State::Pausing(_, pause) | State::NoWriter(_, pause) => {
                     if Pin::new(pause).poll(cx).is_pending() {
                         this.waker = Some(cx.waker().clone()); // a cancel ends the pause
                         return Poll::Pending;
@@ -210,17 +210,15 @@ impl Future for Opening {
                     let ((answer, path), on_pool) = answer.expect("it was polled above");
                     this.answered(answer, path, on_pool)?
                 }
-                State::CheckingFifo(path, _) => {
-                    match found.expect("it was polled above").map(Metadata::new) {
-                        Ok(metadata) if metadata.is_fifo() => Step::Next(State::Pausing(path, this.pause())),
-                        Ok(_) => return Poll::Ready(Err(io::Error::from_raw_os_error(libc::ENXIO))),
-                        Err(error) => return Poll::Ready(Err(error)),
-                    }
-                }
-                State::AwaitingWriter(fd, _) if has_had_writer(fd.as_fd()) => {
+                State::Statx(path, _) => match found.expect("it was polled above").map(Metadata::new) {
+                    Ok(metadata) if metadata.is_fifo() => Step::Next(State::Pausing(path, this.pause())),
+                    Ok(_) => return Poll::Ready(Err(io::Error::from_raw_os_error(libc::ENXIO))),
+                    Err(error) => return Poll::Ready(Err(error)),
+                },
+                State::NoWriter(fd, _) if has_had_writer(fd.as_fd()) => {
                     Step::File(this.opened(fd, FileKind::Fifo, false)?)
                 }
-                State::AwaitingWriter(fd, _) => Step::Next(State::AwaitingWriter(fd, this.pause())),
+                State::NoWriter(fd, _) => Step::Next(State::NoWriter(fd, this.pause())),
                 State::Done => panic!("an Open was polled after its result"),
             };
             match step {

@@ -37,9 +37,9 @@ type Shared<T, F> = <F as Flavor>::Rc<<F as Flavor>::Cell<State<T, F>>>;
 
 struct State<T, F: Flavor> {
     value: Option<T>,
-    /// The sender has sent or was dropped: no more values come.
+    /// Whether the sender has sent or was dropped: no value follows.
     sent: bool,
-    /// The receiver was dropped or closed the channel: no more values are accepted.
+    /// Whether the receiver was dropped or has closed the channel: no value is accepted.
     closed: bool,
     /// The waiter for the value.
     receiver: Option<F::Waiter>,
@@ -185,7 +185,7 @@ impl<T, F: Flavor> fmt::Debug for Closed<'_, T, F> {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Receiver<T, F: Flavor = Local> {
     state: Shared<T, F>,
-    /// It has the value: the sender is gone, and no waiter is left.
+    /// Whether the value was received: then the sender is gone, and no waiter is left.
     received: bool,
 }
 
@@ -204,7 +204,7 @@ impl<T, F: Flavor> Receiver<T, F> {
 
     /// Closes the channel: a value that was not sent yet is refused. A value that was sent can still be received.
     pub fn close(&mut self) {
-        // Who polled the receiver may be another than who closes it.
+        // The task that polled the receiver may be another than the one that closes it.
         let (sender, receiver) = F::with(&self.state, |state| {
             state.closed = true;
             (state.sender.take(), state.receiver.take())
@@ -253,7 +253,7 @@ impl<T, F: Flavor> Drop for Receiver<T, F> {
         if self.received {
             return;
         }
-        // The value and the waiters are dropped without the lock: that is user code.
+        // The value and the waiters are dropped outside the lock: destructors are user code.
         let (value, receiver, sender) = F::with(&self.state, |state| {
             state.closed = true;
             (state.value.take(), state.receiver.take(), state.sender.take())

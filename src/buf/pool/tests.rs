@@ -95,7 +95,7 @@ fn the_last_one_frees_whichever_thread_it_is() {
 #[test]
 fn a_buffer_of_its_own_needs_no_pool() {
     let lease = Lease::alone(5);
-    // SAFETY: nobody else has this buffer.
+    // SAFETY: no other reference to this buffer is used.
     unsafe { lease.memory().write_bytes(1, 5) };
     let other = lease.clone();
     drop(lease);

@@ -24,38 +24,38 @@ pub(super) struct Chan<T, F: Flavor> {
     /// How many items it may hold; `usize::MAX` without a limit.
     capacity: usize,
     state: F::Cell<State<T, F>>,
-    /// Changed by the receiver alone, but for the bit, which changes under the lock.
+    /// The number of items taken. Changed by the receiver alone, except the bit, which changes under the lock.
     taken: F::Count,
 }
 
 struct State<T, F: Flavor> {
     queue: VecDeque<T>,
-    /// How many items were ever put into the queue.
+    /// The number of items that were ever put into the queue.
     sent: usize,
-    /// How many of these had been taken at the last look.
+    /// The number of these that had been taken when the count was last read.
     seen: usize,
     /// Places of [`Permit`](super::Permit)s.
     reserved: usize,
-    /// Places of senders that were served and have not come back yet.
+    /// Places of senders that were served and have not been polled since.
     granted: usize,
     senders: usize,
-    /// No more sends, but for what was reserved.
+    /// Whether the channel is closed: only reserved places can be used.
     closed: bool,
     /// The receiver was dropped.
     abandoned: bool,
     receiver: Option<F::Waiter>,
-    /// For places.
+    /// The senders that wait for places.
     waiting: Waiters<F::Waiter>,
-    /// For the end of it.
+    /// The senders that wait for the close.
     watching: Waiters<F::Waiter>,
 }
 
-/// The result of a receiver's look under the lock.
+/// The result of a receive under the lock.
 pub(super) enum Found<T> {
-    /// The next; what comes after it, if anything, is in the receiver's hands now.
+    /// The next item. The receiver's batch has the items after it.
     Item(T),
     Nothing,
-    /// And there will not be anything.
+    /// The channel is empty and closed.
     End,
 }
 
@@ -70,7 +70,7 @@ impl<T, F: Flavor> State<T, F> {
         self.receiver.take()
     }
 
-    /// The batch is empty.
+    /// Takes the whole queue into `batch`, which is empty, and returns its first item.
     fn take(&mut self, batch: &mut VecDeque<T>) -> Found<T> {
         if let Some(item) = self.queue.pop_front() {
             if !self.queue.is_empty() {
@@ -87,7 +87,7 @@ impl<T, F: Flavor> State<T, F> {
 }
 
 impl<T, F: Flavor> Chan<T, F> {
-    /// With one sender.
+    /// Makes a channel with one sender.
     pub(super) fn new(capacity: usize) -> F::Rc<Self> {
         F::rc(Chan {
             capacity,
@@ -153,7 +153,7 @@ impl<T, F: Flavor> Chan<T, F> {
         Ok(())
     }
 
-    /// Sends what the place is for, or leaves it where it is.
+    /// Sends the item without waiting, or leaves it in `item`.
     pub(super) fn try_send(&self, item: &mut Option<T>) -> Result<(), Refused> {
         let receiver = self.try_admit(|state| item.take().and_then(|item| state.push(item)))?;
         waiting::wake::<F>(receiver);
@@ -226,7 +226,7 @@ impl<T, F: Flavor> Chan<T, F> {
     ) -> Poll<Result<R, Refused>> {
         waiting::poll_queue::<F, _, _>(&self.state, cx, ticket, State::waiting, |state, status| {
             if state.closed {
-                return Poll::Ready(Err(Refused::Closed)); // what was granted is void
+                return Poll::Ready(Err(Refused::Closed)); // a granted place is void
             }
             match status {
                 QueueStatus::Served => state.granted -= 1,
@@ -237,7 +237,7 @@ impl<T, F: Flavor> Chan<T, F> {
         })
     }
 
-    /// A send is given up: the next in the queue gets its place, if it had one.
+    /// Removes a dropped send: if it had been granted a place, the next waiter gets that.
     pub(super) fn leave(&self, ticket: &mut Option<Ticket>) {
         if waiting::leave::<F, _>(&self.state, ticket, State::waiting) {
             self.serve(|state| {
@@ -248,7 +248,7 @@ impl<T, F: Flavor> Chan<T, F> {
         }
     }
 
-    /// Sends by way of a place that was reserved.
+    /// Sends into a reserved place.
     pub(super) fn send_reserved(&self, item: T) -> Result<(), T> {
         let receiver = F::with(&self.state, |state| {
             state.reserved -= 1;
@@ -258,17 +258,17 @@ impl<T, F: Flavor> Chan<T, F> {
         Ok(())
     }
 
-    /// Gives up a place that was reserved.
+    /// Gives a reserved place back.
     pub(super) fn unreserve(&self) {
         let receiver = self.serve(|state| {
             state.reserved -= 1;
-            // What the receiver of a closed channel waits for may have been this.
+            // The receiver of a closed channel may have waited for this place.
             if state.closed && state.reserved == 0 { state.receiver.take() } else { None }
         });
         waiting::wake::<F>(receiver);
     }
 
-    /// The receiver has received an item.
+    /// Counts an item that the receiver has received.
     #[inline]
     pub(super) fn count_taken(&self) {
         if self.capacity == usize::MAX {
@@ -278,7 +278,7 @@ impl<T, F: Flavor> Chan<T, F> {
         }
     }
 
-    /// A place may have become free: the waiter that has waited longest gets it.
+    /// Gives a free place, if there is one after `change`, to the waiter that has waited longest.
     fn serve<R>(&self, change: impl FnOnce(&mut State<T, F>) -> R) -> R {
         let (result, sender) = F::with(&self.state, |state| {
             let result = change(state);
@@ -314,9 +314,9 @@ impl<T, F: Flavor> Chan<T, F> {
         F::with(&self.state, |state| state.take(batch))
     }
 
-    /// Ends all sends that wait; what was reserved can still be sent.
+    /// Closes the channel: all waiting sends fail; reserved places can still be used.
     pub(super) fn close(&self) {
-        // Who polled the receiver may be another than who closes it.
+        // The task that polled the receiver may be another than the one that closes it.
         let receiver = F::with(&self.state, |state| {
             state.closed = true;
             state.granted = 0;
@@ -326,7 +326,7 @@ impl<T, F: Flavor> Chan<T, F> {
         self.wake_senders();
     }
 
-    /// The receiver is gone. Returns the items that will not be received.
+    /// Closes the channel when the receiver is dropped. Returns the items that will not be received.
     pub(super) fn abandon(&self) -> VecDeque<T> {
         let (left, receiver) = F::with(&self.state, |state| {
             state.closed = true;
@@ -339,7 +339,7 @@ impl<T, F: Flavor> Chan<T, F> {
         left
     }
 
-    /// All of them: the channel is closed.
+    /// Wakes all senders, after the channel was closed.
     fn wake_senders(&self) {
         waiting::wake_all::<F, _>(&self.state, State::waiting);
         waiting::wake_all::<F, _>(&self.state, State::watching);

@@ -30,7 +30,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `chan.rs` | what the two sides share |
+//! | `chan.rs` | the state that the two sides share |
 //! | `sender.rs` | the senders, their futures, reserved places |
 //! | `receiver.rs` | the receiver |
 #![forbid(unsafe_code)]

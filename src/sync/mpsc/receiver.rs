@@ -1,4 +1,4 @@
-//! The receiver.
+//! The receiver of a channel.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -34,9 +34,9 @@ use crate::sys::guarded::in_drop;
 /// });
 /// ```
 pub struct Receiver<T, F: Flavor = Local> {
-    /// Taken from the channel's queue, and not received yet.
+    /// Items that were taken from the channel's queue and not received yet.
     batch: VecDeque<T>,
-    /// Whether the last look into the queue found something there.
+    /// Whether the queue had items when it was last taken.
     streams: bool,
     chan: F::Rc<Chan<T, F>>,
 }
@@ -92,8 +92,9 @@ impl<T, F: Flavor> Receiver<T, F> {
         poll
     }
 
-    /// Asks to be polled again instead of being woken by a sender. One on another thread may be about to send the next:
-    /// it need not wake who is awake, which takes much longer than the turn.
+    /// Schedules another poll in the next turn, instead of waiting for a sender's wake-up. A sender on another thread may be
+    /// about to send the next item: it need not wake a receiver that is scheduled, and a wake-up takes much longer than the
+    /// turn.
     fn poll_once_more(&mut self, cx: &Context<'_>) -> Poll<Option<T>> {
         match self.chan.take(&mut self.batch) {
             Found::Item(item) => Poll::Ready(Some(item)),

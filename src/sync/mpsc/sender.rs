@@ -353,7 +353,7 @@ impl<T, F: Flavor> Permit<'_, T, F> {
     /// [`SendError`] with the value if the receiver was dropped.
     pub fn send(self, value: T) -> Result<(), SendError<T>> {
         let chan = self.chan;
-        mem::forget(self); // the place is used; there is nothing else in it
+        mem::forget(self); // the place is used, and the value owns nothing else
         chan.send_reserved(value).map_err(SendError)
     }
 }

@@ -236,11 +236,11 @@ impl<T, O: Order<T>, F: Flavor> Queue<T, O, F> {
     /// With `immediate`, the items in the queue are dropped at once and count as done, so that [`join`](Self::join)
     /// waits only for the items that getters have taken.
     pub fn shutdown(&self, immediate: bool) {
-        // Dropped last, without the lock: that is user code.
+        // Dropped last, outside the lock: destructors are user code.
         let _left = F::with(&self.state, |state| state.shut_down(immediate));
         wake_all::<F, _>(&self.state, State::getters);
         wake_all::<F, _>(&self.state, State::putters);
-        wake_all::<F, _>(&self.state, State::joiners); // they look whether all is done
+        wake_all::<F, _>(&self.state, State::joiners); // they check whether all items are done
     }
 
     /// Whether the queue was shut down.

@@ -22,9 +22,9 @@ pub trait Order<T>: sealed::Sealed + 'static {
 /// The items of a queue.
 pub trait Items<T>: Default {
     fn len(&self) -> usize;
-    /// The item is in, also where a comparison panicked.
+    /// Adds an item. It is added even if a comparison panics.
     fn push(&mut self, item: T) -> thread::Result<()>;
-    /// Where a comparison panics the item stays.
+    /// Removes the next item. It stays if a comparison panics.
     fn pop(&mut self) -> thread::Result<Option<T>>;
 }
 
@@ -88,7 +88,7 @@ impl<T> Items<T> for Vec<T> {
 
 /// A binary heap: no item is less than its parent, that of `i` being at `(i - 1) / 2`.
 pub struct Heap<T> {
-    /// With their numbers, by which equal items keep their order.
+    /// The items with their numbers, by which equal items keep their order.
     items: Vec<(T, u64)>,
     next_number: u64,
 }

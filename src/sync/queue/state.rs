@@ -26,7 +26,7 @@ pub(super) struct State<T, O: Order<T>, F: Flavor> {
     granted: usize,
     /// Items that were put and not yet reported done.
     unfinished: usize,
-    /// How often the last unfinished item was reported done.
+    /// The number of times that the last unfinished item was reported done.
     finishes: u64,
     shut_down: bool,
     getters: Waiters<F::Waiter>,
@@ -42,7 +42,7 @@ pub(super) struct Done<R, F: Flavor> {
 }
 
 impl<R, F: Flavor> Done<R, F> {
-    /// Outside of the lock.
+    /// Does the work that is left, and returns the result. The caller does not hold the lock.
     #[inline]
     pub(super) fn finish(self) -> R {
         wake::<F>(self.wake);
@@ -53,7 +53,7 @@ impl<R, F: Flavor> Done<R, F> {
 /// The reason for which a put or a get was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// Full, or empty.
+    /// The queue is full, or empty.
     NotNow,
     ShutDown,
 }
@@ -134,7 +134,7 @@ impl<T, O: Order<T>, F: Flavor> State<T, O, F> {
         match self.items.pop() {
             Ok(Some(item)) => Ok(Done { result: Ok(item), wake: self.serve_putter() }),
             Ok(None) => Err(Refused::ShutDown),
-            // The item has stayed.
+            // The item is still in the queue.
             Err(panic) => Ok(Done { result: Err(panic), wake: self.serve_getter() }),
         }
     }
@@ -157,7 +157,7 @@ impl<T, O: Order<T>, F: Flavor> State<T, O, F> {
         Some(putter)
     }
 
-    /// A getter that was served was dropped.
+    /// Passes the promise of a dropped getter on. Returns the next getter, if one is served.
     pub(super) fn give_up_item(&mut self) -> Option<F::Waiter> {
         if !self.shut_down {
             self.promised -= 1;
@@ -165,7 +165,7 @@ impl<T, O: Order<T>, F: Flavor> State<T, O, F> {
         self.serve_getter()
     }
 
-    /// A putter that was served was dropped.
+    /// Passes the place of a dropped putter on. Returns the next putter, if one is served.
     pub(super) fn give_up_place(&mut self) -> Option<F::Waiter> {
         if !self.shut_down {
             self.granted -= 1;
@@ -173,7 +173,7 @@ impl<T, O: Order<T>, F: Flavor> State<T, O, F> {
         self.serve_putter()
     }
 
-    /// One item is done. True if it was the last; none if there was none.
+    /// Notes that an item is done. Returns whether it was the last; `None` if there was none.
     pub(super) fn task_done(&mut self) -> Option<bool> {
         self.unfinished = self.unfinished.checked_sub(1)?;
         Some(self.finish())
@@ -185,7 +185,7 @@ impl<T, O: Order<T>, F: Flavor> State<T, O, F> {
         finished
     }
 
-    /// Whether all was done at some time since `finishes` stood where it stands in `since`.
+    /// Whether all items were done at some time since `finishes` had the value in `since`.
     pub(super) fn is_finished(&self, since: &mut Option<u64>) -> bool {
         self.unfinished == 0 || *since.get_or_insert(self.finishes) != self.finishes
     }
