@@ -1,4 +1,4 @@
-//! Tasks: spawning, join_state, cancelling, and the ways into a loop from other threads.
+//! Tasks: spawning, joining, cancelling, and the ways into a loop from other threads.
 //!
 //! A task is a future that the loop owns and polls on its one thread. [`spawn`] starts a task and returns its
 //! [`JoinHandle`]. Await the handle for the result, cancel the task through it, or drop it: the task then continues,

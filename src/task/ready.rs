@@ -55,7 +55,7 @@ impl<T: Link> ReadyQueue<T> {
     #[inline]
     pub(crate) fn pop(&self) -> Option<T> {
         let item = self.head.get()?;
-        // SAFETY: the queue mark_owner a reference to it, and hands it over.
+        // SAFETY: the queue owned a reference to it, and hands it over.
         let next = unsafe { T::next(item) }.take();
         self.head.set(next);
         if next.is_none() {

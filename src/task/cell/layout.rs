@@ -328,7 +328,8 @@ pub(in crate::task) struct Limit {
     pub(in crate::task) has_joined: Cell<bool>,
 }
 
-/// The caught of one scope in a request that it has caught; when it is dropped, the request continues.
+/// The reference of a scope to a request that it has caught. Its drop counts as handling the request, which then continues
+/// unless it was suppressed.
 pub(in crate::task) struct CaughtRequest {
     pub(in crate::task) request: Rc<Request>,
     pub(in crate::task) suppressed: bool,

@@ -160,7 +160,7 @@ pub(in crate::task) unsafe fn clone(data: *const ()) -> RawWaker {
         std::process::abort(); // a leak in a loop: the count would overflow, as in `Arc`
     }
     if before < CLONE {
-        // SAFETY: nobody holds a counted waker, so the caller has a local reference, which keeps `shared`.
+        // SAFETY: there is no counted waker, so the caller has a local reference, which keeps `shared`.
         unsafe { Arc::increment_strong_count(header.shared) };
     }
     RawWaker::new(data, &WAKER)
@@ -232,7 +232,7 @@ unsafe fn wake_from_elsewhere(task: NonNull<Header>) {
         return;
     }
     // SAFETY: the cell is alive, and the count taken here, the first one perhaps, is given back by `deliver`, or below.
-    // What the caller holds keeps `shared` meanwhile: a local reference counts for it as a waker does.
+    // The caller's reference keeps `shared` meanwhile: a local reference counts for it as a waker does.
     unsafe {
         let data = task.as_ptr().cast_const().cast::<()>();
         let _ = clone(data); // counted for the time in the inbox

@@ -88,7 +88,7 @@ fn t184_an_abandoned_job_gives_its_place_to_the_next() {
     let pool = pool(1);
     let mut gates = Vec::new();
     for tag in 0..10 {
-        gates.push(held(&pool, Call, tag)); // begins although the ones before go on
+        gates.push(held(&pool, Call, tag)); // begins although the ones before still run
         pool.abandon(tag);
     }
     assert_eq!(pool.inner.lock().busy, [0; 4]);
