@@ -9,8 +9,6 @@ use std::ptr;
 use std::rc::Rc;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
-use crate::Runtime;
-
 #[test]
 #[cfg_attr(miri, ignore = "needs the blocking pool")]
 fn t97_a_waker_that_can_not_be_cloned_takes_no_operation_from_its_task() {

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::types::BufRingEntry;
 
-/// A ring of buffers from which the kernel takes one when something arrives: see io_uring_register(2),
-/// IORING_REGISTER_PBUF_RING. Its memory is ours; the kernel holds on to the pages by itself.
+/// A ring of buffers from which the kernel takes one when data arrives: see io_uring_register(2),
+/// IORING_REGISTER_PBUF_RING. Its memory belongs to the process; the kernel holds its own reference to the pages.
 #[derive(Debug)]
 pub(crate) struct BufferRing {
     entries: NonNull<BufRingEntry>,
@@ -17,7 +17,7 @@ pub(crate) struct BufferRing {
 }
 
 impl BufferRing {
-    /// Buffers that it has room for: one page of entries.
+    /// The capacity: one page of entries.
     pub(in crate::driver) const ENTRIES: u16 = 256;
 
     fn layout() -> Layout {
@@ -46,17 +46,17 @@ impl BufferRing {
         usize::from(Self::ENTRIES)
     }
 
-    /// Whether buffers are used up bit by bit.
+    /// Returns true if one buffer takes several receives.
     pub(in crate::driver) fn is_incremental(&self) -> bool {
         self.incremental
     }
 
-    /// Where the next buffer goes.
+    /// Returns the position of the next buffer.
     pub(super) fn next_position(&self) -> u16 {
         self.tail % Self::ENTRIES
     }
 
-    /// Adds a buffer, for which the caller knows that there is room. The kernel sees it after `publish`.
+    /// Adds a buffer. The caller ensures that there is room. The kernel sees the buffer after `publish`.
     pub(super) fn push(&mut self, memory: NonNull<u8>, len: usize, id: u16) {
         // SAFETY: within the entries; the kernel does not look there before the tail says so. The tail itself lies in
         // a part of the first entry that the setters leave alone.
@@ -67,7 +67,7 @@ impl BufferRing {
         self.tail = self.tail.wrapping_add(1);
     }
 
-    /// Shows the kernel what was added.
+    /// Publishes the added buffers to the kernel.
     pub(super) fn publish(&mut self) {
         // SAFETY: the tail lies in the first entry, is aligned, and the kernel only reads it.
         let tail = unsafe { &*BufRingEntry::tail(self.entries.as_ptr()).cast::<AtomicU16>() };

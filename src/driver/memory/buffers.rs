@@ -1,20 +1,21 @@
-//! The loop's memory for chunks, and how the kernel gets at it: a provided buffer ring, topped up from the pool before
-//! each visit. On the selector, and where the kernel has no such rings, system calls receive into the same pool.
+//! The runtime's memory for chunks, which the kernel takes from a ring of provided buffers. The ring is refilled from the
+//! pool before each poll of the kernel. On the selector, and on kernels without such rings, system calls receive into the
+//! same pool.
 //!
-//! Few buffers lie in the ring, and the pool gives out last what came back first, so that the same ones go round while
-//! they are in the caches. When the kernel has found the ring empty, twice as many are put there from then on.
+//! Few buffers lie in the ring, and the pool reuses the latest buffer first, so the same buffers circulate while they are in
+//! the caches. After the kernel has found the ring empty, twice as many buffers are provided.
 //!
-//! *Incremental consumption* (Linux 6.12): a buffer takes one receive after the other until it is full, so that one
-//! of 64 KiB serves a large message and many small ones. The ring's own reference to it is handed to the chunk that
-//! takes its last bytes. Without it a buffer is one chunk, however small. Datagrams are never put together: the kernel
-//! would cut those that meet the end of a buffer.
+//! *Incremental consumption* (Linux 6.12): a buffer takes one receive after the other until it is full, so one buffer of
+//! 64 KiB serves a large message or many small ones. The ring's own reference to the buffer is handed to the chunk with its
+//! last bytes. Without incremental consumption a buffer is one chunk, however small. Datagrams never share a buffer: the
+//! kernel would truncate one at the end of the buffer.
 //!
-//! Chunks keep whole buffers. When they keep many, small ones are copied out (`buf/copying.rs`), and when they keep all,
-//! system calls receive into a spare buffer, out of which every chunk is copied.
+//! Chunks keep whole buffers. If they keep many, small chunks are copied (`buf/copying.rs`). If they keep all, system calls
+//! receive into a spare buffer, from which every chunk is copied.
 //!
-//! Facts that shape this file: F_BUF_MORE says that the kernel goes on with the buffer, and where is ours to
-//! remember. A completion that failed may carry a buffer all the same. The ring's memory is the process's, and what
-//! lies in the ring is the kernel's until the ring is closed and nothing is in flight.
+//! Facts that shape this file: F_BUF_MORE says that the kernel continues with the buffer, at an offset that this file tracks.
+//! A failed completion may carry a buffer. The ring's memory belongs to the process. The buffers in it belong to the kernel
+//! until the ring is closed and nothing is in flight.
 
 use super::buffer_ring::BufferRing;
 use std::cell::{Cell, RefCell};
@@ -32,33 +33,34 @@ use crate::sys::lent;
 const F_BUFFER: u32 = 1 << 0;
 const F_BUF_MORE: u32 = 1 << 4;
 
-/// Bytes that must be free at the end of a buffer for the next system call to receive there.
+/// The free size at the end of a buffer that is enough for another receive by a system call.
 const WORTH_FILLING: usize = 4 << 10;
 
-/// The most buffers of a group: a completion has 16 bits for a buffer's number, and a ring takes half of that.
+/// The largest number of buffers of a group. A completion has 16 bits for a buffer's number, and a ring takes half of them.
 pub(crate) const MAX_BUFFERS: u32 = 32_768;
 
-/// Buffers of one size: see the file.
+/// A pool of buffers of one size, and the ring by which the kernel gets some of them.
 pub(crate) struct Memory {
     pool: Pool,
     /// Whether several receives may share a buffer.
     shared: bool,
     provided: RefCell<Option<Provided>>,
-    /// The kernel has used a buffer up, or has found none.
+    /// Whether the kernel has used a buffer up or has found none.
     needs_refill: Cell<bool>,
     /// Chunks below this length are copied out of their buffer.
     copy_below: Cell<usize>,
-    /// Where the next system call receives, and how far the buffer is filled. A buffer that is not the pool's is the spare
-    /// one, and no chunk keeps it.
+    /// The buffer into which the next system call receives, and the number of its bytes that are filled. A buffer that is not
+    /// the pool's is the spare one, which no chunk keeps.
     open: RefCell<Option<(Lease, usize)>>,
 }
 
 /// The buffers that the kernel has, and the ring through which it gets them.
 struct Provided {
     ring: BufferRing,
-    /// For each buffer of the pool that the kernel has: how far it is filled.
+    /// The number of filled bytes of each buffer of the pool that the kernel has.
     filled: Vec<Option<usize>>,
-    /// For bundles, which name their first buffer alone: where in the ring each lies, and which lies where.
+    /// For bundles, which name only their first buffer: the position of each buffer in the ring, and the buffer at each
+    /// position.
     positions: Vec<u16>,
     order: Vec<u16>,
     bundles: bool,
@@ -67,7 +69,7 @@ struct Provided {
 }
 
 impl Memory {
-    /// Memory for streams, whose bytes may be put together, or for datagrams.
+    /// Creates the memory for streams, whose receives may share buffers, or for datagrams.
     pub(crate) fn new(buffer_len: usize, max: usize, shared: bool, ring: Option<BufferRing>) -> Self {
         let provided = ring.map(|ring| Provided {
             depth: if ring.is_incremental() { 4 } else { 16 },
@@ -88,8 +90,8 @@ impl Memory {
         }
     }
 
-    /// One receive may fill several buffers, in the order in which the kernel was given them. Not together with
-    /// incremental consumption, by which one buffer holds several receives.
+    /// Sets whether one receive may fill several buffers, in the order in which the kernel got them. Incremental consumption
+    /// excludes this.
     pub(crate) fn with_bundles(self, bundles: bool) -> Self {
         if let Some(provided) = &mut *self.provided.borrow_mut() {
             provided.bundles = bundles && !provided.ring.is_incremental();
@@ -97,7 +99,7 @@ impl Memory {
         self
     }
 
-    /// Gives the kernel as much as it has used up.
+    /// Provides buffers if the kernel has used some up.
     #[inline]
     pub(crate) fn refill_if_needed(&self) {
         if self.needs_refill.get() {
@@ -105,14 +107,14 @@ impl Memory {
         }
     }
 
-    /// Gives the kernel what it may need. False when it has none and there is none.
+    /// Provides buffers. Returns false if the kernel has none and the pool has none.
     pub(crate) fn refill(&self) -> bool {
         self.needs_refill.set(false);
         let mut provided = self.provided.borrow_mut();
         provided.as_mut().is_some_and(|provided| provided.refill(&self.pool))
     }
 
-    /// Buffers that chunks have.
+    /// Returns the number of buffers that chunks hold.
     pub(crate) fn out(&self) -> usize {
         let unused = |index: usize| self.pool.share(index as u32).references() == 2;
         let provided = self.provided.borrow().as_ref().map_or(0, |provided| {
@@ -123,19 +125,19 @@ impl Memory {
         self.pool.out() - provided - usize::from(open)
     }
 
-    /// Notes how small chunks are copied from now on: buffers have gone to chunks, or may have come back.
+    /// Sets the length below which chunks are copied, by the number of buffers that chunks hold now.
     fn assess(&self, inside: usize) {
         let open = self.open.borrow().as_ref().is_some_and(|(lease, _)| lease.is_pooled());
         let held = self.pool.in_use().saturating_sub(inside + usize::from(open));
         self.copy_below.set(copied_below(held, self.pool.max(), self.pool.buffer_len()));
     }
 
-    /// Buffers that the kernel has.
+    /// Returns the number of buffers that the kernel has.
     fn inside(&self) -> usize {
         self.provided.borrow().as_ref().map_or(0, |provided| provided.inside)
     }
 
-    /// The ring has been closed with nothing in flight: takes back what lay in it.
+    /// Takes the buffers back after the ring has been closed with nothing in flight.
     pub(crate) fn withdraw(&self) {
         if let Some(provided) = self.provided.take() {
             for (index, _) in provided.filled.iter().enumerate().filter(|(_, filled)| filled.is_some()) {
@@ -197,7 +199,7 @@ impl Provided {
         }
     }
 
-    /// The same, with small chunks copied.
+    /// Passes the chunks of a completion to `take`, with small chunks copied.
     #[cold]
     fn received_copied(
         &mut self,
@@ -209,7 +211,7 @@ impl Provided {
         self.received(pool, completion, |chunk| take(chunk.copied_below(below)));
     }
 
-    /// The part of a buffer that has been filled; the last part takes the ring's own reference.
+    /// Returns the filled part of a buffer as a chunk. The last part takes the ring's own reference.
     fn part(&mut self, pool: &Pool, index: u32, count: usize, more: bool) -> Chunk {
         let filled = &mut self.filled[index as usize];
         let start = filled.expect("the kernel uses buffers that it has");
@@ -283,9 +285,9 @@ impl Buffers for Memory {
         let mut open = self.open.borrow_mut();
         let mut used_up = false;
         let (lease, filled) = match open.take() {
-            // The spare buffer, until the pool has one.
+            // The spare buffer is used until the pool has a buffer.
             Some((lease, _)) if !lease.is_pooled() => (self.pool.take().unwrap_or(lease), 0),
-            // All that it held has been given back: it begins anew, hot as it is.
+            // No chunk holds the buffer any more: it is used from its start again.
             Some((lease, _)) if lease.is_only() => (lease, 0),
             Some((lease, filled)) if self.shared && lease.len() - filled >= WORTH_FILLING => (lease, filled),
             _ => {

@@ -1,7 +1,7 @@
 //! Resources that stay registered with the ring: direct descriptors and registered buffers, each in a table.
 //!
-//! Both tables are registered when the ring is made, so that a report tells the truth from the beginning. Where the kernel
-//! has no such thing or refuses it, ordinary ones take their place.
+//! Both tables are registered when the ring is made, so a report is correct from the beginning. If the kernel has no such
+//! tables or refuses them, ordinary descriptors and buffers are used.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,7 +16,7 @@ use crate::driver::poll_mode::BackendInfo;
 use crate::op::fd::descriptor::Opened;
 use crate::op::fd::host::FixedFileSlot;
 
-/// Buffers that may be registered at a time.
+/// The largest number of registered buffers.
 pub(in crate::driver) const REGISTERED_BUFFERS: u32 = 1_024;
 
 impl Driver {
@@ -32,7 +32,7 @@ impl Driver {
         });
     }
 
-    /// Room for a direct descriptor; none where an ordinary one takes its place.
+    /// Reserves a slot for a direct descriptor. Returns `None` if there is no table: then an ordinary descriptor is used.
     ///
     /// # Errors
     /// When the table is full.
@@ -53,7 +53,7 @@ impl Driver {
         }
     }
 
-    /// A direct descriptor of what an ordinary one is of, which is closed; or that itself, where it takes the place of one.
+    /// Converts a descriptor into a direct one of the same file. Returns the descriptor itself if there is no table.
     ///
     /// # Errors
     /// When the table is full, and those of io_uring_register(2).
@@ -69,12 +69,12 @@ impl Driver {
         }
     }
 
-    /// A place for a direct descriptor is free again; `filled` says that one lies there, to be closed.
+    /// Gives a slot for a direct descriptor back. If it is `filled`, the descriptor is closed first.
     pub(in crate::driver) fn give_back_file_slot(&self, index: u32, filled: bool) {
         if filled {
             self.with_ring(|ring| ring.close_direct(index, &self.stats));
         }
-        // Also one that was not filled: the entry that had emptied it before may be queued yet.
+        // This holds for an empty slot too: the entry that has emptied it before may still be queued.
         self.descriptors.leave(index);
         if filled {
             self.release_outside(None);
@@ -82,7 +82,7 @@ impl Driver {
         self.descriptor_limit.descriptor_freed();
     }
 
-    /// After a visit: places may be filled by calls once the kernel has taken the entries that empty them.
+    /// Frees slots for calls after a poll, if the kernel has taken the entries that empty them.
     #[inline]
     pub(in crate::driver) fn reclaim_file_slots(&self) {
         if self.descriptors.waits() && self.with_ring(|ring| ring.is_all_taken()) == Some(true) {
@@ -90,7 +90,7 @@ impl Driver {
         }
     }
 
-    /// Places for direct descriptors that are taken.
+    /// Returns the number of slots of direct descriptors in use.
     pub(crate) fn direct_descriptors(&self) -> usize {
         self.descriptors.taken()
     }
@@ -98,7 +98,7 @@ impl Driver {
     /// Registers a buffer with the ring.
     ///
     /// # Errors
-    /// Why it cannot be, with the cure.
+    /// The cause and the remedy.
     pub(crate) fn register_buffer(&self, buffer: &mut RegisteredBuf) -> io::Result<()> {
         let len = buffer.init_len();
         let fail = |kind, message: String| Err(io::Error::new(kind, message));
@@ -144,7 +144,7 @@ impl Driver {
         }
     }
 
-    /// Tables that the kernel has refused.
+    /// Adds the refused tables to the description of the backend.
     pub(in crate::driver) fn say_refused(&self, info: &mut BackendInfo) {
         for (feature, table) in
             [(Feature::DirectDescriptors, &self.descriptors), (Feature::RegisteredBuffers, &self.registered)]
@@ -166,7 +166,7 @@ impl Registrar for Driver {
         let place = u32::from(place);
         // SAFETY: this takes memory out.
         let emptied = self.with_ring(|ring| unsafe { ring.kernel.update_buffer(place, None) });
-        // A place that could not be emptied is not used again.
+        // A slot that could not be emptied is not used again.
         if emptied.is_none_or(|emptied| emptied.is_ok()) {
             self.registered.give_back(place);
         }

@@ -3,14 +3,14 @@
 
 use crate::op::fd::descriptor::ZeroCopy;
 
-/// How much memory there may be, and which sends use the caller's own.
+/// The configured amounts of memory, and the threshold of sends without a copy.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Resources {
     pub(crate) stream_buffers: u32,
     /// Bytes, in whole pages.
     pub(crate) stream_buffer_size: u32,
     pub(crate) datagram_buffers: u32,
-    /// Places of the ring's table.
+    /// The size of the ring's file table.
     pub(crate) direct_descriptors: u32,
     pub(crate) zero_copy: ZeroCopy,
 }

@@ -1,17 +1,17 @@
-//! A table of the ring, of descriptors or of buffers, and which of its places are free.
+//! A table of the ring, for descriptors or buffers, and its free places.
 //!
-//! It is registered, empty, when its ring is made. The kernel could choose places for descriptors by itself;
-//! but a multishot accept that finds the table full has accepted the connection by then, and drops it. So each place is
-//! set aside here, before the operation that fills it begins, and nothing that the kernel opens is without one.
+//! The table is registered empty when the ring is made. The kernel could choose places for descriptors itself. But a
+//! multishot accept that finds the table full has accepted the connection by then, and drops it. So each place is reserved
+//! here before the operation that fills it starts, and every file that the kernel opens has a place.
 //!
-//! A place whose descriptor is being closed may be used again by entries as soon as the closing one has been queued, since
-//! they are taken in order. A call that fills a place overtakes the queue: for that it must have been taken.
+//! Entries may use a place again as soon as the entry that closes its descriptor has been queued, because entries are taken
+//! in order. A call that fills a place overtakes the queue, so it may use the place only after that entry has been taken.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
 use std::io;
 
-/// The most places that a table may have.
+/// The largest number of places of a table.
 pub(crate) const MAX_PLACES: u32 = 1 << 20;
 
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(in crate::driver) struct Table {
     places: u32,
     state: Cell<State>,
     free: RefCell<Vec<u32>>,
-    /// Free for entries behind the one that empties the place, which the kernel may not have taken yet.
+    /// Places that are free for later entries: the kernel may not yet have taken the entry that empties the place.
     leaving: RefCell<Vec<u32>>,
     /// The first place that was never used.
     next: Cell<u32>,
@@ -27,10 +27,10 @@ pub(in crate::driver) struct Table {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// The kernel was not asked: the backend has no such thing, or does without.
+    /// The table was not registered: the backend has none, or it is masked.
     Absent,
     Registered,
-    /// The kernel has refused it, with this `errno`.
+    /// The kernel has refused the table with this `errno`.
     Refused(i32),
 }
 
@@ -45,7 +45,7 @@ impl Table {
         }
     }
 
-    /// With what `errno` the kernel has refused it.
+    /// Returns the `errno` with which the kernel has refused the table.
     pub(in crate::driver) fn refused(&self) -> Option<i32> {
         match self.state.get() {
             State::Refused(errno) => Some(errno),
@@ -53,7 +53,7 @@ impl Table {
         }
     }
 
-    /// Has `register` ask the kernel for the table.
+    /// Registers the table with the kernel by calling `register`.
     pub(in crate::driver) fn register(&self, register: impl FnOnce(u32) -> io::Result<()>) {
         self.state.set(match register(self.places) {
             Ok(()) => State::Registered,
@@ -61,7 +61,7 @@ impl Table {
         });
     }
 
-    /// Sets a place aside, for an entry or for a call; none when there is no table.
+    /// Reserves a place for an entry or for a call. Returns `None` if there is no table.
     pub(in crate::driver) fn take(&self, by: Filler) -> Result<Option<u32>, Full> {
         if !matches!(self.state.get(), State::Registered) {
             return Ok(None);
@@ -78,27 +78,27 @@ impl Table {
         Ok(Some(index))
     }
 
-    /// A place is free behind an entry that has been queued.
+    /// Frees a place for entries behind one that has been queued.
     pub(in crate::driver) fn leave(&self, index: u32) {
         self.leaving.borrow_mut().push(index);
     }
 
-    /// Whether places wait for entries to be taken.
+    /// Returns true if places wait until entries have been taken.
     pub(in crate::driver) fn waits(&self) -> bool {
         !self.leaving.borrow().is_empty()
     }
 
-    /// All entries that had been queued have been taken.
+    /// Notes that all queued entries have been taken.
     pub(in crate::driver) fn all_taken(&self) {
         self.free.borrow_mut().append(&mut self.leaving.borrow_mut());
     }
 
-    /// A place is free again.
+    /// Frees a place.
     pub(in crate::driver) fn give_back(&self, index: u32) {
         self.free.borrow_mut().push(index);
     }
 
-    /// Places that are taken.
+    /// Returns the number of places in use.
     pub(in crate::driver) fn taken(&self) -> usize {
         self.next.get() as usize - self.free.borrow().len() - self.leaving.borrow().len()
     }
@@ -113,7 +113,7 @@ pub(in crate::driver) enum Filler {
     Call,
 }
 
-/// All places are taken.
+/// The error of a full table.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::driver) struct Full {
     pub(in crate::driver) places: u32,

@@ -1,7 +1,7 @@
 //! The future of one operation, and `cancel` for every future of an operation.
 //!
-//! Until it is first polled the operation lies in the future; from then on it lies in its slot, and the
-//! future is only a key to it. Dropping the future moves nothing and frees nothing that the kernel may use.
+//! Before the first poll the operation lies in the future. After it, the operation lies in its slot, and the future has only
+//! its key. A drop of the future moves and frees nothing that the kernel may use.
 #![forbid(unsafe_code)]
 
 use std::future::Future;
@@ -22,13 +22,13 @@ pub(crate) struct Submission<O: Op> {
 }
 
 enum State<O> {
-    /// Not begun.
+    /// Not started.
     Here(O),
-    /// Not begun, and not to begin: its result is known.
+    /// Not started, because the result is known.
     Answered(O, Completion),
     /// In its slot.
     InSlot(Key, Rc<Driver>),
-    /// Its output was given, or it is being polled.
+    /// Completed, or being polled.
     Over,
 }
 
@@ -40,17 +40,17 @@ impl<O: Op> Submission<O> {
         Submission { state: State::Here(op) }
     }
 
-    /// One whose result is known beforehand, for which nobody is asked.
+    /// Creates the future of an operation whose result is known, without the kernel.
     pub(crate) fn answered(op: O, result: i32) -> Self {
         Submission { state: State::Answered(op, Completion::new(result)) }
     }
 
-    /// Asks for the operation's end. The future goes on, and gives what became of it.
+    /// Requests the cancellation of the operation. The future still returns its result.
     pub(crate) fn request_cancel(&mut self) {
         match &mut self.state {
             State::Here(op) => {
                 if let Some(turn) = op.turn() {
-                    turn.withdraw(); // and whoever polls this future sees it end
+                    turn.withdraw(); // wakes the waiter of this future
                 }
             }
             // It wakes, and a foreign waker may panic: the future keeps its key meanwhile.
@@ -70,7 +70,7 @@ impl<O: Op> Future for Submission<O> {
         if let State::InSlot(key, driver) = &self.state {
             let Some((mut op, completion, waker)) = driver.poll::<O>(*key, cx) else { return Poll::Pending };
             let again = driver.goes_over(&mut op, completion).then(|| driver.clone());
-            // The key goes first: `complete` may panic, and what lies in the slot from now on is another's.
+            // The key is dropped first: `complete` may panic, and the slot belongs to another operation from now on.
             self.state = State::Over;
             drop(waker);
             if let Some(driver) = again {
@@ -100,7 +100,7 @@ impl<O: Op> Future for Submission<O> {
 impl<O: Op> Drop for Submission<O> {
     #[inline]
     fn drop(&mut self) {
-        // One that is over, as most are, has nothing to move out.
+        // A completed one, the usual case, has nothing to move out.
         if !matches!(self.state, State::Over) {
             self.give_up();
         }
@@ -108,7 +108,7 @@ impl<O: Op> Drop for Submission<O> {
 }
 
 impl<O: Op> Submission<O> {
-    /// Begins an operation that has been admitted.
+    /// Starts an operation that has been admitted.
     #[inline(always)] // an operation is large
     fn begin(&mut self, op: O, driver: Rc<Driver>, cx: &mut Context<'_>) -> Poll<O::Output> {
         match driver.start(op, cx) {
@@ -120,7 +120,7 @@ impl<O: Op> Submission<O> {
         }
     }
 
-    /// Begins an operation again that the ring has given up.
+    /// Starts an operation again that the ring has given up.
     #[cold]
     #[inline(never)]
     fn begin_again(&mut self, op: O, driver: Rc<Driver>, cx: &mut Context<'_>) -> Poll<O::Output> {

@@ -1,4 +1,4 @@
-//! The future of a transfer: one step after the other over one buffer, as often as its goal asks.
+//! The future of a transfer: one step after the other over one buffer, until its goal is reached.
 #![forbid(unsafe_code)]
 
 use std::future::Future;
@@ -20,7 +20,7 @@ pub(crate) struct Repeat<B, T: Transfer<B>> {
 
 impl<B, T: Transfer<B>> Repeat<B, T> {
     pub(crate) fn new(transfer: T, buf: B, goal: Goal) -> Self {
-        // All of nothing is there already: as in the standard library, the kernel is not asked.
+        // A transfer of zero bytes completes without the kernel, as in the standard library.
         let nothing = goal == Goal::All && T::total(&buf) == 0;
         let goal = transfer.goal(goal);
         let step = transfer.step(buf, 0);
@@ -33,7 +33,7 @@ impl<B, T: Transfer<B>> Repeat<B, T> {
         self.step.request_cancel();
     }
 
-    /// Whether the transfer is over after a step that moved `count` bytes; the buffer has as much room as before it.
+    /// Counts a step that has moved `count` bytes. Returns true if the transfer has reached its goal.
     fn is_over(&mut self, transfer: &T, buf: &mut B, count: usize) -> bool {
         let before = self.done;
         self.done += count;
@@ -69,7 +69,7 @@ impl<B, T: Transfer<B>> Future for Repeat<B, T> {
                     let cancelled = io::Error::from_raw_os_error(libc::ECANCELED);
                     return Poll::Ready(Err(BufError::new(cancelled, buf)));
                 }
-                // What was moved before is the result, as if the step had been a short one.
+                // The result is the number of bytes moved before, as after a short step.
                 Err(_) if self.done > 0 && !all => true,
                 Err(error) => return Poll::Ready(Err(BufError::new(error, buf))),
             };

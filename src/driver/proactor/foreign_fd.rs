@@ -1,9 +1,9 @@
 //! The proactor's descriptor for a foreign loop: readable when a turn would do something.
 //!
-//! The ring's own descriptor will not do. With DEFER_TASKRUN nobody who sleeps in poll(2) on it is woken by
-//! work that only the loop itself can turn into completions; an eventfd that is registered with the ring is.
-//! That one, in turn, is not signalled reliably while another eventfd is being written, as happens when another
-//! thread wakes the loop. So a foreign loop gets an epoll set of both, made when it first asks for it.
+//! The ring's own descriptor is not sufficient. With DEFER_TASKRUN a poll(2) on it is not woken by work that only the loop
+//! itself can turn into completions. An eventfd that is registered with the ring is signalled for such work. It is not
+//! signalled reliably while another eventfd is being written, which happens when another thread wakes the loop. So a foreign
+//! loop gets an epoll set of both, made at its first request.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -32,8 +32,8 @@ impl ForeignFd {
         Ok(ForeignFd { set, ring })
     }
 
-    /// A turn was made: what comes from now on makes the descriptor readable again. Other threads' wake-ups
-    /// are taken back by the loop's own read.
+    /// Notes that the loop has turned: later work makes the descriptor readable again. The wake-ups of other threads are
+    /// consumed by the loop's own read.
     pub(crate) fn acknowledge(&self) {
         self.ring.drain();
     }

@@ -1,4 +1,4 @@
-//! How the ring waits for the clients of a listener.
+//! Waits of the ring for the clients of a listener.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -12,8 +12,8 @@ use crate::driver::selector::poller;
 use crate::op::fd::descriptor::Descriptor;
 
 impl Driver {
-    /// An epoll set that is readable while the listener has a connection, for the ring to poll: see [`PollListener`]. None
-    /// on the selector.
+    /// Creates an epoll set that is readable while the listener has a connection, for the ring to poll: see [`PollListener`].
+    /// Returns `None` on the selector.
     ///
     /// # Errors
     /// Those of epoll_create1(2) and epoll_ctl(2).
@@ -27,9 +27,9 @@ impl Driver {
         poller::set_of([listener.as_fd()]).map(Some)
     }
 
-    /// Whether a connection of this listener is accepted by the ring, once there is one: into its own table, or because
-    /// its accept does not wait whatever others make of O_NONBLOCK, as in every kernel whose direct descriptors are used.
-    /// Elsewhere accept4(2) is called, at once.
+    /// Returns true if the ring accepts a connection of this listener once there is one: for a direct descriptor, or because
+    /// other code may have cleared O_NONBLOCK and the ring's accept does not wait even then. Every kernel whose direct
+    /// descriptors are used has such accepts. Otherwise accept4(2) is called.
     pub(crate) fn accepts_on_ring(&self, listener: &Descriptor, direct: bool) -> bool {
         (direct || listener.is_lent()) && self.features.has(Feature::DirectDescriptors)
     }

@@ -1,17 +1,19 @@
-//! The proactor: operations go into the submission queue, completions come out of the other.
+//! The proactor: operations go into the submission queue, completions come out of the completion queue.
 //!
-//! What waits for room waits in two lists that can't overflow: entries in the *backlog*, and the operations
-//! to be cancelled in `cancels`. Both are fed into the queue before each enter.
+//! Entries without room wait in the *backlog*, and operations to be cancelled in `cancels`. Both lists are unbounded, and
+//! are flushed into the queue before each enter.
 //!
-//! Facts that shape this file: a full completion queue loses nothing (NODROP), but waiting while completions
-//! lie in it is a busy loop, so it is emptied before each wait; what overflowed is brought by further
-//! enters. Without SUBMIT_ALL the kernel stops at an entry that it refuses, and leaves those behind it in the
-//! queue. A cancel answers 0, ENOENT or EALREADY, before or after the operation's own completion, and its
-//! answer means nothing: only the operation's own completion counts. An enter that fails leaves its entries
-//! in the queue, and what they point to in use.
+//! Facts that shape this file:
 //!
-//! It knows slots and the seam [`Kernel`]; it runs no user code: whom to wake and what to take apart
-//! it leaves in [`Deferred`].
+//! - A full completion queue loses nothing (NODROP). But a wait returns at once while completions lie in the queue, so it is
+//!   emptied before each wait. Further enters bring the overflowed completions.
+//! - Without SUBMIT_ALL the kernel stops at an entry that it refuses, and leaves the later ones in the queue.
+//! - A cancel answers 0, ENOENT or EALREADY, before or after the operation's own completion. The answer means nothing: only
+//!   the operation's own completion counts.
+//! - An enter that fails leaves its entries in the queue, and the memory of their operations in use.
+//!
+//! This file knows slots and the interface [`Kernel`]. It runs no user code: wakers, and slots to reclaim, are left in
+//! [`Deferred`].
 
 use std::collections::VecDeque;
 use std::io;
@@ -31,41 +33,41 @@ use crate::driver::stats::Stats;
 use crate::op::{Entry, Op};
 use crate::task::threads::inbox::Shared;
 
-/// Marks the `user_data` of what is nobody's operation: cancels, and closes of direct descriptors.
-const NOBODY: u64 = 1 << 63;
+/// The mark in the `user_data` of entries without an operation: cancels, and closes of direct descriptors.
+const NO_OPERATION: u64 = 1 << 63;
 
 const F_MORE: u32 = 1 << 1;
 
-/// After so many refusals in a row a pause goes before the next enter, instead of a busy loop.
+/// The number of refusals in a row after which each enter is followed by a pause, to avoid a busy loop.
 const FREE_REFUSALS: u32 = 16;
 const REFUSAL_PAUSE: Duration = Duration::from_micros(100);
 
-/// The amount that a visit with a full queue adds to the overflow_score; a visit without one takes 1 away.
+/// The amount that a poll with a full queue adds to the overflow score. A poll without one subtracts 1.
 const OVERFLOW_STEP: u32 = 16;
-/// The overflow_score at which a ring is too small.
+/// The overflow score at which the ring grows.
 const GROWTH_SCORE: u32 = 8 * OVERFLOW_STEP;
 
-/// The longest wait, in one visit, for the end of the ring's own operation.
+/// The longest wait of one poll for the end of the ring's own operation.
 const PATIENCE: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
 pub(crate) struct Ring<K> {
     pub(crate) kernel: K,
-    /// Entries of operations, and of nobody.
+    /// Entries that wait for room, with the keys of their operations.
     backlog: VecDeque<(Option<Key>, Entry)>,
     cancels: VecDeque<Key>,
-    /// The read of the event descriptor, while it is in flight.
+    /// The key of the read of the event descriptor in flight.
     wake: Option<Key>,
-    /// The ring is being closed: no more reads of the event descriptor.
+    /// Whether the ring is being closed. Then the event descriptor is not read again.
     closing: bool,
-    /// A queue was full, or overflowed, since the last visit.
+    /// Whether a queue was full or has overflowed since the last poll.
     overflowed: bool,
-    /// How often, of late.
+    /// The recent frequency of full queues: see [`OVERFLOW_STEP`].
     overflow_score: u32,
-    /// Enters in a row that the kernel has refused for want of memory or room.
+    /// The number of enters in a row that the kernel has refused for lack of memory or room.
     refusals: u32,
     shared: Arc<Shared>,
-    /// Ask for no completion of a cancel that worked.
+    /// Whether successful cancels and closes post no completion.
     skip_success: bool,
 }
 
@@ -85,12 +87,12 @@ impl<K: Kernel> Ring<K> {
         }
     }
 
-    /// In a fork of the process: lets go of the ring, which is the parent's.
+    /// Releases the ring in a fork of the process.
     pub(crate) fn disown(self) {
         self.kernel.disown();
     }
 
-    /// The ring's own operation, while it is in flight.
+    /// Returns the key of the ring's own operation, if it is in flight.
     pub(crate) fn own_operation(&self) -> Option<Key> {
         self.wake
     }
@@ -107,7 +109,7 @@ impl<K: Kernel> Ring<K> {
                 drop(unsafe { read.take::<WakeRead>() });
             }
         }
-        // The read is cancelled in the visit that asks for it; the bound is for a kernel that fails.
+        // The first poll cancels the read; the bound is for a kernel that fails.
         for _ in 0..64 {
             if self.wake.is_none()
                 || self
@@ -119,7 +121,7 @@ impl<K: Kernel> Ring<K> {
         }
     }
 
-    /// Queues a inserted operation's entry; into the backlog when there is no room, even after an enter.
+    /// Queues the entry of an operation in a slot. It goes into the backlog if there is no room even after an enter.
     #[inline]
     pub(crate) fn submit(&mut self, inserted: SlotRef<'_>, entry: Entry, stats: &Stats) {
         stats.submissions.add(1);
@@ -132,22 +134,21 @@ impl<K: Kernel> Ring<K> {
         }
     }
 
-    /// Closes a direct descriptor: nobody waits for that, so there is no completion unless it fails. Entries that are
-    /// queued after this may use the place.
+    /// Closes a direct descriptor. There is no completion unless it fails. Later entries may use the slot.
     pub(crate) fn close_direct(&mut self, index: u32, stats: &Stats) {
         let close = opcode::Close::new(types::Fixed(index)).build();
-        let entry = close.user_data(NOBODY).flags(self.quiet());
+        let entry = close.user_data(NO_OPERATION).flags(self.quiet());
         if !self.backlog.is_empty() || !self.push_making_room(&entry, stats) {
             self.backlog.push_back((None, entry));
         }
     }
 
-    /// Whether the kernel has taken everything that was queued.
+    /// Returns true if the kernel has taken all queued entries.
     pub(crate) fn is_all_taken(&mut self) -> bool {
         self.backlog.is_empty() && self.kernel.unsubmitted() == 0
     }
 
-    /// For entries whose success nobody wants to hear of.
+    /// Returns the flags of entries that post no completion on success.
     fn quiet(&self) -> squeue::Flags {
         if self.skip_success { squeue::Flags::SKIP_SUCCESS } else { squeue::Flags::empty() }
     }
@@ -165,17 +166,17 @@ impl<K: Kernel> Ring<K> {
         self.overflowed = true;
         stats.full_queues.add(1);
         stats.kernel_visits.add(1);
-        // An error is no matter: the next visit tries again, and reports it if it lasts.
+        // An error is ignored: the next poll tries again, and reports it if it lasts.
         // SAFETY: as in `push_making_room`.
         self.kernel.submit().is_ok() && unsafe { self.kernel.push(entry) }
     }
 
-    /// Asks the kernel to end an operation that is in flight.
+    /// Queues the cancel of an operation in flight.
     pub(crate) fn cancel(&mut self, key: Key) {
         self.cancels.push_back(key);
     }
 
-    /// Moves backlog and cancels into the queue, as far as there is room.
+    /// Moves the backlog and the cancels into the queue, as far as there is room.
     fn flush_backlog(&mut self, slots: &Slots, stats: &Stats) {
         while let Some((key, entry)) = self.backlog.front().cloned() {
             let waits =
@@ -193,7 +194,7 @@ impl<K: Kernel> Ring<K> {
         while let Some(key) = self.cancels.front().copied() {
             if slots.find(key).is_some_and(|operation| operation.lifecycle().is_in_flight()) {
                 let cancel = opcode::AsyncCancel::new(key.pack()).build();
-                let entry = cancel.user_data(NOBODY | key.pack()).flags(self.quiet());
+                let entry = cancel.user_data(NO_OPERATION | key.pack()).flags(self.quiet());
                 if !self.push_making_room(&entry, stats) {
                     return;
                 }
@@ -203,7 +204,7 @@ impl<K: Kernel> Ring<K> {
         }
     }
 
-    /// HasDescriptor a read of the event descriptor in flight, by which other threads end a wait.
+    /// Submits a read of the event descriptor, by which other threads end a wait, if none is in flight.
     fn arm_wake(&mut self, slots: &Slots, stats: &Stats) {
         if self.wake.is_some() || self.closing {
             return;
@@ -215,7 +216,7 @@ impl<K: Kernel> Ring<K> {
         self.wake = Some(read.key());
     }
 
-    /// One visit to the kernel: hands over what is queued, waits if it may, and takes what has arrived.
+    /// Polls the kernel once: submits queued entries, waits if `mode` allows it, and takes the completions.
     pub(crate) fn poll_kernel(
         &mut self,
         mode: PollMode,
@@ -227,7 +228,7 @@ impl<K: Kernel> Ring<K> {
         self.flush_backlog(slots, stats);
         let arrived = self.take(slots, stats, deferred);
         let is_flushed = |ring: &Self| ring.backlog.is_empty() && ring.cancels.is_empty();
-        // Never wait while there is something to do.
+        // Never waits while there is work.
         let waits = !matches!(mode, PollMode::NoWait | PollMode::Drain);
         let mode = if waits && (arrived || !is_flushed(self)) { PollMode::NoWait } else { mode };
         let (want, deadline) = match mode {
@@ -238,8 +239,8 @@ impl<K: Kernel> Ring<K> {
             self.enter(want, deadline, stats)?;
             self.take(slots, stats, deferred);
         }
-        // Bring what overflowed, make room for what waits, and go on behind an entry at which the kernel has
-        // stopped; each round moves some of it.
+        // Each round takes overflowed completions, makes room for waiting entries, and submits the entries behind one at which
+        // the kernel has stopped.
         while self.kernel.overflowed() || !is_flushed(self) || self.kernel.unsubmitted() > 0 {
             if self.kernel.overflowed() {
                 self.overflowed = true;
@@ -250,7 +251,7 @@ impl<K: Kernel> Ring<K> {
             self.enter(0, Deadline::Never, stats)?;
             let arrived = self.take(slots, stats, deferred);
             if !arrived && self.kernel.unsubmitted() >= before {
-                break; // the kernel takes nothing more for now: the next visit goes on
+                break; // the kernel takes nothing more for now: the next poll continues
             }
         }
         if mode == PollMode::Drain {
@@ -262,8 +263,8 @@ impl<K: Kernel> Ring<K> {
         Ok(())
     }
 
-    /// Takes what the kernel has for the loop: an enter that wants nothing does twenty pieces of work. Peers that send
-    /// faster than that can't keep it here.
+    /// Takes all completions that the kernel has. An enter that wants none does twenty pieces of work. The number of rounds is
+    /// bounded, so peers that send faster cannot keep the loop here.
     #[cold]
     fn drain(&mut self, slots: &Slots, stats: &Stats, deferred: &mut Deferred) -> io::Result<()> {
         for _ in 0..=slots.live() / 20 + 1 {
@@ -272,8 +273,8 @@ impl<K: Kernel> Ring<K> {
             }
             self.enter(0, Deadline::Never, stats)?;
             if !self.take(slots, stats, deferred) {
-                // There may be work that brings no completion, or none: who wants as many as there can be has it all
-                // done. It sets a timer, so this is the last resort.
+                // There may be work that brings no completion, or none at all. An enter that wants as many completions as there
+                // are operations does all work. It sets a timer, so this is the last resort.
                 self.enter(slots.live() as u32, Deadline::Now, stats)?;
                 self.take(slots, stats, deferred);
                 break;
@@ -282,7 +283,7 @@ impl<K: Kernel> Ring<K> {
         Ok(())
     }
 
-    /// A larger ring, if its queues keep being too small.
+    /// Grows the ring if its queues are too small again and again.
     #[cold]
     fn grow_if_overflowing(&mut self) {
         if !std::mem::take(&mut self.overflowed) {
@@ -299,7 +300,7 @@ impl<K: Kernel> Ring<K> {
     fn enter(&mut self, want: u32, deadline: Deadline, stats: &Stats) -> io::Result<()> {
         stats.kernel_visits.add(1);
         match self.kernel.enter(want, deadline) {
-            // Short of memory or of room for completions: everything stays queued for the next visit.
+            // Lack of memory or of room for completions: everything stays queued for the next poll.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EBUSY | libc::ENOMEM)) => {
                 self.refusals += 1;
                 if self.refusals > FREE_REFUSALS {
@@ -318,32 +319,32 @@ impl<K: Kernel> Ring<K> {
         }
     }
 
-    /// Whether a visit may bring something at once.
+    /// Returns true if polling the kernel may bring completions at once.
     pub(crate) fn has_work(&mut self) -> bool {
         self.kernel.has_work()
     }
 
-    /// Whether something waits to be handed over, or overflowed.
+    /// Returns true if entries wait to be submitted, or completions have overflowed.
     pub(crate) fn has_queued(&mut self) -> bool {
         let waiting = !self.backlog.is_empty() || !self.cancels.is_empty() || self.kernel.unsubmitted() > 0;
         waiting || self.kernel.overflowed()
     }
 
-    /// The same, or the ring's own read is to be handed over.
+    /// Returns true if entries wait to be submitted, the ring's own read included, or completions have overflowed.
     pub(crate) fn is_behind(&mut self) -> bool {
         (self.wake.is_none() && !self.closing) || self.has_queued()
     }
 
-    /// Takes the completions that have arrived. True if there were any.
+    /// Takes the completions out of the queue. Returns true if there were any.
     fn take(&mut self, slots: &Slots, stats: &Stats, deferred: &mut Deferred) -> bool {
         let (mut count, wake) = (0, &mut self.wake);
         self.kernel.reap(|Reaped { user_data, completion }| {
             count += 1;
-            if user_data & NOBODY != 0 {
+            if user_data & NO_OPERATION != 0 {
                 return;
             }
             let key = Key::unpack(user_data);
-            let Some(operation) = slots.find(key) else { return }; // it came late, and concerns nobody
+            let Some(operation) = slots.find(key) else { return }; // it came late: the operation has ended
             if completion.flags & F_MORE == 0 {
                 deferred.deliver(operation, Event::Last, completion);
             } else {

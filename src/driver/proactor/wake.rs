@@ -1,7 +1,7 @@
-//! The loop's own read of its event descriptor, in flight while the loop may sleep in the kernel.
+//! The loop's own read of its event descriptor, which is in flight while the loop may sleep in the kernel.
 //!
-//! A read, not a poll: its completion has emptied the counter, so waking costs the loop no system call of
-//! its own. Only the proactor submits it; the selector watches the descriptor.
+//! It is a read and not a poll: its completion has emptied the counter, so a wake-up costs the loop no further system call.
+//! Only the proactor submits it; the selector watches the descriptor.
 
 use std::os::fd::AsRawFd;
 use std::sync::Arc;

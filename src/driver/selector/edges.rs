@@ -1,11 +1,11 @@
 //! Descriptors for which the ring cannot wait: an epoll set beside it, for their readiness.
 //!
-//! Facts that shape this file: io_uring waits for a socket as poll(2) does, which reports POLLERR for as long as something
-//! lies in the socket's queue of errors (an ICMP error with IP_RECVERR, a time stamp). Then each retry of a receive or
-//! send comes at once and finds nothing. After 128 of them the kernel gives up: the operation ends with EAGAIN, a
-//! multishot one with ECANCELED, or a thread of the kernel blocks in it. An edge-triggered epoll set reports only what is
-//! new. So a descriptor on which the ring has given up goes over to this set for good: its operations are system calls,
-//! made when the set reports an edge, as on the selector. The ring polls the set with one operation.
+//! Facts that shape this file: io_uring waits for a socket as poll(2) does, which reports POLLERR as long as the socket's
+//! queue of errors has an entry (an ICMP error with IP_RECVERR, a time stamp). Then each retry of a receive or send comes at
+//! once and finds nothing. After 128 retries the kernel gives up: the operation ends with EAGAIN, a multishot operation with
+//! ECANCELED, or a kernel thread blocks in it. An edge-triggered epoll set reports only new events. So a descriptor on which
+//! the ring has given up stays in this set from then on. Its operations are system calls, made at each reported edge, as on
+//! the selector. The ring polls the set with one operation.
 
 use std::cell::RefCell;
 use std::io;
@@ -22,16 +22,16 @@ use crate::op::completion::Completion;
 use crate::op::fd::descriptor::{Descriptor, Waiting};
 use crate::task::threads::inbox::Shared;
 
-/// The epoll set of a proactor; made when it is first needed.
+/// The epoll set of a proactor, made at the first use.
 #[derive(Debug, Default)]
 pub(in crate::driver) struct Edges {
     poller: RefCell<Option<Poller>>,
-    /// A second descriptor of the set, for the ring's poll, and the state of that.
+    /// A second descriptor of the set, for the ring's poll, and the state of that poll.
     poll: RefCell<Option<(Rc<OwnedFd>, Rc<SetState>)>>,
 }
 
 impl Edges {
-    /// Makes the set, unless it is there.
+    /// Makes the set, unless it exists.
     fn open(&self, shared: &Arc<Shared>) -> io::Result<()> {
         if self.poller.borrow().is_some() {
             return Ok(());
@@ -43,7 +43,7 @@ impl Edges {
         Ok(())
     }
 
-    /// Closes the set: the runtime ends, or this process is a fork of its own.
+    /// Closes the set, at the end of the runtime or in a fork.
     pub(in crate::driver) fn close(&self) {
         self.poller.take();
         self.poll.take();
@@ -54,7 +54,7 @@ impl Edges {
         self.poller.borrow_mut().as_mut().map(f)
     }
 
-    /// Whether the ring polls the set now.
+    /// Returns true while the ring polls the set.
     pub(in crate::driver) fn is_polled(&self) -> bool {
         self.poll.borrow().as_ref().is_some_and(|(_, state)| state.armed.get())
     }
@@ -66,20 +66,20 @@ impl Driver {
         self.edges.open(self.scheduler.shared())
     }
 
-    /// Whether the ring cannot wait for this descriptor.
+    /// Returns true if the ring cannot wait for this descriptor.
     #[inline]
     pub(in crate::driver) fn needs_edges(&self, descriptor: &Descriptor) -> bool {
         descriptor.waiting() != Waiting::ByRing && self.finds_errors(descriptor)
     }
 
-    /// Looks for something in the queue of errors, which keeps the kernel from trying in vain, and from using a thread for
-    /// that. Only other code can have set the options for it.
+    /// Checks the queue of errors of a descriptor that other code has had. If it has an entry, the descriptor uses edges from
+    /// now on, so the kernel makes no retries and uses no thread for them.
     #[cold]
     fn finds_errors(&self, descriptor: &Descriptor) -> bool {
         if descriptor.needs_edges() {
             return true;
         }
-        descriptor.has_no_error(); // unless there is one, or nothing else could wait for it
+        descriptor.has_no_error(); // corrected below if there is an error
         if descriptor.is_direct() {
             return false;
         }
@@ -87,7 +87,7 @@ impl Driver {
         crate::sys::has_error(descriptor.as_fd()) && descriptor.needs_edges_from_now_on()
     }
 
-    /// Whether an operation that the ring ended with this has to begin again, by way of the epoll set.
+    /// Returns true if an operation that the ring has ended with this completion must start again with the epoll set.
     #[inline]
     pub(in crate::driver) fn goes_over<O: Op>(&self, op: &mut O, completion: Completion) -> bool {
         O::WAITS && completion.result == -libc::EAGAIN && Self::give_up_waiting(op)
@@ -99,7 +99,7 @@ impl Driver {
         turn.endpoint().descriptor.needs_edges_from_now_on()
     }
 
-    /// Has the ring poll the set, unless it does.
+    /// Makes the ring poll the set, unless it does so already.
     pub(in crate::driver) fn arm_edges(&self) {
         let Some((set, state)) = self.edges.poll.borrow().clone() else { return };
         if !state.armed.replace(true) && self.start_multishot(PollSet::new(set, state.clone())).is_none() {
@@ -107,7 +107,7 @@ impl Driver {
         }
     }
 
-    /// Takes the edges that the set has, if the ring's poll says that there are some. What follows is left in `deferred`.
+    /// Takes the edges out of the set, if the ring's poll has reported some. Wakers are left in `deferred`.
     pub(in crate::driver) fn take_edges(&self) -> io::Result<()> {
         if !self.edges.poll.borrow().as_ref().is_some_and(|(_, state)| state.fired.take()) {
             return Ok(());
@@ -121,14 +121,14 @@ impl Driver {
         visited.unwrap_or(Ok(()))
     }
 
-    /// A descriptor in the set is about to be closed.
+    /// Removes a descriptor from the set before it is closed.
     pub(in crate::driver) fn deregister_edges(&self, token: u64, fd: RawFd) {
         self.edges.with(|poller| poller.deregister(token, fd, &self.stats));
     }
 }
 
-/// Takes charge of a socket that others may share, for the runtime of this thread. For the ring O_NONBLOCK is set while the
-/// runtime has it: otherwise the kernel would block one of its threads. The selector's calls do not wait in any case.
+/// Wraps a socket that other processes may share, for the runtime of this thread. On the proactor O_NONBLOCK is set while the
+/// runtime has the socket: otherwise the kernel would block one of its threads. The selector's calls never wait.
 ///
 /// # Panics
 /// Outside a runtime; `what` names the method in the message.

@@ -1,16 +1,19 @@
 //! The selector: waits for readiness with epoll; the only file that calls it. See epoll(7).
 //!
-//! A descriptor is registered once, for both directions and edge-triggered, when an operation on it would
-//! first have to wait. From then on the registration remembers in which directions it may be ready, so that
-//! an operation on a ready descriptor is one system call.
+//! A descriptor is registered once, for both directions and edge-triggered, when an operation on it has to wait for the first
+//! time. From then on the registration stores the directions in which it may be ready, so an operation on a ready descriptor
+//! is one system call.
 //!
-//! Facts that shape this file: an edge comes only for what happens after the last look, so readiness is
-//! forgotten only when a call has answered EAGAIN, or moved less than it could have (what arrives after such
-//! a call makes a new edge, and no edge can be missed in between, since only this thread looks). Once the
-//! peer has closed there are no more edges, so then a short read proves nothing. Nor does it on a stream with urgent
-//! data: recv(2) stops at the mark, with more behind it. EPOLLPRI reports such data. A registration outlives
-//! its number when the file has duplicates: it is removed before the close, and tokens carry a generation,
-//! so that a late event meets nobody. Timeouts of epoll_wait(2) are whole milliseconds and are rounded up.
+//! Facts that shape this file:
+//!
+//! - An edge comes only for new events. So readiness is cleared only when a call has answered EAGAIN or has moved less than
+//!   requested. Data that arrives after such a call makes a new edge. No edge is missed in between, because only this thread
+//!   makes calls.
+//! - There are no more edges after the peer has closed, so a short read then proves nothing. It also proves nothing on a
+//!   stream with urgent data: recv(2) stops at the mark, with more data behind it. EPOLLPRI reports such data.
+//! - A registration outlives its number if the file has duplicates. So it is removed before the close, and tokens have a
+//!   generation: a late event matches no other registration.
+//! - Timeouts of epoll_wait(2) are whole milliseconds and are rounded up.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -32,7 +35,7 @@ use crate::task::threads::inbox::Shared;
 
 /// The token of the event descriptor.
 const WAKE: u64 = u64::MAX;
-/// Events taken in one call.
+/// The number of events taken in one call.
 const BATCH: usize = 256;
 
 #[derive(Debug)]
@@ -50,7 +53,8 @@ struct Registration {
     generation: u32,
     readable: bool,
     writable: bool,
-    /// The peer has closed, the socket has failed, or urgent data has come: a short read is not the last.
+    /// Whether a short read does not mean that no data is left: the peer has closed, the socket has failed, or urgent data has
+    /// come.
     short_reads: bool,
     readers: Vec<Key>,
     writers: Vec<Key>,
@@ -82,7 +86,7 @@ impl Poller {
         Ok(poller)
     }
 
-    /// One for a few descriptors of a proactor, whose ring takes the wake-ups.
+    /// Creates a poller for a few descriptors of a proactor, whose ring takes the wake-ups.
     pub(crate) fn beside_a_ring(shared: Arc<Shared>) -> io::Result<Self> {
         Ok(Poller {
             epoll: create()?,
@@ -104,12 +108,12 @@ impl Poller {
         (registration.generation == (token >> 32) as u32).then_some(registration)
     }
 
-    /// Whether a call may be worth making: the descriptor was ready when last heard of, or is not watched.
+    /// Returns true if the descriptor may be ready: its last event said so, or it is not watched yet.
     pub(crate) fn may_be_ready(&mut self, descriptor: &Descriptor, direction: Direction) -> bool {
         self.find(descriptor).is_none_or(|registration| *registration.ready(direction))
     }
 
-    /// A call moved less than it could have: there is nothing left for now.
+    /// Notes that a call has moved less than requested, so nothing is left for now.
     pub(crate) fn drained(&mut self, descriptor: &Descriptor, direction: Direction) {
         if let Some(registration) = self.find(descriptor)
             && !registration.short_reads
@@ -118,7 +122,7 @@ impl Poller {
         }
     }
 
-    /// A call answered "not yet": the operation is woken when the descriptor becomes ready.
+    /// Watches a descriptor for an operation, which is woken when the descriptor becomes ready.
     pub(crate) fn watch(
         &mut self,
         descriptor: &Descriptor,
@@ -160,7 +164,7 @@ impl Poller {
         Ok(())
     }
 
-    /// The descriptor is about to be closed or given away.
+    /// Removes the registration of a descriptor that is about to be closed or given away.
     pub(crate) fn deregister(&mut self, token: u64, fd: RawFd, stats: &Stats) {
         let index = token as u32 as usize;
         if self.registrations.get(index).is_some_and(|r| r.generation == (token >> 32) as u32) {
@@ -274,7 +278,7 @@ impl Poller {
     }
 }
 
-/// An epoll set that is readable while one of these is.
+/// Creates an epoll set that is readable while one of these descriptors is.
 pub(in crate::driver) fn set_of<const N: usize>(members: [BorrowedFd<'_>; N]) -> io::Result<OwnedFd> {
     let epoll = create()?;
     for member in members {

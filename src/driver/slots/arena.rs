@@ -1,19 +1,17 @@
-//! Where operations lie while somebody else has pointers into them.
+//! The slots of operations, to which the kernel may have pointers.
 //!
-//! Slots are 128 bytes, in chunks that never move and are freed only when the driver is; a slot is named by
-//! a [`Key`], its index and a generation, so that a completion or a cancel that comes late meets nobody.
-//! Operations of up to [`INLINE`] bytes lie in the slot itself, larger ones in a box; boxes of one common
-//! size are kept for the next, so that in steady state no operation allocates.
+//! Slots have 128 bytes. They lie in chunks that never move and are freed only with the driver. A [`Key`] names the
+//! operation in a slot by index and generation, so a late completion or cancel matches no other operation. Operations of up
+//! to [`INLINE`] bytes lie in the slot itself, larger ones in a box. Boxes of one common size are kept for reuse, so in a
+//! steady state no operation allocates.
 //!
-//! Everything in a slot is a cell and slots are only ever shared: a unique reference to memory that the
-//! kernel writes would be a lie to the compiler.
+//! Every field of a slot is a cell, and references to slots are always shared: a unique reference to memory that the kernel
+//! writes would be undefined behaviour.
 //!
-//! An operation is looked up once per step of its way ([`Slots::find`]), and what is done to it then goes
-//! through the [`SlotRef`] that was found: placing, submitting, completing and claiming one cost a lookup
-//! each, and no allocation.
+//! Each step of an operation looks its slot up once and then uses the [`SlotRef`](super::slot_ref::SlotRef). So inserting,
+//! submitting, completing and taking an operation cost one lookup each.
 //!
-//! It knows lives and operations, but no kernel; it wakes nobody and runs no user code, except
-//! through [`SlotRef::reclaim`], which says so.
+//! This module does not know the kernel. It runs no user code, except where the documentation of a function says so.
 
 use super::key::Key;
 use std::alloc::Layout;
@@ -27,7 +25,7 @@ use crate::op::Kind;
 use crate::op::completion::Completion;
 use crate::task::cell::layout::{TaskRef, Waiter};
 
-/// Boxes that are kept; beyond, they go back to the allocator.
+/// The number of boxes that are kept for reuse.
 const SPARE_BOXES: usize = 256;
 const CHUNK: usize = 64;
 /// End of the free list.
@@ -38,7 +36,7 @@ pub(super) const NONE: u32 = u32::MAX;
 pub(crate) enum Holder {
     Kernel,
     Pool,
-    /// None on a ring: it waits for an edge of its descriptor. See `edges.rs`.
+    /// The epoll set beside a ring: the operation waits for an edge of its descriptor. See `selector/edges.rs`.
     Edges,
 }
 
@@ -46,7 +44,7 @@ pub(crate) enum Holder {
 pub(super) struct Slot {
     pub(super) payload: UnsafeCell<MaybeUninit<[u8; INLINE]>>,
     pub(super) vtable: Cell<Option<&'static OpVtable>>,
-    /// The task that began it; none for the driver's own.
+    /// The task that started the operation. `None` for the driver's own.
     pub(super) owner: Cell<Option<TaskRef>>,
     /// The waiter for the result, if it is not the owner.
     pub(super) waker: Cell<Option<Waiter>>,
@@ -56,9 +54,9 @@ pub(super) struct Slot {
     pub(super) lifecycle: Cell<Lifecycle>,
     pub(super) kind: Cell<Kind>,
     pub(super) holder: Cell<Holder>,
-    /// Whether the owner waits for this operation before it ends: until it is done, or has been taken apart.
+    /// Whether the owner may not end before this operation has completed or has been reclaimed.
     pub(super) counted: Cell<bool>,
-    /// Its future was dropped outside of the running loop.
+    /// Whether the future was dropped outside the running loop.
     pub(super) at_once: Cell<bool>,
 }
 
@@ -69,18 +67,18 @@ pub(crate) struct Slots {
     chunks: UnsafeCell<Vec<NonNull<Chunk>>>,
     pub(super) free: Cell<u32>,
     pub(super) live: Cell<usize>,
-    /// Those of them that stand.
+    /// The number of multishot operations.
     pub(super) multishot: Cell<usize>,
-    /// Operations that were ever inserted.
+    /// The number of operations that were ever inserted.
     pub(super) inserted: Cell<u64>,
     spare: RefCell<Vec<NonNull<u8>>>,
-    /// A slot whose generation has come to this is not used again.
+    /// The last generation of a slot, after which it is not used again.
     pub(super) last_generation: u32,
     #[cfg(proactor_asan)]
     pub(super) lent: crate::driver::memory::lent::Lent,
 }
 
-/// Zero names nothing, and the top bit of `user_data` stays free for other uses.
+/// The last generation of a slot. The top bit of `user_data` stays free for other uses.
 const LAST_GENERATION: u32 = (1 << 31) - 1;
 
 type Chunk = [Slot; CHUNK];
@@ -90,7 +88,7 @@ impl Slots {
         Self::with_generations(LAST_GENERATION)
     }
 
-    /// Slots each of which holds at most so many operations, one after the other.
+    /// Creates slots with a limit of generations, for tests.
     pub(in crate::driver) fn with_generations(last_generation: u32) -> Self {
         Slots {
             last_generation,
@@ -105,17 +103,17 @@ impl Slots {
         }
     }
 
-    /// Operations that occupy a slot.
+    /// Returns the number of operations in slots.
     pub(crate) fn live(&self) -> usize {
         self.live.get()
     }
 
-    /// Those of them that belong to endpoints, and not to futures.
+    /// Returns the number of multishot operations.
     pub(crate) fn multishot(&self) -> usize {
         self.multishot.get()
     }
 
-    /// Operations that were ever inserted.
+    /// Returns the number of operations that were ever inserted.
     pub(crate) fn inserted(&self) -> u64 {
         self.inserted.get()
     }
@@ -177,7 +175,7 @@ impl Slots {
         }
     }
 
-    /// The keys of all operations.
+    /// Returns the keys of all operations.
     pub(crate) fn keys(&self) -> Vec<Key> {
         let slots = (0..).map_while(|index| Some((index, self.slot(index)?)));
         slots
@@ -189,7 +187,7 @@ impl Slots {
 
 impl Drop for Slots {
     fn drop(&mut self) {
-        // Somebody may still have pointers into what is live: better lost than written to after free.
+        // The kernel may still have pointers into live slots: a leak is better than a write after free.
         let lost = self.live.get() > 0;
         for chunk in self.chunks.get_mut().drain(..).filter(|_| !lost) {
             // SAFETY: `grow` leaked this box, and nothing lies in its slots.

@@ -1,4 +1,4 @@
-//! Operations without their type: the table of functions by which a slot handles its operation, and its layout.
+//! Type-erased operations: the vtable by which a slot handles its operation, and the operation's layout.
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
@@ -7,9 +7,9 @@ use crate::op::completion::Completion;
 use crate::op::{MultishotStep, Op};
 use crate::sys::call::Call;
 
-/// Bytes of an operation that fit into its slot.
+/// The size of the largest operation that lies in its slot.
 pub(super) const INLINE: usize = 64;
-/// Bytes of the boxes that are kept for reuse.
+/// The size of the boxes that are kept for reuse.
 pub(super) const BOXED: usize = 512;
 
 pub(super) struct OpVtable {
@@ -20,11 +20,11 @@ pub(super) struct OpVtable {
     pub(super) abandoned: unsafe fn(NonNull<u8>, Completion),
     /// [`Op::MAY_BE_LEFT`].
     pub(super) may_be_left: bool,
-    /// None when the operation lies in its slot.
+    /// The layout of the box. `None` if the operation lies in its slot.
     pub(super) boxed: Option<Layout>,
 }
 
-/// How an operation of type `O` is treated once its type is forgotten.
+/// The vtable and layout of operations of type `O`.
 pub(super) struct Erased<O>(std::marker::PhantomData<O>);
 
 impl<O: Op> Erased<O> {

@@ -1,7 +1,7 @@
 //! The key of an operation in flight: its slot and generation.
 #![forbid(unsafe_code)]
 
-/// Names an operation in flight.
+/// The name of an operation in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     pub(super) index: u32,
@@ -9,7 +9,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// As the kernel's `user_data`. Never more than 63 bits, and never [`crate::driver::proactor::ring::NOBODY`].
+    /// Returns the key as `user_data` for the kernel. It has at most 63 bits: the top bit marks entries without an operation.
     pub(crate) fn pack(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }

@@ -16,7 +16,7 @@ use crate::task::cell::layout::{TaskRef, Waiter};
 use crate::task::cell::waker::local_task;
 
 impl Slots {
-    /// The operation that a key names, unless it is gone.
+    /// Returns the operation with this key, unless it has ended.
     #[inline]
     pub(crate) fn find(&self, key: Key) -> Option<SlotRef<'_>> {
         let slot = self.slot(key.index)?;
@@ -24,7 +24,7 @@ impl Slots {
         named.then_some(SlotRef { slots: self, slot, key })
     }
 
-    /// The names of the operations that a task began and that are not over: for people, it looks at every slot.
+    /// Returns the names of the operations in flight that a task has started. Visits every slot; for diagnostics.
     pub(crate) fn names_of(&self, task: &TaskRef) -> Vec<&'static str> {
         let all = (0..).map_while(|index| Some((index, self.slot(index)?)));
         let live = all.filter(|(_, slot)| slot.lifecycle.get() != Lifecycle::Vacant);
@@ -36,7 +36,7 @@ impl Slots {
         own.map(|operation| operation.vtable().name).collect()
     }
 
-    /// Writes an operation into a slot, where it stays until it is taken or taken apart.
+    /// Inserts an operation into a slot, where it stays until it is taken or reclaimed.
     #[inline(always)]
     pub(crate) fn insert<O: Op>(&self, op: O, owner: Option<TaskRef>, waker: Option<Waiter>) -> SlotRef<'_> {
         let index = match self.free.get() {
@@ -79,7 +79,7 @@ impl Slots {
     }
 }
 
-/// An operation that was found in its slot. It names the slot only as long as it is not taken or taken apart.
+/// A reference to an operation in its slot. It is valid until the operation is taken or reclaimed.
 #[derive(Clone, Copy)]
 pub(crate) struct SlotRef<'a> {
     slots: &'a Slots,
@@ -97,10 +97,10 @@ impl SlotRef<'_> {
         self.slot.lifecycle.get()
     }
 
-    /// Steps the operation's life.
+    /// Applies an event to the operation's lifecycle.
     ///
     /// # Panics
-    /// On an event that can't happen in the operation's state: a defect of the driver.
+    /// On an event that cannot happen in the operation's state: a defect of the driver.
     #[inline]
     pub(crate) fn apply(self, event: Event) -> Action {
         match self.slot.lifecycle.get().on(event, self.slot.kind.get()) {
@@ -111,8 +111,8 @@ impl SlotRef<'_> {
                     self.slots.lent.take_back(self.key);
                 }
                 if lifecycle == Lifecycle::Done {
-                    // Nobody has pointers into it any more. Who holds its future takes the result when it
-                    // likes, and need not be the task that began it.
+                    // The kernel has no pointers into it any more. The holder of its future takes the result at any
+                    // time, and need not be the task that started it.
                     self.discount();
                 }
                 action
@@ -127,14 +127,14 @@ impl SlotRef<'_> {
         panic!("driver: {name} got an impossible event: {impossible:?}")
     }
 
-    /// The task that waits for it.
+    /// Returns the task that waits for the operation.
     #[inline]
     fn owner(&self) -> Option<&TaskRef> {
         // SAFETY: only `set_waker`, `vacate`, `disown` and `reassign` replace the owner, and none is called while one borrows it.
         unsafe { (*self.slot.owner.as_ptr()).as_ref() }
     }
 
-    /// The owner does not wait for the operation any more.
+    /// Lets the owner end before the operation.
     #[inline]
     fn discount(self) {
         if self.slot.counted.replace(false)
@@ -151,7 +151,7 @@ impl SlotRef<'_> {
         (self.slot.owner.take(), self.slot.waker.take())
     }
 
-    /// Its future has gone, and another task waits for what is left of it.
+    /// Makes another task wait for the operation, whose future was dropped.
     pub(crate) fn reassign(self, owner: TaskRef) {
         if self.slot.counted.get() {
             owner.op_began();
@@ -160,14 +160,14 @@ impl SlotRef<'_> {
         }
     }
 
-    /// A thread of the pool gets the operation. Its task does not wait for that before it ends: nothing can
-    /// stop a thread in a system call, and the slot keeps what it needs.
+    /// Hands the operation to the pool. The owner may end before it: a thread in a system call cannot be stopped, and the slot
+    /// keeps everything that the call needs.
     pub(crate) fn give_to_pool(self) {
         self.slot.holder.set(Holder::Pool);
         self.discount();
     }
 
-    /// The kernel has its entry, and writes into its buffers from now on.
+    /// Notes that the kernel has the entry and may write into the buffers from now on.
     #[inline]
     pub(crate) fn lend_to_ring(self, entry: &Entry) {
         #[cfg(proactor_asan)]
@@ -175,14 +175,14 @@ impl SlotRef<'_> {
         let _ = entry;
     }
 
-    /// The same for a call that is with the pool.
+    /// Notes that the pool has the call and may write into the buffers from now on.
     pub(crate) fn lend_to_pool(self, call: Call) {
         #[cfg(proactor_asan)]
         self.slots.lent.lend_to_pool(self.key, call);
         let _ = call;
     }
 
-    /// It waits for an edge of its descriptor, beside the ring.
+    /// Notes that the operation waits for an edge of its descriptor, beside the ring.
     pub(crate) fn leave_to_edges(self) {
         self.slot.holder.set(Holder::Edges);
     }
@@ -191,7 +191,7 @@ impl SlotRef<'_> {
         self.slot.holder.get()
     }
 
-    /// Whether it is a call on the pool that nobody waits for: see [`Op::MAY_BE_LEFT`].
+    /// Returns true for a call on the pool that need not be awaited: see [`Op::MAY_BE_LEFT`].
     pub(crate) fn is_left(self) -> bool {
         self.holder() == Holder::Pool && self.lifecycle() == Lifecycle::Orphan && self.vtable().may_be_left
     }
@@ -201,7 +201,7 @@ impl SlotRef<'_> {
         self.slot.result.set(completion);
     }
 
-    /// The completion that was kept.
+    /// Returns the completion that was kept.
     pub(crate) fn kept(self) -> Completion {
         self.slot.result.get()
     }
@@ -210,36 +210,36 @@ impl SlotRef<'_> {
         self.slot.vtable.get().expect("an operation has its table")
     }
 
-    /// The operation's description for the selector or the pool.
+    /// Returns the operation's system call.
     pub(crate) fn call(self) -> Call {
         let vtable = self.vtable();
         // SAFETY: the slot holds the operation that the vtable was made for.
         unsafe { (vtable.call)(address_of(self.slot, vtable.boxed)) }
     }
 
-    /// Hands one completion of many to the operation.
+    /// Hands one completion of a multishot operation to it.
     pub(crate) fn multishot_step(self, completion: Completion) -> MultishotStep {
         let vtable = self.vtable();
         // SAFETY: as in `call`.
         unsafe { (vtable.multishot_step)(address_of(self.slot, vtable.boxed), completion) }
     }
 
-    /// It was dropped outside of the running loop: it is taken apart as soon as it is over.
+    /// Notes that the future was dropped outside the running loop: the slot is reclaimed as soon as the operation completes.
     pub(crate) fn release_at_once(self) {
         self.slot.at_once.set(true);
     }
 
-    /// Whether it is taken apart outside of the loop. What belongs to an endpoint has no user code.
+    /// Returns true if the slot is reclaimed outside the loop. That includes multishot operations, which have no user code.
     pub(crate) fn is_released_at_once(self) -> bool {
         self.slot.at_once.get() || self.is_multishot()
     }
 
-    /// Whether it belongs to an endpoint, and not to a future.
+    /// Returns true for a multishot operation, which belongs to an endpoint and not to a future.
     pub(crate) fn is_multishot(self) -> bool {
         self.slot.kind.get() == Kind::Multishot
     }
 
-    /// Where the operation lies.
+    /// Returns a pointer to the operation.
     ///
     /// # Safety
     /// `O` is the type that it was inserted with.
@@ -248,8 +248,8 @@ impl SlotRef<'_> {
         address_of(self.slot, Erased::<O>::BOXED).cast()
     }
 
-    /// Changes who is woken, and gives back the waker that it replaces. Cloning and dropping wakers is code
-    /// of the user: not while the driver is borrowed.
+    /// Replaces the waker, and returns the previous one. Cloning and dropping a waker runs user code, so the driver must not be
+    /// borrowed.
     #[must_use = "dropping a waker runs user code: not while the driver is borrowed"]
     pub(crate) fn set_waker(self, cx: &Context<'_>) -> Option<Waiter> {
         let slot = self.slot;
@@ -264,7 +264,7 @@ impl SlotRef<'_> {
         // Cloning a waker may panic: nothing has changed yet.
         let waker = foreign_waker(other.as_ref().or(self.owner()), cx);
         if let Some(task) = other {
-            // The future has moved to another task, and the operation with it.
+            // The future has moved to another task, so the operation moves with it.
             if slot.counted.get() {
                 task.op_began();
                 self.owner().into_iter().for_each(TaskRef::op_ended);
@@ -287,12 +287,12 @@ impl SlotRef<'_> {
         None
     }
 
-    /// Moves an operation that is [`Lifecycle::Done`] out of its slot and frees the slot. The waker that was kept
-    /// comes along: dropping it is user code.
+    /// Moves an operation that is [`Lifecycle::Done`] out of its slot and frees the slot. Returns the stored waker as well:
+    /// dropping it runs user code.
     ///
     /// # Safety
     /// `O` is the type that it was inserted with.
-    #[inline(always)] // what comes back is large, and taken apart at once
+    #[inline(always)] // the result is large, and destructured at once
     pub(crate) unsafe fn take<O: Op>(self) -> Option<(O, Completion, Option<Waiter>)> {
         if self.lifecycle() != Lifecycle::Done {
             return None;
@@ -306,8 +306,8 @@ impl SlotRef<'_> {
         Some((op, result, waker))
     }
 
-    /// Has an operation that is notifying let go of everything but its buffer; its task does not wait for the
-    /// notification. Runs user code: the waker of the next send.
+    /// Releases everything but the buffer of an operation that waits for a notification. Its task does not wait for that. Runs
+    /// user code: the waker of the next send.
     pub(crate) fn release(self) {
         if !self.lifecycle().is_notifying() {
             return;
@@ -318,7 +318,8 @@ impl SlotRef<'_> {
         unsafe { (vtable.release)(address_of(self.slot, vtable.boxed), self.slot.result.get()) };
     }
 
-    /// Takes an operation that is [`Lifecycle::Reclaiming`] apart. Runs user code: destructors of buffers.
+    /// Moves an operation that is [`Lifecycle::Reclaiming`] out of its slot, handles its result, and frees the slot. Runs user
+    /// code: destructors of buffers.
     pub(crate) fn reclaim(self) {
         if self.lifecycle() != Lifecycle::Reclaiming {
             return;
@@ -339,7 +340,7 @@ impl SlotRef<'_> {
         unsafe { (vtable.abandoned)(address_of(self.slot, vtable.boxed), self.slot.result.get()) };
     }
 
-    /// The waker has been taken, and the owner waits for it no more.
+    /// Frees the slot. The waker has been taken, and the owner does not wait any more.
     #[inline]
     fn vacate(self, boxed: Option<Layout>) {
         let SlotRef { slots, slot, key } = self;
@@ -369,7 +370,7 @@ impl fmt::Debug for SlotRef<'_> {
     }
 }
 
-/// The waker to keep for an operation: none when it is the owner's own. Cloning it is user code.
+/// Returns the waker to store for an operation. `None` if it is the owner's own. Cloning a waker may run user code.
 #[inline]
 pub(in crate::driver) fn foreign_waker(owner: Option<&TaskRef>, cx: &Context<'_>) -> Option<Waiter> {
     let own = owner.is_some_and(|owner| owner.is_woken_by(cx.waker()));

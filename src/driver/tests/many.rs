@@ -1,8 +1,5 @@
 //! Operations with many completions, over a scripted kernel: multishot and zero copy.
 
-use crate::driver::proactor::kernel::Kernel;
-use crate::op::Op;
-
 use super::scripted::*;
 
 #[test]

@@ -1,7 +1,7 @@
 //! The ring over a scripted kernel, which does what a healthy kernel does rarely or never.
 
 use crate::driver::poll_mode::{Deadline, PollMode};
-use crate::driver::proactor::kernel::{Kernel, Reaped};
+use crate::driver::proactor::kernel::Reaped;
 use crate::driver::slots::arena::Slots;
 use crate::driver::slots::key::Key;
 use crate::driver::slots::lifecycle::{Event, Lifecycle};
