@@ -1,7 +1,7 @@
-//! The pool of buffers behind chunks: a buffer is used by one owner at a time, and the memory goes once, after its last use.
+//! The pool of buffers behind chunks: one owner at a time uses a buffer, and the memory is released once, after its last use.
 //!
-//! What threads do with a buffer's bytes is seen by way of a cell of loom's beside it: a write that is not ordered behind
-//! the last read, or is there beside it, fails the model.
+//! A cell of loom's stands for the bytes of a buffer: a write that is concurrent with a read, or not ordered after the last
+//! one, fails the model.
 
 use loom::cell::UnsafeCell;
 use loom::thread;
@@ -13,7 +13,7 @@ use crate::sys::sync::Arc;
 
 pub(crate) fn models() -> Vec<Model> {
     vec![
-        ("buffers_come_back_from_a_thread", come_back),
+        ("buffers_returned_by_a_thread", returned_by_a_thread),
         ("buffers_the_last_of_two_references", || last_reference(false)),
         ("buffers_the_last_of_two_references_late", || last_reference(true)),
         ("buffers_used_again_by_the_only_owner", || only_owner(false)),
@@ -24,7 +24,7 @@ pub(crate) fn models() -> Vec<Model> {
     ]
 }
 
-/// Bytes of a buffer.
+/// The length of a buffer in bytes.
 const LEN: usize = 8;
 
 /// The bytes of one buffer, as loom sees them.
@@ -41,7 +41,7 @@ impl Bytes {
     }
 }
 
-/// Waits for a buffer of the pool.
+/// Waits until the pool has a free buffer, and takes it.
 fn take(pool: &Pool) -> Lease {
     loop {
         match pool.take() {
@@ -51,7 +51,7 @@ fn take(pool: &Pool) -> Lease {
     }
 }
 
-/// A thread that reads the bytes, and lets go of its reference.
+/// Starts a thread that reads the bytes and then drops its reference.
 fn reader(lease: Lease, bytes: &Bytes) -> thread::JoinHandle<()> {
     let bytes = bytes.clone();
     thread::spawn(move || {
@@ -60,8 +60,8 @@ fn reader(lease: Lease, bytes: &Bytes) -> thread::JoinHandle<()> {
     })
 }
 
-/// The only reference goes on another thread; the pool's own takes the buffer again, and writes.
-fn come_back() {
+/// Another thread drops the only reference; the owner of the pool takes the buffer again, and writes.
+fn returned_by_a_thread() {
     let (pool, bytes) = (Pool::new(LEN, 1), Bytes::default());
     let lease = pool.take().unwrap();
     bytes.write();
@@ -73,15 +73,15 @@ fn come_back() {
     assert_eq!((pool.out(), pool.in_use()), (0, 0));
 }
 
-/// Lets the other thread go first. Loom does not put a load behind another thread's change by itself when that thread has
-/// looked at the value right before.
+/// With `late`, lets the other thread run first. Loom does not by itself order a load after another thread's change, if that
+/// thread has read the value right before.
 fn give_way(late: bool) {
     if late {
         thread::yield_now();
     }
 }
 
-/// Both threads have a reference: whoever is last gives the buffer back, once.
+/// Two threads have a reference: the last one returns the buffer, once.
 fn last_reference(late: bool) {
     let (pool, bytes) = (Pool::new(LEN, 1), Bytes::default());
     let lease = pool.take().unwrap();
@@ -97,7 +97,7 @@ fn last_reference(late: bool) {
     assert_eq!(pool.out(), 0);
 }
 
-/// As the selector does, which receives into the same buffer again when all of its chunks have gone.
+/// The last owner writes into the buffer again, like the selector, which receives into it when all of its chunks were dropped.
 fn only_owner(late: bool) {
     let (pool, bytes) = (Pool::new(LEN, 1), Bytes::default());
     let lease = pool.take().unwrap();
@@ -126,7 +126,7 @@ fn two_threads() {
     join(readers);
 }
 
-/// A thread that uses the memory, which is watched, and lets go of its reference.
+/// Starts a thread that uses the watched memory and then drops its reference.
 fn user(lease: Lease, memory: &Watched) -> thread::JoinHandle<()> {
     let memory = memory.clone();
     thread::spawn(move || {
@@ -135,7 +135,7 @@ fn user(lease: Lease, memory: &Watched) -> thread::JoinHandle<()> {
     })
 }
 
-/// The memory is released by whoever is last, the pool or the buffer, after its last use.
+/// The pool and a buffer are dropped at the same time: the last one releases the memory, after its last use.
 fn close_against_return() {
     let pool = Pool::new(LEN, 1);
     let lease = pool.take().unwrap();

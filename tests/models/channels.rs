@@ -1,5 +1,5 @@
-//! Channels between threads: no wake-up and no item is lost, and none is received twice, whoever is first and whoever
-//! goes away.
+//! Channels between threads: no wake-up and no item is lost, and no item is received twice, in whichever order the threads
+//! run and whichever side is dropped.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -23,7 +23,7 @@ pub(crate) fn models() -> Vec<Model> {
         ("mpsc_a_full_channel", mpsc_a_full_channel),
         ("mpsc_two_senders_of_a_full_channel", mpsc_two_senders_of_a_full_channel),
         ("mpsc_a_waiting_send_is_dropped", mpsc_a_waiting_send_is_dropped),
-        ("mpsc_nobody_overtakes", mpsc_nobody_overtakes),
+        ("mpsc_no_sender_overtakes", mpsc_no_sender_overtakes),
         ("mpsc_a_place_is_given_back", mpsc_a_place_is_given_back),
         ("mpsc_receiver_dropped_against_sends", mpsc_receiver_dropped_against_sends),
         ("mpsc_receive_dropped_against_send", mpsc_receive_dropped_against_send),
@@ -36,12 +36,12 @@ pub(crate) fn models() -> Vec<Model> {
     ]
 }
 
-/// Polls once, with a waker that nobody hears.
-pub(crate) fn poll_unheard<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+/// Polls a future once, with a waker that does nothing.
+pub(crate) fn poll_once_unwoken<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Counts its drops.
+/// A value that counts its drops.
 #[derive(Clone, Debug, Default)]
 struct Drops(Arc<AtomicUsize>);
 
@@ -83,7 +83,7 @@ fn oneshot_receiver_dropped_against_send() {
     let (sender, mut receiver) = oneshot::channel();
     let item = drops.item();
     let thread = thread::spawn(move || drop(sender.send(item)));
-    let _ = poll_unheard(&mut receiver);
+    let _ = poll_once_unwoken(&mut receiver);
     drop(receiver);
     join([thread]);
     assert_eq!(drops.count(), 1);
@@ -123,7 +123,7 @@ fn mpsc_two_senders() {
     join(threads);
 }
 
-/// Whether there is room is known from a count beside the lock.
+/// The sender learns from a count beside the lock whether there is room.
 fn mpsc_a_full_channel() {
     let (sender, mut receiver) = mpsc::channel(1);
     let thread = thread::spawn(move || {
@@ -153,7 +153,7 @@ fn mpsc_two_senders_of_a_full_channel() {
     join(threads);
 }
 
-/// A send that waits, and may have been served, is dropped: the other gets through.
+/// A waiting send, which may have got room already, is dropped: the other send completes.
 fn mpsc_a_waiting_send_is_dropped() {
     let (sender, mut receiver) = mpsc::channel(1);
     sender.try_send(0).unwrap();
@@ -170,19 +170,19 @@ fn mpsc_a_waiting_send_is_dropped() {
     join([sends, drops]);
 }
 
-/// The place that is freed belongs to who waits, also before it was told.
-fn mpsc_nobody_overtakes() {
+/// A freed place belongs to the waiting send, also before that was woken.
+fn mpsc_no_sender_overtakes() {
     let (sender, mut receiver) = mpsc::channel(1);
     sender.try_send(0).unwrap();
     let mut waits = sender.send(1);
-    assert!(poll_unheard(&mut waits).is_pending());
+    assert!(poll_once_unwoken(&mut waits).is_pending());
     let thread = thread::spawn({
         let sender = sender.clone();
         move || assert!(sender.try_send(2).is_err())
     });
     assert_eq!(receiver.try_recv(), Ok(0));
     join([thread]);
-    assert_eq!(poll_unheard(&mut waits), Poll::Ready(Ok(())));
+    assert_eq!(poll_once_unwoken(&mut waits), Poll::Ready(Ok(())));
 }
 
 fn mpsc_a_place_is_given_back() {
@@ -213,11 +213,11 @@ fn mpsc_receiver_dropped_against_sends() {
     assert_eq!(drops.count(), 2);
 }
 
-/// A receive that may have been woken is dropped: the next finds the item.
+/// A receive that may have been woken is dropped: the next receive finds the item.
 fn mpsc_receive_dropped_against_send() {
     let (sender, mut receiver) = mpsc::channel(2);
     let thread = thread::spawn(move || sender.try_send(1).unwrap());
-    let first = match poll_unheard(&mut receiver.recv()) {
+    let first = match poll_once_unwoken(&mut receiver.recv()) {
         Poll::Ready(item) => item,
         Poll::Pending => block_on(receiver.recv()),
     };
@@ -226,7 +226,7 @@ fn mpsc_receive_dropped_against_send() {
     join([thread]);
 }
 
-/// What was reserved comes before the end, sent or not.
+/// The receiver waits for reserved permits before it sees the end, whether they are used or not.
 fn mpsc_closed_against_a_permit() {
     let (sender, mut receiver) = mpsc::channel(2);
     let thread = thread::spawn(move || {
@@ -257,7 +257,7 @@ fn mpsc_closed_against_a_send_that_waits() {
     assert_eq!(thread.join().unwrap(), received);
 }
 
-/// One of the two gets the value itself, the other, before or at the same time, a clone.
+/// One of two receivers gets the value itself; the other gets a clone, before or at the same time.
 fn broadcast_two_receivers() {
     let (sender, mut receiver) = broadcast::channel(1);
     let mut other = sender.subscribe();
@@ -310,7 +310,7 @@ fn watch_changed_against_send() {
     join([thread]);
 }
 
-/// Neither change is lost.
+/// Two threads modify the value: neither change is lost.
 fn watch_two_modify() {
     let (sender, mut receiver) = watch::channel(0);
     let threads = [sender.clone(), sender]

@@ -25,7 +25,7 @@ fn produce(shared: &Shared, log: &Log, producer: usize, count: usize) {
             assert_eq!(delivery, Delivery::Run);
             log.lock().unwrap().push((producer, number));
         });
-        assert!(posted.is_ok(), "nobody closes it");
+        assert!(posted.is_ok(), "the inbox is open");
     }
 }
 

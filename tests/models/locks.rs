@@ -1,7 +1,8 @@
-//! Locks between threads: who waits is woken, what a waiter leaves goes to the next, and one at a time has the value.
+//! Locks between threads: each waiter is woken, a dropped waiter passes on what it was given, and one thread at a time uses
+//! the value.
 //!
-//! The value's cell tells loom of each use (`sys/sync/lock_cell.rs`), so that a model fails also where one user does not know
-//! what the one before has written.
+//! The value's cell tells loom of each use (`sys/sync/lock_cell.rs`), so that a model also fails if one user does not see
+//! the writes of the one before.
 
 use std::future::Future;
 use std::pin::pin;
@@ -26,14 +27,14 @@ pub(crate) fn models() -> Vec<Model> {
         ("rwlock_downgrade_against_a_writer", rwlock_downgrade_against_a_writer),
         ("rwlock_place_with_used_up_generations", rwlock_place_with_used_up_generations),
         ("event_set_against_wait", event_set_against_wait),
-        ("event_set_again_is_known_to_who_clears", event_set_again_is_known_to_who_clears),
+        ("event_set_again_is_seen_by_the_clearing_thread", event_set_again_is_seen_by_the_clearing_thread),
         ("condition_notified_under_the_lock", condition_notified_under_the_lock),
         ("condition_waiter_dropped_against_notify", condition_waiter_dropped_against_notify),
         ("barrier_of_two_threads", barrier_of_two_threads),
     ]
 }
 
-/// Polls a future once, with nobody to wake, and drops it.
+/// Polls a future once, with a waker that does nothing, and drops it.
 fn try_once<F: Future>(future: F) -> bool {
     pin!(future).poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }
@@ -49,7 +50,7 @@ fn mutex_of_three_threads() {
     assert_eq!(*mutex.try_lock().unwrap(), 3);
 }
 
-/// It may be given the mutex as it goes, without having noticed.
+/// A waiter may be given the mutex while it is being dropped.
 fn mutex_waiter_dropped_against_unlock() {
     let mutex = Arc::new(Mutex::<Threaded, _>::new(0));
     let guard = mutex.try_lock().unwrap();
@@ -65,7 +66,7 @@ fn mutex_waiter_dropped_against_unlock() {
     assert_eq!(*mutex.try_lock().unwrap(), 1);
 }
 
-/// The waker that it had first wakes nobody.
+/// A waiter changes its waker while the mutex is unlocked: the first waker does nothing.
 fn mutex_waker_changed_against_unlock() {
     let mutex = Arc::new(Mutex::<Threaded, _>::new(0));
     let guard = mutex.try_lock().unwrap();
@@ -93,7 +94,7 @@ fn semaphore_conserves_permits() {
     assert_eq!(semaphore.try_acquire_many(2).unwrap().count(), 2);
 }
 
-/// It stands before one that wants less, for which there was enough all the time.
+/// A waiter for many permits is dropped in front of one that wants fewer, for which there were always enough.
 fn semaphore_waiter_for_many_dropped() {
     let semaphore = Arc::new(Semaphore::<Threaded>::new(2));
     let permit = semaphore.try_acquire().unwrap();
@@ -114,7 +115,7 @@ fn semaphore_closed_against_release() {
     let permit = semaphore.try_acquire().unwrap();
     let (waits, closes) = (semaphore.clone(), semaphore.clone());
     let threads = [
-        thread::spawn(move || drop(block_on(waits.acquire()))), // either, but it ends
+        thread::spawn(move || drop(block_on(waits.acquire()))), // it gets a permit or an error, but it ends
         thread::spawn(move || closes.close()),
     ];
     drop(permit);
@@ -141,8 +142,8 @@ fn rwlock_downgrade_against_a_writer() {
     assert_eq!(*lock.try_read().unwrap(), 2);
 }
 
-/// A reader that was served and does not know leaves, while a writer waits in a place that was the reader's before.
-/// Tickets have three bits of generations here.
+/// A reader that was given the lock and was not polled since is dropped, while a writer waits in a place that the reader had
+/// before. Tickets have three bits of generations here.
 fn rwlock_place_with_used_up_generations() {
     let lock = Arc::new(RwLock::<Threaded, _>::new(0));
     let guard = lock.try_write().unwrap();
@@ -179,9 +180,9 @@ fn event_set_against_wait() {
     join(threads);
 }
 
-/// What came before the `set` that found it set already is seen by who cleared it after that; otherwise the event is
-/// set.
-fn event_set_again_is_known_to_who_clears() {
+/// A thread that clears an event sees the writes before an earlier `set`, also if that found the event set; otherwise the
+/// event is set.
+fn event_set_again_is_seen_by_the_clearing_thread() {
     let event = Arc::new(Event::<Threaded>::new());
     let written = Arc::new(AtomicUsize::new(0));
     event.set();
@@ -220,7 +221,7 @@ fn condition_notified_under_the_lock() {
     assert!(!shared.0.is_locked());
 }
 
-/// It may have been notified as it goes; then the one behind it is.
+/// A waiter may be notified while it is being dropped; then the next waiter is notified.
 fn condition_waiter_dropped_against_notify() {
     let shared = Arc::new((Mutex::<Threaded, _>::new(()), Condition::<Threaded>::new()));
     let (mutex, condition) = &*shared;

@@ -40,7 +40,7 @@ fn post(shared: &Shared, delivered: &Count) {
         assert_eq!(written.with(|value| unsafe { *value }), 7);
         delivered.fetch_add(1, Ordering::Relaxed);
     });
-    assert!(posted.is_ok(), "nobody closes it");
+    assert!(posted.is_ok(), "the inbox is open");
 }
 
 /// Runs turns until this number of closures was delivered.

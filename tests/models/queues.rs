@@ -1,8 +1,8 @@
-//! Queues between threads: who is served and does not come loses nothing for the others.
+//! Queues between threads: a waiter that is dropped after it was served loses nothing for the others.
 
 use loom::thread;
 
-use crate::channels::poll_unheard;
+use crate::channels::poll_once_unwoken;
 use crate::kit::{Model, block_on, join};
 use crate::sync::shared::queue::{self, QueueShutDown};
 
@@ -37,7 +37,7 @@ fn a_served_getter_is_dropped() {
         let queue = queue.clone();
         async move { queue.get().await }
     });
-    assert!(poll_unheard(&mut given_up).is_pending());
+    assert!(poll_once_unwoken(&mut given_up).is_pending());
     let puts = thread::spawn({
         let queue = queue.clone();
         move || queue.try_put(7).unwrap()
@@ -54,7 +54,7 @@ fn a_served_putter_is_dropped() {
         let queue = queue.clone();
         async move { queue.put(1).await }
     });
-    assert!(poll_unheard(&mut given_up).is_pending());
+    assert!(poll_once_unwoken(&mut given_up).is_pending());
     let puts = thread::spawn({
         let queue = queue.clone();
         move || block_on(queue.put(2)).unwrap()
@@ -118,13 +118,13 @@ fn task_done_against_join() {
     let queue = queue::unbounded();
     queue.try_put(1).unwrap();
     let mut join_of_first = queue.join();
-    assert!(poll_unheard(&mut join_of_first).is_pending());
+    assert!(poll_once_unwoken(&mut join_of_first).is_pending());
     let thread = thread::spawn({
         let queue = queue.clone();
         move || {
             queue.try_get().unwrap();
             queue.task_done().unwrap();
-            queue.try_put(2).unwrap(); // too late to hold up who waited for the first
+            queue.try_put(2).unwrap(); // too late to delay the join, which waits for the first item
         }
     });
     block_on(join_of_first);

@@ -1,5 +1,5 @@
-//! The cell of `src/sys/sync/lock_cell.rs`, with loom told who uses the value and when: two who do at once, or one after the
-//! other without knowing of it, fail the model.
+//! The cell of `src/sys/sync/lock_cell.rs`, which tells loom of each use of the value. Two concurrent uses fail the model, and
+//! so do two uses in a row of which the second is not ordered after the first.
 
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
