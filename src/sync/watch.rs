@@ -27,7 +27,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 pub use super::channel_error::{RecvError, SendError};
-use super::core::fanout::{Channel, SenderRef};
+use super::core::fanout::{Channel, ChannelRef, SenderRef};
 use super::core::flavor::{Flavor, Local};
 use super::core::waiters::Ticket;
 use super::core::waiting::{leave, poll_queue};
@@ -243,7 +243,7 @@ impl<T: fmt::Debug, F: Flavor> fmt::Debug for Sender<T, F> {
 /// });
 /// ```
 pub struct Receiver<T, F: Flavor = Local> {
-    channel: F::Rc<F::Cell<Channel<Current<T, F>, F>>>,
+    channel: ChannelRef<Current<T, F>, F>,
     /// The latest version that this receiver has seen.
     seen: u64,
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Core;
 use super::turn::{Clock, Limits};
+use crate::driver::Driver;
 use crate::driver::poll_mode::{Deadline, PollMode};
 use crate::runtime::leak::Leak;
 use crate::runtime::report::Shutdown;
@@ -25,19 +26,19 @@ impl Core {
         let wait = deadline.map_or(Wait::Forever, Wait::Until);
         let limits = Limits { wait, ..self.limits(false) };
         let has_time = || deadline.is_none_or(|deadline| now() < deadline);
-        let mut visited = Ok(());
+        let mut polled = Ok(());
         while self.scheduler.cancel_all() {
             loop {
                 self.turns.add(1);
                 guarded.run(|| self.begin(&mut Clock::default()));
                 guarded.run(|| self.scheduler.run_once());
-                if visited.is_err() || !has_time() {
+                if polled.is_err() || !has_time() {
                     return;
                 }
                 if !self.scheduler.has_tasks_shutting_down() {
                     break; // before the kernel is entered, where the loop might wait for ever
                 }
-                guarded.run(|| visited = self.finish_turn(limits));
+                guarded.run(|| polled = self.finish_turn(limits));
             }
         }
         // Callbacks that are due still run, such as those for the ends of tasks.
@@ -48,10 +49,54 @@ impl Core {
     fn finish_turn(&self, limits: Limits) -> io::Result<()> {
         self.driver.check_origin()?;
         if self.scheduler.is_ready() {
-            self.visit(PollMode::NoWait)
+            self.poll_kernel(PollMode::NoWait)
         } else {
             self.sleep(limits, &mut Clock::default())
         }
+    }
+
+    /// Cancels the operations that are in flight, and reaps until none is left, or until no time is `left`.
+    fn reap_operations(&self, left: impl Fn() -> Duration, guarded: &mut Guarded) {
+        let mut reaping = Reaping::default();
+        let mut progress = true;
+        loop {
+            guarded.run(|| self.scheduler.shared().deliver());
+            guarded.run(|| self.scheduler.run_cancelled());
+            reaping.cancel_operations(&self.driver, guarded);
+            let before = self.driver.stats.completions.get();
+            if !self.poll_guarded(PollMode::Drain, guarded) {
+                return;
+            }
+            let mut time = left();
+            let idle = !self.scheduler.is_ready()
+                && !self.driver.is_behind()
+                && reaping.cancelled == Some(self.driver.begun());
+            if idle {
+                if reaping.is_done(&self.driver) {
+                    return;
+                }
+                time = time.min(reaping.buffer_patience(&self.driver));
+            }
+            if time.is_zero() && !progress {
+                return; // (operations that the kernel cancels at once are still reaped)
+            }
+            if idle && !time.is_zero() && self.scheduler.shared().park(false) {
+                let time = time.min(Duration::from_millis(100));
+                let polled = self.poll_guarded(PollMode::Wait(Deadline::After(time)), guarded);
+                self.scheduler.shared().awake();
+                if !polled {
+                    return;
+                }
+            }
+            progress = self.driver.stats.completions.get() > before;
+        }
+    }
+
+    /// Polls the kernel. Returns false if that fails; a panic is kept in `guarded`.
+    fn poll_guarded(&self, mode: PollMode, guarded: &mut Guarded) -> bool {
+        let mut polled = Ok(());
+        guarded.run(|| polled = self.driver.poll_kernel(mode));
+        polled.is_ok()
     }
 
     /// Ends the runtime: cancels tasks and lets them clean up, cancels operations one by one, reaps until none is in
@@ -75,54 +120,7 @@ impl Core {
         guarded.run(|| self.timers.close());
         // Jobs that the pool has not begun are cancelled; their results arrive through the inbox.
         guarded.run(|| self.scheduler.pool.close());
-        let mut progress = true;
-        let mut cancelled = None;
-        let mut grace = None;
-        let mut buffers_until = None;
-        loop {
-            guarded.run(|| self.scheduler.shared().deliver());
-            guarded.run(|| self.scheduler.run_cancelled());
-            // Only when destructors have begun more since the last time: `cancel_all` goes through all operations.
-            if cancelled.replace(self.driver.begun()) != Some(self.driver.begun()) {
-                guarded.run(|| self.driver.cancel_all());
-            }
-            let before = self.driver.stats.completions.get();
-            let mut visit = |mode| {
-                let mut visited = Ok(());
-                guarded.run(|| visited = self.driver.poll_kernel(mode));
-                visited.is_ok()
-            };
-            if !visit(PollMode::Drain) {
-                break;
-            }
-            let idle = !self.scheduler.is_ready()
-                && !self.driver.is_behind()
-                && cancelled == Some(self.driver.begun());
-            if idle && self.driver.awaited() == 0 {
-                // A remaining task waits for a result that is never taken, because its future was moved away. An
-                // abandoned call on the pool may never end.
-                let patience = grace.get_or_insert_with(|| now() + GRACE);
-                if self.driver.in_flight() == 0 || now() >= *patience {
-                    break;
-                }
-            }
-            let mut time = left();
-            if idle && self.driver.awaited() == self.driver.notifying() && self.driver.awaited() > 0 {
-                let until = *buffers_until.get_or_insert_with(|| now() + BUFFER_PATIENCE);
-                time = time.min(until.saturating_duration_since(now()));
-            }
-            if time.is_zero() && !progress {
-                break; // (operations that the kernel cancels at once are still reaped)
-            }
-            if idle && !time.is_zero() && self.scheduler.shared().park(false) {
-                let waited = visit(PollMode::Wait(Deadline::After(time.min(Duration::from_millis(100)))));
-                self.scheduler.shared().awake();
-                if !waited {
-                    break;
-                }
-            }
-            progress = self.driver.stats.completions.get() > before;
-        }
+        self.reap_operations(left, &mut guarded);
         // Before the wait for jobs: they may wait for this loop, and get `RuntimeGone` from here on.
         guarded.run(|| self.scheduler.shared().close());
         let jobs_leaked = self.scheduler.pool.wait_closed(left());
@@ -135,6 +133,46 @@ impl Core {
         guarded.run(|| self.driver.disown_leaked());
         guarded.finish();
         Shutdown { tasks, tasks_forced, ops_leaked, jobs_leaked, stats: self.stats() }
+    }
+}
+
+/// The state of a shutdown that reaps operations.
+#[derive(Default)]
+struct Reaping {
+    /// The number of operations that had been begun when all were last cancelled.
+    cancelled: Option<u64>,
+    /// The end of the wait for operations that nothing awaits.
+    grace_until: Option<Instant>,
+    /// The end of the wait for the buffers of zero-copy sends.
+    buffers_until: Option<Instant>,
+}
+
+impl Reaping {
+    /// Cancels all operations, if destructors have begun more since the last time: this goes through all operations.
+    fn cancel_operations(&mut self, driver: &Driver, guarded: &mut Guarded) {
+        if self.cancelled.replace(driver.begun()) != Some(driver.begun()) {
+            guarded.run(|| driver.cancel_all());
+        }
+    }
+
+    /// Whether no operation is awaited any more, and the others have completed or had their time.
+    fn is_done(&mut self, driver: &Driver) -> bool {
+        if driver.awaited() > 0 {
+            return false;
+        }
+        // A remaining task waits for a result that is never taken, because its future was moved away. An abandoned call on
+        // the pool may never end.
+        let until = *self.grace_until.get_or_insert_with(|| now() + GRACE);
+        driver.in_flight() == 0 || now() >= until
+    }
+
+    /// Returns the time that is left to wait, if only buffers of zero-copy sends are awaited; otherwise no limit.
+    fn buffer_patience(&mut self, driver: &Driver) -> Duration {
+        if driver.awaited() == 0 || driver.awaited() != driver.notifying() {
+            return Duration::MAX;
+        }
+        let until = *self.buffers_until.get_or_insert_with(|| now() + BUFFER_PATIENCE);
+        until.saturating_duration_since(now())
     }
 }
 

@@ -1,7 +1,7 @@
 //! One turn of the loop.
 //!
-//! A turn takes the inbox, fires timers, runs one generation of the ready queue, and polls the driver. It waits in the
-//! kernel only if no task is ready. It enters the kernel without waiting after enough task polls or time, or if the
+//! A turn takes the inbox, fires timers, runs one generation of the ready queue, and polls the kernel. It waits
+//! there only if no task is ready. It enters the kernel without waiting after enough task polls or time, or if the
 //! ring's flags report work. It knows the scheduler, the timers and the driver, which do not know each other's insides;
 //! it matches on no backend.
 #![forbid(unsafe_code)]
@@ -67,7 +67,7 @@ impl Core {
         Ok(self.run_generation(limits.polls, &mut |_| false).0)
     }
 
-    /// One turn of `block_on` and `run_forever`: runs the ready tasks, and then polls the driver. `root` polls the future
+    /// One turn of `block_on` and `run_forever`: runs the ready tasks, and then polls the kernel. `root` polls the future
     /// of `block_on`, and returns true when that is complete.
     pub(super) fn run_once(&self, limits: Limits, root: &mut dyn FnMut(bool) -> bool) -> io::Result<()> {
         self.driver.check_origin()?;
@@ -85,7 +85,7 @@ impl Core {
             let due = self.polls_since_io.get() >= self.config.turn_budget
                 || self.is_kernel_check_due(&mut clock)
                 || self.driver.has_work();
-            return if due { self.visit(PollMode::NoWait) } else { Ok(()) };
+            return if due { self.poll_kernel(PollMode::NoWait) } else { Ok(()) };
         }
         // No task is ready: wait in the kernel.
         if polled > 0 {
@@ -144,7 +144,7 @@ impl Core {
     #[inline(always)]
     pub(super) fn sleep(&self, limits: Limits, clock: &mut Clock) -> io::Result<()> {
         let limit = match limits.wait {
-            Wait::Poll => return self.visit(PollMode::NoWait),
+            Wait::Poll => return self.poll_kernel(PollMode::NoWait),
             Wait::Until(limit) => Some(limit),
             Wait::Forever => None,
         };
@@ -155,7 +155,7 @@ impl Core {
         };
         if let Some(spin) = self.config.spin {
             if self.spin_for_work(spin, until, limits.stoppable)? {
-                return self.visit(PollMode::NoWait);
+                return self.poll_kernel(PollMode::NoWait);
             }
             *clock = Clock::default(); // time has passed
         }
@@ -168,11 +168,11 @@ impl Core {
             },
         };
         if mode == PollMode::NoWait || !self.scheduler.shared().park(limits.stoppable) {
-            return self.visit(PollMode::NoWait);
+            return self.poll_kernel(PollMode::NoWait);
         }
-        let visited = self.visit(mode);
+        let polled = self.poll_kernel(mode);
         self.scheduler.shared().awake();
-        visited
+        polled
     }
 
     /// Spins for a while before the loop sleeps, so that other threads need no system call to wake it. Returns true if
@@ -184,11 +184,11 @@ impl Core {
             (Some(end), Some(until)) => Some(end.min(until)),
             (end, until) => end.or(until),
         };
-        self.visit(PollMode::NoWait)?;
+        self.poll_kernel(PollMode::NoWait)?;
         let mut spins = 0_u32;
         loop {
             if self.driver.has_work() {
-                self.visit(PollMode::NoWait)?;
+                self.poll_kernel(PollMode::NoWait)?;
             }
             if self.scheduler.is_ready() || shared.has_arrivals(stoppable) {
                 return Ok(true);
@@ -198,13 +198,14 @@ impl Core {
                 if end.is_some_and(|end| now() >= end) {
                     return Ok(false);
                 }
-                self.visit(PollMode::NoWait)?; // the selector, and a ring whose flags do not report work, must ask the kernel
+                self.poll_kernel(PollMode::NoWait)?; // the selector, and a ring whose flags do not report work, must ask the kernel
             }
             std::hint::spin_loop();
         }
     }
 
-    pub(super) fn visit(&self, mode: PollMode) -> io::Result<()> {
+    /// Polls the kernel, and starts the counts that make the next poll due anew.
+    pub(super) fn poll_kernel(&self, mode: PollMode) -> io::Result<()> {
         self.polls_since_io.set(0);
         self.busy_since.set(None);
         self.next_clock_check.set(0);

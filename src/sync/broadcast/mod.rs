@@ -33,7 +33,7 @@ use std::task::{Context, Poll};
 
 pub use self::error::{RecvError, TryRecvError};
 pub use super::channel_error::SendError;
-use super::core::fanout::{Channel, SenderRef};
+use super::core::fanout::{Channel, ChannelRef, SenderRef};
 use super::core::flavor::{Flavor, Local};
 use super::core::waiters::Ticket;
 use super::core::waiting::{leave, poll_queue};
@@ -205,7 +205,7 @@ impl<T, F: Flavor> fmt::Debug for Sender<T, F> {
 /// assert_eq!(late.try_recv(), Err(TryRecvError::Closed));
 /// ```
 pub struct Receiver<T, F: Flavor = Local> {
-    channel: F::Rc<F::Cell<Channel<Values<T, F>, F>>>,
+    channel: ChannelRef<Values<T, F>, F>,
     /// The number of the value that it receives next.
     next: u64,
 }

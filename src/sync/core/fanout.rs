@@ -18,7 +18,7 @@ pub(in crate::sync) struct Channel<V, F: Flavor> {
 
 impl<V, F: Flavor> Channel<V, F> {
     /// Makes the state of a channel with one sender and one receiver.
-    pub(in crate::sync) fn new(values: V) -> F::Rc<F::Cell<Self>> {
+    pub(in crate::sync) fn new(values: V) -> ChannelRef<V, F> {
         F::rc(F::cell(Channel { values, receivers: 1, senders: 1, waiting: Waiters::new() }))
     }
 
@@ -32,12 +32,15 @@ impl<V, F: Flavor> Channel<V, F> {
     }
 }
 
+/// A reference to a channel.
+pub(in crate::sync) type ChannelRef<V, F> = <F as Flavor>::Rc<<F as Flavor>::Cell<Channel<V, F>>>;
+
 /// A sender's reference to the channel. The drop of the last one closes the channel and wakes all receivers.
-pub(in crate::sync) struct SenderRef<V, F: Flavor>(F::Rc<F::Cell<Channel<V, F>>>);
+pub(in crate::sync) struct SenderRef<V, F: Flavor>(ChannelRef<V, F>);
 
 impl<V, F: Flavor> SenderRef<V, F> {
     /// Makes the reference of a sender that is counted already.
-    pub(in crate::sync) fn new(channel: F::Rc<F::Cell<Channel<V, F>>>) -> Self {
+    pub(in crate::sync) fn new(channel: ChannelRef<V, F>) -> Self {
         SenderRef(channel)
     }
 
@@ -51,10 +54,7 @@ impl<V, F: Flavor> SenderRef<V, F> {
     }
 
     /// Adds a receiver. Returns its reference to the channel, and the result of `position`.
-    pub(in crate::sync) fn subscribe(
-        &self,
-        position: impl FnOnce(&V) -> u64,
-    ) -> (F::Rc<F::Cell<Channel<V, F>>>, u64) {
+    pub(in crate::sync) fn subscribe(&self, position: impl FnOnce(&V) -> u64) -> (ChannelRef<V, F>, u64) {
         let position = F::with(&self.0, |channel| {
             channel.receivers += 1;
             position(&channel.values)
