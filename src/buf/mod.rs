@@ -221,7 +221,7 @@ pub(crate) unsafe fn note_init(buf: &mut impl IoBufMut, len: usize) {
 /// The first `len` writable bytes, counted across the buffers, are initialised.
 pub(crate) unsafe fn note_init_of_all(bufs: &mut impl IoVecMut, len: usize) {
     let len = len.min(bufs.total_capacity());
-    // SAFETY: no more than there may be, and initialised by the caller's word.
+    // SAFETY: at most `total_capacity`, and the caller has promised that they are initialised.
     unsafe { bufs.set_init(len) };
 }
 

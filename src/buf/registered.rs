@@ -10,12 +10,12 @@ use std::rc::Weak;
 
 use super::{IoBuf, IoBufMut};
 
-/// The ring that has registered a buffer.
+/// A ring that registers buffers.
 pub(crate) trait Registrar {
-    /// Whether operations that begin now are carried out by the ring with which it is registered.
+    /// Whether this ring carries out the operations that begin now on this thread.
     fn is_current(&self) -> bool;
 
-    /// The buffer in this place is about to be freed.
+    /// Unregisters the buffer in this place, which is about to be freed.
     fn unregister(&self, place: u16);
 }
 
@@ -68,7 +68,7 @@ fn layout(len: usize) -> Layout {
 }
 
 impl RegisteredBuf {
-    /// One that is registered nowhere yet.
+    /// Makes a buffer that is not registered yet.
     pub(crate) fn unregistered(len: usize) -> Self {
         let layout = layout(len);
         // SAFETY: the layout has a size.
@@ -77,7 +77,7 @@ impl RegisteredBuf {
         RegisteredBuf(Box::new(Registered { memory, len, place: None }))
     }
 
-    /// It has been registered.
+    /// Notes that the buffer was registered.
     pub(crate) fn registered(&mut self, place: u16, home: Weak<dyn Registrar>) {
         self.0.place = Some((place, home));
     }
@@ -104,7 +104,7 @@ impl Deref for RegisteredBuf {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: so many bytes are this value's own, and initialised.
+        // SAFETY: this value owns `len` bytes, which are initialised.
         unsafe { std::slice::from_raw_parts(self.0.memory.as_ptr(), self.0.len) }
     }
 }

@@ -30,7 +30,7 @@ pub struct Slice<T> {
     end: usize,
 }
 
-/// Where a range begins, and the position behind it: `usize::MAX` for an open end.
+/// Returns the start of a range, and the position behind it: `usize::MAX` for an open end.
 pub(super) fn bounds(range: &impl RangeBounds<usize>) -> (usize, usize) {
     let begin = match range.start_bound() {
         Bound::Included(&at) => at,

@@ -227,10 +227,10 @@ unsafe fn spread<B: IoBufMut>(bufs: &mut [B], len: usize) {
     debug_assert_eq!(left, 0, "{len} bytes do not fit into the buffers");
 }
 
-/// How many entries need no allocation.
+/// The number of entries that need no allocation.
 const INLINE: usize = 8;
 
-/// How many entries the kernel takes at once (`IOV_MAX`).
+/// The maximum number of entries that the kernel takes at once (`IOV_MAX`).
 const MOST: usize = 1024;
 
 const NOTHING: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
@@ -241,7 +241,7 @@ const NOTHING: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0
 /// [`as_ptr`](IoVecs::as_ptr) only while this list does: both are to be placed before the list is filled.
 pub(crate) struct IoVecs {
     inline: [libc::iovec; INLINE],
-    /// Holds all entries as soon as there are more than fit inline; it is empty before.
+    /// All entries, if they do not fit inline; otherwise empty.
     heap: Vec<libc::iovec>,
     len: usize,
 }
@@ -293,7 +293,7 @@ impl IoVecs {
     }
 }
 
-/// One rebuilding of a list.
+/// The state of a list that is being rebuilt.
 struct Filling<'a> {
     list: &'a mut IoVecs,
     skip: usize,

@@ -199,7 +199,7 @@ pub struct With<'a, T, F> {
 
 enum State {
     New,
-    /// Its turn has come, or is to come.
+    /// It has its turn, or waits for it.
     Trying(IoTurn),
     Waiting(Submission<PollReady>),
     Done,

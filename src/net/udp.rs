@@ -294,7 +294,7 @@ impl Future for ConnectTo {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let addresses = ready!(Pin::new(&mut self.lookup).poll(cx))?;
-        // For a datagram socket connect(2) only writes the address down: it never waits.
+        // For a datagram socket connect(2) only stores the address: it never waits.
         Poll::Ready(first_that_works(&addresses, |address| {
             SockRef::from(&self.endpoint.descriptor).connect(&SockAddr::from(*address))
         }))

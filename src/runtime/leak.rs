@@ -62,7 +62,7 @@ impl fmt::Display for Leak {
 
 pub(crate) type OnLeak = Arc<dyn Fn(&Leak) + Send + Sync>;
 
-/// Where warnings go.
+/// The receiver of the warnings: the hook, or standard error.
 pub(super) struct Leaks {
     pub(super) hook: Option<OnLeak>,
     pub(super) on: bool,

@@ -120,7 +120,7 @@ impl LocalHandle {
             loop {
                 ready(&fd).await?;
                 callback();
-                yield_now().await; // once a turn; and it may have removed itself
+                yield_now().await; // one call for each turn; the callback may have removed itself
             }
         });
         self.scheduler().watch(key, watcher.into_task());

@@ -17,7 +17,7 @@ use crate::time::timeout;
 
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// If it is 1, a refused io_uring fails the tests of the proactor.
+/// The environment variable with which, if it is 1, a refused io_uring fails the tests of the proactor.
 const REQUIRE_VARIABLE: &str = "PROACTOR_REQUIRE_URING";
 
 /// Runs the body of a test on each backend, with a time limit of a minute. [`Tester`] has settings, and documents the
@@ -153,7 +153,7 @@ impl Tester {
     }
 }
 
-/// Names what did not end before the deadline; nothing is an empty string.
+/// Describes the tasks, operations and jobs that did not end before the deadline; an empty string if all did.
 fn left_behind(left: &Shutdown) -> String {
     let counts = [(left.tasks_forced, "task"), (left.ops_leaked, "operation"), (left.jobs_leaked, "job")];
     let some = counts.iter().filter(|(count, _)| *count > 0);
@@ -161,7 +161,7 @@ fn left_behind(left: &Shutdown) -> String {
     named.collect::<Vec<_>>().join(" and ")
 }
 
-/// The kernel has no io_uring for this process. (A shortage of memory or descriptors is no refusal.)
+/// Whether the kernel refuses io_uring to this process. (A shortage of memory or descriptors is no refusal.)
 fn is_refusal(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
     matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported)
@@ -172,19 +172,19 @@ fn uring_is_required() -> bool {
     std::env::var_os(REQUIRE_VARIABLE).is_some_and(|value| value == "1")
 }
 
-/// Not by `eprintln!`, which a test runner captures.
+/// Prints that a test is skipped. Not by `eprintln!`, which a test runner captures.
 fn skip(backend: &str, refused: &io::Error) {
     let test = std::thread::current();
     let name = test.name().unwrap_or("a test");
     let _ = writeln!(io::stderr(), "{name}: skipped on the {backend}: {refused}");
 }
 
-/// Panics and errors of tasks that were not taken.
+/// The panics and errors of tasks whose results were not retrieved.
 #[derive(Clone, Default)]
 struct Failures(Arc<Mutex<Vec<String>>>);
 
 impl Failures {
-    /// Settings that collect them, unless they have a hook already.
+    /// Returns settings whose hook collects them, unless the settings have a hook already.
     fn collected(&self, config: Config) -> Config {
         if config.has_on_unhandled() {
             return config;
@@ -210,7 +210,7 @@ impl fmt::Debug for Failures {
 }
 
 thread_local! {
-    /// The tests that run on this thread, one inside the other.
+    /// The number of tests that run on this thread, one inside the other.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 

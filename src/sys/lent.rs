@@ -1,7 +1,7 @@
 //! Marks for the address sanitizer on memory that the kernel may write into at any time: if a program touches it
 //! meanwhile, the sanitizer ends the program with a report.
 //!
-//! Only builds for the sanitizer (`--cfg proactor_asan`) mark anything. The kernel does not look at the marks.
+//! Only builds for the sanitizer (`--cfg proactor_asan`) mark anything. The kernel ignores the marks.
 
 /// Bytes for which the sanitizer keeps one note.
 const GRANULE: usize = 8;
@@ -73,7 +73,7 @@ mod tests {
             fn __asan_address_is_poisoned(address: *const libc::c_void) -> libc::c_int;
         }
         let memory = vec![0_u8; 64];
-        // SAFETY: it only looks at the sanitizer's notes.
+        // SAFETY: it only reads the sanitizer's notes.
         let is_marked =
             |at: usize| unsafe { __asan_address_is_poisoned(memory.as_ptr().add(at).cast()) } == 1;
         lend(memory.as_ptr().wrapping_add(3), 29);

@@ -237,7 +237,7 @@ impl Shared {
     /// # Safety
     /// `this` is alive, and the last reference to its buffer `index` has just gone.
     unsafe fn give_back(this: NonNull<Shared>, index: u32) {
-        // SAFETY: by the caller's word: this buffer is out.
+        // SAFETY: the caller has promised that it is alive, as this buffer is out.
         let shared = unsafe { this.as_ref() };
         if shared.home.load(Ordering::Relaxed) == here() {
             // SAFETY: on the pool's thread, and nothing else borrows the stack.
@@ -266,7 +266,7 @@ impl Shared {
     /// # Safety
     /// It was counted.
     unsafe fn release(this: NonNull<Shared>) {
-        // SAFETY: by the caller's word, it is alive. What the others did with the memory lies before its end.
+        // SAFETY: the caller has promised that it is alive. All uses of the memory happen before its end.
         if unsafe { this.as_ref() }.users.fetch_sub(1, Ordering::AcqRel) == 1 {
             // SAFETY: there is no reference to a buffer, and no use of the lock.
             unsafe { Shared::free(this) };
@@ -286,7 +286,7 @@ impl Shared {
                 dealloc(block.memory.as_ptr(), layout);
             }
         }
-        // SAFETY: `Pool::new` leaked a box, which is taken back here; the models look at the release.
+        // SAFETY: `Pool::new` leaked a box, which is taken back here; the models check the release.
         unsafe {
             this.drop_in_place();
             dealloc(this.as_ptr().cast(), Layout::new::<Shared>());

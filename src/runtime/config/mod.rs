@@ -346,7 +346,7 @@ impl Config {
         self
     }
 
-    /// The settings of the ring.
+    /// Returns the settings of the ring.
     pub(crate) fn ring(&self) -> RingConfig {
         let clamp = |number: u128| u32::try_from(number).unwrap_or(u32::MAX);
         RingConfig {

@@ -8,7 +8,7 @@ use std::io;
 use crate::driver::feature::{Feature, FeatureState};
 use crate::runtime::backend::Backend;
 
-/// A feature is required and not in use.
+/// Error: a feature is required and not in use.
 pub(crate) struct Missing {
     feature: Feature,
     state: FeatureState,
@@ -17,7 +17,7 @@ pub(crate) struct Missing {
     reason: Option<String>,
 }
 
-/// The error for a feature that is in this state.
+/// Makes the error for a required feature that is in this state.
 pub(in crate::runtime) fn missing(
     feature: Feature,
     state: FeatureState,
@@ -28,7 +28,7 @@ pub(in crate::runtime) fn missing(
     io::Error::new(io::ErrorKind::Unsupported, missing)
 }
 
-/// Whether it is an error of [`missing`].
+/// Whether an error was made by [`missing`].
 pub(in crate::runtime) fn is_missing(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|error| error.is::<Missing>())
 }
@@ -63,7 +63,7 @@ impl fmt::Display for Missing {
     }
 }
 
-/// The configuration that a feature needs.
+/// Describes the configuration that a feature needs.
 fn not_asked_for(feature: Feature) -> &'static str {
     match feature {
         Feature::MinWait => "the configuration does not ask for it; set Config::batch, ",
@@ -76,7 +76,7 @@ fn not_asked_for(feature: Feature) -> &'static str {
     }
 }
 
-/// The cure for a refusal.
+/// Describes the cure for a refusal.
 fn cure(feature: Feature, errno: i32) -> &'static str {
     match (feature, errno) {
         (Feature::DirectDescriptors, libc::EMFILE) => {
@@ -88,7 +88,7 @@ fn cure(feature: Feature, errno: i32) -> &'static str {
     }
 }
 
-/// Reason a kernel that is new enough for a ring may lack a feature.
+/// Describes the reason for which a kernel that is new enough for a ring may lack a feature.
 fn absent(feature: Feature) -> String {
     let release = crate::sys::kernel_release();
     let needs = match feature {

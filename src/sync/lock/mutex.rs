@@ -91,7 +91,7 @@ impl<F: Flavor, T: ?Sized> Mutex<F, T> {
     }
 
     /// # Safety
-    /// The caller has the permit, and keeps it and the mutex where it is until the last use of what comes back.
+    /// The caller has the permit, and keeps it, and the mutex in its place, until the last use of the result.
     #[inline]
     pub(in crate::sync) unsafe fn exclusive(&self) -> Exclusive<T> {
         // SAFETY: the caller has the permit, and the value is used only with it.

@@ -102,7 +102,7 @@ impl<F: Flavor, T: ?Sized> RwLock<F, T> {
     }
 
     /// # Safety
-    /// The caller has a permit, and keeps it and the lock where it is until the last use of what comes back.
+    /// The caller has a permit, and keeps it, and the lock in its place, until the last use of the result.
     #[inline]
     pub(in crate::sync) unsafe fn shared(&self) -> Shared<T> {
         // SAFETY: the caller has a permit, and the value is changed only with all permits.
@@ -110,7 +110,7 @@ impl<F: Flavor, T: ?Sized> RwLock<F, T> {
     }
 
     /// # Safety
-    /// The caller has all permits, and keeps them and the lock where it is until the last use of what comes back.
+    /// The caller has all permits, and keeps them, and the lock in its place, until the last use of the result.
     #[inline]
     pub(in crate::sync) unsafe fn exclusive(&self) -> Exclusive<T> {
         // SAFETY: the caller has all permits, and the value is used only with a permit.
