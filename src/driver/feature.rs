@@ -1,4 +1,4 @@
-//! Features of the kernel that are used where it has them, each of which can be masked off.
+//! Optional features of the kernel. Each has a fallback and can be masked.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -142,7 +142,7 @@ impl Feature {
         }
     }
 
-    /// Whether it is a flag of io_uring_setup(2).
+    /// Returns true for a flag of io_uring_setup(2).
     pub(crate) fn is_setup_flag(self) -> bool {
         use Feature::*;
         matches!(self, SubmitAll | CoopTaskrun | SingleIssuer | DeferTaskrun | NoSqarray | SqPoll)

@@ -64,7 +64,8 @@ impl Driver {
         }
     }
 
-    /// Returns true if operations of futures wait to be submitted, or deferred work waits to run.
+    /// Returns true if entries wait to be submitted (without the ring's own read), completions have overflowed, or deferred work
+    /// waits to run.
     pub(crate) fn has_queued(&self) -> bool {
         let queued = match &mut *self.engine() {
             Engine::Ring(ring, _) => ring.has_queued(),

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-/// A number that only grows; not atomic.
+/// A number that only grows. It is not atomic.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(Cell<u64>);
 

@@ -232,7 +232,7 @@ impl Provided {
             return Chunk::new();
         }
         // SAFETY: the kernel has written these bytes, but for gaps in the header of a datagram, where what the pool's
-        // memory held before lies: all of it is initialised. The kernel goes on behind them.
+        // memory held before lies: all of it is initialised. The kernel continues behind them.
         unsafe { Chunk::of(lease, start, count) }
     }
 }

@@ -1,7 +1,7 @@
-//! Builds for the address sanitizer: which memory of an operation in flight the kernel writes into.
+//! Marks for the address sanitizer: the memory of operations in flight into which the kernel writes.
 //!
-//! Its buffers are marked from the moment when its entry lies in the queue, or its call is with the pool, until its last
-//! completion. Buffers that the kernel only reads are not: they may be shared with others who read them.
+//! The buffers of an operation are marked from the moment when its entry is queued, or its call is with the pool, until its
+//! last completion. Buffers that the kernel only reads are not marked, because other code may read them too.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use crate::op::Entry;
 use crate::sys::call::Call;
 use crate::sys::lent;
 
-/// Address and length.
+/// The address and length of marked memory.
 type Region = (*const u8, usize);
 
 /// The marked memory of each operation.
@@ -36,7 +36,7 @@ impl Lent {
         }
     }
 
-    /// The operation's last completion has come.
+    /// Removes the marks after the operation's last completion.
     pub(in crate::driver) fn take_back(&self, key: Key) {
         let regions = self.0.borrow_mut().remove(&key.pack()).unwrap_or_default();
         regions.into_iter().for_each(|(start, len)| lent::take_back(start, len));

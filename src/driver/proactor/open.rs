@@ -1,8 +1,8 @@
-//! Opening a ring: by way of the ladder of setup flags, with a proof that it works, and with what this kernel's ring has.
+//! Opening a ring: the ladder of setup flags, a test that the ring works, and a probe of its features.
 //!
-//! Facts that shape this file: operations can be asked for one by one, their multishot forms and most flags can't; each of
-//! those came in one kernel together with an operation that can. Incremental consumption of buffers shows when a ring of
-//! buffers is registered.
+//! Facts that shape this file: the kernel has a probe for each operation, but none for multishot forms and most flags. Each
+//! of these came in one kernel together with an operation that can be probed. Incremental consumption of buffers shows when
+//! a ring of buffers is registered.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -30,11 +30,11 @@ pub(crate) struct Granted {
     pub(crate) opcodes: Opcodes,
     /// The features that the kernel has and refused, with its error.
     pub(crate) refused: Vec<(Feature, i32)>,
-    /// For chunks of streams.
+    /// The ring of buffers for the chunks of streams.
     pub(crate) buffers: Option<BufferRing>,
 }
 
-/// The operations that a ring knows, a bit each.
+/// The set of operations that a ring knows.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Opcodes([u64; 4]);
 
@@ -51,7 +51,7 @@ impl Opcodes {
 }
 
 impl Granted {
-    /// The flags with which the ring was set up.
+    /// Returns the names of the flags with which the ring was set up.
     pub(crate) fn setup_flags(&self) -> Vec<&'static str> {
         let chosen = self.features.iter().filter(|feature| feature.is_setup_flag()).map(Feature::name);
         ["CLAMP", "CQSIZE"].into_iter().chain(chosen).collect()
@@ -59,7 +59,7 @@ impl Granted {
 }
 
 impl Uring {
-    /// Sets a ring up by way of the ladder, and proves that it works: a registration and a round trip.
+    /// Sets up a ring by the ladder of attempts, and tests it with a registration and a round trip.
     pub(crate) fn open(config: RingConfig) -> Result<(Uring, Granted), Refused> {
         let RingConfig { entries, masked, fault, .. } = config;
         let refuse = |call, error: io::Error| Refused {
@@ -125,7 +125,7 @@ impl Uring {
             features = features.with(Feature::ResizeRings);
         }
         if !masked.has(Feature::RegisteredRing) {
-            // A thread has room for 16; without it each call looks the descriptor up.
+            // A thread has room for 16 rings. Without the registration each call looks the descriptor up.
             let descriptor = uring.as_raw_fd() as u64;
             uring.registered = uring.register_descriptor(REGISTER_RING_FDS, u32::MAX, descriptor).ok();
         }
@@ -133,12 +133,12 @@ impl Uring {
             features = features.with(Feature::RegisteredRing);
         }
         uring.round_trip(&opcode::Nop::new().build()).map_err(|error| refuse(SetupCall::Enter, error))?;
-        // Multishot forms can't be probed; each came in one kernel with an operation that can. (sendmsg came last.)
+        // Multishot forms cannot be probed. Each came in one kernel with an operation that can. (sendmsg came last.)
         for (feature, contemporary) in [
             (Feature::BufferRing, opcode::Socket::CODE),
             (Feature::MultishotRecv, opcode::SendZc::CODE),
             (Feature::MultishotRead, opcode::ReadMulti::CODE),
-            // The kernel's first with the setup that a ring needs here is later than 5.13.
+            // Came in 5.13, before the first kernel with the setup that a ring needs here.
             (Feature::MultishotPoll, opcode::MsgRingData::CODE),
             (Feature::SendZeroCopy, opcode::SendMsgZc::CODE),
             (Feature::RegisteredBuffers, opcode::Socket::CODE),
@@ -193,26 +193,26 @@ impl Uring {
             features = features.with(Feature::RecvLimit);
         }
         if !features.has(Feature::BufferRing) {
-            // There is no use in one without the other.
+            // A multishot receive needs a ring of buffers.
             features = features.without(Feature::MultishotRecv).without(Feature::MultishotRead);
         }
         if polled {
-            // The kernel's thread has the credentials with which the ring was made, for good; a system call has those of
-            // now.
+            // The kernel's thread always has the credentials with which the ring was made; a system call has the present
+            // ones.
             AS_PROCESS.iter().for_each(|code| opcodes.set(*code, false));
         }
         uring.fault = fault.map(|fault| (fault, 0));
         Ok((uring, Granted { features, opcodes, refused, buffers }))
     }
 
-    /// Whether a multishot receive can have a limit. A kernel that knows none refuses the entry before it looks at the
-    /// descriptor, which is none here.
+    /// Checks whether a multishot receive can have a limit. A kernel without limits refuses the entry before it looks at the
+    /// descriptor, which is invalid here.
     fn limits_receives(&mut self) -> io::Result<bool> {
         let receive = limited(opcode::RecvMulti::new(Fd(-1), STREAMS).build(), 1);
         Ok(self.round_trip(&receive)? == -libc::EBADF)
     }
 
-    /// An operation that points to nothing, there and back: its result.
+    /// Submits an operation without pointers and returns its result.
     fn round_trip(&mut self, entry: &Entry) -> io::Result<i32> {
         // SAFETY: the callers' entries point to nothing.
         let pushed = unsafe { self.push(&entry.clone().user_data(u64::MAX)) };
@@ -229,7 +229,8 @@ impl Uring {
     }
 }
 
-/// Operations that depend on the credentials of who carries them out: those that look a path up, or make what has an owner.
+/// Operations that depend on the credentials of the thread that carries them out: those that look up a path or create an
+/// object with an owner.
 const AS_PROCESS: [u8; 3] = [opcode::OpenAt::CODE, opcode::Statx::CODE, opcode::Socket::CODE];
 
 fn build(attempt: Attempt, sqpoll_idle_ms: Option<u32>) -> io::Result<IoUring> {

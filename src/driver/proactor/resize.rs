@@ -1,12 +1,14 @@
-//! A larger ring in the place of one whose queues keep overflowing (IORING_REGISTER_RESIZE_RINGS, Linux 6.13): operations
-//! in flight, registrations and the descriptor's file stay; the queues move, with what lies in them, and are mapped anew.
+//! Replacing a ring whose queues keep overflowing by a larger one (IORING_REGISTER_RESIZE_RINGS, Linux 6.13). Operations in
+//! flight, registrations and the descriptor's file stay. The queues move with their entries, and are mapped again.
 //!
-//! The io-uring crate has no such call. It maps the queues of a descriptor and its parameters, though, so the ring gets a
-//! second descriptor, from which the new queues are mapped, and the old one is closed with the old mapping. Two things the
-//! crate does not do for a mapping from a descriptor. It does not fill the array of the submission queue: only rings without
-//! one grow. It does not keep the mapping out of forks, and does not tell its address, which nobody else can know: other
-//! threads map and unmap meanwhile. So a fork inherits the mapping of a ring that has grown, as it inherits the
-//! descriptor, and gives both back when it lets go of the ring (`Uring::disown`).
+//! The io-uring crate has no such call. It can map the queues of a descriptor with given parameters. So the ring gets a
+//! second descriptor, from which the new queues are mapped, and the old one is closed with the old mapping. The crate omits
+//! two things for such a mapping:
+//!
+//! - It does not fill the array of the submission queue. So only rings without one grow.
+//! - It does not exclude the mapping from forks, and does not return its address. The address cannot be found otherwise,
+//!   because other threads map and unmap meanwhile. So a fork inherits the mapping of a ring that has grown, as it inherits
+//!   the descriptor, and releases both in `Uring::disown`.
 
 use std::io;
 use std::mem::transmute_copy;
@@ -35,11 +37,11 @@ struct Params {
 
 const _: () = assert!(size_of::<Params>() == size_of::<Parameters>());
 
-/// The completion queue has so many times as many entries as the submission queue.
+/// The ratio of the sizes of the completion queue and the submission queue.
 pub(in crate::driver) const COMPLETIONS: u32 = 4;
 
 impl Uring {
-    /// Whether the kernel knows the call for rings like this one: it looks at what it is given, which is nothing.
+    /// Checks whether the kernel knows the call for rings like this one, by its error for an invalid argument.
     pub(in crate::driver) fn can_resize(&self) -> bool {
         let nowhere = std::ptr::without_provenance_mut(1);
         // SAFETY: the kernel answers EFAULT, or EINVAL where it does not know the call.
@@ -53,7 +55,7 @@ impl Uring {
         if entries > MAX_ENTRIES {
             return Err(io::Error::from_raw_os_error(libc::EOVERFLOW));
         }
-        // Everything that could fail afterwards, beforehand: when the queues have moved there is no way back.
+        // Everything that can fail is done before the call: the queues cannot be moved back.
         let twin = self.ring_fd().try_clone_to_owned()?;
         let room = Room::reserve(entries)?;
         let mut wanted = Params {
@@ -87,7 +89,7 @@ impl Uring {
         if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Entries of the submission queue.
+    /// Returns the number of entries of the submission queue.
     pub(crate) fn entries(&self) -> u32 {
         self.ring.params().sq_entries()
     }
@@ -98,7 +100,7 @@ impl Uring {
     }
 }
 
-/// Address space for the mappings of a ring, so that there is some.
+/// Reserved address space for the mappings of a ring.
 struct Room([(*mut libc::c_void, usize); 2]);
 
 impl Room {

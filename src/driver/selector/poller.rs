@@ -314,7 +314,7 @@ mod tests {
     use crate::op::fd::descriptor::ZeroCopy;
     use crate::op::fd::host::Host;
 
-    /// A descriptor of no runtime: nobody takes it out of the set when it is closed.
+    /// Creates a descriptor without a runtime. It is not removed from the set when it is closed.
     fn descriptor(stream: UnixStream) -> Descriptor {
         let host: Weak<dyn Host> = Weak::<Driver>::new();
         Descriptor::new(OwnedFd::from(stream).into(), host, ZeroCopy::NEVER)
@@ -335,8 +335,8 @@ mod tests {
             let closed = descriptor(ours);
             poller.watch(&closed, Direction::Read, key(round), &slots, &stats).unwrap();
             let token = closed.token().unwrap();
-            // The kernel is not told, as if somebody had closed the number before: with a twin of the file
-            // about, the set goes on reporting it, and nothing but the token tells that it is late.
+            // The kernel is not told, as if other code had closed the number before. The file has a duplicate, so the set
+            // still reports it, and only the token shows that the event is late.
             poller.deregister(token, -1, &stats);
             drop(closed);
             let (ours, peer) = UnixStream::pair().unwrap();

@@ -63,7 +63,7 @@ fn t50_bad_entries_in_a_batch_strand_nothing() {
     for masked in [FeatureSet::default(), FeatureSet::default().with(Feature::SubmitAll)] {
         let Some(mut real) = Real::new(masked) else { return };
         // Bad ones first, last, alone and in a row: a flag that the operation does not know, and credentials
-        // that nobody has registered.
+        // that are not registered.
         let entries = (0..30).map(|number| {
             let good = io_uring::opcode::Nop::new().build();
             match number % 7 {
@@ -104,7 +104,7 @@ fn t40_a_wake_arrives_after_the_read_of_it_was_cancelled() {
         assert!(real.shared.park(true));
         let shared = real.shared.clone();
         let waking = std::thread::spawn(move || shared.post(|_| ()).is_ok());
-        // The time is there to end a wait that nobody ends.
+        // The timeout ends a wait without a wake-up.
         let before = real.stats.completions.get();
         while real.stats.completions.get() == before {
             let began = std::time::Instant::now();

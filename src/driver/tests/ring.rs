@@ -40,7 +40,7 @@ fn more_operations_than_room_are_all_submitted_in_order() {
     assert!(!bench.ring.is_behind());
 }
 
-/// The kernel does a certain amount of work for who wants less, and says afterwards that there is more.
+/// The kernel does a limited amount of work for an enter that wants few completions, and then reports that there is more.
 #[test]
 fn a_drain_asks_for_as_much_as_there_can_be() {
     let mut bench = Bench::new(64);

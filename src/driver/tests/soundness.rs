@@ -115,7 +115,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// A place is nobody's when it is given out, and a call gets none that the kernel may still have to empty.
+    /// A reserved place is free, and a call gets no place that the kernel may still have to empty.
     #[test]
     #[cfg_attr(miri, ignore = "minutes, and there is nothing unsafe in it")]
     fn t100_a_place_of_the_table_has_one_owner(steps in steps()) {
@@ -157,7 +157,7 @@ proptest! {
     }
 }
 
-/// Panics when its result is taken apart, as user code may that runs there.
+/// Panics in `complete`, as user code in there may.
 struct PanicsAtItsEnd;
 
 impl Op for PanicsAtItsEnd {
@@ -224,7 +224,7 @@ fn t98_a_datagram_is_initialised_although_its_address_is_short() {
     memory.received(completion, &mut |chunk| came.push(chunk));
     let [chunk] = &came[..] else { panic!("{} chunks", came.len()) };
     assert_eq!(chunk.len(), 16 + room + 3);
-    // Every byte is looked at: Miri finds those that nobody has written.
+    // Every byte is read: Miri finds uninitialised ones.
     assert!(chunk.iter().map(|byte| u64::from(*byte)).sum::<u64>() > 0);
     let datagram = Datagram::of_chunk(chunk.clone());
     assert_eq!((datagram.bytes(), datagram.sender()), (&b"abc"[..], sender.as_socket()));

@@ -4,8 +4,8 @@
 //! not set on these, and may be cleared elsewhere. So each call here never waits by itself: on sockets by MSG_DONTWAIT,
 //! elsewhere by RWF_NOWAIT, and where the kernel lacks that for a file (pipes before Linux 6.4, terminals), by asking
 //! poll(2) first. Then another reader may take what was there, and the call waits for more; a write to a pipe is of
-//! PIPE_BUF bytes at most, for which there is room. A write to a terminal may wait for somebody to press a key, whatever
-//! poll(2) has said, and is made on the blocking pool. Files never wait, and their calls neither.
+//! PIPE_BUF bytes at most, for which there is room. A write to a terminal may wait for a key press, whatever poll(2) has
+//! said, and is made on the blocking pool. Files never wait, and their calls neither.
 
 use std::cell::Cell;
 use std::fs::File;
