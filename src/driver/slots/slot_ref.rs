@@ -66,7 +66,7 @@ impl Slots {
         slot.holder.set(Holder::Kernel);
         slot.counted.set(owner.is_some());
         if let Some(owner) = &owner {
-            owner.op_began();
+            owner.add_pending();
         }
         // SAFETY: a vacant slot holds neither, so nothing is lost that had to be dropped.
         unsafe {
@@ -140,7 +140,7 @@ impl SlotRef<'_> {
         if self.slot.counted.replace(false)
             && let Some(owner) = self.owner()
         {
-            owner.op_ended();
+            owner.remove_pending();
         }
     }
 
@@ -154,9 +154,9 @@ impl SlotRef<'_> {
     /// Makes another task wait for the operation, whose future was dropped.
     pub(crate) fn reassign(self, owner: TaskRef) {
         if self.slot.counted.get() {
-            owner.op_began();
+            owner.add_pending();
             let before = self.slot.owner.replace(Some(owner));
-            before.iter().for_each(TaskRef::op_ended);
+            before.iter().for_each(TaskRef::remove_pending);
         }
     }
 
@@ -266,8 +266,8 @@ impl SlotRef<'_> {
         if let Some(task) = other {
             // The future has moved to another task, so the operation moves with it.
             if slot.counted.get() {
-                task.op_began();
-                self.owner().into_iter().for_each(TaskRef::op_ended);
+                task.add_pending();
+                self.owner().into_iter().for_each(TaskRef::remove_pending);
             }
             drop(slot.owner.replace(Some(task)));
         }

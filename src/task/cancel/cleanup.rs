@@ -76,7 +76,7 @@ impl Future for CleanupTask {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(parent) = self.parent.take() {
             // The parent also waits for this task, which is 1. The parent wakes it when nothing else is left.
-            if parent.is_being_reaped() && parent.ops() > 1 {
+            if parent.is_being_reaped() && parent.pending() > 1 {
                 self.parent = Some(parent);
                 return Poll::Pending;
             }

@@ -5,34 +5,34 @@ use crate::task::cell::layout::TaskRef;
 use crate::task::cell::state::Phase;
 
 impl TaskRef {
-    /// Counts an operation that the driver has started for this task.
+    /// Counts an operation or another task that this task waits for.
     #[inline]
-    pub(crate) fn op_began(&self) {
-        let ops = &self.header().ops;
-        ops.set(ops.get() + 1);
+    pub(crate) fn add_pending(&self) {
+        let pending = &self.header().pending;
+        pending.set(pending.get() + 1);
     }
 
     /// Uncounts an operation, or another task, that has ended. A task that is being reaped is scheduled when at most one is
     /// left: with none it completes, and if the last one is its cleanup task, that starts.
     #[inline]
-    pub(crate) fn op_ended(&self) {
+    pub(crate) fn remove_pending(&self) {
         let header = self.header();
-        header.ops.set(header.ops.get() - 1);
-        if header.ops.get() <= 1 && header.phase.get() == Phase::Reaping {
+        header.pending.set(header.pending.get() - 1);
+        if header.pending.get() <= 1 && header.phase.get() == Phase::Reaping {
             self.schedule();
         }
     }
 
     /// The number of operations and tasks that this task waits for.
-    pub(in crate::task) fn ops(&self) -> u32 {
-        self.header().ops.get()
+    pub(in crate::task) fn pending(&self) -> u32 {
+        self.header().pending.get()
     }
 
     /// Makes this task complete only after the other, if it is cancelled or panics. Does nothing if the other waits for this
     /// one.
     pub(in crate::task) fn wait_for(&self, other: &TaskRef) {
         if !other.is_complete() && !other.waits_for(self) {
-            self.op_began();
+            self.add_pending();
             other.header().cold_or_new().end_waiters.borrow_mut().push(self.clone());
         }
     }
@@ -40,7 +40,7 @@ impl TaskRef {
     /// Whether this task waits for the other before it completes, directly or through other tasks, or is the same task.
     pub(in crate::task) fn waits_for(&self, other: &TaskRef) -> bool {
         // Most tasks wait for nothing. They need not search what may be a long chain of waiters of the other.
-        if self.same(other) || self.ops() == 0 {
+        if self.same(other) || self.pending() == 0 {
             return self.same(other);
         }
         let mut waiting = vec![other.clone()];

@@ -96,7 +96,7 @@ impl ColdFields {
     pub(in crate::task) fn task_ended(&self, task: &TaskRef) {
         self.callbacks.notify_all(|| task.clone());
         let end_waiters = self.end_waiters.take();
-        end_waiters.iter().for_each(TaskRef::op_ended);
+        end_waiters.iter().for_each(TaskRef::remove_pending);
         let group = self.group.take();
         contain(|| group.into_iter().for_each(Waiter::wake)); // may be user code
         // Their values may refer to the task itself, and would keep it forever.

@@ -60,7 +60,7 @@ impl TaskRef {
                 self.drop_future();
                 Some(self.begin_reaping())
             }
-            Phase::Reaping if header.ops.get() == 0 => Some(RunOutcome::Ended),
+            Phase::Reaping if header.pending.get() == 0 => Some(RunOutcome::Ended),
             Phase::Reaping => {
                 header.cold().into_iter().for_each(ColdFields::resume_cleanup);
                 Some(RunOutcome::Pending)
@@ -80,7 +80,7 @@ impl TaskRef {
     /// Starts waiting for the pending cleanup, after the future was replaced by its outcome.
     fn begin_reaping(&self) -> RunOutcome {
         self.header().phase.set(Phase::Reaping);
-        if self.header().ops.get() == 0 { RunOutcome::Ended } else { RunOutcome::Pending }
+        if self.header().pending.get() == 0 { RunOutcome::Ended } else { RunOutcome::Pending }
     }
 
     /// Completes a task that has ended: tells its callbacks and waiters, and drops the outcome if there is no handle.

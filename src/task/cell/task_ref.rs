@@ -53,7 +53,7 @@ impl TaskRef {
                 flags: Cell::new(init.flags),
                 ended: Cell::new(Ended::Finished),
                 cancels: Cell::new(0),
-                ops: Cell::new(0),
+                pending: Cell::new(0),
                 index: Cell::new(u32::MAX),
                 identity: init.identity,
                 spawned_at: init.spawned_at,
@@ -356,7 +356,7 @@ impl fmt::Debug for TaskRef {
             .field("id", &(!header.has(Flags::CHILD)).then(|| header.id()))
             .field("name", &header.cold().and_then(ColdFields::name))
             .field("phase", &header.phase.get())
-            .field("ops", &header.ops.get())
+            .field("pending", &header.pending.get())
             .finish_non_exhaustive()
     }
 }
