@@ -36,7 +36,7 @@
 //! ```
 //!
 //! A task that finishes completes at once, although operations that it has abandoned may still be with the kernel. A task
-//! that was cancelled or has panicked stays `Reaping` until [`pending`](Header::ops) is 0. The release of the last local
+//! that was cancelled or has panicked stays `Reaping` until [`pending`](Header::pending) is 0. The release of the last local
 //! reference of a task drops the content of the stage. A child's content is dropped by its child set or by its handle.
 //!
 //! [`flags`](Header::flags) are properties, one bit each:
@@ -63,7 +63,7 @@
 //! | [`join_state`](Header::join_state), [`joiner`](Header::joiner) | the join handle; the end takes the joiner | |
 //! | [`local_refs`](Header::local_refs) | clones and drops of `TaskRef` | |
 //! | [`flags`](Header::flags), [`cancels`](Header::cancels) | requests, the run, the scheduler | |
-//! | [`pending`](Header::ops) | the driver, and tasks that this one waits for | |
+//! | [`pending`](Header::pending) | the driver, and tasks that this one waits for | |
 //! | [`index`](Header::index), [`identity`](Header::identity), [`spawned_at`](Header::spawned_at) | set when the cell is made (`index`: when it is listed), then read | |
 //! | [`cold`](Header::cold) | allocates it on first use; the fields are used on this thread only | |
 //! | [`next_ready`](Header::next_ready) | the ready queue that the task is in | |
