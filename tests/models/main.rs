@@ -1,9 +1,9 @@
 //! Models of the parts that several threads use: the inbox, parking, wakers, results that cross threads, locks, channels
 //! and queues, and the pool of buffers behind chunks.
 //!
-//! Each model is a short program on the crate's own source: `src/task/`, `src/sync/` and `src/buf/pool.rs` are compiled again
+//! Each model is a short program on the crate's own source: `src/task/`, `src/sync/` and `src/buf/pool/` are compiled again
 //! here, word for word, on top of [loom](https://docs.rs/loom)'s atomics, locks and threads instead of the standard library's (the
-//! seam is `src/sys/sync.rs`). loom runs the program once for every order in which its threads can meet, with
+//! seam is `src/sys/sync/`). loom runs the program once for every order in which its threads can meet, with
 //! up to three preemptions, and for every value that a weakly ordered load may see. A model fails when an
 //! assertion does in one of these runs, when all threads wait (a lost wake-up), when something is left over, or
 //! when memory is released before its last use.

@@ -272,34 +272,6 @@ impl<F: Flavor> fmt::Debug for Permits<F> {
     }
 }
 
-/// Acquired permits; dropping it gives them back.
-pub(crate) struct Held<'a, F: Flavor> {
-    permits: &'a Permits<F>,
-    count: usize,
-}
-
-impl<'a, F: Flavor> Held<'a, F> {
-    /// Creates the guard. The caller must hold `count` permits.
-    #[inline]
-    pub(crate) fn new(permits: &'a Permits<F>, count: usize) -> Self {
-        Held { permits, count }
-    }
-
-    /// Gives back all permits except `count`.
-    pub(crate) fn keep(&mut self, count: usize) {
-        let rest = self.count - count;
-        self.count = count;
-        self.permits.release(rest);
-    }
-}
-
-impl<F: Flavor> Drop for Held<'_, F> {
-    #[inline]
-    fn drop(&mut self) {
-        self.permits.release(self.count);
-    }
-}
-
 #[cfg(test)]
 #[path = "permits_tests.rs"]
 mod tests;

@@ -1,4 +1,5 @@
-//! Requests for permits: the common part of the futures that lock, by a borrowed and by an owned reference.
+//! Requests for permits, and held permits: the common part of the futures that lock and of the guards, with a borrowed
+//! or an owned reference to the lock.
 #![forbid(unsafe_code)]
 
 use std::ops::Deref;
@@ -49,6 +50,49 @@ impl<L: Deref<Target: HasPermits>> Drop for Request<L> {
     #[inline]
     fn drop(&mut self) {
         self.lock.permits().cancel(&mut self.acquiring);
+    }
+}
+
+/// Permits that are held, with the reference to their lock. Dropping it gives them back.
+pub(in crate::sync) struct Held<L: Deref<Target: HasPermits>> {
+    lock: L,
+    count: usize,
+}
+
+impl<L: Deref<Target: HasPermits>> Held<L> {
+    /// Takes charge of `count` permits, which the caller must hold.
+    #[inline]
+    pub(in crate::sync) fn new(lock: L, count: usize) -> Self {
+        Held { lock, count }
+    }
+
+    #[inline]
+    pub(in crate::sync) fn lock(&self) -> &L {
+        &self.lock
+    }
+
+    #[inline]
+    pub(in crate::sync) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Gives back all permits except `count`.
+    pub(in crate::sync) fn keep(&mut self, count: usize) {
+        let rest = self.count - count;
+        self.count = count;
+        self.lock.permits().release(rest);
+    }
+
+    /// Drops the reference to the lock without giving the permits back. Returns their number.
+    pub(in crate::sync) fn forget(mut self) -> usize {
+        std::mem::take(&mut self.count)
+    }
+}
+
+impl<L: Deref<Target: HasPermits>> Drop for Held<L> {
+    #[inline]
+    fn drop(&mut self) {
+        self.lock.permits().release(self.count);
     }
 }
 

@@ -16,7 +16,7 @@ use super::mutex::Mutex;
 use super::rwlock::{self, RwLock};
 use super::semaphore::{self, AcquireError, Semaphore, TryAcquireError};
 use crate::sync::core::flavor::{Flavor, Local, Threaded};
-use crate::sync::core::request::{Request, debug_request};
+use crate::sync::core::request::{Held, Request, debug_request};
 use crate::sys::sync;
 use crate::sys::sync::lock_cell::{Exclusive, Shared};
 
@@ -90,7 +90,7 @@ macro_rules! on_references {
             /// As for [`try_acquire`](Self::try_acquire).
             pub fn try_acquire_owned(self: $rc<Self>) -> Result<OwnedPermit<$flavor>, TryAcquireError> {
                 self.permits.try_acquire(1)?;
-                Ok(OwnedPermit { semaphore: $kept(self), count: 1 })
+                Ok(OwnedPermit(Held::new($kept(self), 1)))
             }
         }
     };
@@ -130,7 +130,7 @@ impl<F: Flavor, T> Future for LockOwned<F, T> {
 #[must_use = "the mutex is unlocked when the guard is dropped"]
 pub struct OwnedMutexGuard<F: Flavor, T> {
     value: Exclusive<T>,
-    mutex: F::Rc<Mutex<F, T>>,
+    _held: Held<F::Rc<Mutex<F, T>>>, // dropped last
 }
 
 impl<F: Flavor, T> OwnedMutexGuard<F, T> {
@@ -139,13 +139,7 @@ impl<F: Flavor, T> OwnedMutexGuard<F, T> {
         // SAFETY: the permit is the only one. The guard gives it back when it is dropped, and until then its
         // reference keeps the mutex in its place.
         let value = unsafe { mutex.exclusive() };
-        OwnedMutexGuard { value, mutex }
-    }
-}
-
-impl<F: Flavor, T> Drop for OwnedMutexGuard<F, T> {
-    fn drop(&mut self) {
-        self.mutex.permits.release(1);
+        OwnedMutexGuard { value, _held: Held::new(mutex, 1) }
     }
 }
 
@@ -177,7 +171,7 @@ impl<F: Flavor, T> Future for ReadOwned<F, T> {
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct OwnedReadGuard<F: Flavor, T> {
     value: Shared<T>,
-    lock: F::Rc<RwLock<F, T>>,
+    _held: Held<F::Rc<RwLock<F, T>>>, // dropped last
 }
 
 impl<F: Flavor, T> OwnedReadGuard<F, T> {
@@ -186,13 +180,7 @@ impl<F: Flavor, T> OwnedReadGuard<F, T> {
         // SAFETY: a writer has all permits. The guard gives this one back when it is dropped, and until then its
         // reference keeps the lock in its place.
         let value = unsafe { lock.shared() };
-        OwnedReadGuard { value, lock }
-    }
-}
-
-impl<F: Flavor, T> Drop for OwnedReadGuard<F, T> {
-    fn drop(&mut self) {
-        self.lock.permits.release(1);
+        OwnedReadGuard { value, _held: Held::new(lock, 1) }
     }
 }
 
@@ -226,7 +214,7 @@ impl<F: Flavor, T> Future for WriteOwned<F, T> {
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct OwnedWriteGuard<F: Flavor, T> {
     value: Exclusive<T>,
-    lock: F::Rc<RwLock<F, T>>,
+    _held: Held<F::Rc<RwLock<F, T>>>, // dropped last
 }
 
 impl<F: Flavor, T> OwnedWriteGuard<F, T> {
@@ -235,13 +223,7 @@ impl<F: Flavor, T> OwnedWriteGuard<F, T> {
         // SAFETY: no other guard has a permit. The guard gives them back when it is dropped, and until then its
         // reference keeps the lock in its place.
         let value = unsafe { lock.exclusive() };
-        OwnedWriteGuard { value, lock }
-    }
-}
-
-impl<F: Flavor, T> Drop for OwnedWriteGuard<F, T> {
-    fn drop(&mut self) {
-        self.lock.permits.release(rwlock::ALL);
+        OwnedWriteGuard { value, _held: Held::new(lock, rwlock::ALL) }
     }
 }
 
@@ -254,7 +236,7 @@ impl<F: Flavor> Future for AcquireOwned<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = ready!(self.0.poll(cx));
-        let permit = |()| OwnedPermit { semaphore: self.0.lock().clone(), count: self.0.acquiring().count() };
+        let permit = |()| OwnedPermit(Held::new(self.0.lock().clone(), self.0.acquiring().count()));
         Poll::Ready(result.map(permit).map_err(|_| AcquireError(())))
     }
 }
@@ -274,27 +256,18 @@ impl<F: Flavor> Future for AcquireOwned<F> {
 /// });
 /// ```
 #[must_use = "the permit is released when it is dropped"]
-pub struct OwnedPermit<F: Flavor> {
-    semaphore: F::Rc<Semaphore<F>>,
-    count: usize,
-}
+pub struct OwnedPermit<F: Flavor>(Held<F::Rc<Semaphore<F>>>);
 
 impl<F: Flavor> OwnedPermit<F> {
     /// Number of permits that this value holds.
     pub fn count(&self) -> usize {
-        self.count
+        self.0.count()
     }
 
     /// Removes these permits from the semaphore, until new ones are [added](Semaphore::add_permits).
-    pub fn forget(mut self) {
-        self.semaphore.forget(self.count);
-        self.count = 0;
-    }
-}
-
-impl<F: Flavor> Drop for OwnedPermit<F> {
-    fn drop(&mut self) {
-        self.semaphore.permits.release(self.count);
+    pub fn forget(self) {
+        self.0.lock().forget(self.0.count());
+        self.0.forget();
     }
 }
 
@@ -343,6 +316,6 @@ debug_request!(
 
 impl<F: Flavor> fmt::Debug for OwnedPermit<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OwnedPermit").field("count", &self.count).finish_non_exhaustive()
+        f.debug_struct("OwnedPermit").field("count", &self.count()).finish_non_exhaustive()
     }
 }

@@ -10,8 +10,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::sync::core::flavor::Flavor;
-use crate::sync::core::permits::{Held, MAX_PERMITS, Permits};
-use crate::sync::core::request::{HasPermits, Request, debug_request};
+use crate::sync::core::permits::{MAX_PERMITS, Permits};
+use crate::sync::core::request::{HasPermits, Held, Request, debug_request};
 use crate::sys::sync::lock_cell::{Exclusive, LockCell, Shared};
 
 /// The number of permits: a writer needs them all, a reader one.
@@ -77,28 +77,12 @@ impl<F: Flavor, T: ?Sized> RwLock<F, T> {
 
     /// Locks for reading if there is no writer and no waiter.
     pub fn try_read(&self) -> Option<ReadGuard<'_, F, T>> {
-        self.permits.try_acquire(1).is_ok().then(|| self.read_guard(Held::new(&self.permits, 1)))
+        self.permits.try_acquire(1).is_ok().then(|| ReadGuard::new(Held::new(self, 1)))
     }
 
     /// Locks for writing if there is no reader, no writer and no waiter.
     pub fn try_write(&self) -> Option<WriteGuard<'_, F, T>> {
-        self.permits.try_acquire(ALL).is_ok().then(|| self.write_guard())
-    }
-
-    /// Creates the guard. The caller must hold one permit.
-    #[inline]
-    fn read_guard<'a>(&'a self, held: Held<'a, F>) -> ReadGuard<'a, F, T> {
-        // SAFETY: a writer has all permits, so there is none until the guard gives this one back, after its last use of
-        // the value, which it borrows.
-        ReadGuard { value: unsafe { self.shared() }, _held: held }
-    }
-
-    /// Creates the guard. The caller must hold all permits.
-    #[inline]
-    fn write_guard(&self) -> WriteGuard<'_, F, T> {
-        // SAFETY: no other guard has a permit until this one gives them back, after its last use of the value, which
-        // it borrows.
-        WriteGuard { value: unsafe { self.exclusive() }, held: Held::new(&self.permits, ALL), lock: self }
+        self.permits.try_acquire(ALL).is_ok().then(|| WriteGuard::new(Held::new(self, ALL)))
     }
 
     /// # Safety
@@ -164,8 +148,7 @@ impl<'a, F: Flavor, T: ?Sized> Future for Read<'a, F, T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = ready!(self.0.poll(cx));
         debug_assert!(result.is_ok(), "a read-write lock is never closed");
-        let lock = self.0.lock();
-        Poll::Ready(lock.read_guard(Held::new(&lock.permits, 1)))
+        Poll::Ready(ReadGuard::new(Held::new(self.0.lock(), 1)))
     }
 }
 
@@ -180,7 +163,7 @@ impl<'a, F: Flavor, T: ?Sized> Future for Write<'a, F, T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = ready!(self.0.poll(cx));
         debug_assert!(result.is_ok(), "a read-write lock is never closed");
-        Poll::Ready(self.0.lock().write_guard())
+        Poll::Ready(WriteGuard::new(Held::new(self.0.lock(), ALL)))
     }
 }
 
@@ -199,7 +182,17 @@ debug_request!(['a, F: Flavor, T: ?Sized] Read ['a, F, T], ['a, F: Flavor, T: ?S
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct ReadGuard<'a, F: Flavor, T: ?Sized> {
     value: Shared<T>,
-    _held: Held<'a, F>, // dropped last
+    _held: Held<&'a RwLock<F, T>>, // dropped last
+}
+
+impl<'a, F: Flavor, T: ?Sized> ReadGuard<'a, F, T> {
+    /// Creates the guard. `held` must have one permit.
+    #[inline]
+    fn new(held: Held<&'a RwLock<F, T>>) -> Self {
+        // SAFETY: a writer has all permits, so there is none until the guard gives this one back, after its last use of
+        // the value, which it borrows.
+        ReadGuard { value: unsafe { held.lock().shared() }, _held: held }
+    }
 }
 
 /// A guard that gives write access to the value of an [`RwLock`]; dropping it releases the lock.
@@ -215,11 +208,18 @@ pub struct ReadGuard<'a, F: Flavor, T: ?Sized> {
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct WriteGuard<'a, F: Flavor, T: ?Sized> {
     value: Exclusive<T>,
-    held: Held<'a, F>, // dropped after the value
-    lock: &'a RwLock<F, T>,
+    held: Held<&'a RwLock<F, T>>, // dropped last
 }
 
 impl<'a, F: Flavor, T: ?Sized> WriteGuard<'a, F, T> {
+    /// Creates the guard. `held` must have all permits.
+    #[inline]
+    fn new(held: Held<&'a RwLock<F, T>>) -> Self {
+        // SAFETY: no other guard has a permit until this one gives them back, after its last use of the value, which
+        // it borrows.
+        WriteGuard { value: unsafe { held.lock().exclusive() }, held }
+    }
+
     /// Turns the write guard into a read guard; no writer gets the lock in between.
     ///
     /// Waiting readers get the lock too, up to the first waiting writer.
@@ -233,12 +233,12 @@ impl<'a, F: Flavor, T: ?Sized> WriteGuard<'a, F, T> {
     /// assert_eq!((*reader, *lock.try_read().unwrap()), (2, 2));
     /// ```
     pub fn downgrade(self) -> ReadGuard<'a, F, T> {
-        let (mut held, lock) = {
-            let WriteGuard { value: _value, held, lock } = self;
-            (held, lock) // the exclusive use of the value ends here
+        let mut held = {
+            let WriteGuard { value: _value, held } = self;
+            held // the exclusive use of the value ends here
         };
         held.keep(1);
-        lock.read_guard(held)
+        ReadGuard::new(held)
     }
 }
 

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::sync::core::flavor::{Flavor, Word};
 use crate::sync::core::permits::{MAX_PERMITS, Permits, Refused};
-use crate::sync::core::request::{HasPermits, Request, debug_request};
+use crate::sync::core::request::{HasPermits, Held, Request, debug_request};
 use crate::sys::sync::atomic::Ordering::Relaxed;
 
 /// A fair counting semaphore; asyncio's `Semaphore` and `BoundedSemaphore`.
@@ -132,13 +132,7 @@ impl<F: Flavor> Semaphore<F> {
     /// As for [`try_acquire`](Self::try_acquire).
     pub fn try_acquire_many(&self, count: usize) -> Result<Permit<'_, F>, TryAcquireError> {
         self.permits.try_acquire(count)?;
-        Ok(self.permit(count))
-    }
-
-    /// Creates the permit. The caller must hold `count` permits.
-    #[inline]
-    fn permit(&self, count: usize) -> Permit<'_, F> {
-        Permit { semaphore: self, count }
+        Ok(Permit(Held::new(self, count)))
     }
 
     /// Number of free permits. If tasks wait, these permits are reserved for them.
@@ -225,7 +219,7 @@ impl<'a, F: Flavor> Future for Acquire<'a, F> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = ready!(self.0.poll(cx));
-        let permit = |()| self.0.lock().permit(self.0.acquiring().count());
+        let permit = |()| Permit(Held::new(self.0.lock(), self.0.acquiring().count()));
         Poll::Ready(result.map(permit).map_err(|_| AcquireError(())))
     }
 }
@@ -244,28 +238,18 @@ debug_request!(['a, F: Flavor] Acquire ['a, F],);
 /// assert_eq!(semaphore.available_permits(), 3);
 /// ```
 #[must_use = "the permit is released when it is dropped"]
-pub struct Permit<'a, F: Flavor> {
-    semaphore: &'a Semaphore<F>,
-    count: usize,
-}
+pub struct Permit<'a, F: Flavor>(Held<&'a Semaphore<F>>);
 
 impl<F: Flavor> Permit<'_, F> {
     /// Number of permits that this value holds.
     pub fn count(&self) -> usize {
-        self.count
+        self.0.count()
     }
 
     /// Removes these permits from the semaphore, until new ones are [added](Semaphore::add_permits).
     pub fn forget(self) {
-        self.semaphore.forget(self.count);
-        std::mem::forget(self);
-    }
-}
-
-impl<F: Flavor> Drop for Permit<'_, F> {
-    #[inline]
-    fn drop(&mut self) {
-        self.semaphore.permits.release(self.count);
+        self.0.lock().forget(self.0.count());
+        self.0.forget();
     }
 }
 

@@ -101,7 +101,7 @@ fn misuses() -> Vec<Misuse> {
     vec![
         misuse("task/handle/local_handle.rs current", || LocalHandle::current()),
         misuse("runtime/rng.rs random", || proactor::random()),
-        misuse("net/direct.rs from_std", move || direct::TcpListener::from_std(listener())),
+        misuse("net/direct/listener.rs from_std", move || direct::TcpListener::from_std(listener())),
         misuse("net/tcp/listener.rs from_std", move || TcpListener::from_std(listener())),
         misuse("net/tcp/stream.rs from_std", move || TcpStream::from_std(stream())),
         misuse("net/tcp/stream.rs from_owned_fd", move || {

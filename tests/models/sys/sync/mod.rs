@@ -1,4 +1,4 @@
-//! The names of `src/sys/sync.rs`, with loom behind them.
+//! The names of `src/sys/sync/`, with loom behind them.
 
 pub(crate) mod lock_cell;
 
