@@ -52,7 +52,6 @@ pub(crate) const LINES_IN_A_FUNCTION: usize = 40;
 
 /// By the name of the function, so that it may move.
 pub(crate) const LONG_FUNCTIONS: &[Exception] = &[
-    ("Uring::open", 134),
     ("poll_queue_with", 46),
     ("Config::check", 45),
     ("Deferred::deliver", 42),

@@ -51,89 +51,15 @@ impl Opcodes {
 }
 
 impl Granted {
-    /// Returns the names of the flags with which the ring was set up.
-    pub(crate) fn setup_flags(&self) -> Vec<&'static str> {
-        let chosen = self.features.iter().filter(|feature| feature.is_setup_flag()).map(Feature::name);
-        ["CLAMP", "CQSIZE"].into_iter().chain(chosen).collect()
+    /// Adds a feature, unless it is masked.
+    fn add(&mut self, feature: Feature, masked: FeatureSet) {
+        if !masked.has(feature) {
+            self.features = self.features.with(feature);
+        }
     }
-}
 
-impl Uring {
-    /// Sets up a ring by the ladder of attempts, and tests it with a registration and a round trip.
-    pub(crate) fn open(config: RingConfig) -> Result<(Uring, Granted), Refused> {
-        let RingConfig { entries, masked, fault, .. } = config;
-        let refuse = |call, error: io::Error| Refused {
-            call,
-            errno: error.raw_os_error().unwrap_or(libc::EIO),
-            release: sys::kernel_release(),
-            disabled: std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled")
-                .ok()
-                .and_then(|value| value.trim().parse().ok()),
-        };
-        let mut attempt =
-            Attempt::first(entries, masked, CLOSED.load(Ordering::Relaxed), config.sqpoll_idle_ms.is_some());
-        let ring = loop {
-            let error = match build(attempt, config.sqpoll_idle_ms) {
-                Ok(ring) => break ring,
-                Err(error) => error,
-            };
-            match attempt.failed(error.raw_os_error().unwrap_or(libc::EIO)) {
-                Next::Try(next) => attempt = next,
-                Next::WaitAndTry(pause, next) => {
-                    sys::pause(pause);
-                    attempt = next;
-                }
-                Next::GiveUp => return Err(refuse(SetupCall::Setup, error)),
-            }
-        };
-        let parameters = ring.params();
-        if !(parameters.is_feature_nodrop()
-            && parameters.is_feature_ext_arg()
-            && parameters.is_feature_fast_poll())
-        {
-            return Err(refuse(SetupCall::Setup, io::Error::from_raw_os_error(libc::EINVAL)));
-        }
-        let mut features = attempt.flags;
-        if parameters.is_feature_skip_cqe_on_success() && !masked.has(Feature::CqeSkip) {
-            features = features.with(Feature::CqeSkip);
-        }
-        let mut probe = Probe::new();
-        ring.submitter().register_probe(&mut probe).map_err(|error| refuse(SetupCall::Register, error))?;
-        let mut opcodes = Opcodes::default();
-        (0..=u8::MAX).for_each(|code| opcodes.set(code, probe.is_supported(code)));
-        if masked.has(Feature::Ftruncate) {
-            opcodes.set(opcode::Ftruncate::CODE, false);
-        } else if opcodes.has(opcode::Ftruncate::CODE) {
-            features = features.with(Feature::Ftruncate);
-        }
-        let polled = parameters.is_setup_sqpoll();
-        // Both came with Linux 6.12.
-        if parameters.is_feature_min_timeout() {
-            if !masked.has(Feature::AbsoluteTimer) && !sys::has_own_time() {
-                features = features.with(Feature::AbsoluteTimer);
-            }
-            if config.batch.is_some() && !masked.has(Feature::MinWait) {
-                features = features.with(Feature::MinWait);
-            }
-        }
-        let batch = config.batch.filter(|_| features.has(Feature::MinWait));
-        let mut uring =
-            Uring { ring, registered: None, fault: None, batch, polled, grows: false, inherited: false };
-        let wanted = config.grows && !masked.has(Feature::ResizeRings);
-        if wanted && features.has(Feature::NoSqarray) && uring.can_resize() {
-            uring.grows = true;
-            features = features.with(Feature::ResizeRings);
-        }
-        if !masked.has(Feature::RegisteredRing) {
-            // A thread has room for 16 rings. Without the registration each call looks the descriptor up.
-            let descriptor = uring.as_raw_fd() as u64;
-            uring.registered = uring.register_descriptor(REGISTER_RING_FDS, u32::MAX, descriptor).ok();
-        }
-        if uring.registered.is_some() {
-            features = features.with(Feature::RegisteredRing);
-        }
-        uring.round_trip(&opcode::Nop::new().build()).map_err(|error| refuse(SetupCall::Enter, error))?;
-        // Multishot forms cannot be probed. Each came in one kernel with an operation that can. (sendmsg came last.)
+    /// Adds the features that cannot be probed. Each came in one kernel with an operation that can. (sendmsg came last.)
+    fn add_unprobed(&mut self, masked: FeatureSet) {
         for (feature, contemporary) in [
             (Feature::BufferRing, opcode::Socket::CODE),
             (Feature::MultishotRecv, opcode::SendZc::CODE),
@@ -145,64 +71,128 @@ impl Uring {
             // The last operation that a direct descriptor needs.
             (Feature::DirectDescriptors, opcode::Ftruncate::CODE),
         ] {
-            if opcodes.has(contemporary) && !masked.has(feature) {
-                features = features.with(feature);
+            if self.opcodes.has(contemporary) {
+                self.add(feature, masked);
             }
         }
+    }
+
+    /// Returns the names of the flags with which the ring was set up.
+    pub(crate) fn setup_flags(&self) -> Vec<&'static str> {
+        let chosen = self.features.iter().filter(|feature| feature.is_setup_flag()).map(Feature::name);
+        ["CLAMP", "CQSIZE"].into_iter().chain(chosen).collect()
+    }
+}
+
+impl Uring {
+    /// Sets up a ring by the ladder of attempts, and tests it with a registration and a round trip.
+    pub(crate) fn open(config: RingConfig) -> Result<(Uring, Granted), Refused> {
+        let masked = config.masked;
+        let (ring, flags) = set_up(&config)?;
+        let opcodes = probe(&ring, masked).map_err(|error| refusal(SetupCall::Register, &error))?;
+        let mut granted = Granted { features: flags, opcodes, refused: Vec::new(), buffers: None };
+        let mut uring = Self::with_features_of_ring(ring, &config, &mut granted);
+        let refused = |error| refusal(SetupCall::Enter, &error);
+        uring.round_trip(&opcode::Nop::new().build()).map_err(refused)?;
+        granted.add_unprobed(masked);
         if !uring.closes_direct_at_once() {
-            features = features.without(Feature::DirectDescriptors);
+            granted.features = granted.features.without(Feature::DirectDescriptors);
         }
-        let (mut refused, mut buffers) = (Vec::new(), None);
-        if let Some(microseconds) = config.napi_busy_poll
-            && !masked.has(Feature::NapiBusyPoll)
-        {
-            let mut napi = Napi::new().set_busy_poll_timeout(microseconds).set_prefer_busy_poll(true);
-            match uring.ring.submitter().register_napi(&mut napi) {
-                Ok(()) => features = features.with(Feature::NapiBusyPoll),
-                Err(error) => {
-                    refused.push((Feature::NapiBusyPoll, error.raw_os_error().unwrap_or(libc::EIO)));
-                }
+        uring.busy_poll(&config, &mut granted);
+        uring.provide_buffers(masked, &mut granted);
+        if granted.features.has(Feature::BufferRing) {
+            let receives = granted.features.has(Feature::MultishotRecv) && !masked.has(Feature::RecvLimit);
+            if receives && uring.limits_receives().map_err(refused)? {
+                granted.features = granted.features.with(Feature::RecvLimit);
             }
-        }
-        if features.has(Feature::BufferRing) {
-            let incremental = (!masked.has(Feature::IncrementalBuffers))
-                .then(|| uring.register_buffers(STREAMS, true).ok())
-                .flatten();
-            match incremental.map_or_else(|| uring.register_buffers(STREAMS, false), Ok) {
-                Ok(ring) => {
-                    if ring.is_incremental() {
-                        features = features.with(Feature::IncrementalBuffers);
-                    } else if uring.ring.params().is_feature_recvsend_bundle()
-                        && !masked.has(Feature::RecvBundle)
-                    {
-                        features = features.with(Feature::RecvBundle);
-                    }
-                    buffers = Some(ring);
-                }
-                Err(error) => {
-                    features = features.without(Feature::BufferRing);
-                    refused.push((Feature::BufferRing, error.raw_os_error().unwrap_or(libc::EIO)));
-                }
-            }
-        }
-        if features.has(Feature::BufferRing)
-            && features.has(Feature::MultishotRecv)
-            && !masked.has(Feature::RecvLimit)
-            && uring.limits_receives().map_err(|error| refuse(SetupCall::Enter, error))?
-        {
-            features = features.with(Feature::RecvLimit);
-        }
-        if !features.has(Feature::BufferRing) {
+        } else {
             // A multishot receive needs a ring of buffers.
-            features = features.without(Feature::MultishotRecv).without(Feature::MultishotRead);
+            let features = granted.features.without(Feature::MultishotRecv);
+            granted.features = features.without(Feature::MultishotRead);
         }
-        if polled {
+        if uring.polled {
             // The kernel's thread always has the credentials with which the ring was made; a system call has the present
             // ones.
-            AS_PROCESS.iter().for_each(|code| opcodes.set(*code, false));
+            AS_PROCESS.iter().for_each(|code| granted.opcodes.set(*code, false));
         }
-        uring.fault = fault.map(|fault| (fault, 0));
-        Ok((uring, Granted { features, opcodes, refused, buffers }))
+        uring.fault = config.fault.map(|fault| (fault, 0));
+        Ok((uring, granted))
+    }
+
+    /// Wraps a ring, and adds the features of its setup, of its enter and of its registrations.
+    fn with_features_of_ring(ring: IoUring, config: &RingConfig, granted: &mut Granted) -> Self {
+        let masked = config.masked;
+        let parameters = ring.params();
+        if parameters.is_feature_skip_cqe_on_success() {
+            granted.add(Feature::CqeSkip, masked);
+        }
+        if granted.opcodes.has(opcode::Ftruncate::CODE) {
+            granted.add(Feature::Ftruncate, masked);
+        }
+        // Both came with Linux 6.12.
+        if parameters.is_feature_min_timeout() {
+            if !sys::has_own_time() {
+                granted.add(Feature::AbsoluteTimer, masked);
+            }
+            if config.batch.is_some() {
+                granted.add(Feature::MinWait, masked);
+            }
+        }
+        let batch = config.batch.filter(|_| granted.features.has(Feature::MinWait));
+        let polled = parameters.is_setup_sqpoll();
+        let mut uring =
+            Uring { ring, registered: None, fault: None, batch, polled, grows: false, inherited: false };
+        let wanted = config.grows && !masked.has(Feature::ResizeRings);
+        if wanted && granted.features.has(Feature::NoSqarray) && uring.can_resize() {
+            uring.grows = true;
+            granted.add(Feature::ResizeRings, masked);
+        }
+        if !masked.has(Feature::RegisteredRing) {
+            // A thread has room for 16 rings. Without the registration each call looks the descriptor up.
+            let descriptor = uring.as_raw_fd() as u64;
+            uring.registered = uring.register_descriptor(REGISTER_RING_FDS, u32::MAX, descriptor).ok();
+        }
+        if uring.registered.is_some() {
+            granted.add(Feature::RegisteredRing, masked);
+        }
+        uring
+    }
+
+    /// Registers busy polling of network devices, if the configuration requests it.
+    fn busy_poll(&self, config: &RingConfig, granted: &mut Granted) {
+        let Some(microseconds) = config.napi_busy_poll else { return };
+        if config.masked.has(Feature::NapiBusyPoll) {
+            return;
+        }
+        let mut napi = Napi::new().set_busy_poll_timeout(microseconds).set_prefer_busy_poll(true);
+        match self.ring.submitter().register_napi(&mut napi) {
+            Ok(()) => granted.add(Feature::NapiBusyPoll, config.masked),
+            Err(error) => granted.refused.push((Feature::NapiBusyPoll, errno_of(&error))),
+        }
+    }
+
+    /// Registers the ring of buffers for streams, with incremental consumption if the kernel has it.
+    fn provide_buffers(&self, masked: FeatureSet, granted: &mut Granted) {
+        if !granted.features.has(Feature::BufferRing) {
+            return;
+        }
+        let incremental = (!masked.has(Feature::IncrementalBuffers))
+            .then(|| self.register_buffers(STREAMS, true).ok())
+            .flatten();
+        match incremental.map_or_else(|| self.register_buffers(STREAMS, false), Ok) {
+            Ok(ring) => {
+                if ring.is_incremental() {
+                    granted.add(Feature::IncrementalBuffers, masked);
+                } else if self.ring.params().is_feature_recvsend_bundle() {
+                    granted.add(Feature::RecvBundle, masked);
+                }
+                granted.buffers = Some(ring);
+            }
+            Err(error) => {
+                granted.features = granted.features.without(Feature::BufferRing);
+                granted.refused.push((Feature::BufferRing, errno_of(&error)));
+            }
+        }
     }
 
     /// Checks whether a multishot receive can have a limit. A kernel without limits refuses the entry before it looks at the
@@ -232,6 +222,62 @@ impl Uring {
 /// Operations that depend on the credentials of the thread that carries them out: those that look up a path or create an
 /// object with an owner.
 const AS_PROCESS: [u8; 3] = [opcode::OpenAt::CODE, opcode::Statx::CODE, opcode::Socket::CODE];
+
+fn errno_of(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
+}
+
+/// Describes the refusal of a ring by this call.
+fn refusal(call: SetupCall, error: &io::Error) -> Refused {
+    Refused {
+        call,
+        errno: errno_of(error),
+        release: sys::kernel_release(),
+        disabled: std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled")
+            .ok()
+            .and_then(|value| value.trim().parse().ok()),
+    }
+}
+
+/// Sets up a ring by the ladder of attempts. Returns the ring with its setup flags.
+fn set_up(config: &RingConfig) -> Result<(IoUring, FeatureSet), Refused> {
+    let (due, polled) = (CLOSED.load(Ordering::Relaxed), config.sqpoll_idle_ms.is_some());
+    let mut attempt = Attempt::first(config.entries, config.masked, due, polled);
+    let ring = loop {
+        let error = match build(attempt, config.sqpoll_idle_ms) {
+            Ok(ring) => break ring,
+            Err(error) => error,
+        };
+        match attempt.failed(errno_of(&error)) {
+            Next::Try(next) => attempt = next,
+            Next::WaitAndTry(pause, next) => {
+                sys::pause(pause);
+                attempt = next;
+            }
+            Next::GiveUp => return Err(refusal(SetupCall::Setup, &error)),
+        }
+    };
+    let parameters = ring.params();
+    let required = parameters.is_feature_nodrop()
+        && parameters.is_feature_ext_arg()
+        && parameters.is_feature_fast_poll();
+    if !required {
+        return Err(refusal(SetupCall::Setup, &io::Error::from_raw_os_error(libc::EINVAL)));
+    }
+    Ok((ring, attempt.flags))
+}
+
+/// Probes the operations of a ring, without those that are masked.
+fn probe(ring: &IoUring, masked: FeatureSet) -> io::Result<Opcodes> {
+    let mut probe = Probe::new();
+    ring.submitter().register_probe(&mut probe)?;
+    let mut opcodes = Opcodes::default();
+    (0..=u8::MAX).for_each(|code| opcodes.set(code, probe.is_supported(code)));
+    if masked.has(Feature::Ftruncate) {
+        opcodes.set(opcode::Ftruncate::CODE, false);
+    }
+    Ok(opcodes)
+}
 
 fn build(attempt: Attempt, sqpoll_idle_ms: Option<u32>) -> io::Result<IoUring> {
     let mut builder = IoUring::builder();
