@@ -504,12 +504,15 @@ impl Plain {
     }
 }
 
-/// A queue beside the plain one, and the futures that wait: the number of the step that made each, and its waker.
+/// A future, the number of the step that made it, and its waker.
+type Made<W> = (u32, W, Arc<Noted>);
+
+/// A queue beside the plain one, and the futures that wait.
 struct Compared<'a, F: Flavor> {
     queue: &'a Queue<u32, Fifo, F>,
     plain: Plain,
-    puts: Vec<(u32, Put<'a, u32, Fifo, F>, Arc<Noted>)>,
-    gets: Vec<(u32, Get<'a, u32, Fifo, F>, Arc<Noted>)>,
+    puts: Vec<Made<Put<'a, u32, Fifo, F>>>,
+    gets: Vec<Made<Get<'a, u32, Fifo, F>>>,
 }
 
 impl<'a, F: Flavor> Compared<'a, F> {
