@@ -14,7 +14,7 @@
 //! - [`buf/`](crate::buf): the traits of owned buffers, windows, groups, errors that return buffers; chunks and their pool.
 //! - [`guide/`](crate::guide): coming from asyncio; this map; [benchmarks](crate::guide::benchmarks).
 //! - `op/`: the operations: each with its io_uring entry and its system call next to each other.
-//! - `driver/`: operations in flight: slots, the ring, the poller.
+//! - `driver/`: operations in flight: slots, the ring, the poller, and the futures of operations.
 //! - `sys/`: a system call as a value, eventfd, signals, thread-local context, forks.
 //!
 //! Imports point one way, from the floor of a folder to floors below. From the ground up the floors are:
@@ -88,7 +88,8 @@
 //!   `driver/operation/transfer.rs`, `driver/operation/dispatch.rs` and `op/object/endpoint.rs`.
 //! - **265: the completion.** It is taken from the queue, its slot is found and stepped, received bytes are queued with
 //!   their endpoint, and the task is made ready. The code is in `driver/proactor/ring.rs`,
-//!   `driver/slots/arena.rs`, `driver/memory/buffers.rs` and `op/catalogue/net/multishot.rs`.
+//!   `driver/proactor/deliver.rs`, `driver/slots/slot_ref.rs`, `driver/memory/buffers.rs` and
+//!   `op/catalogue/net/multishot.rs`.
 //! - **130: the task**, with the server's own code. It leaves the ready queue and is polled through its table; references
 //!   are counted. The code is in `task/scheduler/` and `task/cell/`.
 //! - **15: its share of the turn** and of the poll of the kernel, in `runtime/core/turn.rs`.

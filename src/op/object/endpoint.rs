@@ -26,7 +26,7 @@ use crate::task::cell::layout::Waiter;
 pub(crate) struct Endpoint {
     pub(crate) descriptor: Descriptor,
     kind: Cell<EndpointKind>,
-    /// Whether the kernel lacks RWF_NOWAIT for the descriptor: see `medium.rs`.
+    /// Whether the kernel lacks RWF_NOWAIT for the descriptor: see `endpoint_kind.rs`.
     lacks_nowait: Cell<bool>,
     /// The message header for sends, made by the first send that needs one.
     send_header: OnceCell<Box<SendHeader>>,
