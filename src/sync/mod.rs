@@ -53,7 +53,7 @@
 //! | `core/waiters.rs` | the queue of waiters |
 //! | `core/wake_list.rs` | wakes waiters: outside the lock, in order, by their current waker |
 //! | `core/fanout.rs` | the common part of `broadcast` and `watch` |
-//! | `core/request.rs` | the common part of the futures that lock |
+//! | `core/request.rs` | the common part of the futures that lock, and of the guards |
 //! | `core/permits.rs` | permits and the queue for them: the common part of mutex, read-write lock and semaphore |
 //! | `lock/`: `mutex.rs`, `rwlock.rs`, `semaphore.rs` | `Mutex`, `RwLock`, `Semaphore` |
 //! | `lock/owned.rs` | guards and permits that own a reference to their lock |
