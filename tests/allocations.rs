@@ -285,8 +285,9 @@ fn has_ftruncate() -> bool {
 async fn file_itself(through: Through) -> u64 {
     let file = file();
     file.set_len(4_096).await.unwrap();
+    let has_ftruncate = has_ftruncate();
     counted(async || {
-        if has_ftruncate() {
+        if has_ftruncate {
             through.wait(file.set_len(4_096)).await.unwrap();
         }
         through.wait(file.sync_data()).await.unwrap();
