@@ -6,31 +6,55 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ptr;
 use std::rc::Rc;
 
 use super::sync::LocalKey;
 
-/// The slot of a thread's current `T`, if any.
-pub(crate) struct Context<T: 'static>(Cell<*const T>);
+/// A thread's current `T`, if it has one.
+///
+/// `K` tells how the value is kept: in an `Rc` of its own ([`Whole`]), or as a part of a value in an `Rc` ([`Part`]).
+pub(crate) struct Context<T: 'static, K = Whole>(Cell<*const T>, PhantomData<K>);
 
-impl<T> Context<T> {
+pub(crate) enum Whole {}
+pub(crate) enum Part {}
+
+impl<T, K> Context<T, K> {
     pub(crate) const fn new() -> Self {
-        Context(Cell::new(ptr::null()))
+        Context(Cell::new(ptr::null()), PhantomData)
     }
 }
 
 /// Makes `value` the thread's current one until the guard is dropped; nests.
 pub(crate) fn enter<T>(key: &'static LocalKey<Context<T>>, value: Rc<T>) -> Entered<T> {
-    let previous = key.with(|context| context.0.replace(Rc::as_ptr(&value)));
-    Entered { key, previous, value }
+    // Its own pointer reaches the counts of the `Rc`, which `get` needs; one from a reference would not.
+    enter_pointer(key, Rc::as_ptr(&value), value)
+}
+
+/// Makes a part of `owner` the thread's current value until the guard is dropped; nests.
+pub(crate) fn enter_part<T, O>(
+    key: &'static LocalKey<Context<T, Part>>,
+    owner: Rc<O>,
+    part: fn(&O) -> &T,
+) -> Entered<T, O, Part> {
+    enter_pointer(key, part(&owner), owner)
+}
+
+fn enter_pointer<T, O, K>(
+    key: &'static LocalKey<Context<T, K>>,
+    value: *const T,
+    owner: Rc<O>,
+) -> Entered<T, O, K> {
+    let previous = key.with(|context| context.0.replace(value));
+    Entered { key, previous, value, _owner: owner }
 }
 
 /// Calls `f` with the thread's current value.
 #[inline(always)] // a load; every wake-up comes through here
-pub(crate) fn with<T, U>(key: &'static LocalKey<Context<T>>, f: impl FnOnce(Option<&T>) -> U) -> U {
+pub(crate) fn with<T, K, U>(key: &'static LocalKey<Context<T, K>>, f: impl FnOnce(Option<&T>) -> U) -> U {
     let current = key.with(|context| context.0.get());
-    // SAFETY: the guard that stored the pointer holds an `Rc` of the value, and guards are dropped only by
+    // SAFETY: the guard that stored the pointer holds an `Rc` of the value or its owner, and guards are dropped only by
     // the frame that made them, which is below this one on the stack.
     f(unsafe { current.as_ref() })
 }
@@ -41,54 +65,31 @@ pub(crate) fn get<T>(key: &'static LocalKey<Context<T>>) -> Option<Rc<T>> {
     if current.is_null() {
         return None;
     }
-    // SAFETY: as in `with`; the pointer came from `Rc::as_ptr`.
+    // SAFETY: as in `with`; the value is whole, so the pointer is that of its `Rc`.
     unsafe {
         Rc::increment_strong_count(current);
         Some(Rc::from_raw(current))
     }
 }
 
-/// Makes a part of `owner` the thread's current value until the guard is dropped; nests.
-pub(crate) fn enter_part<T, O>(
-    key: &'static LocalKey<Context<T>>,
-    owner: Rc<O>,
-    part: fn(&O) -> &T,
-) -> EnteredPart<T, O> {
-    let value: *const T = part(&owner);
-    let previous = key.with(|context| context.0.replace(value));
-    EnteredPart { key, previous, _owner: owner }
-}
-
-/// Restores the thread's previous value when dropped. It keeps the owner of the current one.
-pub(crate) struct EnteredPart<T: 'static, O> {
-    key: &'static LocalKey<Context<T>>,
+/// Restores the thread's previous value when dropped. It keeps the current one, by its owner.
+pub(crate) struct Entered<T: 'static, O = T, K: 'static = Whole> {
+    key: &'static LocalKey<Context<T, K>>,
     previous: *const T,
+    value: *const T,
     _owner: Rc<O>,
 }
 
-impl<T, O> Drop for EnteredPart<T, O> {
-    fn drop(&mut self) {
-        self.key.with(|context| context.0.set(self.previous));
-    }
-}
-
-/// Restores the thread's previous value when dropped.
-pub(crate) struct Entered<T: 'static> {
-    key: &'static LocalKey<Context<T>>,
-    previous: *const T,
-    value: Rc<T>,
-}
-
-impl<T> Drop for Entered<T> {
+impl<T, O, K> Drop for Entered<T, O, K> {
     fn drop(&mut self) {
         self.key.with(|context| {
-            debug_assert!(ptr::eq(context.0.get(), Rc::as_ptr(&self.value)), "guards are dropped in order");
+            debug_assert!(ptr::eq(context.0.get(), self.value), "guards are dropped in order");
             context.0.set(self.previous);
         });
     }
 }
 
-impl<T> fmt::Debug for Entered<T> {
+impl<T, O, K> fmt::Debug for Entered<T, O, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entered").finish_non_exhaustive()
     }

@@ -5,7 +5,7 @@
 //! `tests/suite/` shows the same with a kernel and in more detail; these tests are there for the sake of the accesses to
 //! memory, in `task/` above all: every function of a task's table, every kind of reference, each order in which a task,
 //! its handle and its wakers can end.
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod errors;
 mod meetings;

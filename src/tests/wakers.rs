@@ -1,21 +1,18 @@
 //! Foreign wakers whose clone panics, on operations of a runtime.
-#![allow(unsafe_code)]
 
 use std::cell::RefCell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::ptr;
 use std::rc::Rc;
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::task::{Context, Poll};
+
+use crate::task::cell::waker::waker_whose_clone_panics;
 
 #[test]
 #[cfg_attr(miri, ignore = "needs the blocking pool")]
 fn t97_a_waker_that_can_not_be_cloned_takes_no_operation_from_its_task() {
-    static TABLE: RawWakerVTable =
-        RawWakerVTable::new(|_| panic!("expected: no clone"), |_| (), |_| (), |_| ());
-    // SAFETY: the functions use no data.
-    let waker = unsafe { Waker::from_raw(RawWaker::new(ptr::null(), &TABLE)) };
+    let waker = waker_whose_clone_panics();
     let runtime = crate::Selector::new().unwrap();
     runtime.block_on(async {
         // Begun by a task that ends meanwhile: it waits for the operation before it does.

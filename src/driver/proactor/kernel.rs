@@ -15,7 +15,7 @@ pub(crate) trait Kernel {
     /// Queues an entry for the next enter. Returns false if the queue is full.
     ///
     /// # Safety
-    /// What the entry points to stays valid until its last completion has been reaped.
+    /// All that the entry points to stays valid until its last completion has been reaped.
     #[must_use]
     unsafe fn push(&mut self, entry: &Entry) -> bool;
 

@@ -6,7 +6,7 @@ use std::ptr;
 use std::rc::Rc;
 
 use super::layout::{Header, TaskRef, Values};
-use crate::sys::context::{self, Context, EnteredPart};
+use crate::sys::context::{self, Context, Entered, Part};
 use crate::sys::guarded::contain;
 use crate::sys::sync::{Arc, thread_local};
 use crate::task::free_lists::FreeLists;
@@ -15,7 +15,7 @@ use crate::task::report::unhandled::{OnUnhandled, Unhandled};
 use crate::task::threads::inbox::Shared;
 
 thread_local! {
-    static CURRENT: Context<LoopCore> = const { Context::new() };
+    static CURRENT: Context<LoopCore, Part> = const { Context::new() };
 }
 
 /// The part of a loop that task cells need.
@@ -130,7 +130,7 @@ impl Drop for Current<'_> {
 }
 
 /// Makes the core of a scheduler the current one of this thread.
-pub(in crate::task) fn enter<S>(scheduler: Rc<S>, core: fn(&S) -> &LoopCore) -> EnteredPart<LoopCore, S> {
+pub(in crate::task) fn enter<S>(scheduler: Rc<S>, core: fn(&S) -> &LoopCore) -> Entered<LoopCore, S, Part> {
     context::enter_part(&CURRENT, scheduler, core)
 }
 

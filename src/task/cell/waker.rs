@@ -292,3 +292,12 @@ impl Header {
         true
     }
 }
+
+/// A foreign waker whose clone panics, for tests.
+#[cfg(test)]
+pub(crate) fn waker_whose_clone_panics() -> Waker {
+    static TABLE: RawWakerVTable =
+        RawWakerVTable::new(|_| panic!("expected: no clone"), |_| (), |_| (), |_| ());
+    // SAFETY: the functions use no data.
+    unsafe { Waker::from_raw(RawWaker::new(ptr::null(), &TABLE)) }
+}

@@ -25,7 +25,7 @@ use super::report::task_info::Task;
 use super::report::unhandled::{Fallible, Opaque, ReportPolicy};
 use super::threads::inbox::Shared;
 use super::threads::pool::Pool;
-use crate::sys::context::{self, Context, Entered, EnteredPart};
+use crate::sys::context::{self, Context, Entered, Part};
 use crate::sys::guarded::contain;
 use crate::sys::sync::thread_local;
 
@@ -347,7 +347,7 @@ impl Deref for Scheduler {
 /// While it lives, the scheduler is the current one of its thread. The fields are dropped in this order.
 pub(crate) struct EnteredScheduler(
     #[expect(dead_code, reason = "dropped")] Entered<Scheduler>,
-    #[expect(dead_code, reason = "dropped")] EnteredPart<LoopCore, Scheduler>,
+    #[expect(dead_code, reason = "dropped")] Entered<LoopCore, Scheduler, Part>,
 );
 
 /// The task that waits for the cleanup of a dropped part of a task. It is spawned when there is cleanup to wait for.
